@@ -1,0 +1,140 @@
+/**
+ * Every expected failure that a person or another process may see. Codes reach the wire, the CLI and logs: add, never
+ * rename. Each has exactly one reaction, and a code without a row does not compile. docs/errors.md is checked
+ * against this table.
+ *
+ * - `exit`: the CLI's exit code. 2 usage, 3 not running or not reachable, 4 refused, 5 not found, 6 this machine
+ *   (disk, port, file modes), 7 damaged data, 8 version, 9 conflict with another process or with what is there.
+ * - `retry`: whether the same call may succeed later without anyone doing anything.
+ * - `next`: the next command or step, shown to the person.
+ */
+export interface Reaction {
+  readonly exit: 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
+  readonly retry: boolean
+  readonly next: string
+}
+
+export const reactions = {
+  USAGE: { exit: 2, retry: false, next: 'sealmesh help' },
+  UMR_INVALID: { exit: 2, retry: false, next: 'write it as agent.layer.id, for example claude.semantic.deploy-day' },
+  NAME_INVALID: { exit: 2, retry: false, next: 'use lower-case letters, digits, - and _ (at most 64)' },
+  VALUE_INVALID: { exit: 2, retry: false, next: 'pass valid JSON, or plain text without --raw-json' },
+  VALUE_TOO_LARGE: { exit: 2, retry: false, next: 'keep it as a text: sealmesh text edit UMR --file FILE' },
+
+  NODE_NOT_RUNNING: { exit: 3, retry: true, next: 'sealmesh up' },
+  NODE_NOT_SET_UP: { exit: 3, retry: false, next: 'sealmesh up --relay ADDRESS --claim CODE, or sealmesh join LINK' },
+  RELAY_UNREACHABLE: { exit: 3, retry: true, next: 'check the address and that sealmesh-relay is up' },
+  RELAY_CLOSED: { exit: 3, retry: true, next: 'nothing: the node dials again by itself' },
+  RELAY_RESTARTING: { exit: 3, retry: true, next: 'nothing: the node dials again by itself' },
+  HELLO_TIMEOUT: { exit: 3, retry: true, next: 'check that the address is a Sealmesh relay' },
+
+  RELAY_WRONG_KEY: {
+    exit: 4,
+    retry: false,
+    next: 'ask the owner of the relay for its address: this one has another key',
+  },
+  RELAY_WRONG_PIN: {
+    exit: 4,
+    retry: false,
+    next: 'ask the owner of the relay for its address: its certificate is not the pinned one',
+  },
+  CLAIM_REQUIRED: {
+    exit: 4,
+    retry: false,
+    next: 'sealmesh up --relay ADDRESS --claim CODE, with the code that the relay printed',
+  },
+  CLAIM_INVALID: { exit: 4, retry: false, next: 'sealmesh-relay claim prints a new code' },
+  MESH_NOT_ADMITTED: { exit: 4, retry: false, next: 'ask the owner of the relay to admit this mesh' },
+  TOKEN_INVALID: {
+    exit: 4,
+    retry: false,
+    next: 'pair this node again: sealmesh pair on the other, sealmesh join LINK here',
+  },
+  TOKEN_EXPIRED: {
+    exit: 4,
+    retry: false,
+    next: 'pair this node again: sealmesh pair on the other, sealmesh join LINK here',
+  },
+  LOGIN_SIGNATURE: { exit: 4, retry: false, next: 'sealmesh status --json, and compare the relay key with its owner' },
+  NODE_REVOKED: { exit: 4, retry: false, next: 'an admin removed this node: pair it again under a new identity' },
+  DUPLICATE_LOGIN: { exit: 4, retry: true, next: 'stop the other process that uses this home, or its copy' },
+  NOT_ADMIN: { exit: 4, retry: false, next: 'run it on an admin node: sealmesh status shows which' },
+  NOT_A_WRITER: { exit: 4, retry: false, next: 'sealmesh share ls shows who may write this layer' },
+  NOT_THE_HOLDER: { exit: 4, retry: false, next: 'sealmesh takeover AGENT moves the term here' },
+  NOT_A_HOST: { exit: 4, retry: false, next: 'name this node on the holder: sealmesh agents add AGENT --standby NODE' },
+  DIARY_PRIVATE: { exit: 4, retry: false, next: 'read it on the node that wrote it: only metadata is shared' },
+
+  LINK_INVALID: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
+  LINK_EXPIRED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
+  LINK_USED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
+  PAIRING_REFUSED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
+  PAIRING_TIMEOUT: { exit: 3, retry: true, next: 'sealmesh pair prints a new link' },
+  PAIRING_WORDS_DIFFER: {
+    exit: 4,
+    retry: false,
+    next: 'stop: somebody may be in between. sealmesh pair prints a new link',
+  },
+  ALREADY_JOINED: { exit: 9, retry: false, next: 'use another home: sealmesh join LINK --home DIR' },
+
+  AGENT_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh agents ls' },
+  NODE_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh status' },
+  ITEM_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh ls' },
+  CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },
+  BLOCK_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh late ls' },
+  FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },
+  IMPORT_NOTHING: {
+    exit: 5,
+    retry: false,
+    next: 'point it at a folder with MEMORY.md or *.md, or at a .json or .jsonl graph',
+  },
+  IMPORT_INVALID: { exit: 2, retry: false, next: 'correct the line, or leave it out with --skip-invalid' },
+
+  DISK_FULL: { exit: 6, retry: true, next: 'free some space: the node goes on by itself' },
+  DISK_FAILED: { exit: 6, retry: false, next: 'look at the disk: sealmesh status names the error' },
+  PORT_IN_USE: { exit: 6, retry: false, next: 'choose another: --port N' },
+  ADDRESS_UNAVAILABLE: { exit: 6, retry: false, next: 'choose an address of this machine: --host' },
+  MODES_TOO_WIDE: { exit: 6, retry: false, next: 'chmod go= the file that is named' },
+  SOCKET_PATH_TOO_LONG: { exit: 6, retry: false, next: 'use a shorter home: --home DIR' },
+  HOME_UNUSABLE: { exit: 6, retry: false, next: 'use another: --home DIR' },
+  HOME_IN_USE: { exit: 9, retry: true, next: 'sealmesh down, or use another: --home DIR' },
+  SOCKET_IN_USE: { exit: 9, retry: true, next: 'sealmesh down' },
+
+  KEY_DAMAGED: { exit: 7, retry: false, next: 'restore the file that is named from a backup' },
+  STORE_DAMAGED: {
+    exit: 7,
+    retry: false,
+    next: 'move the db folder away and pair again: peers still have what was shared',
+  },
+  STORE_VERSION: { exit: 8, retry: false, next: 'run the version of Sealmesh that wrote it' },
+  VERSION_MISMATCH: { exit: 8, retry: false, next: 'bring both sides to one version: sealmesh version' },
+
+  FRAME_SIZE: { exit: 4, retry: false, next: 'report it: the other side broke the protocol' },
+  FRAME_MALFORMED: { exit: 4, retry: false, next: 'report it: the other side broke the protocol' },
+  FRAME_UNEXPECTED: { exit: 4, retry: false, next: 'report it: the other side broke the protocol' },
+  QUOTA_BYTES: { exit: 4, retry: true, next: 'bring the node that is away back, or ask for a larger mailbox' },
+  QUOTA_PACKETS: { exit: 4, retry: true, next: 'bring the node that is away back, or ask for a larger mailbox' },
+  PACKET_EXPIRED: { exit: 4, retry: true, next: 'nothing: it is sealed anew' },
+  RECIPIENT_UNKNOWN: { exit: 4, retry: true, next: 'nothing: it is sent when that node has logged in' },
+  TERM_NOT_HIGHER: { exit: 9, retry: true, next: 'sealmesh takeover AGENT again: somebody else was faster' },
+  CORE_BUSY: { exit: 3, retry: true, next: 'try again' },
+  INTERNAL: { exit: 7, retry: false, next: 'report it with the log: sealmesh status names the file' },
+} as const satisfies Record<string, Reaction>
+
+export type FailureCode = keyof typeof reactions
+
+/**
+ * An expected failure on its way to a person: what happened and why, in words of ours (never a key, a plaintext or
+ * a name that a peer chose). Thrown between our own layers; every edge turns it into its code and reaction.
+ */
+export class Failure extends Error {
+  readonly code: FailureCode
+  /** Overrides the table's next step when a better one is known. */
+  readonly next: string
+
+  constructor(code: FailureCode, message: string, options: { cause?: unknown; next?: string } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : {})
+    this.name = 'Failure'
+    this.code = code
+    this.next = options.next ?? reactions[code].next
+  }
+}

@@ -1,0 +1,267 @@
+import { z } from 'zod'
+
+/**
+ * Every method of the local socket: what it takes and what it gives. The door checks parameters with these, the CLI
+ * takes its types from them, and both refuse what is not here (docs/spec/06-local-socket.md).
+ */
+
+const Umr = z.string().min(5).max(700)
+const Name = z.string().min(1).max(64)
+/** JSON text of a register's value, as stored. */
+const Json = z.string()
+const Iso = z.string()
+
+/** Where one value came from. */
+const Origin = z.object({
+  /** `block hash` of the write: names it in `conflicts keep` and `late merge`. */
+  write: z.string(),
+  node: z.string(),
+  nodeName: z.string(),
+  at: Iso,
+  wallMs: z.number(),
+})
+
+const RegisterView = z.object({
+  umr: Umr,
+  type: z.literal('register'),
+  value: Json,
+  origin: Origin,
+  /** Other values that no clock orders against this one. */
+  conflicts: z.number().int(),
+})
+const TextView = z.object({ umr: Umr, type: z.literal('text'), text: z.string() })
+/** Diary content never leaves its node; elsewhere only this much is known. */
+const DiaryView = z.object({
+  umr: Umr,
+  type: z.literal('diary'),
+  content: z.string().nullable(),
+  at: Iso,
+  characters: z.number().int(),
+  tags: z.array(z.string()),
+})
+export const ItemView = z.discriminatedUnion('type', [RegisterView, TextView, DiaryView])
+export type ItemView = z.infer<typeof ItemView>
+
+const ListedItem = z.object({
+  umr: Umr,
+  type: z.enum(['register', 'text', 'diary']),
+  bytes: z.number().int(),
+  at: Iso.nullable(),
+  nodeName: z.string().nullable(),
+  conflicts: z.number().int(),
+})
+
+const PeerStatus = z.object({
+  node: z.string(),
+  name: z.string(),
+  /** `in sync`: its last receipt covers everything we hold for it, and ours everything that it named. */
+  state: z.enum(['in sync', 'sending', 'receiving', 'unreachable', 'removed', 'never heard']),
+  /** Blocks that it has not receipted. */
+  toSend: z.number().int(),
+  /** Blocks that it named and we have not got; null when it has named nothing yet. */
+  toReceive: z.number().int().nullable(),
+  lastHeardAt: Iso.nullable(),
+})
+
+const LayerStatus = z.object({
+  layer: z.string(),
+  registers: z.number().int(),
+  texts: z.number().int(),
+  conflicts: z.number().int(),
+  late: z.number().int(),
+  setAside: z.number().int(),
+  blocks: z.number().int(),
+})
+
+const AgentStatus = z.object({
+  agent: z.string(),
+  name: z.string(),
+  hosts: z.array(z.string()),
+  holder: z.string().nullable(),
+  term: z.number().int(),
+  holdsHere: z.boolean(),
+  layers: z.array(LayerStatus),
+})
+
+const Status = z.object({
+  version: z.string(),
+  home: z.string(),
+  pid: z.number().int(),
+  startedAt: Iso,
+  node: z.object({ id: z.string(), name: z.string(), incarnation: z.string() }),
+  mesh: z.object({ id: z.string(), name: z.string(), nodes: z.number().int(), records: z.number().int() }),
+  relays: z.array(
+    z.object({
+      address: z.string(),
+      state: z.enum(['live', 'connecting', 'waiting', 'refused']),
+      /** A code from docs/errors.md when not live. */
+      reason: z.string().nullable(),
+      nextTryAt: Iso.nullable(),
+    }),
+  ),
+  peers: z.array(PeerStatus),
+  agents: z.array(AgentStatus),
+  /** `in sync` only when every peer is. */
+  summary: z.enum(['in sync', 'syncing', 'alone', 'cut off']),
+  warnings: z.array(z.object({ code: z.string(), message: z.string() })),
+})
+export type Status = z.infer<typeof Status>
+
+const Written = z.object({ umr: Umr, write: z.string(), at: Iso })
+const GrantView = z.object({
+  agent: z.string(),
+  layer: z.string(),
+  to: z.string(),
+  access: z.enum(['read', 'write']),
+  record: z.string(),
+})
+const SiblingView = z.object({ value: Json.nullable(), origin: Origin, winner: z.boolean() })
+const AsideView = z.object({
+  agent: z.string(),
+  layer: z.string(),
+  /** `late`: merge it by choice; the others are kept and shown only. */
+  reason: z.string(),
+  block: z.string(),
+  nodeName: z.string(),
+  at: Iso,
+  term: z.number().int().nullable(),
+  /** What it would write: UMR and value (null: a delete), or the UMR and the edit of a text. */
+  writes: z.array(z.object({ umr: Umr, type: z.enum(['set', 'delete', 'text']), value: z.string().nullable() })),
+})
+const PairingView = z.object({
+  state: z.enum(['waiting', 'confirm', 'done', 'failed', 'expired', 'none']),
+  link: z.string().nullable(),
+  expiresAt: Iso.nullable(),
+  joinerName: z.string().nullable(),
+  /** What both screens must show. */
+  words: z.array(z.string()),
+  error: z.object({ code: z.string(), message: z.string() }).nullable(),
+})
+
+const Nothing = z.object({})
+
+export const methods = {
+  hello: {
+    params: z.object({ version: z.number().int() }),
+    result: z.object({ version: z.number().int(), node: z.string() }),
+  },
+  status: { params: Nothing, result: Status },
+  down: { params: Nothing, result: Nothing },
+
+  'agents.add': {
+    params: z.object({ name: Name, standby: z.array(Name).default([]) }),
+    result: z.object({ agent: z.string(), name: Name, hosts: z.array(z.string()) }),
+  },
+  'agents.ls': { params: Nothing, result: z.object({ agents: z.array(AgentStatus) }) },
+
+  get: { params: z.object({ umr: Umr }), result: z.object({ item: ItemView.nullable() }) },
+  ls: {
+    params: z.object({
+      prefix: z.string().max(700).default(''),
+      limit: z.number().int().min(1).max(100_000).default(10_000),
+    }),
+    result: z.object({ items: z.array(ListedItem), truncated: z.boolean() }),
+  },
+  set: { params: z.object({ umr: Umr, value: Json, tags: z.array(z.string()).default([]) }), result: Written },
+  /** Many writes, each its own register; answered when all are durable. */
+  'set.many': {
+    params: z.object({
+      writes: z
+        .array(z.object({ umr: Umr, value: Json }))
+        .min(1)
+        .max(1_000),
+    }),
+    result: z.object({ written: z.number().int() }),
+  },
+  rm: { params: z.object({ umr: Umr }), result: Written },
+
+  /** One y-protocols sync message in, at most one out, both base64: how an editor or a CLI edits a text. */
+  'text.sync': {
+    params: z.object({ umr: Umr, message: z.string() }),
+    result: z.object({ reply: z.string().nullable(), write: z.string().nullable() }),
+  },
+  /** Replaces the whole text by the smallest edit from what is there now. */
+  'text.put': { params: z.object({ umr: Umr, text: z.string() }), result: Written },
+
+  'share.set': {
+    params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),
+    result: z.object({ grants: z.array(GrantView), note: z.string().nullable() }),
+  },
+  'share.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ grants: z.array(GrantView) }) },
+  'share.preview': {
+    params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),
+    result: z.object({
+      nodes: z.array(z.string()),
+      registers: z.number().int(),
+      texts: z.number().int(),
+      bytes: z.number().int(),
+      /** The first hundred; `registers` and `texts` count all. */
+      umrs: z.array(Umr),
+    }),
+  },
+
+  'conflicts.ls': {
+    params: z.object({ agent: Name.optional() }),
+    result: z.object({ conflicts: z.array(z.object({ umr: Umr, siblings: z.number().int() })) }),
+  },
+  'conflicts.show': { params: z.object({ umr: Umr }), result: z.object({ umr: Umr, siblings: z.array(SiblingView) }) },
+  /** Keeps one sibling and replaces all the others. */
+  'conflicts.keep': { params: z.object({ umr: Umr, write: z.string() }), result: Written },
+
+  'late.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ aside: z.array(AsideView) }) },
+  /** Re-issues a late block's writes under the present term. */
+  'late.merge': { params: z.object({ block: z.string() }), result: z.object({ written: z.array(Umr) }) },
+
+  'pair.start': { params: z.object({ autoConfirm: z.boolean().default(false) }), result: PairingView },
+  'pair.status': { params: Nothing, result: PairingView },
+  'pair.confirm': { params: z.object({ words: z.array(z.string()) }), result: PairingView },
+  'pair.cancel': { params: Nothing, result: PairingView },
+
+  /** What is known, what may be lost, what cannot be known: shown before a person confirms. */
+  'takeover.preview': {
+    params: z.object({ agent: Name }),
+    result: z.object({
+      agent: Name,
+      holder: z.string().nullable(),
+      holderLastHeardAt: Iso.nullable(),
+      term: z.number().int(),
+      nextTerm: z.number().int(),
+      basis: z.array(
+        z.object({ layer: z.string(), blocks: z.number().int(), registers: z.number().int(), texts: z.number().int() }),
+      ),
+      known: z.array(z.string()),
+      mayBeLost: z.array(z.string()),
+      cannotBeKnown: z.array(z.string()),
+    }),
+  },
+  takeover: {
+    params: z.object({ agent: Name, reason: z.string().max(200).default('') }),
+    result: z.object({ agent: Name, term: z.number().int(), holder: z.string(), record: z.string() }),
+  },
+
+  revoke: {
+    params: z.object({ node: z.string(), reason: z.string().max(200).default('') }),
+    result: z.object({ node: z.string(), record: z.string() }),
+  },
+
+  /** Starts a stream of `watch.event` notifications on this connection. */
+  watch: { params: z.object({ prefix: z.string().max(700).default('') }), result: Nothing },
+} as const
+
+export type MethodName = keyof typeof methods
+export type MethodParams<M extends MethodName> = z.infer<(typeof methods)[M]['params']>
+/** What a caller may leave out. */
+export type MethodInput<M extends MethodName> = z.input<(typeof methods)[M]['params']>
+export type MethodResult<M extends MethodName> = z.infer<(typeof methods)[M]['result']>
+
+/** Server to client, after `watch`. */
+export const WatchEvent = z.object({
+  umr: Umr,
+  type: z.enum(['set', 'delete', 'text', 'conflict']),
+  value: Json.nullable(),
+  nodeName: z.string(),
+  at: Iso,
+  /** Whether this node wrote it. */
+  local: z.boolean(),
+})
+export type WatchEvent = z.infer<typeof WatchEvent>

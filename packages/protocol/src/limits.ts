@@ -1,0 +1,65 @@
+/** Everything that a stranger or a peer can grow, with the reason for its number. All sizes in bytes. */
+
+/** One WebSocket message between node and relay: a padded packet with its boxes and a few bytes of frame. */
+export const FRAME_BYTES_MAX = 262_144
+/** A packet: a frame less its type, a sequence and room to spare. */
+export const PACKET_BYTES_MAX = FRAME_BYTES_MAX - 1_024
+/** Boxes for all of one packet cost under 4 KiB. */
+export const PACKET_RECIPIENTS_MAX = 32
+/** Below this, padding hides nothing: the median register write is under 100 B. */
+export const PADDING_FLOOR_BYTES = 512
+/** What a sender puts into one packet before it starts the next: keeps the relay's turns short. */
+export const PAYLOAD_BYTES_TARGET = 49_152
+/** After padding (6.3 %), boxes and header this still fits a packet. */
+export const PAYLOAD_BYTES_MAX = 225_280
+
+/** A register is a fact, not a file: larger things are texts, or chunks in a files document. */
+export const REGISTER_VALUE_BYTES_MAX = 131_072
+export const REGISTER_KEY_BYTES_MAX = 512
+/** One edit of a text, as a Yjs update. A pasted book is split by the writer. */
+export const TEXT_UPDATE_BYTES_MAX = 196_608
+/** A signed block; leaves room in a payload for its item header. */
+export const BLOCK_BYTES_MAX = 221_184
+/** One commit; more are split into several blocks. */
+export const BLOCK_WRITES_MAX = 1_024
+/** Incarnations that one vector may name: a node that restarts hourly for a year stays below. */
+export const VECTOR_ENTRIES_MAX = 16_384
+/** Incarnations that one write may replace. */
+export const CLOCK_ENTRIES_MAX = 1_024
+/** Concurrent heads of the membership log that one block, packet or record may name. */
+export const LOG_HEADS_MAX = 64
+/** A membership record; the largest is an assign with its basis. */
+export const RECORD_BYTES_MAX = 131_072
+/** Records of one mesh: decades of weekly prekeys for a dozen nodes. */
+export const RECORDS_MAX = 100_000
+export const HOST_NODES_MAX = 64
+export const CUT_DOCUMENTS_MAX = 4_096
+
+/** A block further ahead of the local clock than this is held until it is due (DESIGN: five minutes). */
+export const BLOCK_AHEAD_MS_MAX = 5 * 60_000
+/** Prekeys tolerate clocks that differ by this much. */
+export const PREKEY_SKEW_MS = 60 * 60_000
+export const PREKEY_ROTATE_MS = 7 * 24 * 60 * 60_000
+export const PREKEY_LIFE_MS = 28 * 24 * 60 * 60_000
+/** A content key may serve packets to the same recipients for this long. */
+export const CONTENT_KEY_REUSE_MS = 60_000
+/** Siblings of one register that are shown; the state keeps all. */
+export const SIBLINGS_SHOWN_MAX = 16
+
+/** Before login a stranger may send this much, for this long. */
+export const LOGIN_BYTES_MAX = 4_096
+export const LOGIN_WAIT_MS = 5_000
+/** What a mesh may leave in one mailbox, unless the relay's owner says otherwise. */
+export const MAILBOX_BYTES_MAX = 256 * 1_048_576
+export const MAILBOX_PACKETS_MAX = 100_000
+export const PACKET_EXPIRY_MS_MAX = PREKEY_LIFE_MS
+/** Bytes queued for one connection before it is spilled to its mailbox. */
+export const CONNECTION_QUEUE_BYTES_MAX = 4 * 1_048_576
+
+/** Node silently truncates Unix socket paths over this many bytes. */
+export const SOCKET_PATH_BYTES_MAX = 103
+/** One JSON-RPC line on the local socket. */
+export const DOOR_LINE_BYTES_MAX = 1_048_576
+/** Packets of one sender that may arrive out of order. */
+export const REPLAY_WINDOW_PACKETS = 1_024
+export const PAIRING_LINK_MS = 10 * 60_000

@@ -1,0 +1,103 @@
+import type { DocumentName } from '../crdt/block.ts'
+import type { VersionVector } from '../crdt/clock.ts'
+import type { AgentId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
+import type { LoginPublicKey, SealPublicKey, Signature, SignPublicKey } from '../keys.ts'
+
+/** Who an admitted machine is. Its id derives from `signKey` and its founding agent's key. */
+export interface NodeIdentity {
+  readonly name: string
+  readonly signKey: SignPublicKey
+  readonly loginKey: LoginPublicKey
+  readonly foundingAgent: { readonly id: AgentId; readonly name: string }
+}
+
+/** What counts of a writer that may no longer write: per document, what the signer had receipted. */
+export interface Cut {
+  readonly document: DocumentName
+  readonly vector: VersionVector
+}
+
+export type GrantTo =
+  | { readonly type: 'node'; readonly node: NodeId }
+  | { readonly type: 'agent'; readonly agent: AgentId }
+  /** Every node that the agent's host record names. */
+  | { readonly type: 'standby' }
+
+/** What a takeover starts from: all blocks of this document that the new holder will ever fold of older terms. */
+export interface Basis {
+  readonly layer: string
+  readonly vector: VersionVector
+  /** Over winners, siblings and text content: `crdt/digest.ts`. */
+  readonly digest: Uint8Array
+}
+
+export type RecordBody =
+  /** By the root: the mesh's first node, which is an admin. */
+  | { readonly type: 'found'; readonly meshName: string; readonly node: NodeIdentity }
+  /** By the root or an admin. */
+  | { readonly type: 'admit'; readonly node: NodeIdentity; readonly admin: boolean }
+  /** By the agent's key or, when `delegate` was set, the node that holds its term: who may carry it, standby order. */
+  | {
+      readonly type: 'host'
+      readonly agent: AgentId
+      readonly name: string
+      readonly nodes: readonly NodeId[]
+      readonly delegate: boolean
+      /** For nodes that this record removes. */
+      readonly cuts: readonly { readonly node: NodeId; readonly cuts: readonly Cut[] }[]
+    }
+  /** By the agent's key or its holder under delegation. */
+  | {
+      readonly type: 'grant'
+      readonly agent: AgentId
+      readonly layer: string
+      readonly to: GrantTo
+      readonly access: 'read' | 'write'
+    }
+  | { readonly type: 'ungrant'; readonly agent: AgentId; readonly grant: RecordHash; readonly cuts: readonly Cut[] }
+  /** By the new holder, which the host record must name. */
+  | {
+      readonly type: 'assign'
+      readonly agent: AgentId
+      readonly term: number
+      readonly holder: NodeId
+      /** The assign that it follows; null for the first. */
+      readonly previous: RecordHash | null
+      readonly reason: string
+      readonly basis: readonly Basis[]
+    }
+  /** By the node itself. */
+  | {
+      readonly type: 'prekey'
+      readonly node: NodeId
+      readonly publicKey: SealPublicKey
+      readonly notBeforeMs: number
+      readonly expiresMs: number
+    }
+  /** By the root or an admin: where the mesh's relays are, in order of preference. */
+  | {
+      readonly type: 'relay'
+      readonly relays: readonly { readonly address: string; readonly relay: RelayId }[]
+    }
+  /** By the root or an admin: one atomic end. */
+  | { readonly type: 'revoke'; readonly node: NodeId; readonly reason: string; readonly cuts: readonly Cut[] }
+
+export type RecordType = RecordBody['type']
+
+export type RecordSigner =
+  | { readonly type: 'root' }
+  | { readonly type: 'node'; readonly node: NodeId }
+  | { readonly type: 'agent'; readonly agent: AgentId }
+
+export interface SignedRecord {
+  readonly mesh: MeshId
+  /** Heads of the log that the signer knew, sorted; empty only for `found`. */
+  readonly parents: readonly RecordHash[]
+  /** The signer's wall clock; for people to read, and to order concurrent host records. */
+  readonly timeMs: number
+  readonly signer: RecordSigner
+  readonly body: RecordBody
+  readonly signature: Signature
+  readonly hash: RecordHash
+  readonly bytes: Uint8Array
+}

@@ -1,0 +1,34 @@
+import { utf8 } from './bytes.ts'
+
+/**
+ * Every signed or hashed thing begins with a tag of its own kind, so that words said in one place mean nothing in
+ * another (`08_dom_tagged` in the symbolic models). All end in a zero byte, so that none is a prefix of another.
+ */
+const tag = (kind: string): Uint8Array => utf8(`sealmesh ${kind} v1\0`)
+
+export const TAGS = {
+  nodeId: tag('node id'),
+  documentId: tag('document id'),
+  mailboxId: tag('mailbox id'),
+  record: tag('record'),
+  block: tag('block'),
+  blockHash: tag('block hash'),
+  writeLeaf: tag('write leaf'),
+  writeNode: tag('write node'),
+  packet: tag('packet'),
+  contentKeyCommitment: tag('content key commitment'),
+  vectorDigest: tag('vector digest'),
+  documentDigest: tag('document digest'),
+  headsRoot: tag('heads root'),
+  epoch: tag('epoch'),
+  relayChallenge: tag('relay challenge'),
+  relayLogin: tag('relay login'),
+  relayAccept: tag('relay accept'),
+  relayClaim: tag('relay claim'),
+  relayToken: tag('relay token'),
+  relayRevoke: tag('relay revoke'),
+  pairingKey: tag('pairing key'),
+  pairingLogin: tag('pairing login'),
+  pairingCommit: tag('pairing commit'),
+  pairingWords: tag('pairing words'),
+} as const

@@ -1,0 +1,11 @@
+/**
+ * Version history of everything that crosses a process boundary. Raise a number together with its spec page, its
+ * golden vectors and a line here.
+ *
+ * 1  2026-11  first version of frames, packets, blocks, records and the local socket
+ */
+export const WIRE_VERSION = 1
+export const PACKET_VERSION = 1
+export const BLOCK_VERSION = 1
+export const RECORD_VERSION = 1
+export const DOOR_VERSION = 1
