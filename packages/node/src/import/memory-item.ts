@@ -1,0 +1,15 @@
+/** One thing to write into an agent's memory. `id` is the third part of its UMR; `layer` the second. */
+export type MemoryItem =
+  | { readonly layer: string; readonly id: string; readonly type: 'register'; readonly value: unknown }
+  | { readonly layer: string; readonly id: string; readonly type: 'text'; readonly text: string }
+
+/** What was left out: where (a path, or `path:line`) and why, in words for a person. Never any content. */
+export interface Skipped {
+  readonly where: string
+  readonly why: string
+}
+
+export interface Memory {
+  readonly items: MemoryItem[]
+  readonly skipped: Skipped[]
+}
