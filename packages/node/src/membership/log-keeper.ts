@@ -1,0 +1,118 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import type { RecordHash } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import type { MembershipLog } from '@sealmesh/protocol/membership/log'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { RecordBody, RecordSigner, SignedRecord } from '@sealmesh/protocol/membership/record'
+import { decodeRecord, signRecord } from '@sealmesh/protocol/membership/record-codec'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { RecordStore } from '../store/record-store.ts'
+
+/** The membership log of this node: durable before it counts, and everybody who depends on it told. */
+export class LogKeeper {
+  readonly #log: MembershipLog
+  readonly #records: RecordStore
+  readonly #sodium: Sodium
+  readonly #now: () => number
+  readonly #listeners: ((mesh: Mesh) => Promise<void> | void)[] = []
+  /** One change at a time: a record is signed over the heads that the one before it left. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(deps: { log: MembershipLog; records: RecordStore; sodium: Sodium; now: () => number }) {
+    this.#log = deps.log
+    this.#records = deps.records
+    this.#sodium = deps.sodium
+    this.#now = deps.now
+  }
+
+  get mesh(): Mesh {
+    return this.#log.mesh
+  }
+
+  /** Awaited before the change is reported to whoever made it: documents are judged anew first. */
+  onChange(listener: (mesh: Mesh) => Promise<void> | void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Signs a record over the present heads, stores it, applies it. Refused when our own fold would void it. */
+  append(
+    body: RecordBody | ((mesh: Mesh) => RecordBody),
+    signer: RecordSigner,
+    secret: Secret<'root' | 'sign' | 'agent'>,
+  ): Promise<SignedRecord> {
+    return this.#inTurn(async () => {
+      const mesh = this.mesh
+      const record = signRecord(
+        {
+          mesh: mesh.id,
+          parents: mesh.heads,
+          timeMs: this.#now(),
+          signer,
+          body: typeof body === 'function' ? body(mesh) : body,
+        },
+        secret,
+        this.#sodium,
+      )
+      await this.#records.put([record])
+      this.#log.add(record)
+      const voided = this.mesh.voided.get(record.hash)
+      await this.#tell()
+      if (voided !== undefined) {
+        const code = voided === 'TERM_NOT_HIGHER' ? 'TERM_NOT_HIGHER' : voided === 'NOT_A_HOST' ? 'NOT_A_HOST' : 'NOT_ADMIN'
+        throw new Failure(code, `The mesh does not accept this ${record.body.type} record (${voided}).`)
+      }
+      return record
+    })
+  }
+
+  /** Records from a peer, in any order. Bad ones are dropped and counted; good ones are durable when this resolves. */
+  receive(records: readonly Uint8Array[]): Promise<{ added: number; refused: number }> {
+    return this.#inTurn(async () => {
+      let refused = 0
+      const added: SignedRecord[] = []
+      for (const bytes of records) {
+        const record = decodeRecord(bytes, this.#sodium)
+        if (!record.ok || record.value.mesh !== this.mesh.id) {
+          refused += 1
+          continue
+        }
+        switch (this.#log.add(record.value)) {
+          case 'added':
+            added.push(record.value)
+            break
+          case 'refused':
+            refused += 1
+            break
+          case 'waiting': // Kept in memory, bounded; asked for again with its parents.
+          case 'duplicate':
+            break
+        }
+      }
+      // A record that waited may have been let in by one of these, so what is stored is what the fold now holds.
+      const unstored = added.length === 0 ? [] : [...this.mesh.records.values()].filter((each) => !this.#records.has(each.hash))
+      if (unstored.length > 0) {
+        await this.#records.put(unstored)
+        await this.#tell()
+      }
+      return { added: unstored.length, refused }
+    })
+  }
+
+  knows(heads: readonly RecordHash[]): boolean {
+    return heads.every((hash) => this.mesh.records.has(hash))
+  }
+
+  after(heads: readonly RecordHash[]): SignedRecord[] {
+    return this.#log.after(heads)
+  }
+
+  async #tell(): Promise<void> {
+    for (const listener of this.#listeners) await listener(this.mesh)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work)
+    this.#tail = turn.catch(() => undefined)
+    return turn
+  }
+}

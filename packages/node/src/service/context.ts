@@ -1,0 +1,75 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
+import { Failure } from '@sealmesh/protocol/errors'
+import { type AgentId, formatUmr, type IncarnationId, type NodeId, parseUmr, type Umr } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import { agentByName } from '@sealmesh/protocol/membership/access'
+import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Logger } from 'pino'
+import type { DiaryStore } from '../diary/diary-store.ts'
+import type { Documents } from '../documents/documents.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+
+/** What the handlers of the local socket work on; each takes the part that it uses. */
+export interface ServiceContext {
+  readonly node: NodeId
+  readonly incarnation: IncarnationId
+  readonly signKey: Secret<'sign'>
+  readonly log: LogKeeper
+  readonly documents: Documents
+  readonly diary: DiaryStore
+  readonly logger: Logger
+  readonly now: () => number
+}
+
+/** A layer whose content has its own store; only metadata is a document. */
+export const DIARY_LAYER = 'diary'
+
+/** Regions that people and older tools call by another name. */
+const LAYER_OF_REGION: Readonly<Record<string, string>> = { hippo: 'episodic' }
+
+export interface Target {
+  readonly umr: Umr
+  readonly text: string
+  readonly agent: MeshAgent
+  readonly document: DocumentName
+}
+
+export function resolveUmr(mesh: Mesh, text: string): Target {
+  const parsed = parseUmr(text)
+  if (parsed === undefined) throw new Failure('UMR_INVALID', `"${text.slice(0, 80)}" is not a UMR of three parts.`)
+  const umr = { ...parsed, region: LAYER_OF_REGION[parsed.region] ?? parsed.region }
+  const agent = agentNamed(mesh, umr.agent)
+  return { umr, text: formatUmr(umr), agent, document: { agent: agent.id, layer: umr.region } }
+}
+
+export function agentNamed(mesh: Mesh, name: string): MeshAgent {
+  const agent = agentByName(mesh, name)
+  if (agent === undefined) throw new Failure('AGENT_UNKNOWN', `No agent of this mesh is called "${name.slice(0, 64)}".`)
+  return agent
+}
+
+export const nodeName = (mesh: Mesh, node: NodeId): string => mesh.nodes.get(node)?.name ?? node.slice(0, 8)
+export const agentName = (mesh: Mesh, agent: AgentId): string => mesh.agents.get(agent)?.name ?? agent.slice(0, 8)
+
+export const iso = (wallMs: number): string => new Date(wallMs).toISOString()
+
+export const originOf = (mesh: Mesh, entry: { dot: { hash: string }; author: NodeId; time: HybridTime }) => ({
+  write: entry.dot.hash,
+  node: entry.author,
+  nodeName: nodeName(mesh, entry.author),
+  at: iso(entry.time.wallMs),
+  wallMs: entry.time.wallMs,
+})
+
+/** A record about an agent, signed by this node as the holder of its term. */
+export function signAsHolder(
+  context: Pick<ServiceContext, 'log' | 'node' | 'signKey'>,
+  agent: MeshAgent,
+  body: RecordBody | ((mesh: Mesh) => RecordBody),
+): Promise<SignedRecord> {
+  if (agent.term?.holder !== context.node)
+    throw new Failure('NOT_THE_HOLDER', `${agent.name} is held by another node, and only its holder may sign for it.`)
+  return context.log.append(body, { type: 'node', node: context.node }, context.signKey)
+}

@@ -1,0 +1,139 @@
+import type { Entry } from '@sealmesh/protocol/crdt/document'
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import { utf8 } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatUmr } from '@sealmesh/protocol/ids'
+import type { ItemView } from '@sealmesh/protocol/ipc/methods'
+import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { z } from 'zod'
+import type { Handlers } from '../ipc/door.ts'
+import { agentName, DIARY_LAYER, iso, nodeName, originOf, resolveUmr, type ServiceContext, type Target } from './context.ts'
+
+/** Registers by name: get, set, list, remove. */
+export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
+  return {
+    get: async ({ umr }) => {
+      const target = resolveUmr(context.log.mesh, umr)
+      return { item: await read(context, target) }
+    },
+
+    set: async ({ umr, value, tags }) => {
+      const target = resolveUmr(context.log.mesh, umr)
+      checkValue(value)
+      if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags)
+      return write(context, target, { type: 'set', key: target.umr.id, value })
+    },
+
+    'set.many': async ({ writes }) => {
+      const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
+      for (const { umr, value } of writes) {
+        const target = resolveUmr(context.log.mesh, umr)
+        if (target.umr.region === DIARY_LAYER) throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
+        checkValue(value)
+        const key = `${target.umr.agent}.${target.umr.region}`
+        const group = byDocument.get(key) ?? { target, intents: [] }
+        byDocument.set(key, group)
+        group.intents.push({ type: 'set', key: target.umr.id, value })
+      }
+      await Promise.all([...byDocument.values()].map(({ target, intents }) => context.documents.write(target.document, intents)))
+      return { written: writes.length }
+    },
+
+    rm: async ({ umr }) => {
+      const target = resolveUmr(context.log.mesh, umr)
+      const document = await context.documents.open(target.document)
+      if (document.read(target.umr.id)?.value === undefined)
+        throw new Failure('ITEM_NOT_FOUND', `${target.text} is not there to remove.`)
+      return write(context, target, { type: 'delete', key: target.umr.id })
+    },
+
+    ls: async ({ prefix, limit }) => {
+      const mesh = context.log.mesh
+      const items: Listed[] = []
+      const names = context.documents.names().map((name) => ({ name, start: `${agentName(mesh, name.agent)}.${name.layer}.` }))
+      names.sort((a, b) => (a.start < b.start ? -1 : 1))
+      for (const { name, start } of names) {
+        if (!start.startsWith(prefix) && !prefix.startsWith(start)) continue
+        const document = await context.documents.open(name)
+        for (const item of listDocument(mesh, document, start)) if (item.umr.startsWith(prefix)) items.push(item)
+      }
+      items.sort((a, b) => (a.umr < b.umr ? -1 : 1))
+      return { items: items.slice(0, limit), truncated: items.length > limit }
+    },
+  }
+}
+
+type Listed = Awaited<ReturnType<Handlers['ls']>>['items'][number]
+
+function* listDocument(mesh: Mesh, document: Document, start: string): Generator<Listed> {
+  const diary = document.name.layer === DIARY_LAYER
+  for (const key of document.keys()) {
+    const entry = document.read(key)
+    if (entry?.value === undefined) continue
+    yield {
+      umr: start + key,
+      type: diary ? 'diary' : 'register',
+      bytes: utf8(entry.value).length,
+      at: iso(entry.time.wallMs),
+      nodeName: nodeName(mesh, entry.author),
+      conflicts: document.siblings(key).length - 1,
+    }
+  }
+  for (const text of document.textNames())
+    yield { umr: start + text, type: 'text', bytes: utf8(document.text(text) ?? '').length, at: null, nodeName: null, conflicts: 0 }
+}
+
+async function read(context: ServiceContext, target: Target): Promise<ItemView | null> {
+  const document = await context.documents.open(target.document)
+  const entry = document.read(target.umr.id)
+  if (target.umr.region === DIARY_LAYER) return readDiary(context, target, entry)
+  if (entry?.value !== undefined) {
+    return {
+      umr: target.text,
+      type: 'register',
+      value: entry.value,
+      origin: originOf(context.log.mesh, entry),
+      conflicts: document.siblings(target.umr.id).length - 1,
+    }
+  }
+  const text = document.text(target.umr.id)
+  return text === undefined ? null : { umr: target.text, type: 'text', text }
+}
+
+/** One register write, answered when it is durable here. */
+export async function write(context: Pick<ServiceContext, 'documents'>, target: Target, intent: Intent) {
+  const [written] = await context.documents.write(target.document, [intent])
+  if (written === undefined) throw new Failure('INTERNAL', 'A write was answered without its block.')
+  return { umr: formatUmr(target.umr), write: written.block, at: iso(written.time.wallMs) }
+}
+
+const DiaryMetadata = z.object({ atMs: z.number(), characters: z.number().int(), tags: z.array(z.string()) })
+
+/** Content into the diary's own store; only time, length and the tags that the agent chose become a document. */
+async function setDiary(context: ServiceContext, target: Target, value: string, tags: readonly string[]) {
+  const parsed: unknown = JSON.parse(value)
+  const content = typeof parsed === 'string' ? parsed : value
+  const entry = await context.diary.put(target.agent.id, target.umr.id, content, tags)
+  const metadata = JSON.stringify({ atMs: entry.atMs, characters: entry.characters, tags: entry.tags })
+  return write(context, target, { type: 'set', key: target.umr.id, value: metadata })
+}
+
+async function readDiary(context: ServiceContext, target: Target, entry: Entry | undefined): Promise<ItemView | null> {
+  const own = await context.diary.get(target.agent.id, target.umr.id)
+  const metadata = own ?? (entry?.value === undefined ? undefined : DiaryMetadata.safeParse(JSON.parse(entry.value)).data)
+  if (metadata === undefined) return null
+  const { atMs, characters, tags } = metadata
+  return { umr: target.text, type: 'diary', content: own?.content ?? null, at: iso(atMs), characters, tags: [...tags] }
+}
+
+function checkValue(value: string): void {
+  if (utf8(value).length > REGISTER_VALUE_BYTES_MAX)
+    throw new Failure('VALUE_TOO_LARGE', `The value is larger than a register may be (${REGISTER_VALUE_BYTES_MAX} bytes).`)
+  try {
+    JSON.parse(value)
+  } catch (cause) {
+    throw new Failure('VALUE_INVALID', 'The value is not JSON.', { cause })
+  }
+}

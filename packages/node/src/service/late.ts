@@ -1,0 +1,105 @@
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import { Failure } from '@sealmesh/protocol/errors'
+import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
+import type { Handlers } from '../ipc/door.ts'
+import { merge, putText } from './texts.ts'
+
+/** Blocks that are kept and shown and folded by nobody, and merging one of them by choice. */
+export function lateHandlers(context: ServiceContext): Pick<Handlers, 'late.ls' | 'late.merge'> {
+  return {
+    'late.ls': async ({ agent }) => {
+      const mesh = context.log.mesh
+      const owner = agent === undefined ? undefined : agentNamed(mesh, agent).id
+      const aside: Awaited<ReturnType<Handlers['late.ls']>>['aside'] = []
+      for (const name of context.documents.names()) {
+        if (owner !== undefined && name.agent !== owner) continue
+        const document = await context.documents.open(name)
+        for (const { block, reason, term } of document.aside()) {
+          aside.push({
+            agent: agentName(mesh, name.agent),
+            layer: name.layer,
+            reason,
+            block: block.hash,
+            nodeName: nodeName(mesh, block.header.author),
+            at: iso(block.header.time.wallMs),
+            term,
+            writes: writesOf(document, block, `${agentName(mesh, name.agent)}.${name.layer}.`),
+          })
+        }
+      }
+      return { aside }
+    },
+
+    'late.merge': async ({ block: prefix }) => {
+      const found: { document: Document; block: Block }[] = []
+      for (const name of context.documents.names()) {
+        const document = await context.documents.open(name)
+        for (const { block } of document.aside()) if (block.hash.startsWith(prefix)) found.push({ document, block })
+      }
+      const [only, ...more] = found
+      if (only === undefined || more.length > 0 || prefix === '')
+        throw new Failure('BLOCK_NOT_FOUND', 'No single block that is kept apart has a hash that begins with that.')
+      return { written: await reissue(context, only.document, only.block) }
+    },
+  }
+}
+
+/** Writes a late block's words again, as this node's own under the present term. */
+async function reissue(context: ServiceContext, document: Document, block: Block): Promise<string[]> {
+  const mesh = context.log.mesh
+  const agent = mesh.agents.get(document.name.agent)
+  if (agent === undefined || document.name.layer === DIARY_LAYER)
+    throw new Failure('BLOCK_NOT_FOUND', 'That block belongs to a document which takes no merges here.')
+  const start = `${agent.name}.${document.name.layer}.`
+  const written: string[] = []
+  const intents: Intent[] = []
+  for (const write of block.writes) {
+    if (write.type === 'text') {
+      for (const { name, text } of textsWith(document, block)) {
+        const umr = { agent: agent.name, region: document.name.layer, id: name }
+        const target = { umr, text: start + name, agent, document: document.name }
+        if ((await putText(context, target, text)) !== undefined) written.push(start + name)
+      }
+    } else {
+      intents.push(write.type === 'set' ? { type: 'set', key: write.key, value: write.value } : { type: 'delete', key: write.key })
+      written.push(start + write.key)
+    }
+  }
+  if (intents.length > 0) await context.documents.write(document.name, intents)
+  return written
+}
+
+/**
+ * The texts as they would read with this block folded. It stands on the same writer's earlier edits, which were set
+ * aside with it, so those come along; what others wrote since is merged as Yjs merges it.
+ */
+function textsWith(document: Document, block: Block): { name: string; text: string }[] {
+  const chain = document
+    .aside()
+    .filter((each) => each.block.header.incarnation === block.header.incarnation)
+    .filter((each) => each.block.header.sequence <= block.header.sequence)
+    .sort((a, b) => a.block.header.sequence - b.block.header.sequence)
+  const updates = chain.flatMap((each) => each.block.writes.flatMap((write) => (write.type === 'text' ? [write.update] : [])))
+  const merged = merge(document.yDoc, updates)
+  const changed: { name: string; text: string }[] = []
+  for (const name of merged.share.keys()) {
+    const text = merged.getText(name).toString()
+    if (text !== (document.text(name) ?? '')) changed.push({ name, text })
+  }
+  return changed
+}
+
+function writesOf(document: Document, block: Block, start: string) {
+  return block.writes.flatMap((write) => {
+    switch (write.type) {
+      case 'set':
+        return [{ umr: start + write.key, type: 'set' as const, value: write.value }]
+      case 'delete':
+        return [{ umr: start + write.key, type: 'delete' as const, value: null }]
+      case 'text':
+        return textsWith(document, block).map(({ name, text }) => ({ umr: start + name, type: 'text' as const, value: text }))
+    }
+  })
+}

@@ -1,0 +1,84 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import diff from 'fast-diff'
+import * as decoding from 'lib0/decoding'
+import * as encoding from 'lib0/encoding'
+import { messageYjsSyncStep1, messageYjsSyncStep2, messageYjsUpdate, writeSyncStep2 } from 'y-protocols/sync'
+import * as Y from 'yjs'
+import type { Handlers } from '../ipc/door.ts'
+import { DIARY_LAYER, iso, resolveUmr, type ServiceContext, type Target } from './context.ts'
+
+/**
+ * Texts over the local socket. Editors speak y-protocols: step 1 is answered by step 2, an update is merged. What the
+ * mesh stores is always written by this node's own Yjs client: a client's update is merged into a copy, and the
+ * difference is made again here, as the smallest edit.
+ */
+export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync' | 'text.put'> {
+  return {
+    'text.sync': async ({ umr, message }) => {
+      const target = textTarget(context, umr)
+      const decoder = decoding.createDecoder(Buffer.from(message, 'base64'))
+      const { kind, body } = readMessage(decoder)
+      const document = await context.documents.open(target.document)
+      if (kind === messageYjsSyncStep1) {
+        const encoder = encoding.createEncoder()
+        writeSyncStep2(encoder, document.yDoc, body)
+        return { reply: Buffer.from(encoding.toUint8Array(encoder)).toString('base64'), write: null }
+      }
+      const merged = merge(document.yDoc, [body]).getText(target.umr.id).toString()
+      const written = await putText(context, target, merged)
+      return { reply: null, write: written?.block ?? null }
+    },
+
+    'text.put': async ({ umr, text }) => {
+      const target = textTarget(context, umr)
+      const written = await putText(context, target, text)
+      return { umr: target.text, write: written?.block ?? '', at: iso(written?.time.wallMs ?? context.now()) }
+    },
+  }
+}
+
+function textTarget(context: ServiceContext, umr: string): Target {
+  const target = resolveUmr(context.log.mesh, umr)
+  if (target.umr.region === DIARY_LAYER) throw new Failure('DIARY_PRIVATE', 'The diary holds entries, not shared texts.')
+  return target
+}
+
+/** A copy of a Y.Doc with more updates in it. */
+export function merge(from: Y.Doc, updates: readonly Uint8Array[]): Y.Doc {
+  const copy = new Y.Doc()
+  try {
+    copy.transact(() => {
+      Y.applyUpdate(copy, Y.encodeStateAsUpdate(from))
+      for (const update of updates) Y.applyUpdate(copy, update)
+    })
+  } catch (cause) {
+    throw new Failure('VALUE_INVALID', 'The edit is not a Yjs update.', { cause })
+  }
+  return copy
+}
+
+/** Brings a text to `wanted` by the smallest edit; undefined when it already reads so. */
+export function putText(context: Pick<ServiceContext, 'documents'>, target: Target, wanted: string) {
+  return context.documents.editText(target.document, (doc) => {
+    const text = doc.getText(target.umr.id)
+    let at = 0
+    for (const [kind, part] of diff(text.toString(), wanted)) {
+      if (kind === diff.DELETE) text.delete(at, part.length)
+      else {
+        if (kind === diff.INSERT) text.insert(at, part)
+        at += part.length
+      }
+    }
+  })
+}
+
+function readMessage(decoder: decoding.Decoder): { kind: number; body: Uint8Array } {
+  try {
+    const kind = decoding.readVarUint(decoder)
+    const body = decoding.readVarUint8Array(decoder)
+    if (kind === messageYjsSyncStep1 || kind === messageYjsSyncStep2 || kind === messageYjsUpdate) return { kind, body }
+  } catch {
+    // Said below: a broken message and an unknown kind mean the same to the caller.
+  }
+  throw new Failure('VALUE_INVALID', 'The message is not a y-protocols sync message.')
+}

@@ -1,0 +1,349 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
+import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
+import { isSingleWriter, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { keyOf, PeerSync, type PeerView, type Plan, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
+import type { Logger } from 'pino'
+import type { Documents } from '../documents/documents.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { ReceiptStore } from '../store/receipt-store.ts'
+import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
+import type { PacketPort } from './packet-port.ts'
+
+/** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
+export class MeshSync {
+  readonly #deps: MeshSyncDeps
+  readonly #peers = new Map<NodeId, Peer>()
+  readonly #inFlight = new Map<PacketId, NodeId>()
+  /** Documents that a peer named and we may read, though we hold nothing of them yet. */
+  readonly #interests = new Map<string, DocumentName>()
+  readonly #timer: NodeJS.Timeout
+  #link: RelayLink | undefined
+  #live = false
+  #closed = false
+
+  constructor(deps: MeshSyncDeps) {
+    this.#deps = deps
+    deps.documents.onCommit(({ name, document, local }) => {
+      this.#advanced(name, document.vector, local)
+      this.#flushAll()
+    })
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#timer.unref()
+  }
+
+  attach(link: RelayLink): void {
+    this.#link = link
+  }
+
+  /** The mesh, and with it who may read what, is another one. */
+  async meshChanged(mesh: Mesh): Promise<void> {
+    for (const [node, peer] of this.#peers) {
+      const known = mesh.nodes.get(node)
+      if (known !== undefined && known.revocations.length === 0) continue
+      this.#peers.delete(node)
+      peer.inbox.length = 0
+    }
+    for (const node of mesh.nodes.values()) {
+      if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
+      const core = new PeerSync(this.#deps.sodium)
+      this.#peers.set(node.id, { node: node.id, core, inbox: [], draining: false, sending: false, inFlight: 0, pausedUntilMs: 0 })
+      if (this.#live) core.linkLive(this.#deps.now())
+    }
+    await this.#refreshShared(mesh)
+    for (const peer of this.#peers.values()) peer.core.logChanged(mesh.heads)
+    this.#flushAll()
+  }
+
+  onLinkEvent(event: LinkEvent): void {
+    switch (event.type) {
+      case 'live':
+        this.#live = true
+        this.#inFlight.clear()
+        for (const peer of this.#peers.values()) {
+          peer.inFlight = 0
+          peer.pausedUntilMs = 0
+          peer.core.linkLive(this.#deps.now())
+        }
+        this.#flushAll()
+        return
+      case 'down':
+        this.#live = false
+        return
+      case 'answer':
+        return this.#answered(event.packet, event.outcomes)
+      case 'deliver':
+        return this.#delivered(event.packet, event.acknowledge)
+      case 'drained':
+      case 'notice':
+        return
+    }
+  }
+
+  peers(): { node: NodeId; view: PeerView }[] {
+    return [...this.#peers.values()].map((peer) => ({ node: peer.node, view: peer.core.view() }))
+  }
+
+  get live(): boolean {
+    return this.#live
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#timer)
+  }
+
+  #tick(): void {
+    const nowMs = this.#deps.now()
+    for (const peer of this.#peers.values()) peer.core.tick(nowMs)
+    this.#flushAll()
+  }
+
+  #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
+    const key = keyOf(name)
+    if (this.#knownKeys.has(key)) for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
+    else {
+      // The first block of a document: who shares it has to be worked out once.
+      this.#knownKeys.add(key)
+      this.#refreshShared(this.#deps.log.mesh).then(
+        () => this.#flushAll(),
+        (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
+      )
+    }
+  }
+
+  readonly #knownKeys = new Set<string>()
+
+  async #refreshShared(mesh: Mesh): Promise<void> {
+    const names = new Map(this.#interests)
+    for (const name of this.#deps.documents.names()) names.set(keyOf(name), name)
+    const vectors = new Map<string, VersionVector>()
+    for (const [key, name] of names) {
+      vectors.set(key, await this.#deps.documents.vectorOf(name))
+      this.#knownKeys.add(key)
+    }
+    const me = this.#deps.node
+    for (const peer of this.#peers.values()) {
+      const shared: SharedNow[] = []
+      for (const [key, name] of names) {
+        const readers = readersOf(mesh, name.agent, name.layer)
+        const peerReads = readers.includes(peer.node)
+        const bothRead = peerReads && readers.includes(me)
+        // A peer that writes what it may not read still wants to know that it arrived.
+        const peerWrites = !isSingleWriter(name.layer) && writersOf(mesh, name.agent, name.layer).includes(peer.node)
+        if (!peerReads && !peerWrites) continue
+        const receipted = await this.#deps.receipts.read(peer.node, name)
+        shared.push({ name, peerReads, bothRead, vector: vectors.get(key) ?? [], receipted })
+      }
+      peer.core.setShared(shared)
+    }
+  }
+
+  #delivered(packet: Uint8Array, acknowledge: () => void): void {
+    const opened = this.#deps.port.open(packet)
+    if (!opened.ok) {
+      if (this.#deps.onUnopened(packet)) return acknowledge()
+      // Kept out, said, and nothing else stalls: the peer's heads will show what is missing.
+      this.#deps.logger.warn({ code: opened.error.code }, 'packet not opened')
+      acknowledge()
+      return
+    }
+    const peer = this.#peers.get(opened.value.sender)
+    const items = decodePayload(opened.value.payload)
+    if (peer === undefined || !items.ok) {
+      this.#deps.logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
+      acknowledge()
+      return
+    }
+    peer.inbox.push({ items: items.value, logHeads: opened.value.logHeads, acknowledge })
+    if (!peer.draining) void this.#drain(peer)
+  }
+
+  /** While one group is being stored the next one gathers, so that load shares fsyncs. Never rejects. */
+  async #drain(peer: Peer): Promise<void> {
+    peer.draining = true
+    while (peer.inbox.length > 0 && !this.#closed) {
+      const group = peer.inbox.splice(0)
+      try {
+        await this.#take(peer, group)
+        for (const each of group) each.acknowledge()
+      } catch (error) {
+        // A full disk: not acknowledged, so the relay and the peer's outbox keep it for us.
+        this.#deps.logger.error({ err: error }, 'received data could not be stored')
+        break
+      }
+      this.#flushAll()
+    }
+    peer.draining = false
+  }
+
+  async #take(peer: Peer, group: readonly Arrived[]): Promise<void> {
+    const { log, documents, receipts } = this.#deps
+    const items = group.flatMap((each) => each.items)
+    const records = items.flatMap((item) => (item.type === 'records' ? item.records : []))
+    if (records.length > 0) {
+      const { added } = await log.receive(records)
+      // Blocks that nobody could be asked about before may be welcome now.
+      if (added > 0) for (const name of documents.names()) peer.core.ask(name, this.#deps.now())
+    }
+    const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
+    if (blocks.length > 0) {
+      for (const report of await documents.receive(blocks)) {
+        if (report.stored > 0) {
+          this.#advanced(report.name, await documents.vectorOf(report.name), false)
+          for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
+        } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
+        if (report.waiting > 0) peer.core.ask(report.name, this.#deps.now())
+        if (report.unknownHeads.length > 0) peer.core.wantRecords()
+      }
+    }
+    await this.#noteInterests(items)
+    const nowMs = this.#deps.now()
+    for (const each of group) {
+      const said = peer.core.heard(each.items, each.logHeads, !log.knows(each.logHeads), nowMs)
+      if (said.length > 0) await receipts.write(peer.node, said)
+    }
+  }
+
+  /** A document that the peer named and we may read, of which nobody has sent us anything yet. */
+  async #noteInterests(items: readonly SyncItem[]): Promise<void> {
+    const mesh = this.#deps.log.mesh
+    let added = false
+    for (const item of items) {
+      if (item.type !== 'vectors') continue
+      for (const { document } of item.documents) {
+        const key = keyOf(document)
+        if (this.#knownKeys.has(key) || this.#interests.size >= INTERESTS_MAX) continue
+        if (!readersOf(mesh, document.agent, document.layer).includes(this.#deps.node)) continue
+        this.#interests.set(key, document)
+        added = true
+      }
+    }
+    if (added) await this.#refreshShared(mesh)
+  }
+
+  #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {
+    const node = this.#inFlight.get(packet)
+    const peer = node === undefined ? undefined : this.#peers.get(node)
+    if (peer === undefined) return
+    this.#inFlight.delete(packet)
+    peer.inFlight -= 1
+    const refusal = outcomes.find((each) => each.outcome === 'refused')
+    if (refusal !== undefined) {
+      this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
+      peer.pausedUntilMs = this.#deps.now() + REFUSED_PAUSE_MS
+      peer.core.doubt()
+    }
+    this.#flush(peer)
+  }
+
+  #flushAll(): void {
+    for (const peer of this.#peers.values()) this.#flush(peer)
+  }
+
+  #flush(peer: Peer): void {
+    if (!this.#live || this.#closed || peer.sending || peer.inFlight >= IN_FLIGHT_MAX) return
+    if (this.#deps.now() < peer.pausedUntilMs) return
+    const plan = peer.core.plan()
+    if (plan === null) return
+    peer.sending = true
+    this.#send(peer, plan)
+      .catch((error: unknown) => {
+        this.#deps.logger.error({ err: error }, 'a packet could not be made')
+        return false
+      })
+      .then((sent) => {
+        peer.sending = false
+        if (sent) this.#flush(peer)
+        else peer.pausedUntilMs = this.#deps.now() + TICK_MS
+      }, undefined)
+  }
+
+  async #send(peer: Peer, plan: Plan): Promise<boolean> {
+    const items: SyncItem[] = [...plan.items]
+    if (plan.recordsAfter !== null) {
+      for (const records of chunk(this.#deps.log.after(plan.recordsAfter).map((record) => record.bytes))) {
+        if (!this.#dispatch(peer, [{ type: 'records', records }])) return false
+      }
+    }
+    const reached: { name: DocumentName; vector: VersionVector }[] = []
+    const blocks: Uint8Array[] = []
+    let left = PAYLOAD_BYTES_TARGET
+    for (const push of plan.pushes) {
+      if (left <= 0) break
+      const delta = await this.#deps.documents.after(push.name, push.after, left)
+      for (const bytes of delta.blocks) left -= bytes.length
+      blocks.push(...delta.blocks)
+      reached.push({ name: push.name, vector: delta.reached })
+    }
+    if (blocks.length > 0) items.push({ type: 'blocks', blocks })
+    if (items.length > 0 && !this.#dispatch(peer, items)) return false
+    peer.core.planned(plan, reached)
+    return true
+  }
+
+  #dispatch(peer: Peer, items: readonly SyncItem[]): boolean {
+    const packet = this.#deps.port.seal(peer.node, encodePayload(items))
+    if (packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
+    this.#inFlight.set(packet.id, peer.node)
+    peer.inFlight += 1
+    return true
+  }
+}
+
+/** Packets to one peer that the relay has not answered: enough to hide its round trip, few enough to make batches. */
+const IN_FLIGHT_MAX = 4
+const TICK_MS = 1_000
+/** After a refusal (a full mailbox, a peer that never logged in) the same packets wait this long. */
+const REFUSED_PAUSE_MS = 5_000
+/** Documents that peers may make us ask about. */
+const INTERESTS_MAX = 4_096
+
+interface Arrived {
+  readonly items: readonly SyncItem[]
+  readonly logHeads: Parameters<PeerSync['heard']>[1]
+  readonly acknowledge: () => void
+}
+
+interface Peer {
+  readonly node: NodeId
+  readonly core: PeerSync
+  readonly inbox: Arrived[]
+  draining: boolean
+  sending: boolean
+  inFlight: number
+  pausedUntilMs: number
+}
+
+export interface MeshSyncDeps {
+  readonly node: NodeId
+  readonly sodium: Sodium
+  readonly documents: Documents
+  readonly log: LogKeeper
+  readonly receipts: ReceiptStore
+  readonly port: PacketPort
+  /** Whether somebody else (a pairing) could use a packet that does not open. */
+  readonly onUnopened: (packet: Uint8Array) => boolean
+  readonly now: () => number
+  readonly logger: Logger
+}
+
+
+/** Lists that fit a packet each, in order. */
+function chunk(all: readonly Uint8Array[]): Uint8Array[][] {
+  const chunks: Uint8Array[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const each of all) {
+    if (bytes + each.length > PAYLOAD_BYTES_TARGET) {
+      chunks.push([])
+      bytes = 0
+    }
+    chunks.at(-1)?.push(each)
+    bytes += each.length
+  }
+  return chunks
+}

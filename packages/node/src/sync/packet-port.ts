@@ -1,0 +1,117 @@
+import { toHex } from '@sealmesh/protocol/bytes'
+import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import { type OpenError, openPacket } from '@sealmesh/protocol/envelope/open'
+import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
+import { ReplayWindow } from '@sealmesh/protocol/envelope/replay-window'
+import { ContentKeys, sealPacket } from '@sealmesh/protocol/envelope/seal'
+import type { IncarnationId, MailboxId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import { type KeyPair, NONCE_BYTES, type SealPublicKey, type Secret } from '@sealmesh/protocol/keys'
+import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
+import { livePrekey } from '@sealmesh/protocol/membership/access'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { err, ok, type Result } from '@sealmesh/protocol/result'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+
+/** Turns payloads into sealed packets for nodes, and packets into payloads that their senders signed. */
+export class PacketPort {
+  readonly #deps: PacketPortDeps
+  readonly #contentKeys = new ContentKeys()
+  readonly #sequences = new Map<NodeId, number>()
+  readonly #windows = new Map<string, ReplayWindow>()
+  readonly #mailbox: MailboxId
+  #epoch = ''
+
+  constructor(deps: PacketPortDeps) {
+    this.#deps = deps
+    this.#mailbox = mailboxOf(deps.loginKey, deps.sodium)
+  }
+
+  /** A revocation starts a new epoch: keys that a removed node may hold seal nothing more. */
+  meshChanged(mesh: Mesh): void {
+    const epoch = toHex(mesh.epoch)
+    if (epoch !== this.#epoch) this.#contentKeys.eraseAll()
+    this.#epoch = epoch
+  }
+
+  /** Undefined when this node cannot be sealed to: removed, or without a live prekey until it returns. */
+  seal(to: NodeId, payload: Uint8Array): { id: PacketId; bytes: Uint8Array } | undefined {
+    const { sodium, random, now } = this.#deps
+    const mesh = this.#deps.mesh()
+    const node = mesh.nodes.get(to)
+    if (node === undefined || node.revocations.length > 0) return undefined
+    const nowMs = now()
+    const prekey = livePrekey(node, nowMs)
+    if (prekey === undefined) return undefined
+    const sequence = (this.#sequences.get(to) ?? 0) + 1
+    this.#sequences.set(to, sequence)
+    const recipients = [{ node: to, mailbox: mailboxOf(node.loginKey, sodium), prekey: prekey.publicKey, sequence }]
+    const id = toHex(random(16)) as PacketId
+    const bytes = sealPacket(
+      {
+        mesh: mesh.id,
+        kind: 'sync',
+        sender: { node: this.#deps.node, incarnation: this.#deps.incarnation, signKey: this.#deps.signKey },
+        recipients,
+        logHeads: mesh.heads,
+        payload,
+        packetId: id,
+        expiresMs: Math.min(nowMs + PACKET_EXPIRY_MS_MAX, prekey.expiresMs),
+        content: this.#contentKeys.take(recipients, nowMs, random, sodium),
+        nonce: random(NONCE_BYTES),
+      },
+      sodium,
+    )
+    return { id, bytes }
+  }
+
+  /** Checks everything that DESIGN's order names; `seen` and `expired` are the two that need memory and a clock. */
+  open(bytes: Uint8Array): Result<OpenedPacket, OpenError | { code: 'PACKET_SEEN' } | { code: 'PACKET_EXPIRED' }> {
+    const mesh = this.#deps.mesh()
+    const opened = openPacket(
+      bytes,
+      {
+        mesh: mesh.id,
+        node: this.#deps.node,
+        mailbox: this.#mailbox,
+        prekeys: this.#deps.prekeys(),
+        signKeyOf: (node) => mesh.nodes.get(node)?.signKey,
+      },
+      this.#deps.sodium,
+    )
+    if (!opened.ok) return opened
+    const { sender, incarnation, sequence, expiresMs } = opened.value
+    if (this.#window(sender, incarnation).accept(sequence) !== 'new') return err({ code: 'PACKET_SEEN' })
+    if (expiresMs < this.#deps.now()) return err({ code: 'PACKET_EXPIRED' })
+    return ok(opened.value)
+  }
+
+  #window(sender: NodeId, incarnation: IncarnationId): ReplayWindow {
+    const key = `${sender}.${incarnation}`
+    let window = this.#windows.get(key)
+    if (window === undefined) {
+      window = new ReplayWindow()
+      this.#windows.set(key, window)
+      if (this.#windows.size > WINDOWS_MAX) {
+        const oldest = this.#windows.keys().next().value
+        if (oldest !== undefined) this.#windows.delete(oldest)
+      }
+    }
+    return window
+  }
+}
+
+/** Runs of peers that are remembered; a replay from a forgotten one finds its blocks already there. */
+const WINDOWS_MAX = 1_024
+
+export interface PacketPortDeps {
+  readonly sodium: Sodium
+  readonly node: NodeId
+  readonly incarnation: IncarnationId
+  readonly signKey: Secret<'sign'>
+  readonly loginKey: Parameters<typeof mailboxOf>[0]
+  /** Private halves that still live, newest first. */
+  readonly prekeys: () => readonly KeyPair<SealPublicKey, 'seal'>[]
+  readonly mesh: () => Mesh
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+}

@@ -1,0 +1,125 @@
+import type { DocumentName } from '../crdt/block.ts'
+import { readClock, type VersionVector, writeClock } from '../crdt/clock.ts'
+import {
+  decode,
+  encode,
+  Malformed,
+  type Reader,
+  readByte,
+  readBytes,
+  readFixed,
+  readId,
+  readList,
+  readText,
+  writeByte,
+  writeBytes,
+  writeFixed,
+  writeId,
+  writeList,
+  writeText,
+} from '../bytes.ts'
+import { type AgentId, isName } from '../ids.ts'
+import { HASH_BYTES } from '../keys.ts'
+import { BLOCK_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, VECTOR_ENTRIES_MAX } from '../limits.ts'
+import { err, ok, type Result } from '../result.ts'
+
+/**
+ * What nodes say to each other inside packets of kind `sync` (docs/spec/08-sync.md). The packet's own signature and
+ * log heads cover every item, so a receipt needs no signature of its own.
+ *
+ *   0x01 records   list of record bytes
+ *   0x02 blocks    list of block bytes; each names its document
+ *   0x03 vectors   flags | list of (document, version vector)
+ *   0x04 heads     flags | root (32 B)
+ *   0x05 want-records (empty): send me what the heads of this packet do not cover
+ */
+export type SyncItem =
+  | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
+  | { readonly type: 'blocks'; readonly blocks: readonly Uint8Array[] }
+  /** What the sender has durably received: its receipt. With `asks`, also a request for all that it lacks. */
+  | { readonly type: 'vectors'; readonly asks: boolean; readonly documents: readonly DocumentVector[] }
+  /** One root over all documents that both may read; `fresh` right after connecting, when it is answered at once. */
+  | { readonly type: 'heads'; readonly fresh: boolean; readonly root: Uint8Array }
+  | { readonly type: 'want-records' }
+
+export interface DocumentVector {
+  readonly document: DocumentName
+  readonly vector: VersionVector
+}
+
+const ITEMS_MAX = 64 // A sender makes a handful of items; more is somebody playing.
+const BLOCKS_MAX = 4_096 // A payload of the smallest blocks.
+const RECORDS_MAX = 2_048
+const VECTORS_MAX = 4_096
+const FLAG = 0x01
+const LAYER_BYTES_MAX = 64
+
+export function encodePayload(items: readonly SyncItem[]): Uint8Array {
+  return encode((w) =>
+    writeList(w, items, (item) => {
+      switch (item.type) {
+        case 'records':
+          writeByte(w, 0x01)
+          return writeList(w, item.records, (bytes) => writeBytes(w, bytes))
+        case 'blocks':
+          writeByte(w, 0x02)
+          return writeList(w, item.blocks, (bytes) => writeBytes(w, bytes))
+        case 'vectors':
+          writeByte(w, 0x03)
+          writeByte(w, item.asks ? FLAG : 0)
+          return writeList(w, item.documents, ({ document, vector }) => {
+            writeId(w, document.agent)
+            writeText(w, document.layer)
+            writeClock(w, vector)
+          })
+        case 'heads':
+          writeByte(w, 0x04)
+          writeByte(w, item.fresh ? FLAG : 0)
+          return writeFixed(w, item.root)
+        case 'want-records':
+          return writeByte(w, 0x05)
+      }
+    }),
+  )
+}
+
+export interface PayloadError {
+  code: 'PAYLOAD_MALFORMED'
+}
+
+/** Bytes from a member, which may be compromised. Never throws. Records and blocks share memory with `bytes`. */
+export function decodePayload(bytes: Uint8Array): Result<SyncItem[], PayloadError> {
+  if (bytes.length > PAYLOAD_BYTES_MAX) return err({ code: 'PAYLOAD_MALFORMED' })
+  const items = decode(bytes, (r) => readList(r, ITEMS_MAX, readItem))
+  return items.ok ? ok(items.value) : err({ code: 'PAYLOAD_MALFORMED' })
+}
+
+function readItem(r: Reader): SyncItem {
+  switch (readByte(r)) {
+    case 0x01:
+      return { type: 'records', records: readList(r, RECORDS_MAX, () => readBytes(r, RECORD_BYTES_MAX)) }
+    case 0x02:
+      return { type: 'blocks', blocks: readList(r, BLOCKS_MAX, () => readBytes(r, BLOCK_BYTES_MAX)) }
+    case 0x03:
+      return { type: 'vectors', asks: readFlag(r), documents: readList(r, VECTORS_MAX, readDocumentVector) }
+    case 0x04:
+      return { type: 'heads', fresh: readFlag(r), root: readFixed(r, HASH_BYTES) }
+    case 0x05:
+      return { type: 'want-records' }
+    default:
+      throw new Malformed()
+  }
+}
+
+function readDocumentVector(r: Reader): DocumentVector {
+  const agent = readId<AgentId>(r, 32)
+  const layer = readText(r, LAYER_BYTES_MAX)
+  if (!isName(layer)) throw new Malformed()
+  return { document: { agent, layer }, vector: readClock(r, VECTOR_ENTRIES_MAX) }
+}
+
+function readFlag(r: Reader): boolean {
+  const flags = readByte(r)
+  if (flags > FLAG) throw new Malformed()
+  return flags === FLAG
+}
