@@ -1,1 +1,221 @@
-export {}
+import { randomBytes } from 'node:crypto'
+import { toHex } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatId, type IncarnationId, type MeshId } from '@sealmesh/protocol/ids'
+import { MembershipLog } from '@sealmesh/protocol/membership/log'
+import { decodeRecord } from '@sealmesh/protocol/membership/record-codec'
+import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
+import { loadSodium } from '@sealmesh/sodium/load'
+import { z } from 'zod'
+import { openDiary } from './diary/diary-store.ts'
+import { Documents } from './documents/documents.ts'
+import { serveDoor } from './ipc/door.ts'
+import { prepareHome, resolveHome } from './keys/home.ts'
+import { lockHome } from './keys/home-lock.ts'
+import { KeyStore } from './keys/key-store.ts'
+import { claimSocketPath } from './keys/socket-path.ts'
+import { openLog } from './log.ts'
+import { LogKeeper } from './membership/log-keeper.ts'
+import { handlersOf } from './service/handlers.ts'
+import {
+  chooseName,
+  ensureOwnAgent,
+  ensurePrekeys,
+  foundMesh,
+  MEMBERSHIP,
+  Membership,
+  nodeIdFrom,
+} from './setup/identity.ts'
+import { Relays } from './uplink/relays.ts'
+import { Meta } from './store/meta.ts'
+import { ReceiptStore } from './store/receipt-store.ts'
+import { RecordStore } from './store/record-store.ts'
+import { openStore } from './store/store.ts'
+import { MeshSync } from './sync/mesh-sync.ts'
+import { PacketPort } from './sync/packet-port.ts'
+
+export interface StartOptions {
+  readonly home: string
+  readonly name?: string
+  /** The founding agent's name; the node's own when absent. */
+  readonly agent?: string
+  readonly relay?: string
+  readonly claim?: string
+  readonly logLevel?: string
+}
+
+export interface RunningNode {
+  close(): Promise<void>
+  /** Settles when the node has stopped: by `close`, by `sealmesh down`, or because it cannot go on. */
+  readonly done: Promise<void>
+  readonly info: { readonly home: string; readonly socketPath: string; readonly node: string; readonly mesh: string; readonly firstRun: boolean }
+}
+
+/** The one place of the node that makes clocks, dice, databases, sockets and loggers. */
+export async function startNode(options: StartOptions): Promise<RunningNode> {
+  const closers: (() => Promise<void> | void)[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    return await compose(options, closers, closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+async function compose(
+  options: StartOptions,
+  closers: (() => Promise<void> | void)[],
+  closeAll: () => Promise<void>,
+): Promise<RunningNode> {
+  const startedAtMs = Date.now()
+  const now = Date.now
+  const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const home = resolveHome(options.home, process.env)
+  if (!(await KeyStore.exists(home.keys)) && options.relay === undefined)
+    throw new Failure('NODE_NOT_SET_UP', `The home ${home.path} belongs to no mesh yet.`)
+  if (options.relay !== undefined && options.relay !== NO_RELAY && !parseRelayAddress(options.relay).ok)
+    throw new Failure('USAGE', 'The relay address is not one that sealmesh-relay up prints.')
+  await prepareHome(home)
+  const lock = await lockHome(home)
+  closers.push(() => lock.release())
+  const logger = openLog(home.log, options.logLevel)
+  closers.push(() => logger.flush())
+  const sodium = await loadSodium()
+  const socketPath = await claimSocketPath(home, process.env)
+
+  const store = await openStore(home.db)
+  closers.push(() => store.close())
+  const diary = await openDiary(home.diary)
+  closers.push(() => diary.close())
+  const meta = new Meta(store)
+
+  const known = await meta.read(MEMBERSHIP, Membership)
+  const firstRun = known === undefined
+  const keys = (await KeyStore.exists(home.keys))
+    ? await KeyStore.load(home.keys, { sodium, random })
+    : await KeyStore.create(home.keys, { sodium, random }, { root: true })
+  const meshId = meshIdOf(known, keys)
+  const node = nodeIdFrom(keys, sodium)
+
+  const { records, stored } = await RecordStore.load(store)
+  const membership = new MembershipLog(meshId, sodium)
+  for (const bytes of stored) {
+    const record = decodeRecord(bytes, sodium)
+    if (!record.ok) throw new Failure('STORE_DAMAGED', 'A stored membership record cannot be read.')
+    membership.add(record.value)
+  }
+  const log = new LogKeeper({ log: membership, records, sodium, now })
+  if (firstRun) {
+    const name = chooseName(options.name)
+    await foundMesh(log, keys, meta, { mesh: name, node: name, agent: options.agent ?? name }, sodium)
+  }
+
+  const incarnation = toHex(random(16)) as IncarnationId
+  const signKey = keys.sign.secretKey
+  const documents = await Documents.open({
+    store,
+    sodium,
+    log: logger,
+    node,
+    mesh: () => log.mesh,
+    signKey,
+    incarnation,
+    random,
+    now,
+  })
+  closers.push(() => documents.close())
+
+  const port = new PacketPort({
+    sodium,
+    node,
+    incarnation,
+    signKey,
+    loginKey: keys.login.publicKey,
+    prekeys: () => keys.prekeys(),
+    mesh: () => log.mesh,
+    random,
+    now,
+  })
+  const receipts = new ReceiptStore(store)
+  const relays = new Relays({ meta, login: keys.login, mesh: meshId, root: keys.root?.secretKey, claim: options.claim, sodium, log: logger })
+  closers.push(() => relays.close())
+  const context = { node, incarnation, signKey, log, documents, diary, logger, now }
+  const pairing = { onPacket: (_packet: Uint8Array): boolean => false }
+  const sync = new MeshSync({
+    node,
+    sodium,
+    documents,
+    log,
+    receipts,
+    port,
+    onUnopened: (packet) => pairing.onPacket(packet),
+    now,
+    logger,
+  })
+  closers.push(() => sync.close())
+  relays.onEvent = (event) => sync.onLinkEvent(event)
+  sync.attach(relays)
+
+  log.onChange(async (mesh) => {
+    port.meshChanged(mesh)
+    await documents.meshChanged()
+    await sync.meshChanged(mesh)
+    relays.meshChanged(mesh)
+  })
+  await ensurePrekeys(log, keys, node, now())
+  await ensureOwnAgent(log, keys, node)
+  const rotation = setInterval(() => {
+    ensurePrekeys(log, keys, node, now()).catch((error: unknown) => logger.error({ err: error }, 'prekeys were not rotated'))
+  }, PREKEY_CHECK_MS)
+  rotation.unref()
+  closers.push(() => clearInterval(rotation))
+  if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
+  await sync.meshChanged(log.mesh)
+  await relays.meshChanged(log.mesh)
+
+  let finish: () => void = () => undefined
+  const done = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= closeAll().finally(() => finish())
+    return closing
+  }
+  const handlers = handlersOf({
+    ...context,
+    home: home.path,
+    startedAtMs,
+    sync,
+    relays,
+    keys,
+    meta,
+    sodium,
+    random,
+    pairing,
+    stop: () => void close(),
+  })
+  const door = await serveDoor({ socketPath, handlers, log: logger })
+  closers.push(() => door.close())
+  logger.info({ sodium: sodium.implementation, documents: documents.names().length }, 'node is up')
+  return {
+    close,
+    done,
+    info: { home: home.path, socketPath, node: formatId('node', node), mesh: formatId('mesh', meshId), firstRun },
+  }
+}
+
+/** `--relay none`: a mesh that stays on this machine for now. */
+const NO_RELAY = 'none'
+const PREKEY_CHECK_MS = 60 * 60_000
+
+function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore): MeshId {
+  if (known !== undefined) return known.mesh as MeshId
+  // Keys without a mesh: a join that was cut off has no root key and must not found a mesh of its own.
+  if (keys.root === undefined)
+    throw new Failure('NODE_NOT_SET_UP', 'This home began to join a mesh and did not finish.', { next: 'sealmesh join LINK' })
+  return toHex(keys.root.publicKey) as MeshId
+}

@@ -223,7 +223,7 @@ export class PeerSync {
       // Invariant (1). A peer that lost its disk names less than before, and gets it again.
       shared.receipted = vector
       shared.sent = asks ? vector : joinTips(shared.sent, vector)
-      receipts.push({ name: shared.name, vector })
+      receipts.push({ document: shared.name, vector })
     }
     if (asks) shared.owesReceipt = true
     if (countMissing(shared.mine, vector) > 0) this.ask(document, nowMs)
@@ -239,7 +239,7 @@ export class PeerSync {
       for (const shared of this.#documents.values()) {
         if (!shared.bothRead || shared.mine === shared.receipted) continue
         shared.receipted = shared.sent = shared.named = shared.mine
-        receipts.push({ name: shared.name, vector: shared.mine })
+        receipts.push({ document: shared.name, vector: shared.mine })
       }
       return
     }
@@ -299,10 +299,7 @@ export interface Plan {
 }
 
 /** What the peer says it has durably received: for the store. */
-export interface Receipt {
-  readonly name: DocumentName
-  readonly vector: VersionVector
-}
+export type Receipt = DocumentVector
 
 export interface PeerView {
   readonly toSend: number

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs'
+import { DOOR_VERSION } from '@sealmesh/protocol/version'
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Handlers } from '../ipc/door.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+import type { Meta } from '../store/meta.ts'
+import type { MeshSync } from '../sync/mesh-sync.ts'
+import type { Relays } from '../uplink/relays.ts'
+import { agentHandlers } from './agents.ts'
+import { conflictHandlers } from './conflicts.ts'
+import type { ServiceContext } from './context.ts'
+import { itemHandlers } from './items.ts'
+import { lateHandlers } from './late.ts'
+import { type Pairing, pairingHandlers } from './pairing.ts'
+import { revokeHandlers } from './revoke.ts'
+import { sharingHandlers } from './sharing.ts'
+import { statusOf } from './status.ts'
+import { takeoverHandlers } from './takeover.ts'
+import { textHandlers } from './texts.ts'
+import { watchHandlers } from './watch.ts'
+import { warningsOf } from './warnings.ts'
+
+export interface NodeServices extends ServiceContext {
+  readonly home: string
+  readonly startedAtMs: number
+  readonly sync: MeshSync
+  readonly relays: Relays
+  readonly keys: KeyStore
+  readonly meta: Meta
+  readonly sodium: Sodium
+  readonly pairing: Pairing
+  readonly stop: () => void
+}
+
+/** Every method of the local socket, each from the file that is named for it. */
+export function handlersOf(services: NodeServices): Handlers {
+  return {
+    hello: ({ version }) => {
+      if (version !== DOOR_VERSION)
+        throw new Failure('VERSION_MISMATCH', `This node speaks version ${DOOR_VERSION} of the local socket.`)
+      return { version: DOOR_VERSION, node: formatId('node', services.node) }
+    },
+    status: () =>
+      statusOf(services, {
+        home: services.home,
+        version: VERSION,
+        startedAtMs: services.startedAtMs,
+        peers: () => services.sync.peers(),
+        relays: () => services.relays.status(),
+        warnings: () => warningsOf(services),
+      }),
+    down: () => {
+      // After the answer has left: stopping closes the socket that it travels on.
+      setImmediate(services.stop)
+      return {}
+    },
+    ...agentHandlers({ ...services, newAgentKey: () => services.keys.addAgent() }),
+    ...itemHandlers(services),
+    ...textHandlers(services),
+    ...sharingHandlers(services),
+    ...conflictHandlers(services),
+    ...lateHandlers(services),
+    ...takeoverHandlers(services),
+    ...pairingHandlers(services.pairing),
+    ...revokeHandlers(services),
+    ...watchHandlers(services),
+  }
+}
+
+/** From package.json, the one place that a release changes. */
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version

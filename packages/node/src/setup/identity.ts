@@ -1,0 +1,111 @@
+import { hostname } from 'node:os'
+import { decodeTokenChain, encodeTokenChain, issueToken, type Token, type TokenDraft } from '@sealmesh/protocol/wire/token'
+import { toHex } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
+import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
+import type { SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
+import { PREKEY_LIFE_MS, PREKEY_ROTATE_MS, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
+import { nodeIdOf } from '@sealmesh/protocol/membership/record-codec'
+import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { z } from 'zod'
+import type { KeyStore } from '../keys/key-store.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import { foundAgent } from '../service/agents.ts'
+import type { Meta } from '../store/meta.ts'
+
+/** Who this node is: from its keys and the names that its owner gave. */
+export function identityOf(keys: KeyStore, names: { node: string; agent: string }): NodeIdentity {
+  return {
+    name: names.node,
+    signKey: keys.sign.publicKey,
+    loginKey: keys.login.publicKey,
+    foundingAgent: { id: toHex(keys.foundingAgent.publicKey) as AgentId, name: names.agent },
+  }
+}
+
+export const nodeIdFrom = (keys: KeyStore, sodium: Sodium): NodeId =>
+  nodeIdOf(keys.sign.publicKey, toHex(keys.foundingAgent.publicKey) as AgentId, sodium)
+
+/** The name that was asked for, else one made from the machine's. */
+export function chooseName(wanted: string | undefined): string {
+  if (wanted !== undefined) {
+    if (!isName(wanted)) throw new Failure('NAME_INVALID', `"${wanted.slice(0, NAME_CHARACTERS_MAX)}" is not a node's name.`)
+    return wanted
+  }
+  const made = (hostname().split('.')[0] ?? '').toLowerCase().replace(/[^a-z0-9_-]/g, '-').replace(/^[-_]+|[-_]+$/g, '')
+  return isName(made) ? made : 'node'
+}
+
+/** Which mesh this home belongs to; written last when joining, so that it says that all the rest is there. */
+export const Membership = z.object({ mesh: z.string().length(64), node: z.string(), agent: z.string() })
+export const MEMBERSHIP = 'membership'
+/** The chain that lets this node into the mesh's relays. */
+export const TOKEN = 'relay-token'
+
+/** Everything that a mesh's first node writes; each step is looked for first, so that a crash half-way heals. */
+export async function foundMesh(
+  log: LogKeeper,
+  keys: KeyStore,
+  meta: Meta,
+  names: { mesh: string; node: string; agent: string },
+  sodium: Sodium,
+): Promise<void> {
+  const { root } = keys
+  if (root === undefined) throw new Failure('NODE_NOT_SET_UP', 'This home has keys but belongs to no mesh yet.')
+  const mesh = toHex(root.publicKey) as MeshId
+  const identity = identityOf(keys, names)
+  if (log.mesh.nodes.size === 0)
+    await log.append({ type: 'found', meshName: names.mesh, node: identity }, { type: 'root' }, root.secretKey)
+  if ((await meta.readBytes(TOKEN)) === undefined) {
+    const draft = nodeToken(mesh, identity, identity.signKey)
+    await meta.writeBytes(TOKEN, encodeTokenChain([issueToken(draft, 'root', root.secretKey, sodium)]))
+  }
+  await meta.write(MEMBERSHIP, Membership, { mesh, node: names.node, agent: names.agent })
+}
+
+const nodeToken = (mesh: MeshId, identity: NodeIdentity, adminKey: SignPublicKey | null): TokenDraft => ({
+  mesh,
+  loginKey: identity.loginKey,
+  adminKey,
+  kind: 'node',
+  mailbox: null,
+  expiresMs: 0,
+})
+
+/** Our own chain and one more link: how an admin lets another login in. */
+export async function extendToken(meta: Meta, keys: KeyStore, draft: TokenDraft, sodium: Sodium): Promise<Uint8Array> {
+  return encodeTokenChain([...(await ownChain(meta)), issueToken(draft, keys.sign.publicKey, keys.sign.secretKey, sodium)])
+}
+
+export const tokenForNode = (meta: Meta, keys: KeyStore, mesh: MeshId, identity: NodeIdentity, sodium: Sodium): Promise<Uint8Array> =>
+  extendToken(meta, keys, nodeToken(mesh, identity, null), sodium)
+
+export async function ownChain(meta: Meta): Promise<readonly Token[]> {
+  const chain = decodeTokenChain((await meta.readBytes(TOKEN)) ?? new Uint8Array())
+  if (!chain.ok) throw new Failure('STORE_DAMAGED', 'The stored relay token cannot be read.')
+  return chain.value
+}
+
+/** Every node has at least one agent: the one that its id derives from. */
+export async function ensureOwnAgent(log: LogKeeper, keys: KeyStore, node: NodeId): Promise<void> {
+  const own = log.mesh.nodes.get(node)
+  if (own === undefined || log.mesh.agents.get(own.foundingAgent.id)?.term) return
+  await foundAgent(log, own.foundingAgent.name, keys.foundingAgent, [node], node, keys.sign.secretKey)
+}
+
+/** A live prekey at all times: a new one each week, old private halves destroyed when nothing may be sealed to them. */
+export async function ensurePrekeys(log: LogKeeper, keys: KeyStore, node: NodeId, nowMs: number): Promise<void> {
+  const announced = log.mesh.nodes.get(node)?.prekeys ?? []
+  const newest = announced.reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
+  if (nowMs - newest >= PREKEY_ROTATE_MS) {
+    const pair = await keys.addPrekey()
+    await log.append(
+      { type: 'prekey', node, publicKey: pair.publicKey, notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS },
+      { type: 'node', node },
+      keys.sign.secretKey,
+    )
+  }
+  const dead = announced.filter((each) => each.expiresMs + PREKEY_SKEW_MS < nowMs)
+  for (const { publicKey } of dead) await keys.destroyPrekey(publicKey satisfies SealPublicKey)
+}

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto'
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatId } from '@sealmesh/protocol/ids'
+import { MembershipLog } from '@sealmesh/protocol/membership/log'
+import { loadSodium } from '@sealmesh/sodium/load'
+import { prepareHome, resolveHome } from '../keys/home.ts'
+import { lockHome } from '../keys/home-lock.ts'
+import { KeyStore } from '../keys/key-store.ts'
+import { openLog } from '../log.ts'
+import { LogKeeper } from '../membership/log-keeper.ts'
+import { joinByLink } from '../pairing/joiner-driver.ts'
+import { Meta } from '../store/meta.ts'
+import { RecordStore } from '../store/record-store.ts'
+import { openStore } from '../store/store.ts'
+import { chooseName, identityOf, MEMBERSHIP, Membership, nodeIdFrom, TOKEN } from './identity.ts'
+
+export interface JoinOptions {
+  readonly home: string
+  readonly link: string
+  readonly name?: string
+  readonly onWords: (words: string[]) => void
+  readonly onProgress: (text: string) => void
+  readonly logLevel?: string
+}
+
+/**
+ * Brings a fresh home into a mesh by a pairing link. Keys are made once and kept over a failed try; the membership is
+ * written last, so that a home that was cut off half-way is joined again instead of half used.
+ */
+export async function joinMesh(
+  options: JoinOptions,
+): Promise<{ node: string; mesh: string; meshName: string; agents: string[] }> {
+  const home = resolveHome(options.home, process.env)
+  await prepareHome(home)
+  const lock = await lockHome(home)
+  const logger = openLog(home.log, options.logLevel)
+  try {
+    const sodium = await loadSodium()
+    const random = (bytes: number): Uint8Array => randomBytes(bytes)
+    const store = await openStore(home.db)
+    try {
+      const meta = new Meta(store)
+      if ((await meta.read(MEMBERSHIP, Membership)) !== undefined)
+        throw new Failure('ALREADY_JOINED', `The home ${home.path} belongs to a mesh already.`)
+      const deps = { sodium, random }
+      const keys = (await KeyStore.exists(home.keys))
+        ? await KeyStore.load(home.keys, deps)
+        : await KeyStore.create(home.keys, deps, { root: false })
+      if (keys.root !== undefined)
+        throw new Failure('ALREADY_JOINED', `The home ${home.path} has begun to found a mesh of its own.`)
+      const name = chooseName(options.name)
+      const identity = identityOf(keys, { node: name, agent: name })
+      options.onProgress('asking the other machine')
+      const joined = await joinByLink({
+        link: options.link,
+        identity,
+        sodium,
+        random,
+        log: logger,
+        now: Date.now,
+        onWords: options.onWords,
+      })
+      const { records } = await RecordStore.load(store)
+      const log = new LogKeeper({ log: new MembershipLog(joined.mesh, sodium), records, sodium, now: Date.now })
+      await log.receive(joined.records)
+      const node = nodeIdFrom(keys, sodium)
+      if (!log.mesh.nodes.has(node))
+        throw new Failure('PAIRING_REFUSED', 'The other machine sent a membership log that does not admit this node.')
+      await meta.writeBytes(TOKEN, joined.token)
+      await meta.write(MEMBERSHIP, Membership, { mesh: joined.mesh, node: name, agent: name })
+      const agents = [...log.mesh.agents.values()].map((agent) => agent.name)
+      return { node: formatId('node', node), mesh: formatId('mesh', joined.mesh), meshName: log.mesh.name, agents }
+    } finally {
+      await store.close()
+    }
+  } finally {
+    await lock.release()
+    logger.flush()
+  }
+}
