@@ -1,0 +1,25 @@
+import type { FailureCode } from '@sealmesh/protocol/errors'
+import type { PacketId } from '@sealmesh/protocol/ids'
+import type { Outcome } from '@sealmesh/protocol/wire/frame'
+
+export type LinkEvent =
+  /** `newGeneration`: the relay may have forgotten what it called stored. `lost`: it dropped packets meant for us. */
+  | { readonly type: 'live'; readonly newGeneration: boolean; readonly lost: boolean }
+  | { readonly type: 'answer'; readonly packet: PacketId; readonly outcomes: readonly Outcome[] }
+  /** Call `acknowledge` once the packet's fate is durable, whatever it is: until then the relay keeps it. */
+  | { readonly type: 'deliver'; readonly packet: Uint8Array; readonly acknowledge: () => void }
+  /** The mailbox is empty: what follows is live. */
+  | { readonly type: 'drained' }
+  /** The relay dropped packets meant for us while we were connected. */
+  | { readonly type: 'lost'; readonly count: number }
+  /** After a `full`: sending makes sense again. */
+  | { readonly type: 'room' }
+  | { readonly type: 'notice'; readonly reason: FailureCode; readonly retryAfterMs: number }
+  /** Packets that have no answer yet may or may not have arrived. */
+  | { readonly type: 'down'; readonly reason: FailureCode }
+
+export interface LinkStatus {
+  readonly state: 'live' | 'connecting' | 'waiting' | 'refused'
+  readonly reason: FailureCode | null
+  readonly nextTryAtMs: number | null
+}

@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { FailureCode } from '../errors.ts'
+import {
+  BACKOFF_MS_MAX,
+  firstUplink,
+  GREET_WAIT_MS,
+  nextTickMs,
+  PING_EVERY_MS,
+  REFUSED_RETRY_MS,
+  SILENCE_MS_MAX,
+  stepUplink,
+  type Uplink,
+} from './uplink.ts'
+
+const dice = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true })
+const failed = (reason: FailureCode, retryAfterMs = 0) => ({ type: 'failed', reason, retryAfterMs }) as const
+
+const live = (nowMs: number): Uplink => {
+  const greeting = stepUplink(firstUplink(nowMs), { type: 'tick' }, { nowMs, dice: 0 }).next
+  return stepUplink(greeting, { type: 'welcomed' }, { nowMs, dice: 0 }).next
+}
+
+test('after any run of failures the node dials again within half a minute', () => {
+  fc.assert(
+    fc.property(fc.nat(60), dice, (failures, roll) => {
+      let uplink = live(0)
+      for (let nowMs = 0; nowMs <= failures * 60_000; nowMs += 60_000) {
+        uplink = stepUplink(uplink, failed('RELAY_CLOSED'), { nowMs, dice: roll }).next
+        const dialled = stepUplink(uplink, { type: 'tick' }, { nowMs: nowMs + BACKOFF_MS_MAX, dice: roll })
+        expect(dialled.effects).toEqual([{ type: 'dial' }])
+        uplink = dialled.next
+      }
+    }),
+  )
+})
+
+test('a relay that asks for patience gets it, and the wait is bounded', () => {
+  fc.assert(
+    fc.property(fc.nat(10_000_000), dice, (retryAfterMs, roll) => {
+      const { next } = stepUplink(live(0), failed('RELAY_RESTARTING', retryAfterMs), { nowMs: 0, dice: roll })
+      expect(next.state).toBe('waiting')
+      if (next.state !== 'waiting') return
+      expect(next.dialAtMs).toBeGreaterThanOrEqual(Math.min(retryAfterMs, 60 * 60_000))
+      expect(next.dialAtMs).toBeLessThanOrEqual(Math.max(BACKOFF_MS_MAX, 60 * 60_000))
+    }),
+  )
+})
+
+test('waits are spread over the whole ceiling, which doubles up to half a minute', () => {
+  let uplink: Uplink = live(0)
+  const waits: number[] = []
+  for (let i = 0; i < 10; i++) {
+    uplink = stepUplink(uplink, failed('RELAY_CLOSED'), { nowMs: 0, dice: 0.5 }).next
+    if (uplink.state === 'waiting') waits.push(uplink.dialAtMs)
+    uplink = stepUplink(uplink, { type: 'tick' }, { nowMs: 1e9, dice: 0 }).next
+    if (uplink.state === 'greeting') uplink = { ...uplink, giveUpAtMs: Number.MAX_SAFE_INTEGER }
+  }
+  expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000])
+})
+
+test('a link that is cut as soon as it is live is not dialled without pause', () => {
+  let uplink: Uplink = live(0)
+  let nowMs = 0
+  for (let i = 0; i < 8; i++) {
+    uplink = stepUplink(uplink, failed('RELAY_CLOSED'), { nowMs, dice: 0.9 }).next
+    nowMs = nextTickMs(uplink) ?? nowMs
+    uplink = stepUplink(uplink, { type: 'tick' }, { nowMs, dice: 0.9 }).next
+    uplink = stepUplink(uplink, { type: 'welcomed' }, { nowMs, dice: 0.9 }).next
+  }
+  expect(nowMs).toBeGreaterThan(60_000)
+})
+
+test('a link that held for a while starts again from a short wait', () => {
+  const steady = stepUplink(live(0), failed('RELAY_CLOSED'), { nowMs: 60_000, dice: 0.99 }).next
+  expect(nextTickMs(steady)).toBeLessThan(60_000 + 500)
+})
+
+test('a refusal that no retry can mend stops the dialling until somebody nudges', () => {
+  for (const reason of ['NODE_REVOKED', 'CLAIM_INVALID', 'TOKEN_EXPIRED', 'LOGIN_SIGNATURE'] as const) {
+    const { next } = stepUplink(live(0), failed(reason), { nowMs: 0, dice: 0.5 })
+    expect(next).toEqual({ state: 'refused', reason })
+    expect(stepUplink(next, { type: 'tick' }, { nowMs: 1e12, dice: 0.5 }).effects).toEqual([])
+    const nudged = stepUplink(next, { type: 'nudged' }, { nowMs: 5, dice: 0.5 }).next
+    expect(stepUplink(nudged, { type: 'tick' }, { nowMs: 5, dice: 0.5 }).effects).toEqual([{ type: 'dial' }])
+  }
+})
+
+test('a refusal that its owner may mend is tried again, slowly', () => {
+  const { next } = stepUplink(live(0), failed('MESH_NOT_ADMITTED'), { nowMs: 0, dice: 0.5 })
+  expect(next).toEqual({ state: 'waiting', attempt: 1, dialAtMs: REFUSED_RETRY_MS, reason: 'MESH_NOT_ADMITTED' })
+})
+
+test('a relay that never welcomes is given up and dialled again', () => {
+  const greeting = stepUplink(firstUplink(0), { type: 'tick' }, { nowMs: 0, dice: 0 }).next
+  const early = stepUplink(greeting, { type: 'tick' }, { nowMs: GREET_WAIT_MS - 1, dice: 0 })
+  expect(early).toEqual({ next: greeting, effects: [] })
+  const late = stepUplink(greeting, { type: 'tick' }, { nowMs: GREET_WAIT_MS, dice: 0 })
+  expect(late.effects).toEqual([{ type: 'hangUp', reason: 'HELLO_TIMEOUT' }])
+  expect(late.next.state).toBe('waiting')
+})
+
+test('a live link is pinged, and hung up when nothing is heard', () => {
+  const first = stepUplink(live(0), { type: 'tick' }, { nowMs: PING_EVERY_MS, dice: 0 })
+  expect(first.effects).toEqual([{ type: 'ping' }])
+  const heard = stepUplink(first.next, { type: 'heard' }, { nowMs: PING_EVERY_MS + 5, dice: 0 }).next
+  expect(stepUplink(heard, { type: 'tick' }, { nowMs: SILENCE_MS_MAX, dice: 0 }).next.state).toBe('live')
+  const silent = stepUplink(heard, { type: 'tick' }, { nowMs: PING_EVERY_MS + 5 + SILENCE_MS_MAX, dice: 0 })
+  expect(silent.effects).toEqual([{ type: 'hangUp', reason: 'RELAY_UNREACHABLE' }])
+})
+
+test('whatever happens, a tick at the announced time does something', () => {
+  const event = fc.oneof(
+    fc.constant({ type: 'welcomed' } as const),
+    fc.constant({ type: 'heard' } as const),
+    fc.constant({ type: 'tick' } as const),
+    fc.constant(failed('RELAY_CLOSED')),
+    fc.constant(failed('VERSION_MISMATCH')),
+  )
+  fc.assert(
+    fc.property(fc.array(fc.tuple(event, fc.nat(50_000), dice)), (steps) => {
+      let uplink = firstUplink(0)
+      let nowMs = 0
+      for (const [next, elapsed, roll] of steps) {
+        nowMs += elapsed
+        uplink = stepUplink(uplink, next, { nowMs, dice: roll }).next
+      }
+      const at = nextTickMs(uplink)
+      expect(at).not.toBeNull()
+      const due = Math.max(nowMs, at ?? 0)
+      expect(stepUplink(uplink, { type: 'tick' }, { nowMs: due, dice: 0.5 }).effects).not.toEqual([])
+    }),
+  )
+})

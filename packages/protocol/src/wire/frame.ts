@@ -1,0 +1,322 @@
+import {
+  bytesLeft,
+  type DecodeError,
+  decode,
+  encode,
+  Malformed,
+  type Reader,
+  readByte,
+  readBytes,
+  readFixed,
+  readId,
+  readList,
+  readUint,
+  type Writer,
+  writeByte,
+  writeBytes,
+  writeFixed,
+  writeId,
+  writeList,
+  writeUint,
+} from '../bytes.ts'
+import type { PacketId, RelayId } from '../ids.ts'
+import { type LoginPublicKey, SIGN_PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signature } from '../keys.ts'
+import { FRAME_BYTES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../limits.ts'
+import { err, ok, type Result } from '../result.ts'
+import { WIRE_VERSION } from '../version.ts'
+import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
+import { encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
+import { REASON_BYTES, type Reason, readReason, readReasonOrNone, reasonOfByte } from './reason.ts'
+import { REVOCATION_BYTES_MAX } from './revocation.ts'
+import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
+
+/**
+ * One WebSocket binary message between node and relay (docs/spec/07-relay.md §4): a type byte, then a body. `uint` is
+ * a variable-length unsigned integer, `bytes` a uint and that many bytes. `→` is relay to node, `←` node to relay.
+ */
+const CHALLENGE = 0x01 // → version uint | relay id 32B | nonce 32B | generation 16B
+const LOGIN = 0x02 // ← version uint | nonce 32B | login key 32B | chain bytes | signature 64B | 0 or 1 [proof 32B | root signature 64B]
+const WELCOME = 0x03 // → counter uint | frame limit uint | packets waiting uint | packets lost uint | signature 64B
+const GOODBYE = 0x04 // → reason 1B | retry after uint, ms. Layout and number are the same in every version.
+const SEND = 0x10 // ← one or more: packet bytes
+const ANSWER = 0x11 // → one or more: packet id 16B | count uint | an outcome byte per recipient, in the header's order
+const DELIVER = 0x12 // → one or more: sequence uint | packet bytes
+const ACK = 0x13 // ← sequence uint: this one and all before it are safe with the node
+const NOTICE = 0x14 // → reason 1B, 0 when active again | retry after uint, ms
+const LOST = 0x15 // → count uint: packets dropped from this mailbox since the last acknowledged mark
+const DRAINED = 0x16 // → nothing more waits
+const ENROL = 0x20 // ← request uint | token chain bytes
+const REVOKE = 0x21 // ← request uint | revocation bytes
+const DONE = 0x22 // → request uint | reason 1B, 0 when done
+const PING = 0x30 // ← number uint
+const PONG = 0x31 // → the same number
+
+const OUTCOME_DELIVERED = 0
+const OUTCOME_STORED = 1
+
+/** What became of a packet for one of its recipients. */
+export type Outcome =
+  | { readonly outcome: 'delivered' }
+  | { readonly outcome: 'stored' }
+  | { readonly outcome: 'refused'; readonly reason: Reason }
+
+export interface Answer {
+  readonly packet: PacketId
+  readonly outcomes: readonly Outcome[]
+}
+
+export type Frame =
+  | { readonly type: 'challenge'; readonly relay: RelayId; readonly nonce: Uint8Array; readonly generation: Uint8Array }
+  | {
+      readonly type: 'login'
+      readonly nonce: Uint8Array
+      readonly loginKey: LoginPublicKey
+      /** As `encodeTokenChain` wrote it; empty when the login key is enrolled already. */
+      readonly chain: Uint8Array
+      readonly signature: Signature
+      readonly claim: { readonly proof: Uint8Array; readonly rootSignature: Signature } | null
+    }
+  | {
+      readonly type: 'welcome'
+      readonly counter: number
+      readonly frameBytesMax: number
+      readonly waiting: number
+      readonly lost: number
+      readonly signature: Signature
+    }
+  | { readonly type: 'goodbye'; readonly reason: Reason; readonly retryAfterMs: number }
+  | { readonly type: 'send'; readonly packets: readonly Uint8Array[] }
+  | { readonly type: 'answer'; readonly answers: readonly Answer[] }
+  | { readonly type: 'deliver'; readonly packets: readonly NumberedPacket[] }
+  | { readonly type: 'ack'; readonly sequence: number }
+  | { readonly type: 'notice'; readonly reason: Reason | null; readonly retryAfterMs: number }
+  | { readonly type: 'lost'; readonly count: number }
+  | { readonly type: 'drained' }
+  | { readonly type: 'enrol'; readonly request: number; readonly chain: Uint8Array }
+  | { readonly type: 'revoke'; readonly request: number; readonly revocation: Uint8Array }
+  | { readonly type: 'done'; readonly request: number; readonly reason: Reason | null }
+  | { readonly type: 'ping'; readonly number: number }
+  | { readonly type: 'pong'; readonly number: number }
+
+export type FrameOf<Type extends Frame['type']> = Extract<Frame, { type: Type }>
+
+export type FrameError =
+  | { code: 'FRAME_SIZE'; bytes: number }
+  | { code: 'FRAME_MALFORMED'; frameType: number | undefined }
+  | { code: 'VERSION_MISMATCH'; version: number }
+
+/** Outcomes are shared, not made anew for each packet. */
+export const DELIVERED: Outcome = { outcome: 'delivered' }
+export const STORED: Outcome = { outcome: 'stored' }
+
+/** What one answer takes: an id, a count and the outcomes. */
+export const answerBytes = (answer: Answer): number => 18 + answer.outcomes.length
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  switch (frame.type) {
+    // The two that carry the load are laid out in one allocation.
+    case 'send':
+      return encodePackets(SEND, frame.packets, null)
+    case 'deliver':
+      return encodePackets(
+        DELIVER,
+        frame.packets.map((item) => item.packet),
+        frame.packets.map((item) => item.sequence),
+      )
+    default:
+      return encode((writer) => writeFrame(writer, frame))
+  }
+}
+
+function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deliver' }>): void {
+  switch (frame.type) {
+    case 'challenge':
+      writeByte(writer, CHALLENGE)
+      writeUint(writer, WIRE_VERSION)
+      writeId(writer, frame.relay)
+      writeFixed(writer, frame.nonce)
+      return writeFixed(writer, frame.generation)
+    case 'login':
+      writeByte(writer, LOGIN)
+      writeUint(writer, WIRE_VERSION)
+      writeFixed(writer, frame.nonce)
+      writeFixed(writer, frame.loginKey)
+      writeBytes(writer, frame.chain)
+      writeFixed(writer, frame.signature)
+      writeByte(writer, frame.claim === null ? 0 : 1)
+      if (frame.claim === null) return
+      writeFixed(writer, frame.claim.proof)
+      return writeFixed(writer, frame.claim.rootSignature)
+    case 'welcome':
+      writeByte(writer, WELCOME)
+      for (const n of [frame.counter, frame.frameBytesMax, frame.waiting, frame.lost]) writeUint(writer, n)
+      return writeFixed(writer, frame.signature)
+    case 'goodbye':
+      writeByte(writer, GOODBYE)
+      writeByte(writer, REASON_BYTES[frame.reason])
+      return writeUint(writer, frame.retryAfterMs)
+    case 'answer':
+      writeByte(writer, ANSWER)
+      for (const answer of frame.answers) {
+        writeId(writer, answer.packet)
+        writeList(writer, answer.outcomes, (outcome) => writeByte(writer, outcomeByte(outcome)))
+      }
+      return
+    case 'ack':
+      writeByte(writer, ACK)
+      return writeUint(writer, frame.sequence)
+    case 'notice':
+      writeByte(writer, NOTICE)
+      writeByte(writer, frame.reason === null ? 0 : REASON_BYTES[frame.reason])
+      return writeUint(writer, frame.retryAfterMs)
+    case 'lost':
+      writeByte(writer, LOST)
+      return writeUint(writer, frame.count)
+    case 'drained':
+      return writeByte(writer, DRAINED)
+    case 'enrol':
+      writeByte(writer, ENROL)
+      writeUint(writer, frame.request)
+      return writeBytes(writer, frame.chain)
+    case 'revoke':
+      writeByte(writer, REVOKE)
+      writeUint(writer, frame.request)
+      return writeBytes(writer, frame.revocation)
+    case 'done':
+      writeByte(writer, DONE)
+      writeUint(writer, frame.request)
+      return writeByte(writer, frame.reason === null ? 0 : REASON_BYTES[frame.reason])
+    case 'ping':
+      writeByte(writer, PING)
+      return writeUint(writer, frame.number)
+    case 'pong':
+      writeByte(writer, PONG)
+      return writeUint(writer, frame.number)
+  }
+}
+
+/** Untrusted bytes in. Never throws. The result shares memory with `bytes`. */
+export function decodeFrame(bytes: Uint8Array): Result<Frame, FrameError> {
+  if (bytes.length > FRAME_BYTES_MAX || bytes.length === 0) return err({ code: 'FRAME_SIZE', bytes: bytes.length })
+  let version = WIRE_VERSION
+  const frame: Result<Frame | null, DecodeError> = decode(bytes, (reader) => {
+    const type = readByte(reader)
+    if (type === CHALLENGE || type === LOGIN) {
+      version = readUint(reader)
+      // Nothing is known of what follows, only that it is not ours.
+      if (version !== WIRE_VERSION) return skip(reader)
+    }
+    return readBody(type, reader)
+  })
+  if (version !== WIRE_VERSION) return err({ code: 'VERSION_MISMATCH', version })
+  return frame.ok && frame.value !== null ? ok(frame.value) : err({ code: 'FRAME_MALFORMED', frameType: bytes[0] })
+}
+
+function readBody(type: number, reader: Reader): Frame {
+  switch (type) {
+    case CHALLENGE:
+      return {
+        type: 'challenge',
+        relay: readId<RelayId>(reader, 32),
+        nonce: readFixed(reader, LOGIN_NONCE_BYTES),
+        generation: readFixed(reader, GENERATION_BYTES),
+      }
+    case LOGIN:
+      return {
+        type: 'login',
+        nonce: readFixed(reader, LOGIN_NONCE_BYTES),
+        loginKey: readFixed(reader, SIGN_PUBLIC_KEY_BYTES) as LoginPublicKey,
+        chain: readBytes(reader, TOKEN_CHAIN_BYTES_MAX),
+        signature: readFixed(reader, SIGNATURE_BYTES) as Signature,
+        claim: readClaim(reader),
+      }
+    case WELCOME:
+      return {
+        type: 'welcome',
+        counter: readUint(reader),
+        frameBytesMax: readUint(reader),
+        waiting: readUint(reader),
+        lost: readUint(reader),
+        signature: readFixed(reader, SIGNATURE_BYTES) as Signature,
+      }
+    case GOODBYE:
+      return { type: 'goodbye', reason: readReason(reader), retryAfterMs: readUint(reader) }
+    case SEND:
+      return { type: 'send', packets: readRest(reader, () => readBytes(reader, PACKET_BYTES_MAX)) }
+    case ANSWER:
+      return {
+        type: 'answer',
+        answers: readRest(reader, () => ({
+          packet: readId<PacketId>(reader, 16),
+          outcomes: readList(reader, PACKET_RECIPIENTS_MAX, readOutcome),
+        })),
+      }
+    case DELIVER:
+      return {
+        type: 'deliver',
+        packets: readRest(reader, () => ({ sequence: readUint(reader), packet: readBytes(reader, PACKET_BYTES_MAX) })),
+      }
+    case ACK:
+      return { type: 'ack', sequence: readUint(reader) }
+    case NOTICE:
+      return { type: 'notice', reason: readReasonOrNone(reader), retryAfterMs: readUint(reader) }
+    case LOST:
+      return { type: 'lost', count: readUint(reader) }
+    case DRAINED:
+      return { type: 'drained' }
+    case ENROL:
+      return { type: 'enrol', request: readUint(reader), chain: readBytes(reader, TOKEN_CHAIN_BYTES_MAX) }
+    case REVOKE:
+      return { type: 'revoke', request: readUint(reader), revocation: readBytes(reader, REVOCATION_BYTES_MAX) }
+    case DONE:
+      return { type: 'done', request: readUint(reader), reason: readReasonOrNone(reader) }
+    case PING:
+      return { type: 'ping', number: readUint(reader) }
+    case PONG:
+      return { type: 'pong', number: readUint(reader) }
+    default:
+      throw new Malformed()
+  }
+}
+
+function readClaim(reader: Reader): FrameOf<'login'>['claim'] {
+  const flag = readByte(reader)
+  if (flag === 0) return null
+  if (flag !== 1) throw new Malformed()
+  return { proof: readFixed(reader, 32), rootSignature: readFixed(reader, SIGNATURE_BYTES) as Signature }
+}
+
+function readOutcome(reader: Reader): Outcome {
+  const byte = readByte(reader)
+  if (byte === OUTCOME_DELIVERED) return DELIVERED
+  if (byte === OUTCOME_STORED) return STORED
+  const reason = reasonOfByte(byte)
+  if (reason === undefined) throw new Malformed()
+  return { outcome: 'refused', reason }
+}
+
+function outcomeByte(outcome: Outcome): number {
+  switch (outcome.outcome) {
+    case 'delivered':
+      return OUTCOME_DELIVERED
+    case 'stored':
+      return OUTCOME_STORED
+    case 'refused':
+      return REASON_BYTES[outcome.reason]
+  }
+}
+
+/** At least one item, up to the end of the frame. */
+function readRest<T>(reader: Reader, read: () => T): T[] {
+  const items = [read()]
+  while (bytesLeft(reader) > 0) {
+    if (items.length === PACKETS_PER_FRAME_MAX) throw new Malformed()
+    items.push(read())
+  }
+  return items
+}
+
+function skip(reader: Reader): null {
+  readFixed(reader, bytesLeft(reader))
+  return null
+}
