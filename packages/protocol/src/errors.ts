@@ -124,6 +124,8 @@ export const reactions = {
   READER_STALLED: { exit: 3, retry: true, next: 'nothing: the node dials again by itself, and nothing is lost' },
   TOO_MANY_LOGINS: { exit: 3, retry: true, next: 'nothing: the node dials again by itself, more slowly' },
   TERM_NOT_HIGHER: { exit: 9, retry: true, next: 'sealmesh takeover AGENT again: somebody else was faster' },
+  ALREADY_HOLDER: { exit: 9, retry: false, next: 'nothing: this node holds the agent' },
+  BASIS_TOO_LARGE: { exit: 9, retry: false, next: 'report it: the agent has been written by thousands of runs' },
   CORE_BUSY: { exit: 3, retry: true, next: 'try again' },
   INTERNAL: { exit: 7, retry: false, next: 'report it with the log: sealmesh status names the file' },
 } as const satisfies Record<string, Reaction>

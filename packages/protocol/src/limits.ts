@@ -32,8 +32,21 @@ export const LOG_HEADS_MAX = 64
 export const RECORD_BYTES_MAX = 131_072
 /** Records of one mesh: decades of weekly prekeys for a dozen nodes. */
 export const RECORDS_MAX = 100_000
+/** Records that arrived before a parent; older ones make room, since peers send them again with their parents. */
+export const RECORDS_WAITING_MAX = 1_024
+export const RECORDS_WAITING_BYTES_MAX = 8 * 1_048_576
 export const HOST_NODES_MAX = 64
 export const CUT_DOCUMENTS_MAX = 4_096
+/** Layers of one agent that one assign may state a basis for. */
+export const BASIS_LAYERS_MAX = 1_024
+/** Addresses that a node tries in turn. */
+export const RELAYS_MAX = 16
+export const RELAY_ADDRESS_BYTES_MAX = 512
+/** A sentence for people: a record's reason (200 characters at the door, up to 3 bytes each), a mesh's name. */
+export const RECORD_TEXT_BYTES_MAX = 1_024
+
+/** The last moment that a JavaScript Date can name: a later one from a peer would throw where it is shown. */
+export const TIME_MS_MAX = 8_640_000_000_000_000
 
 /** A block further ahead of the local clock than this is held until it is due (DESIGN: five minutes). */
 export const BLOCK_AHEAD_MS_MAX = 5 * 60_000

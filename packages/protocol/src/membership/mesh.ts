@@ -6,13 +6,13 @@ import type { Basis, Cut, GrantTo, NodeIdentity, SignedRecord } from './record.t
 export interface Mesh {
   readonly id: MeshId
   readonly name: string
-  /** Hashes of the records that no known record follows, sorted. */
+  /** Records that no known record follows, sorted; at most `LOG_HEADS_MAX`, those that count before those that do not. */
   readonly heads: readonly RecordHash[]
-  /** Every record whose ancestors are all known, void ones included. */
+  /** Every record whose ancestors are all known, void ones included; parents come before children. */
   readonly records: ReadonlyMap<RecordHash, SignedRecord>
-  /** Records that wait for a parent, and the parents that are missing. */
+  /** Parents that waiting records name and that have not arrived, sorted. */
   readonly missing: readonly RecordHash[]
-  /** Records that count for nothing, and why. */
+  /** Records that count for nothing, and why (docs/spec/02-membership.md §6 to §9). */
   readonly voided: ReadonlyMap<RecordHash, VoidReason>
   readonly nodes: ReadonlyMap<NodeId, MeshNode>
   readonly agents: ReadonlyMap<AgentId, MeshAgent>
@@ -24,14 +24,30 @@ export interface Mesh {
 }
 
 export type VoidReason =
+  /** The signer has not the part that this kind of record asks for. */
   | 'SIGNER_NOT_ALLOWED'
+  /** By a node that a revoke names, and outside that revoke's causal past. */
   | 'SIGNER_REVOKED'
+  /** By a node whose admission does not count. */
   | 'SIGNER_UNKNOWN'
+  /** It speaks of a node, an agent or a grant that does not count in its causal past. */
   | 'SUBJECT_UNKNOWN'
+  /** Admits a node again with another name or another login key. */
   | 'SUBJECT_TAKEN'
+  /** Admits a node that had been removed: it comes back under a new identity. */
+  | 'SUBJECT_REVOKED'
+  /** Takes a term, or signs as the holder of one, without being among the agent's hosts. */
   | 'NOT_A_HOST'
+  /** Its term is not the one after `previous`, or not above every term in its past. */
   | 'TERM_NOT_HIGHER'
+  /** Signed under delegation in a term, and outside the causal past of an assign of a higher one. */
   | 'TERM_PASSED'
+
+/** A record that ended a right, and what still counts of what was written under it. */
+export interface Ending {
+  readonly record: RecordHash
+  readonly cuts: readonly Cut[]
+}
 
 export interface Prekey {
   readonly publicKey: SealPublicKey
@@ -46,7 +62,7 @@ export interface MeshNode extends NodeIdentity {
   /** The record that admitted it: `found` or `admit`. */
   readonly admittedBy: RecordHash
   /** Non-empty when it has been removed. */
-  readonly revocations: readonly { readonly record: RecordHash; readonly cuts: readonly Cut[] }[]
+  readonly revocations: readonly Ending[]
   /** Newest first, expired ones included. */
   readonly prekeys: readonly Prekey[]
 }
@@ -66,30 +82,32 @@ export interface Grant {
   readonly layer: string
   readonly to: GrantTo
   readonly access: 'read' | 'write'
-  /** Set when it was taken back. */
-  readonly ended: { readonly record: RecordHash; readonly cuts: readonly Cut[] } | null
+  /** Set when it was taken back: the first of `endings`. */
+  readonly ended: Ending | null
+  /** Every ungrant of it, by record: several when it was taken back on two sides of a fork. */
+  readonly endings: readonly Ending[]
 }
 
-/** One host record's list and, when a later record dropped nodes, what still counts of them. */
+/** One valid host record's list, and the nodes that it dropped. */
 export interface Hosting {
   readonly record: RecordHash
   readonly nodes: readonly NodeId[]
+  /** Nodes that were hosts before this record and are not by it. */
+  readonly removed: readonly { readonly node: NodeId; readonly cuts: readonly Cut[] }[]
 }
 
 export interface MeshAgent {
   readonly id: AgentId
   readonly name: string
   readonly delegate: boolean
-  /** In standby order, from the newest valid host record; revoked nodes left out. */
+  /** In standby order; nodes that are revoked or not admitted left out. Concurrent host records: §8, removal wins. */
   readonly hosts: readonly NodeId[]
-  /** Every valid host record, for judging blocks that were written under an older one. */
+  /** Every valid host record, by record, for judging blocks that were written under an older one. */
   readonly hostings: readonly Hosting[]
-  /** For nodes that a host record removed. */
-  readonly hostCuts: ReadonlyMap<NodeId, readonly Cut[]>
-  /** Every valid term, by (number, record). */
+  /** Every valid term, by (number, record). Two of one number are two terms: an overlap, and visible. */
   readonly terms: readonly Term[]
-  /** The highest, which says who holds the agent now. */
+  /** The last of `terms`, which says who holds the agent now. */
   readonly term: Term | null
-  /** Ended ones included. */
+  /** Ended ones included, by record. */
   readonly grants: readonly Grant[]
 }

@@ -1,0 +1,151 @@
+import type { MeshId, RecordHash } from '../ids.ts'
+import { RECORDS_MAX, RECORDS_WAITING_BYTES_MAX, RECORDS_WAITING_MAX } from '../limits.ts'
+import type { Sodium } from '../sodium.ts'
+import { enterAll, foldLedger } from './fold.ts'
+import { Ledger, type VerifyRecord } from './ledger.ts'
+import type { Mesh } from './mesh.ts'
+import type { SignedRecord } from './record.ts'
+import { verifyRecord } from './record-codec.ts'
+
+/**
+ * - added: its ancestors were all here, and its signature is good. Whether it counts is the fold's business.
+ * - waiting: a parent has not arrived; it enters by itself when that does, and may be forgotten before (limits.ts).
+ * - refused: another mesh, a bad signature, a signer that no ancestor admits, or a full log. For the first three
+ *   every node decides alike, so that nothing that follows such a record enters anywhere.
+ */
+export type AddOutcome = 'added' | 'duplicate' | 'waiting' | 'refused'
+
+/** The membership log in memory (docs/spec/02-membership.md §4): takes records in any order, folds when asked. */
+export class MembershipLog {
+  readonly #sodium: Sodium
+  readonly #ledger: Ledger
+  readonly #verify: VerifyRecord
+  /** In order of arrival: the oldest makes room. */
+  readonly #waiting = new Map<RecordHash, SignedRecord>()
+  /** Waiting records, by each parent that has not entered. */
+  readonly #followers = new Map<RecordHash, Set<RecordHash>>()
+  #waitingBytes = 0
+  #mesh: Mesh | undefined
+
+  constructor(mesh: MeshId, sodium: Sodium) {
+    this.#sodium = sodium
+    this.#ledger = new Ledger(mesh, sodium)
+    this.#verify = (record, key) => verifyRecord(record, key, sodium)
+  }
+
+  /**
+   * The log of records that this node kept, in whatever order its store lists them. Their signatures were checked
+   * before they were stored and are not checked again: ten thousand would hold up every start by a second.
+   */
+  static restore(mesh: MeshId, records: Iterable<SignedRecord>, sodium: Sodium): MembershipLog {
+    const log = new MembershipLog(mesh, sodium)
+    enterAll(log.#ledger, records, () => true)
+    return log
+  }
+
+  /** The fold of what has entered; made once per change. */
+  get mesh(): Mesh {
+    this.#mesh ??= foldLedger(this.#ledger, this.#missing(), this.#sodium)
+    return this.#mesh
+  }
+
+  /** How many records have entered. */
+  get size(): number {
+    return this.#ledger.entries.length
+  }
+
+  has(hash: RecordHash): boolean {
+    return this.#ledger.get(hash) !== undefined
+  }
+
+  add(record: SignedRecord): AddOutcome {
+    if (record.mesh !== this.#ledger.mesh) return 'refused'
+    if (this.has(record.hash) || this.#waiting.has(record.hash)) return 'duplicate'
+    if (this.size >= RECORDS_MAX) return 'refused'
+    if (!this.#isReady(record)) {
+      this.#wait(record)
+      return 'waiting'
+    }
+    return this.#enter(record) ? 'added' : 'refused'
+  }
+
+  /** What has entered since `size` was this, in causal order: with `add`, all that there is to store. */
+  entered(since: number): SignedRecord[] {
+    return this.#ledger.entries.slice(since).map(({ record }) => record)
+  }
+
+  /** Records that are not in the past of these heads, in causal order; all of them when one of the heads is unknown. */
+  after(heads: readonly RecordHash[]): SignedRecord[] {
+    const known = heads.map((hash) => this.#ledger.get(hash))
+    if (known.includes(undefined)) return this.entered(0)
+    const { mesh } = this
+    return this.entered(0).filter(({ hash }) => !heads.some((head) => mesh.isInPast(hash, head)))
+  }
+
+  /** This record and, one after another, those that waited for it. */
+  #enter(first: SignedRecord): boolean {
+    const ready = [first]
+    for (let record = ready.pop(); record !== undefined; record = ready.pop()) {
+      const followers = this.#followers.get(record.hash) ?? []
+      this.#mesh = undefined
+      if (this.#ledger.enter(record, this.#verify) === undefined) {
+        this.#forgetFollowers(record.hash)
+        continue
+      }
+      for (const hash of [...followers]) {
+        const follower = this.#waiting.get(hash)
+        if (follower === undefined || !this.#isReady(follower)) continue
+        this.#forget(follower)
+        ready.push(follower)
+      }
+      this.#followers.delete(record.hash)
+    }
+    return this.has(first.hash)
+  }
+
+  #isReady(record: SignedRecord): boolean {
+    return record.parents.every((parent) => this.has(parent))
+  }
+
+  #wait(record: SignedRecord): void {
+    this.#mesh = undefined // It says which parents are missing.
+    this.#waiting.set(record.hash, record)
+    this.#waitingBytes += record.bytes.length
+    for (const parent of record.parents) {
+      if (this.has(parent)) continue
+      const followers = this.#followers.get(parent)
+      if (followers === undefined) this.#followers.set(parent, new Set([record.hash]))
+      else followers.add(record.hash)
+    }
+    for (const oldest of this.#waiting.values()) {
+      if (this.#waiting.size <= RECORDS_WAITING_MAX && this.#waitingBytes <= RECORDS_WAITING_BYTES_MAX) return
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(record: SignedRecord): void {
+    if (!this.#waiting.delete(record.hash)) return
+    this.#waitingBytes -= record.bytes.length
+    for (const parent of record.parents) {
+      const followers = this.#followers.get(parent)
+      followers?.delete(record.hash)
+      if (followers?.size === 0) this.#followers.delete(parent)
+    }
+  }
+
+  /** Whatever follows a refused record can enter nowhere. */
+  #forgetFollowers(refused: RecordHash): void {
+    const doomed = [refused]
+    for (let hash = doomed.pop(); hash !== undefined; hash = doomed.pop()) {
+      for (const follower of [...(this.#followers.get(hash) ?? [])]) {
+        const record = this.#waiting.get(follower)
+        if (record !== undefined) this.#forget(record)
+        doomed.push(follower)
+      }
+    }
+  }
+
+  *#missing(): Iterable<RecordHash> {
+    for (const parent of this.#followers.keys()) if (!this.#waiting.has(parent)) yield parent
+  }
+}
