@@ -1,0 +1,296 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import { decodeBlock, documentIdOf, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { judgeWith } from '@sealmesh/protocol/membership/judge'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Logger } from 'pino'
+import type { Doc } from 'yjs'
+import { BlockStore } from '../store/block-store.ts'
+import type { DocumentIndex } from '../store/document-index.ts'
+import type { Store } from '../store/store.ts'
+import { Author } from './author.ts'
+import { type Delta, deltaAfter } from './delta.ts'
+import type { Job, ReceiveReport, Written } from './filling.ts'
+import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
+
+export type { Delta } from './delta.ts'
+export type { ReceiveReport, Written } from './filling.ts'
+export type { Commit } from './open-document.ts'
+
+/** Kept in memory when idle: at the tens to hundreds of KB of most documents some 50 MB, on a machine with 512. */
+const DOCUMENTS_OPEN_MAX = 256
+/** Signatures checked before others get a turn: some 4 ms in WASM. */
+const VERIFY_PER_TURN = 64
+
+export interface DocumentsDeps {
+  readonly store: Store
+  readonly index: DocumentIndex
+  readonly sodium: Sodium
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly node: NodeId
+  /** The fold of this moment. */
+  readonly mesh: () => Mesh
+  readonly signKey: Secret<'sign'>
+  /** Random, new at every start. */
+  readonly incarnation: IncarnationId
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  readonly documentsOpenMax?: number
+}
+
+/** All documents of this node: loaded when they are needed, written durably, judged by the mesh of the moment. */
+export class Documents {
+  readonly #deps: DocumentsDeps
+  readonly #blocks: BlockStore
+  readonly #author: Author
+  readonly #around: Surroundings
+  /** In the order of their last use. */
+  readonly #open = new Map<DocumentId, OpenDocument>()
+  readonly #ids = new Map<string, DocumentId>()
+  readonly #onCommit = new Set<(commit: Commit) => void>()
+  readonly #onRolledBack = new Set<(name: DocumentName) => void>()
+  #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
+  #closed = false
+
+  constructor(deps: DocumentsDeps) {
+    this.#deps = deps
+    this.#blocks = new BlockStore(deps.store)
+    this.#author = new Author(deps.incarnation, deps.random)
+    const { store, index, sodium, node, signKey, mesh, now } = deps
+    this.#around = {
+      store,
+      index,
+      sodium,
+      node,
+      signKey,
+      mesh,
+      now,
+      blocks: this.#blocks,
+      author: this.#author,
+      judge: () => this.#judgeNow(),
+      committed: (commit) => this.#tell(this.#onCommit, commit),
+      rolledBack: (name, block) => {
+        const { incarnation, sequence } = block.header
+        deps.log.warn(
+          { incarnation, sequence },
+          'a block of this node came back from a peer: this home was restored or copied',
+        )
+        this.#tell(this.#onRolledBack, name)
+      },
+    }
+  }
+
+  /** Under which own blocks are written now. */
+  get incarnation(): IncarnationId {
+    return this.#author.incarnation
+  }
+
+  /**
+   * Durable when it resolves; one result for each intent, in their order. Callers share blocks and fsyncs. Throws
+   * NOT_A_WRITER, NOT_THE_HOLDER, AGENT_UNKNOWN, VALUE_TOO_LARGE, DISK_FULL, DISK_FAILED or STORE_DAMAGED.
+   */
+  async write(name: DocumentName, intents: readonly Intent[]): Promise<Written[]> {
+    for (const intent of intents) checkIntent(intent)
+    if (intents.length === 0) return []
+    return this.#ask<Written[]>(name, (asked) => ({ type: 'write', intents, ...asked }))
+  }
+
+  /**
+   * Calls `edit` with the document's own Y.Doc, in the turn in which the edit is stored. Undefined when it changed
+   * nothing. What `edit` throws is thrown here and leaves the text as it was.
+   */
+  editText(name: DocumentName, edit: (doc: Doc) => void): Promise<Written | undefined> {
+    return this.#ask<Written | undefined>(name, (asked) => ({ type: 'edit', edit, ...asked }))
+  }
+
+  /** Blocks as they came. Durable when it resolves; one report for each document that they name. */
+  async receive(blocks: readonly Uint8Array[]): Promise<ReceiveReport[]> {
+    const arrivals = new Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>()
+    for (const [i, bytes] of blocks.entries()) {
+      if (i > 0 && i % VERIFY_PER_TURN === 0) await nextTurn()
+      this.#check(bytes, arrivals)
+    }
+    await Promise.all(
+      [...arrivals.values()].map(({ blocks, report }) => {
+        if (blocks.length === 0) return undefined
+        return this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
+      }),
+    )
+    return [...arrivals.values()].map(({ report }) => report)
+  }
+
+  /** Holds only what is durable. Read it before the next `await`; after that ask again. */
+  open(name: DocumentName): Promise<Document> {
+    return this.#opened(name).read()
+  }
+
+  /** Every document that has a block here. */
+  names(): DocumentName[] {
+    return this.#deps.index.names()
+  }
+
+  /** What is durable here of a document, in or out of memory: what a receipt may state. */
+  async vectorOf(name: DocumentName): Promise<VersionVector> {
+    const id = this.#idOf(name)
+    const open = this.#open.get(id)
+    const forked = this.#deps.index.get(id)?.forked ?? []
+    if (open?.inMemory === undefined && forked.length === 0) return this.#blocks.tips(id)
+    return (await this.open(name)).vector
+  }
+
+  /** Durable blocks that a peer with `vector` lacks; at least one of them if there is any. */
+  async after(name: DocumentName, vector: VersionVector, bytesMax: number): Promise<Delta> {
+    const id = this.#idOf(name)
+    const tips = this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id))
+    const forked = this.#deps.index.get(id)?.forked ?? []
+    return deltaAfter({ blocks: this.#blocks, document: id, tips, forked, sodium: this.#deps.sodium }, vector, bytesMax)
+  }
+
+  /**
+   * The log has changed, or time has passed that held blocks wait for. Resolves when every open document shows the
+   * new verdicts; others are judged when they are opened.
+   */
+  async meshChanged(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((document) => document.judgeAgain()))
+  }
+
+  /** Called when blocks are durable or verdicts have changed, before the writers' promises resolve. */
+  onCommit(listener: (commit: Commit) => void): () => void {
+    this.#onCommit.add(listener)
+    return () => this.#onCommit.delete(listener)
+  }
+
+  /** A block that this node had signed came back from a peer, unknown: this home was restored from a copy, or is one. */
+  onRolledBack(listener: (name: DocumentName) => void): () => void {
+    this.#onRolledBack.add(listener)
+    return () => this.#onRolledBack.delete(listener)
+  }
+
+  /** Refuses new work and finishes what was asked for. The store stays open. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#open.values()].map((document) => document.settle()))
+  }
+
+  #ask<T>(
+    name: DocumentName,
+    job: (asked: { resolve: (value: T) => void; reject: (reason: unknown) => void }) => Job,
+  ): Promise<T> {
+    if (this.#closed) return Promise.reject(new Failure('CORE_BUSY', 'The node is stopping.'))
+    return new Promise<T>((resolve, reject) => this.#opened(name).enqueue(job({ resolve, reject })))
+  }
+
+  /** A block that is what it says, signed by whom it says, or a line in a report. */
+  #check(bytes: Uint8Array, arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>): void {
+    const { sodium, log } = this.#deps
+    const decoded = decodeBlock(bytes, sodium)
+    if (!decoded.ok) return log.warn({ code: decoded.error.code }, 'a block from a peer cannot be read')
+    const block = decoded.value
+    const { document: name, author, logHeads } = block.header
+    const mesh = this.#deps.mesh()
+    if (block.header.mesh !== mesh.id) return log.warn({ code: 'OTHER_MESH' }, 'a block from a peer is of another mesh')
+    const id = this.#idOf(name)
+    let arrival = arrivals.get(id)
+    if (arrival === undefined) {
+      arrival = { blocks: [], report: { name, stored: 0, refused: 0, waiting: 0, unknownHeads: [] } }
+      arrivals.set(id, arrival)
+    }
+    const { report } = arrival
+    const signKey = mesh.nodes.get(author)?.signKey
+    if (signKey === undefined) {
+      const missing = logHeads.filter((head) => !mesh.records.has(head) && !report.unknownHeads.includes(head))
+      // Its author may be admitted by a record that has not arrived; with all heads here nobody admitted it.
+      if (missing.length === 0 && logHeads.every((head) => mesh.records.has(head))) report.refused += 1
+      else report.waiting += 1
+      report.unknownHeads.push(...missing)
+      return
+    }
+    if (verifyBlock(block, signKey, sodium)) arrival.blocks.push(block)
+    else {
+      report.refused += 1
+      log.warn({ code: 'BLOCK_SIGNATURE' }, 'a block from a peer is not signed by its author')
+    }
+  }
+
+  #opened(name: DocumentName): OpenDocument {
+    const id = this.#idOf(name)
+    const document = this.#open.get(id) ?? new OpenDocument(name, id, this.#around)
+    this.#open.delete(id)
+    this.#open.set(id, document)
+    this.#evict(document)
+    return document
+  }
+
+  /**
+   * What is evicted is on disk whole: a document with work in its queue or a batch in flight is not idle, and the one
+   * that is about to get work stays, since a second copy beside it would write under the same sequence.
+   */
+  #evict(wanted: OpenDocument): void {
+    let over = this.#open.size - (this.#deps.documentsOpenMax ?? DOCUMENTS_OPEN_MAX)
+    for (const [id, document] of this.#open) {
+      if (over <= 0) return
+      if (document === wanted || !document.idle) continue
+      this.#open.delete(id)
+      over -= 1
+    }
+  }
+
+  #idOf(name: DocumentName): DocumentId {
+    const key = `${name.agent}.${name.layer}`
+    const known = this.#ids.get(key)
+    if (known !== undefined) return known
+    const id = documentIdOf(name, this.#deps.sodium)
+    // A peer may name documents as it likes: only those that are here stay.
+    if (this.#deps.index.get(id) !== undefined) this.#ids.set(key, id)
+    return id
+  }
+
+  #judgeNow(): Judge {
+    const mesh = this.#deps.mesh()
+    if (this.#judge?.mesh !== mesh) this.#judge = { mesh, judge: judgeWith(mesh) }
+    return this.#judge.judge
+  }
+
+  #tell<T>(listeners: Iterable<(said: T) => void>, said: T): void {
+    for (const listener of listeners) {
+      try {
+        listener(said)
+      } catch (error) {
+        // What is durable is answered as durable, whatever a listener makes of it.
+        this.#deps.log.error({ err: error }, 'a listener to documents failed')
+      }
+    }
+  }
+}
+
+function checkIntent(intent: Intent): void {
+  if (intent.type === 'text') {
+    if (intent.update.length <= TEXT_UPDATE_BYTES_MAX) return
+    throw new Failure(
+      'VALUE_TOO_LARGE',
+      `One edit of a text may have ${TEXT_UPDATE_BYTES_MAX} bytes; this one is larger.`,
+    )
+  }
+  const keyBytes = Buffer.byteLength(intent.key)
+  if (keyBytes === 0 || keyBytes > REGISTER_KEY_BYTES_MAX || !intent.key.isWellFormed()) {
+    throw new Failure('UMR_INVALID', `A key has 1 to ${REGISTER_KEY_BYTES_MAX} bytes of well-formed text.`)
+  }
+  if (intent.type === 'delete') return
+  if (!intent.value.isWellFormed())
+    throw new Failure('VALUE_INVALID', 'The value holds half a character, which has no UTF-8 form.')
+  if (Buffer.byteLength(intent.value) > REGISTER_VALUE_BYTES_MAX) {
+    throw new Failure(
+      'VALUE_TOO_LARGE',
+      `A register holds up to ${REGISTER_VALUE_BYTES_MAX} bytes; this value is larger.`,
+    )
+  }
+}

@@ -1,0 +1,233 @@
+import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
+import type { Change, Document } from '@sealmesh/protocol/crdt/document'
+import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
+import { editText } from '@sealmesh/protocol/crdt/text-edit'
+import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { BlockHash, DocumentId, RecordHash } from '@sealmesh/protocol/ids'
+import { BLOCK_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { Result } from '@sealmesh/protocol/result'
+import type { Doc } from 'yjs'
+import type { IndexEntry } from '../store/document-index.ts'
+import type { Operation } from '../store/store.ts'
+import type { Surroundings } from './open-document.ts'
+import { intentBytes, packIntents } from './pack.ts'
+import { permissionToWrite } from './permission.ts'
+
+/** What one document puts into one batch; the rest of its queue takes the next, so that no caller waits for all. */
+const FILLING_BYTES_MAX = 1_048_576
+
+/** Names a write: its block and when it happened. */
+export interface Written {
+  readonly block: BlockHash
+  readonly time: HybridTime
+}
+
+export interface ReceiveReport {
+  readonly name: DocumentName
+  /** Now durable here: folded, late, void, held, or waiting for log heads. */
+  stored: number
+  /** Not what they claim to be. */
+  refused: number
+  /** Something that they follow, or their author's admission, has not arrived. */
+  waiting: number
+  /** Log heads that blocks name and we have not got. */
+  unknownHeads: RecordHash[]
+}
+
+export type Job =
+  | ({ readonly type: 'write'; readonly intents: readonly Intent[] } & Asked<Written[]>)
+  | ({ readonly type: 'edit'; readonly edit: (doc: Doc) => void } & Asked<Written | undefined>)
+  | ({ readonly type: 'receive'; readonly blocks: readonly Block[]; readonly report: ReceiveReport } & Asked<void>)
+
+interface Asked<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (reason: unknown) => void
+}
+
+type WriteJob = Extract<Job, { type: 'write' }>
+type EditJob = Extract<Job, { type: 'edit' }>
+type ReceiveJob = Extract<Job, { type: 'receive' }>
+
+/** The part of a document's queue that goes into one batch: what is written for it, and how its callers are answered. */
+export class Filling {
+  readonly document: Document
+  readonly local: { blocks: Block[]; changes: Change[] } = { blocks: [], changes: [] }
+  readonly remote: { blocks: Block[]; changes: Change[] } = { blocks: [], changes: [] }
+  /** The document in memory is not what its blocks say: read it back once they are durable. */
+  rebuild = false
+  /** The index entry that goes along, if any. */
+  entry: IndexEntry | undefined
+  readonly #id: DocumentId
+  readonly #around: Surroundings
+  readonly #operations: Operation[] = []
+  readonly #aboard: { readonly reject: (reason: unknown) => void; readonly settle: () => void }[] = []
+  #bytes = 0
+  #stopped = false
+
+  constructor(id: DocumentId, document: Document, around: Surroundings) {
+    this.#id = id
+    this.document = document
+    this.#around = around
+  }
+
+  /** Takes jobs off the queue, first come first served, and folds what they bring. */
+  take(queue: Job[]): readonly Operation[] {
+    while (!this.#stopped && this.#bytes < FILLING_BYTES_MAX) {
+      const job = queue.shift()
+      if (job === undefined) break
+      switch (job.type) {
+        case 'write': {
+          // Writers who ask one after another share blocks.
+          const together = [job]
+          let bytes = this.#bytes + bytesOf(job)
+          for (let next = queue[0]; next?.type === 'write' && bytes < FILLING_BYTES_MAX; next = queue[0]) {
+            bytes += bytesOf(next)
+            together.push(next)
+            queue.shift()
+          }
+          this.#write(together)
+          break
+        }
+        case 'edit':
+          this.#edit(job)
+          break
+        case 'receive':
+          this.#receive(job)
+          break
+      }
+    }
+    return this.#operations
+  }
+
+  /** The batch is durable. */
+  settle(): void {
+    for (const { settle } of this.#aboard) settle()
+  }
+
+  fail(reason: unknown): void {
+    for (const { reject } of this.#aboard) reject(reason)
+  }
+
+  #write(jobs: readonly WriteJob[]): void {
+    const items: Item[] = []
+    for (const job of jobs) {
+      const written: Written[] = []
+      this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written) })
+      for (const intent of job.intents) items.push({ intent, written })
+    }
+    const permission = this.#permission()
+    if (!permission.ok) {
+      for (const job of jobs) job.reject(permission.error)
+      return
+    }
+    for (const block of packIntents(items)) this.#sign(block, permission.value)
+  }
+
+  #edit(job: EditJob): void {
+    const permission = this.#permission()
+    if (!permission.ok) return job.reject(permission.error)
+    try {
+      const update = editText(this.document, this.#around.author.incarnation, job.edit)
+      if (update === undefined) {
+        this.#aboard.push({ reject: job.reject, settle: () => job.resolve(undefined) })
+        return
+      }
+      if (update.length > TEXT_UPDATE_BYTES_MAX) {
+        throw new Failure(
+          'VALUE_TOO_LARGE',
+          `One edit of a text may have ${TEXT_UPDATE_BYTES_MAX} bytes; this one is larger.`,
+          {
+            next: 'write it in several smaller edits',
+          },
+        )
+      }
+      const written: Written[] = []
+      this.#sign([{ intent: { type: 'text', update }, written }], permission.value)
+      this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written[0]) })
+    } catch (error) {
+      // The edit is in the text in memory and will never be on disk. What came before it stands.
+      this.rebuild = true
+      this.#stopped = true
+      job.reject(error)
+    }
+  }
+
+  #sign(items: readonly Item[], term: TermRef | null): void {
+    const { author, node, signKey, sodium } = this.#around
+    const mesh = this.#around.mesh()
+    const nowMs = this.#around.now()
+    const block = draftBlock(
+      this.document,
+      { mesh: mesh.id, node, incarnation: author.incarnation, signKey },
+      items.map((item) => item.intent),
+      { clock: author.clock, nowMs, logHeads: mesh.heads, term },
+      sodium,
+    )
+    if (block.bytes.length > BLOCK_BYTES_MAX) {
+      // Only clocks of very many incarnations get here: values were measured before.
+      if (items.length === 1)
+        throw new Failure('VALUE_TOO_LARGE', 'The write and what it replaces do not fit one block.')
+      const half = items.length >> 1
+      this.#sign(items.slice(0, half), term)
+      this.#sign(items.slice(half), term)
+      return
+    }
+    const outcome = this.document.receive(block, this.#around.judge(), nowMs)
+    if (outcome.type !== 'folded') {
+      // Permission was asked first, so this is a clock that was set back by minutes: our own earlier blocks are held.
+      author.renew()
+      throw new Failure('CORE_BUSY', 'The clock of this machine was set back: the write was not accepted.')
+    }
+    this.rebuild ||= outcome.rebuild
+    this.#store(block)
+    this.local.blocks.push(block)
+    this.local.changes.push(...outcome.changes)
+    for (const { written } of items) written.push({ block: block.hash, time: block.header.time })
+  }
+
+  #receive({ blocks, report, resolve, reject }: ReceiveJob): void {
+    const { author, node, rolledBack } = this.#around
+    const mesh = this.#around.mesh()
+    const nowMs = this.#around.now()
+    const unknownHeads = new Set(report.unknownHeads)
+    for (const block of blocks) {
+      const outcome = this.document.receive(block, this.#around.judge(), nowMs)
+      if (outcome.type === 'refused') report.refused += 1
+      if (outcome.type === 'waiting') report.waiting += 1
+      report.stored += outcome.arrived.length
+      this.rebuild ||= outcome.rebuild
+      this.remote.changes.push(...outcome.changes)
+      for (const arrived of outcome.arrived) {
+        this.#store(arrived)
+        this.remote.blocks.push(arrived)
+        author.clock.observe(arrived.header.time, nowMs)
+        for (const head of arrived.header.logHeads) if (!mesh.records.has(head)) unknownHeads.add(head)
+      }
+      // Signed by this node and not here: this store was copied or rolled back (DESIGN.md §7, Incarnations).
+      if (block.header.author === node && (outcome.arrived.length > 0 || outcome.type === 'waiting')) {
+        if (block.header.incarnation === author.incarnation) author.renew()
+        rolledBack(block.header.document, block)
+      }
+    }
+    report.unknownHeads = [...unknownHeads]
+    this.#aboard.push({ reject, settle: () => resolve() })
+  }
+
+  #store(block: Block): void {
+    this.#operations.push(this.#around.blocks.put(this.#id, block))
+    this.#bytes += block.bytes.length
+  }
+
+  #permission(): Result<TermRef | null, Failure> {
+    return permissionToWrite(this.#around.mesh(), this.#around.node, this.document.name)
+  }
+}
+
+interface Item {
+  readonly intent: Intent
+  /** Where the caller's results gather, in the order of its intents. */
+  readonly written: Written[]
+}
+
+const bytesOf = (job: WriteJob): number => job.intents.reduce((bytes, intent) => bytes + intentBytes(intent), 0)

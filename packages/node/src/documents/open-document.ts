@@ -1,0 +1,237 @@
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import { type Change, Document } from '@sealmesh/protocol/crdt/document'
+import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
+import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import type { DocumentId, NodeId } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { assert } from '@sealmesh/protocol/result'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { BlockStore } from '../store/block-store.ts'
+import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
+import type { Operation, Store } from '../store/store.ts'
+import type { Author } from './author.ts'
+import { decodeStored } from './delta.ts'
+import { differenceBetween, seenOf } from './difference.ts'
+import { Filling, type Job } from './filling.ts'
+
+/** What an open document uses of its node. */
+export interface Surroundings {
+  readonly store: Store
+  readonly blocks: BlockStore
+  readonly index: DocumentIndex
+  readonly sodium: Sodium
+  readonly node: NodeId
+  readonly signKey: Secret<'sign'>
+  readonly author: Author
+  readonly mesh: () => Mesh
+  readonly judge: () => Judge
+  readonly now: () => number
+  /** Durable and readable; in the same turn as the callers of its writes are answered. */
+  readonly committed: (commit: Commit) => void
+  /** A block that this node signed and had lost, or that a copy of it signed. */
+  readonly rolledBack: (name: DocumentName, block: Block) => void
+}
+
+export interface Commit {
+  readonly name: DocumentName
+  /** To be read at once: after an `await` ask for it again. */
+  readonly document: Document
+  readonly blocks: readonly Block[]
+  readonly changes: readonly Change[]
+  /** Whether this node wrote it. */
+  readonly local: boolean
+}
+
+/**
+ * One document in memory, and the queue of what is to happen to it.
+ *
+ * When is a write visible? Its block is folded when its batch is put together, because the next block of the same
+ * turn builds on it. Readers are let in only when no folded block waits for its fsync: a write is acknowledged,
+ * shown and sent only when it is durable, and what was shown is never lost. So a reader waits for one fsync at most.
+ *
+ * 1. Folded but not durable implies `#pending` is set, and then `read` waits.
+ * 2. After a failed batch, and after anything that cannot be folded one by one, the document in memory is thrown away
+ *    and read back from disk before anybody sees it.
+ * 3. At most one batch per document is in flight, so blocks of one incarnation reach the disk in chain order.
+ */
+export class OpenDocument {
+  readonly name: DocumentName
+  readonly id: DocumentId
+  readonly #around: Surroundings
+  readonly #jobs: Job[] = []
+  #document: Document | undefined
+  #loading: Promise<Loaded> | undefined
+  #running: Promise<void> | undefined
+  #pending: Promise<void> | undefined
+  /** The mesh changed since blocks were judged. */
+  #judgeAgain = false
+
+  constructor(name: DocumentName, id: DocumentId, around: Surroundings) {
+    this.name = name
+    this.id = id
+    this.#around = around
+  }
+
+  get idle(): boolean {
+    return this.#running === undefined && this.#loading === undefined && this.#jobs.length === 0
+  }
+
+  /** The document if it is in memory, be it ahead of the disk. */
+  get inMemory(): Document | undefined {
+    return this.#document
+  }
+
+  async read(): Promise<Document> {
+    for (;;) {
+      if (this.#pending !== undefined) await this.#pending
+      else if (this.#document !== undefined) return this.#document
+      else await this.#load()
+    }
+  }
+
+  enqueue(job: Job): void {
+    this.#jobs.push(job)
+    this.#run()
+  }
+
+  /** Resolves when everything that was asked for is done. */
+  async settle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  /** A document that is not in memory is judged when it is loaded. */
+  async judgeAgain(): Promise<void> {
+    if (this.#document === undefined && this.#loading === undefined) return
+    this.#judgeAgain = true
+    this.#run()
+    await this.settle()
+  }
+
+  #run(): void {
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined
+      if (this.#jobs.length > 0 || this.#judgeAgain) this.#run()
+    })
+  }
+
+  /** Never rejects: failures go to the jobs that they concern. */
+  async #work(): Promise<void> {
+    while (this.#jobs.length > 0 || this.#judgeAgain) {
+      try {
+        if (this.#document === undefined) await this.#load()
+        if (this.#judgeAgain) await this.#rejudge()
+      } catch (error) {
+        this.#judgeAgain = false // What cannot be loaded now is judged when it can.
+        for (const job of this.#jobs.splice(0)) job.reject(error)
+        return
+      }
+      if (this.#jobs.length > 0) await this.#fly()
+    }
+  }
+
+  async #fly(): Promise<void> {
+    let filling: Filling | undefined
+    let landed = () => {}
+    try {
+      // Filled when the batch is put together: all that comes until then joins.
+      await this.#around.store.commit(() => {
+        const document = this.#document
+        assert(document !== undefined, 'a document stays in memory while its work runs')
+        this.#pending = new Promise((resolve) => {
+          landed = resolve
+        })
+        filling = new Filling(this.id, document, this.#around)
+        return this.#withIndex(filling, filling.take(this.#jobs))
+      })
+      if (filling !== undefined) await this.#land(filling)
+    } catch (error) {
+      if (filling === undefined) for (const job of this.#jobs.splice(0)) job.reject(error)
+      else {
+        this.#document = undefined // Invariant (2).
+        filling.fail(error)
+      }
+    } finally {
+      this.#pending = undefined
+      landed()
+    }
+  }
+
+  async #land(filling: Filling): Promise<void> {
+    const { local, remote, entry } = filling
+    if (entry !== undefined) this.#around.index.remember(this.id, entry)
+    if (filling.rebuild) {
+      // Durable all the same: if it cannot be read back now, callers are answered and the next reader tries again.
+      const changes = await this.#rebuild(filling.document).catch(() => [])
+      this.#tell(local.blocks, local.changes, true)
+      this.#tell(remote.blocks, changes, false)
+    } else {
+      this.#tell(local.blocks, local.changes, true)
+      this.#tell(remote.blocks, remote.changes, false)
+    }
+    filling.settle()
+  }
+
+  #tell(blocks: readonly Block[], changes: readonly Change[], local: boolean): void {
+    const document = this.#document
+    if (document === undefined || (blocks.length === 0 && changes.length === 0)) return
+    this.#around.committed({ name: this.name, document, blocks, changes, local })
+  }
+
+  /** The document's own entry goes with its first block, and again when one of its incarnations has forked. */
+  #withIndex(filling: Filling, operations: readonly Operation[]): readonly Operation[] {
+    if (operations.length === 0) return operations
+    const known = this.#around.index.get(this.id)
+    const forked = [...new Set(filling.document.forks().map((fork) => fork.incarnation))]
+    if (known !== undefined && known.forked.length === forked.length) return operations
+    const entry: IndexEntry = { name: this.name, forked }
+    filling.entry = entry
+    return [...operations, this.#around.index.put(this.id, entry)]
+  }
+
+  async #rejudge(): Promise<void> {
+    this.#judgeAgain = false
+    const document = this.#document
+    if (document === undefined || !document.needsRebuild(this.#around.judge(), this.#around.now())) return
+    this.#tell([], await this.#rebuild(document), false)
+  }
+
+  /** Reads the document back from disk; what readers will see change. */
+  async #rebuild(before: Document): Promise<Change[]> {
+    const seen = seenOf(before)
+    this.#document = undefined
+    const { document, lastText } = await this.#load()
+    return differenceBetween(seen, seenOf(document), document, lastText)
+  }
+
+  /** Shared by all who wait for it. */
+  async #load(): Promise<Loaded> {
+    this.#loading ??= this.#replay().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #replay(): Promise<Loaded> {
+    const { blocks, author, sodium, judge, now } = this.#around
+    const all: Block[] = []
+    for await (const stored of blocks.iterate(this.id)) all.push(decodeStored(stored, this.id, sodium))
+    // From here on without a pause: the mesh that judges is the one of this moment.
+    const document = Document.rebuild(this.name, all, judge(), now(), sodium)
+    let lastText: Loaded['lastText']
+    for (const { header, writes } of all) {
+      author.clock.observe(header.time, now())
+      if (writes[0]?.type !== 'text' || (lastText && compareTimes(header.time, lastText.time) < 0)) continue
+      lastText = { author: header.author, time: header.time }
+    }
+    // On top of what is set aside everything would be set aside.
+    if (document.aside().some(({ block }) => block.header.incarnation === author.incarnation)) author.renew()
+    this.#document = document
+    return { document, lastText }
+  }
+}
+
+interface Loaded {
+  readonly document: Document
+  readonly lastText: { readonly author: NodeId; readonly time: HybridTime } | undefined
+}

@@ -1,0 +1,120 @@
+import { concatBytes, fromHex, fromUtf8, toHex, utf8 } from '@sealmesh/protocol/bytes'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
+import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+
+/**
+ * How the one database is divided. Keys sort by unsigned bytes, so a prefix is a table and a fixed-length field a
+ * range within it.
+ *
+ *   0x01                                                              format version
+ *   0x02 name                                                         small named values
+ *   0x10 document 32                                                  its name, and incarnations that have forked
+ *   0x11 document 32 | incarnation 16 | sequence 8, big-endian | hash 32   a block, as signed
+ *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
+ *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
+ *   0x40 agent 32 | entry                                             the diary, in a database of its own
+ */
+export const TABLES = {
+  version: 0x01,
+  meta: 0x02,
+  document: 0x10,
+  block: 0x11,
+  record: 0x20,
+  receipt: 0x30,
+  diary: 0x40,
+} as const
+
+export const VERSION_KEY = Uint8Array.of(TABLES.version)
+
+export const metaKey = (name: string): Uint8Array => concatBytes(Uint8Array.of(TABLES.meta), utf8(name))
+
+export const documentKey = (document: DocumentId): Uint8Array => under(TABLES.document, document)
+export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray(1, 33)) as DocumentId
+
+const SEQUENCE_AT = 49
+const HASH_AT = 57
+
+export function blockKey(document: DocumentId, dot: Dot): Uint8Array {
+  return concatBytes(runPrefix(document, dot.incarnation), uint64(dot.sequence), fromHex(dot.hash))
+}
+
+export function dotOfKey(key: Uint8Array): Dot {
+  return {
+    incarnation: toHex(key.subarray(33, SEQUENCE_AT)) as IncarnationId,
+    sequence: readUint64(key, SEQUENCE_AT),
+    hash: toHex(key.subarray(HASH_AT)) as BlockHash,
+  }
+}
+
+export const documentPrefix = (document: DocumentId): Uint8Array => under(TABLES.block, document)
+/** All blocks of one incarnation in one document. */
+export const runPrefix = (document: DocumentId, incarnation: IncarnationId): Uint8Array =>
+  concatBytes(documentPrefix(document), fromHex(incarnation))
+/** Where blocks of that sequence begin. */
+export const runFrom = (document: DocumentId, incarnation: IncarnationId, sequence: number): Uint8Array =>
+  concatBytes(runPrefix(document, incarnation), uint64(sequence))
+
+export const recordKey = (place: number, hash: RecordHash): Uint8Array =>
+  concatBytes(Uint8Array.of(TABLES.record), uint64(place), fromHex(hash))
+export const placeOfRecordKey = (key: Uint8Array): number => readUint64(key, 1)
+export const hashOfRecordKey = (key: Uint8Array): RecordHash => toHex(key.subarray(9)) as RecordHash
+
+export const receiptKey = (peer: NodeId, name: DocumentName): Uint8Array =>
+  concatBytes(under(TABLES.receipt, peer), fromHex(name.agent), utf8(name.layer))
+
+export const diaryPrefix = (agent: AgentId): Uint8Array => under(TABLES.diary, agent)
+export const diaryKey = (agent: AgentId, entry: string): Uint8Array => concatBytes(diaryPrefix(agent), utf8(entry))
+export const entryOfDiaryKey = (key: Uint8Array): string => fromUtf8(key.subarray(33))
+
+export const tablePrefix = (table: number): Uint8Array => Uint8Array.of(table)
+
+/** The first key after all that begin with `prefix`. No table is 0xff, so there is always one. */
+export function afterPrefix(prefix: Uint8Array): Uint8Array {
+  let length = prefix.length
+  while (prefix[length - 1] === 0xff) length -= 1
+  const end = prefix.slice(0, length)
+  end[length - 1] = (end[length - 1] ?? 0) + 1
+  return end
+}
+
+/** For messages: which entry of which table, without a name that a person or peer chose. */
+export function describeKey(key: Uint8Array): string {
+  switch (key[0]) {
+    case TABLES.version:
+      return 'the format version'
+    case TABLES.meta:
+      return 'a named value'
+    case TABLES.document:
+      return `the index entry of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.block: {
+      const { incarnation, sequence, hash } = dotOfKey(key)
+      const document = toHex(key.subarray(1, 33))
+      return `block ${sequence} of incarnation ${incarnation} in document ${document} (${hash})`
+    }
+    case TABLES.record:
+      return `membership record ${toHex(key.subarray(9))}`
+    case TABLES.receipt:
+      return `a receipt of node ${toHex(key.subarray(1, 33))}`
+    case TABLES.diary:
+      return 'a diary entry'
+    default:
+      return 'an unknown entry'
+  }
+}
+
+const under = (table: number, id: string): Uint8Array => concatBytes(Uint8Array.of(table), fromHex(id))
+
+// Two halves, since a shift works on 32 bits only. Sequences stay below 2^53.
+function uint64(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, Math.floor(value / 2 ** 32))
+  view.setUint32(4, value >>> 0)
+  return bytes
+}
+
+function readUint64(bytes: Uint8Array, at: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)
+}
