@@ -18,8 +18,11 @@ export interface Sodium {
 
   /** X25519. */
   sealKeys(seed: Uint8Array): KeyPair<SealPublicKey, 'seal'>
-  /** The bytes of `crypto_box_seal`, with the ephemeral key made from `ephemeralSeed` (32 random bytes, used once). */
-  sealBox(message: Uint8Array, recipient: SealPublicKey, ephemeralSeed: Uint8Array): Uint8Array
+  /**
+   * The bytes of `crypto_box_seal`, with the ephemeral key made from `ephemeralSeed` (32 random bytes, used once).
+   * Undefined for a recipient's key that is no good: a member chose it, so it is hostile input too.
+   */
+  sealBox(message: Uint8Array, recipient: SealPublicKey, ephemeralSeed: Uint8Array): Uint8Array | undefined
   openBox(box: Uint8Array, keys: KeyPair<SealPublicKey, 'seal'>): Uint8Array | undefined
 
   /** XChaCha20-Poly1305-IETF; the nonce is 24 random bytes. */
