@@ -1,0 +1,3 @@
+import { registerDoubles } from './doubles.ts'
+
+registerDoubles()
