@@ -18,6 +18,7 @@ export function serveObserver(close: () => Promise<void>): (key: string, value: 
         moved = new Set()
         seenMs = []
         last = new Map()
+        tell({ type: 'expecting', run })
         break
       case 'report':
         tell({ type: 'report', seenMs, last: [...last].map(([key, [writer, index]]) => [key, writer, index]) })

@@ -57,7 +57,7 @@ const toObserver = (pair: Pair, message: ToObserver) => pair.observer.send(messa
 
 /** Writes per second, from the first write until the last is visible on the other side. */
 export async function runBurst(pair: Pair, burst: Burst): Promise<number> {
-  toObserver(pair, { type: 'expect', run: burst.run, writers: burst.writers })
+  await expectRun(pair, burst.run)
   const newest = new Map<number, number>()
   const allSeen = awaitMessage(pair.observer, (message: FromObserver) => {
     if (message.type !== 'seen' || message.run !== burst.run) return undefined
@@ -77,7 +77,7 @@ export async function runBurst(pair: Pair, burst: Burst): Promise<number> {
 
 /** Milliseconds from each `set` until it was visible on the other side. */
 export async function runPaced(pair: Pair, run: number, writes: number, everyMs: number): Promise<number[]> {
-  toObserver(pair, { type: 'expect', run, writers: 1 })
+  await expectRun(pair, run)
   const allSeen = awaitMessage(pair.observer, (message: FromObserver) =>
     message.type === 'seen' && message.newest.some(([, index]) => index === writes - 1) ? true : undefined,
   )
@@ -90,6 +90,15 @@ export async function runPaced(pair: Pair, run: number, writes: number, everyMs:
     if (visible === undefined || visible === null) throw new Error(`write ${index} was never visible by itself`)
     return visible - atMs
   })
+}
+
+/** Before the first write leaves, the observer must know what it is looking for. */
+async function expectRun(pair: Pair, run: number): Promise<void> {
+  const expecting = awaitMessage(pair.observer, (message: FromObserver) =>
+    message.type === 'expecting' && message.run === run ? true : undefined,
+  )
+  toObserver(pair, { type: 'expect', run })
+  await expecting
 }
 
 async function report(pair: Pair): Promise<Extract<FromObserver, { type: 'report' }>> {

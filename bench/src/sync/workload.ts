@@ -49,10 +49,12 @@ export type ToWriter =
 
 export type FromWriter = { type: 'ready' } | { type: 'done'; run: number; startedMs: number; sentMs: number[] }
 
-export type ToObserver = { type: 'expect'; run: number; writers: number } | { type: 'report' } | { type: 'stop' }
+export type ToObserver = { type: 'expect'; run: number } | { type: 'report' } | { type: 'stop' }
 
 export type FromObserver =
   | { type: 'ready' }
+  /** From now on the expected run is what it looks for. */
+  | { type: 'expecting'; run: number }
   /** The newest index of each writer that moved since the last message, and when it was visible. */
   | { type: 'seen'; run: number; newest: [writer: number, index: number][]; atMs: number }
   /** When each index of writer 0 became visible, and what every key ended with. */
