@@ -16,6 +16,7 @@ export const TAGS = {
   writeLeaf: tag('write leaf'),
   writeNode: tag('write node'),
   packet: tag('packet'),
+  packetHeader: tag('packet header'),
   contentKeyCommitment: tag('content key commitment'),
   vectorDigest: tag('vector digest'),
   documentDigest: tag('document digest'),
@@ -30,5 +31,6 @@ export const TAGS = {
   pairingKey: tag('pairing key'),
   pairingLogin: tag('pairing login'),
   pairingCommit: tag('pairing commit'),
+  pairingTranscript: tag('pairing transcript'),
   pairingWords: tag('pairing words'),
 } as const

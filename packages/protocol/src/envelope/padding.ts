@@ -1,0 +1,13 @@
+import { PADDING_FLOOR_BYTES } from '../limits.ts'
+
+/**
+ * How long `bytes` become when padded: PADMÉ (at most 6.3 % over at our sizes) above a floor (docs/spec/04-packets.md §4). Keeps as many
+ * leading bits of a length as its exponent has bits, so that a length says little more than its order of magnitude.
+ */
+export function padme(bytes: number): number {
+  if (bytes <= PADDING_FLOOR_BYTES) return PADDING_FLOOR_BYTES
+  const exponent = 31 - Math.clz32(bytes)
+  const exponentBits = 32 - Math.clz32(exponent)
+  const step = 2 ** (exponent - exponentBits)
+  return Math.ceil(bytes / step) * step
+}
