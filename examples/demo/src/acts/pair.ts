@@ -1,0 +1,66 @@
+import { waitFor, check } from '../stage.ts'
+import { AGENT, type Play, SOON_MS } from '../play.ts'
+import { parseJson } from '../machine.ts'
+
+/** Home founds a mesh and claims the relay; the office joins by a one-time link. */
+export async function pair({ narrator, relay, cable, home, office }: Play): Promise<void> {
+  narrator.act('Two machines and a relay')
+
+  await narrator.step('home founds a mesh and claims the relay with its code', async (progress) => {
+    cable.expect(home.name)
+    await home.up([
+      '--name',
+      'home',
+      '--agent',
+      AGENT,
+      '--relay',
+      relay.addressThrough(cable.port),
+      '--claim',
+      relay.claim,
+    ])
+    await home.waitForStatus('live at the relay', (s) => s.relays[0]?.state === 'live' || JSON.stringify(s.relays), {
+      withinMs: SOON_MS,
+      progress,
+    })
+  })
+
+  await narrator.step('the office joins by a one-time link; both show the same four words', async (progress) => {
+    cable.expect(office.name)
+    const pairing = home.startCommand(['pair', '--yes', '--json'])
+    pairing.write()
+    const link = await waitFor(
+      'the link',
+      async () => {
+        const found = /sealmesh:[^\s"]+/.exec(pairing.stdout)?.[0]
+        return found === undefined ? { waiting: pairing.stdout } : { done: found }
+      },
+      { withinMs: SOON_MS, progress, needs: pairing },
+    )
+    const { stdout: joined } = await office.type(['join', link, '--name', 'office', '--json'])
+    await pairing.ended
+    check(pairing.outcome().code === 0, '`sealmesh pair` ends well', pairing.describe())
+    const words = [wordsIn(pairing.stdout), wordsIn(joined)]
+    check(words[0]?.length === 4 && words[0].join() === words[1]?.join(), 'both sides show the same four words', {
+      pair: pairing.stdout,
+      join: joined,
+    })
+    return words[0].join(' ')
+  })
+
+  await narrator.step('the office starts its node', async (progress) => {
+    await office.up()
+    await office.inSync({ withinMs: SOON_MS, progress })
+    const status = await office.status()
+    check(status.mesh.nodes === 2, 'the mesh has two nodes', status.mesh)
+  })
+}
+
+/** From the last line that has them: earlier lines are progress. */
+function wordsIn(output: string): string[] {
+  const lines = [output, ...output.split('\n').toReversed()].map(parseJson)
+  for (const line of lines) {
+    if (typeof line !== 'object' || line === null || !('words' in line) || !Array.isArray(line.words)) continue
+    if (line.words.length > 0) return line.words.map(String)
+  }
+  return []
+}

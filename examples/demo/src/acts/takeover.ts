@@ -1,0 +1,131 @@
+import { check, waitFor } from '../stage.ts'
+import { AGENT, json, type Play, SOON_MS } from '../play.ts'
+
+const SESSION = `${AGENT}.session`
+const TASK = `${SESSION}.current-task`
+const PLAN = `${SESSION}.plan.md`
+/** Home writes these alone, and the office never touches them. */
+const SCRATCH = `${SESSION}.scratch`
+const DRAFT = `${SESSION}.draft.md`
+const DRAFT_TEXT = '# Draft\n\nSplit the tide feed into its own service.\n'
+
+/** Home dies with work that nobody has seen; the office goes on; home returns. */
+export async function takeover({ narrator, home, office, cable }: Play): Promise<void> {
+  narrator.act('Home dies, the office takes over')
+
+  await narrator.step("home, the holder, keeps the agent's session; the office follows", async (progress) => {
+    await home.set(TASK, json('migrate the berth table'))
+    await home.edit(PLAN, () => '# Plan\n\n1. Copy the rows.\n')
+    await waitFor(
+      'the session at the office',
+      async () =>
+        (await office.text(PLAN)) !== undefined && (await office.value(TASK)) !== undefined
+          ? { done: true }
+          : { waiting: 'on its way' },
+      { withinMs: SOON_MS, progress },
+    )
+    const refused = await office.attempt(['set', TASK, json('something else')])
+    check(
+      refused.code === 4 && /NOT_THE_HOLDER/.test(refused.stderr + refused.stdout),
+      'the office may not write it',
+      refused,
+    )
+    return 'a write at the office is refused: NOT_THE_HOLDER'
+  })
+  await narrator.step("home's line is cut, and home writes on alone", async () => {
+    cable.cut(home.name)
+    await home.waitForStatus('cut off', (s) => s.summary === 'cut off' || s.summary, { withinMs: SOON_MS })
+    await home.set(TASK, json('drop the old berth table'))
+    await home.set(SCRATCH, json('row 4711 has no harbour'))
+    await home.edit(PLAN, (text) => `${text}2. Drop the old table.\n`)
+    await home.edit(DRAFT, () => DRAFT_TEXT)
+    return 'two keys and two texts'
+  })
+  await narrator.step('home is killed: SIGKILL', () => home.kill())
+
+  await narrator.step('the office takes the agent over', async () => {
+    const taken = await office.call('takeover', ['takeover', AGENT, '--yes'])
+    check(taken.term === 2 && taken.holder === 'office', 'the office holds term 2', taken)
+    return `term ${taken.term}, held by ${taken.holder}`
+  })
+  await narrator.step('and writes on', async () => {
+    await office.set(TASK, json('verify the copied rows'))
+    await office.edit(PLAN, (text) => `${text}2. Compare the counts.\n`)
+  })
+
+  await narrator.step('home comes back', async (progress) => {
+    cable.mend(home.name)
+    await home.up()
+    for (const machine of [home, office]) await machine.inSync({ withinMs: SOON_MS, progress })
+    const agent = (await home.status()).agents.find(({ name }) => name === AGENT)
+    check(
+      agent?.term === 2 && agent.holder === 'office' && !agent.holdsHere,
+      'home knows that the office holds term 2',
+      agent,
+    )
+  })
+  await narrator.step('what the office wrote stands, on both', async (progress) => {
+    await waitFor(
+      'the same session on both',
+      async () => {
+        const seen = await Promise.all(
+          [home, office].map(async (each) => [await each.value(TASK), await each.text(PLAN)].join()),
+        )
+        const whole =
+          seen[0] === seen[1] && seen[0]?.includes('verify the copied rows') && seen[0].includes('Compare the counts')
+        return whole ? { done: true } : { waiting: seen.join(' / ') }
+      },
+      { withinMs: SOON_MS, progress },
+    )
+    const plan = await home.text(PLAN)
+    check(!plan?.includes('Drop the old table'), "home's late edit is not in the plan", plan)
+    for (const machine of [home, office]) {
+      check(
+        (await machine.value(SCRATCH)) === undefined,
+        `the key that only home wrote is not folded in at ${machine.name}`,
+      )
+      check((await machine.text(DRAFT)) === undefined, `nor is the text that only home wrote, at ${machine.name}`)
+    }
+  })
+
+  let draft = ''
+  await narrator.step('what home wrote alone is kept apart, and listed on both', async (progress) => {
+    for (const machine of [home, office]) {
+      const late = await waitFor(
+        `late blocks at ${machine.name}`,
+        async () => {
+          const { aside } = await machine.call('late.ls', ['late', 'ls', AGENT])
+          const umrs = new Set(
+            aside.filter(({ reason }) => reason === 'LATE').flatMap(({ writes }) => writes.map(({ umr }) => umr)),
+          )
+          const missing = [TASK, SCRATCH, PLAN, DRAFT].filter((umr) => !umrs.has(umr))
+          return missing.length === 0 ? { done: aside } : { waiting: `without ${missing.join(', ')}` }
+        },
+        { withinMs: SOON_MS, progress },
+      )
+      check(
+        late.every(({ nodeName, term }) => nodeName === 'home' && term === 1),
+        'all are of home, under its old term',
+        late,
+      )
+      draft = late.find(({ writes }) => writes.some(({ umr }) => umr === DRAFT))?.block ?? ''
+    }
+    return 'two keys and two texts, also those that the office never touched'
+  })
+  await narrator.step('the office merges one of them by choice', async (progress) => {
+    const { written } = await office.call('late.merge', ['late', 'merge', draft])
+    check(written.join() === DRAFT, 'only the draft is written', written)
+    await waitFor(
+      'the draft at home',
+      async () => ((await home.text(DRAFT)) === DRAFT_TEXT ? { done: true } : { waiting: 'on its way' }),
+      { withinMs: SOON_MS, progress },
+    )
+    check((await home.value(SCRATCH)) === undefined, 'the others stay apart')
+  })
+  narrator.quote(DRAFT_TEXT)
+  await narrator.step('home may not write the session any more', async () => {
+    const refused = await home.attempt(['set', TASK, json('back at the desk')])
+    check(refused.code === 4 && /NOT_THE_HOLDER/.test(refused.stderr + refused.stdout), 'home is refused', refused)
+    return 'NOT_THE_HOLDER'
+  })
+}
