@@ -9,15 +9,14 @@ import { err, ok, type Result } from '@sealmesh/protocol/result'
 export function permissionToWrite(mesh: Mesh, node: NodeId, name: DocumentName): Result<TermRef | null, Failure> {
   const agent = mesh.agents.get(name.agent)
   if (agent === undefined) return err(new Failure('AGENT_UNKNOWN', 'The mesh has no such agent.'))
-  if (isSingleWriter(name.layer)) {
-    const { term } = agent
-    if (term === null || term.holder !== node) {
-      return err(new Failure('NOT_THE_HOLDER', 'Another node holds this agent, and only its holder writes this layer.'))
-    }
-    return ok({ number: term.number, assign: term.record })
-  }
+  const single = isSingleWriter(name.layer)
   if (!writersOf(mesh, name.agent, name.layer).includes(node)) {
-    return err(new Failure('NOT_A_WRITER', 'This node was not given the right to write this layer.'))
+    return err(
+      single
+        ? new Failure('NOT_THE_HOLDER', 'Another node holds this agent, and only its holder writes this layer.')
+        : new Failure('NOT_A_WRITER', 'This node was not given the right to write this layer.'),
+    )
   }
-  return ok(null)
+  const { term } = agent
+  return ok(single && term !== null ? { number: term.number, assign: term.record } : null)
 }
