@@ -22,23 +22,25 @@ export function foldMesh(id: MeshId, records: Iterable<SignedRecord>, verify: Ve
   return foldLedger(ledger, missing, sodium)
 }
 
-/** Enters what can enter, parents first; answers the parents that are missing. */
+/** Enters what can enter, parents first; answers the parents that have not arrived. */
 export function enterAll(ledger: Ledger, records: Iterable<SignedRecord>, verify: VerifyRecord): Set<RecordHash> {
   const waiting = new Map<RecordHash, SignedRecord>()
   const followers = new Map<RecordHash, RecordHash[]>()
-  const missing = new Set<RecordHash>()
+  const refused = new Set<RecordHash>()
   for (const record of records) {
-    if (record.mesh !== ledger.mesh || ledger.get(record.hash) !== undefined) continue
+    if (record.mesh !== ledger.mesh) continue
     const ready = [record]
     for (let next = ready.pop(); next !== undefined; next = ready.pop()) {
+      if (ledger.get(next.hash) !== undefined || refused.has(next.hash)) continue
       const absent = next.parents.filter((parent) => ledger.get(parent) === undefined)
-      if (absent.length > 0) {
+      const doomed = absent.some((parent) => refused.has(parent))
+      if (absent.length > 0 && !doomed) {
         waiting.set(next.hash, next)
         for (const parent of absent) listIn(followers, parent).push(next.hash)
         continue
       }
       waiting.delete(next.hash)
-      if (ledger.get(next.hash) !== undefined || ledger.enter(next, verify) === undefined) continue
+      if (doomed || ledger.enter(next, verify) === undefined) refused.add(next.hash)
       for (const hash of followers.get(next.hash) ?? []) {
         const follower = waiting.get(hash)
         if (follower !== undefined) ready.push(follower)
@@ -46,6 +48,7 @@ export function enterAll(ledger: Ledger, records: Iterable<SignedRecord>, verify
       followers.delete(next.hash)
     }
   }
+  const missing = new Set<RecordHash>()
   for (const { parents } of waiting.values())
     for (const parent of parents) if (ledger.get(parent) === undefined && !waiting.has(parent)) missing.add(parent)
   return missing
@@ -56,10 +59,12 @@ export function foldLedger(ledger: Ledger, missing: Iterable<RecordHash>, sodium
   const chained = chainedAssigns(ledger)
   const government = govern(entries, chained)
 
-  // Twice at most: first as if no term had passed, to learn the terms; then without what they have overtaken (§9).
-  let outcome = count(entries, government, chained, new Set())
-  const passed = passedRecords(outcome)
-  if (passed.size > 0) outcome = count(entries, government, chained, passed)
+  // First as if no term had passed, to learn the terms; then without what they have overtaken, which may leave other
+  // terms: a record that was once overtaken stays so, so that two that overtake each other do not take turns (§9).
+  const passed = new Set<Entry>()
+  let outcome = count(entries, government, chained, passed)
+  for (let round = 1; round < ROUNDS_MAX && addPassed(passed, outcome); round++)
+    outcome = count(entries, government, chained, passed)
 
   return gatherMesh({
     ledger,
@@ -71,6 +76,9 @@ export function foldLedger(ledger: Ledger, missing: Iterable<RecordHash>, sodium
     sodium,
   })
 }
+
+/** Two do for every honest log. More than these only a holder that forks its own words needs: its loss. */
+const ROUNDS_MAX = 8
 
 /** Pass 1: who may govern, by causal pasts alone. */
 interface Government {
@@ -87,7 +95,8 @@ function govern(entries: readonly Entry[], chained: ReadonlySet<Entry>): Governm
     if (!is(entry, 'found') && !is(entry, 'admit') && !is(entry, 'revoke')) continue
     const fault = faultOf(entry, around)
     if (fault !== null) faults.set(entry, fault)
-    else if (is(entry, 'revoke')) listIn(revokes, entry.record.body.node).push(entry) // (1)
+    else if (is(entry, 'revoke'))
+      listIn(revokes, entry.record.body.node).push(entry) // (1)
     else tally.add(entry)
   }
   return { revokes, faults }
@@ -113,7 +122,8 @@ function count(
   const around: Circumstances = { tally, revokes, chained }
   for (const entry of entries) {
     const fault =
-      faults.get(entry) ?? (is(entry, 'revoke') ? null : (outsideFault(entry, revokes, passed) ?? faultOf(entry, around)))
+      faults.get(entry) ??
+      (is(entry, 'revoke') ? null : (outsideFault(entry, revokes, passed) ?? faultOf(entry, around)))
     if (fault !== null) {
       voided.set(entry.record.hash, fault) // (3), (4): it enters no tally.
       continue
@@ -137,14 +147,15 @@ function outsideFault(
   return passed.has(entry) ? 'TERM_PASSED' : null
 }
 
-function passedRecords({ tally, delegated }: Outcome): Set<Entry> {
-  const passed = new Set<Entry>()
+/** Whether there were any new ones. */
+function addPassed(passed: Set<Entry>, { tally, delegated }: Outcome): boolean {
+  const before = passed.size
   for (const { entry, term } of delegated) {
     const { body } = entry.record
     const assigns = 'agent' in body ? (tally.assigns.get(body.agent) ?? []) : []
     if (assigns.some((assign) => assign.record.body.term > term && !isBefore(entry, assign))) passed.add(entry)
   }
-  return passed
+  return passed.size > before
 }
 
 /** Numbers that follow on from 1, whether or not each assign counts, so that nobody can use them all up at once. */

@@ -25,6 +25,8 @@ export class MembershipLog {
   /** Waiting records, by each parent that has not entered. */
   readonly #followers = new Map<RecordHash, Set<RecordHash>>()
   #waitingBytes = 0
+  /** The last that were refused: what follows them is refused at once, and its parents are not asked for again. */
+  readonly #refused = new Set<RecordHash>()
   #mesh: Mesh | undefined
 
   constructor(mesh: MeshId, sodium: Sodium) {
@@ -62,6 +64,11 @@ export class MembershipLog {
     if (record.mesh !== this.#ledger.mesh) return 'refused'
     if (this.has(record.hash) || this.#waiting.has(record.hash)) return 'duplicate'
     if (this.size >= RECORDS_MAX) return 'refused'
+    if (this.#refused.has(record.hash)) return 'refused'
+    if (record.parents.some((parent) => this.#refused.has(parent))) {
+      this.#refuse(record.hash)
+      return 'refused'
+    }
     if (!this.#isReady(record)) {
       this.#wait(record)
       return 'waiting'
@@ -84,17 +91,15 @@ export class MembershipLog {
 
   /** This record and, one after another, those that waited for it. */
   #enter(first: SignedRecord): boolean {
+    this.#mesh = undefined
     const ready = [first]
     for (let record = ready.pop(); record !== undefined; record = ready.pop()) {
-      const followers = this.#followers.get(record.hash) ?? []
-      this.#mesh = undefined
       if (this.#ledger.enter(record, this.#verify) === undefined) {
-        this.#forgetFollowers(record.hash)
+        this.#refuse(record.hash)
         continue
       }
-      for (const hash of [...followers]) {
-        const follower = this.#waiting.get(hash)
-        if (follower === undefined || !this.#isReady(follower)) continue
+      for (const follower of this.#followersOf(record.hash)) {
+        if (!this.#isReady(follower)) continue
         this.#forget(follower)
         ready.push(follower)
       }
@@ -108,7 +113,7 @@ export class MembershipLog {
   }
 
   #wait(record: SignedRecord): void {
-    this.#mesh = undefined // It says which parents are missing.
+    this.#mesh = undefined
     this.#waiting.set(record.hash, record)
     this.#waitingBytes += record.bytes.length
     for (const parent of record.parents) {
@@ -133,16 +138,25 @@ export class MembershipLog {
     }
   }
 
-  /** Whatever follows a refused record can enter nowhere. */
-  #forgetFollowers(refused: RecordHash): void {
-    const doomed = [refused]
-    for (let hash = doomed.pop(); hash !== undefined; hash = doomed.pop()) {
-      for (const follower of [...(this.#followers.get(hash) ?? [])]) {
-        const record = this.#waiting.get(follower)
-        if (record !== undefined) this.#forget(record)
-        doomed.push(follower)
+  /** With all that waits for it, which can enter nowhere. */
+  #refuse(hash: RecordHash): void {
+    this.#mesh = undefined // It says which parents are missing.
+    const doomed = [hash]
+    for (let next = doomed.pop(); next !== undefined; next = doomed.pop()) {
+      this.#refused.add(next)
+      for (const follower of this.#followersOf(next)) {
+        this.#forget(follower)
+        doomed.push(follower.hash)
       }
     }
+    for (const oldest of this.#refused) {
+      if (this.#refused.size <= RECORDS_WAITING_MAX) return
+      this.#refused.delete(oldest)
+    }
+  }
+
+  #followersOf(hash: RecordHash): SignedRecord[] {
+    return [...(this.#followers.get(hash) ?? [])].flatMap((follower) => this.#waiting.get(follower) ?? [])
   }
 
   *#missing(): Iterable<RecordHash> {

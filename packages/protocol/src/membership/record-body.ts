@@ -94,8 +94,7 @@ export function canonicalBody(body: RecordBody): RecordBody {
 }
 
 const documentKey = ({ document }: Cut): string => document.agent + document.layer // Agents are of one length.
-const sortedCuts = (cuts: readonly Cut[]): Cut[] =>
-  cuts.toSorted((a, b) => compareText(documentKey(a), documentKey(b)))
+const sortedCuts = (cuts: readonly Cut[]): Cut[] => cuts.toSorted((a, b) => compareText(documentKey(a), documentKey(b)))
 
 function oneLine(text: string): string {
   const characters = [...text.toWellFormed()].map((each) => (isControl(each) ? ' ' : each))

@@ -54,7 +54,11 @@ const SIGNER = { root: 1, node: 2, agent: 3 } as const
  * Signs a record, with lists that are sets in their order. Control characters in a reason become spaces and an
  * overlong one is cut, since a person typed it; everything else in the draft must already hold to the limits.
  */
-export function signRecord(draft: RecordDraft, secret: Secret<'root' | 'sign' | 'agent'>, sodium: Sodium): SignedRecord {
+export function signRecord(
+  draft: RecordDraft,
+  secret: Secret<'root' | 'sign' | 'agent'>,
+  sodium: Sodium,
+): SignedRecord {
   const unsigned = encodeUnsigned({ ...draft, parents: draft.parents.toSorted(), body: canonicalBody(draft.body) })
   const bytes = concatBytes(unsigned, sodium.sign(signedBytes(unsigned), secret))
   const record = decodeRecord(bytes, sodium)
@@ -72,7 +76,8 @@ export function decodeRecord(bytes: Uint8Array, sodium: Sodium): Result<SignedRe
   if (!read.ok) return err({ code: 'RECORD_MALFORMED' })
   const { draft, signature } = read.value
   // Variable-length numbers have longer forms of themselves; accepting them would give one record many hashes.
-  if (!equalBytes(encodeUnsigned(draft), own.subarray(0, -SIGNATURE_BYTES))) return err({ code: 'RECORD_NOT_CANONICAL' })
+  if (!equalBytes(encodeUnsigned(draft), own.subarray(0, -SIGNATURE_BYTES)))
+    return err({ code: 'RECORD_NOT_CANONICAL' })
   const hash = toHex(sodium.hash([TAGS.record, own])) as RecordHash
   return ok({ ...draft, signature, hash, bytes: own })
 }
@@ -90,7 +95,8 @@ export const recordBytesMax = (body: RecordBody): number =>
   encode((writer) => writeBody(writer, canonicalBody(body))).length + RECORD_FRAME_BYTES_MAX
 
 /** Everything but the body: version, mesh, time, count and parents, signer, kind, signature. */
-const RECORD_FRAME_BYTES_MAX = 1 + HASH_BYTES + 8 + 2 + LOG_HEADS_MAX * HASH_BYTES + 1 + HASH_BYTES + 1 + SIGNATURE_BYTES
+const RECORD_FRAME_BYTES_MAX =
+  1 + HASH_BYTES + 8 + 2 + LOG_HEADS_MAX * HASH_BYTES + 1 + HASH_BYTES + 1 + SIGNATURE_BYTES
 
 const signedBytes = (unsigned: Uint8Array): Uint8Array => concatBytes(TAGS.record, unsigned)
 

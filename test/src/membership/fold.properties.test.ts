@@ -1,0 +1,305 @@
+import { toHex } from '@sealmesh/protocol/bytes'
+import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import { livePrekey, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { judgeWith } from '@sealmesh/protocol/membership/judge'
+import { MembershipLog } from '@sealmesh/protocol/membership/log'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type GeneratedLog, generatedLog, pick } from './generated-log.ts'
+import { blockBy, bySequence, upTo } from './scene.ts'
+
+const RUNS = { numRuns: 400, verbose: 1 } // fast-check prints seed and path of what fails.
+
+/** All that a mesh says, without the order in which its records came. */
+const said = (mesh: Mesh) => ({
+  ...mesh,
+  isInPast: undefined,
+  records: [...mesh.records.keys()].toSorted(),
+  voided: [...mesh.voided].toSorted(),
+  nodes: [...mesh.nodes],
+  agents: [...mesh.agents],
+  epoch: toHex(mesh.epoch),
+})
+
+/** Ancestors found by walking, which shares nothing with the bitsets. */
+function pastOf(record: SignedRecord, records: ReadonlyMap<RecordHash, SignedRecord>): Set<RecordHash> {
+  const past = new Set<RecordHash>()
+  const open = [...record.parents]
+  for (let hash = open.pop(); hash !== undefined; hash = open.pop()) {
+    if (past.has(hash)) continue
+    past.add(hash)
+    open.push(...(records.get(hash)?.parents ?? []))
+  }
+  return past
+}
+
+interface Walk {
+  readonly mesh: Mesh
+  readonly counting: readonly SignedRecord[]
+  isBefore(ancestor: SignedRecord, record: SignedRecord): boolean
+}
+
+function walk({ scene }: GeneratedLog): Walk {
+  const mesh = scene.fold()
+  const pasts = new Map([...mesh.records].map(([hash, record]) => [hash, pastOf(record, mesh.records)]))
+  return {
+    mesh,
+    counting: [...mesh.records.values()].filter(({ hash }) => !mesh.voided.has(hash)),
+    isBefore: (ancestor, record) => pasts.get(record.hash)?.has(ancestor.hash) === true,
+  }
+}
+
+const isRevokeOf = (node: NodeId) => (record: SignedRecord) =>
+  record.body.type === 'revoke' && record.body.node === node
+
+/** A log, and another order in which its records might come, with repeats. */
+const logAndOrder = fc
+  .tuple(generatedLog(), fc.infiniteStream(fc.nat(1_000_000)), fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }))
+  .map(
+    ([log, dice, foldHere]) => [log, shuffled([...log.scene.records, ...log.scene.records], dice), foldHere] as const,
+  )
+
+function shuffled<T>(all: readonly T[], dice: Iterator<number>): T[] {
+  const keyed = all.map((each) => ({ each, key: dice.next().value as number }))
+  return keyed.toSorted((a, b) => a.key - b.key).map(({ each }) => each)
+}
+
+test('the same records are the same mesh, in any order of arrival, with repeats, in any grouping', () => {
+  fc.assert(
+    fc.property(logAndOrder, ([{ scene }, order, foldHere]) => {
+      const log = new MembershipLog(scene.mesh, scene.sodium)
+      order.forEach((record, i) => {
+        log.add(record)
+        if (foldHere[i % foldHere.length]) void log.mesh // A fold in between leaves nothing behind.
+      })
+      const expected = said(scene.fold())
+      expect(said(log.mesh)).toEqual(expected)
+      expect(said(MembershipLog.restore(scene.mesh, order, scene.sodium).mesh)).toEqual(expected)
+      expect(log.mesh.missing).toEqual([])
+    }),
+    RUNS,
+  )
+})
+
+test('causal pasts from bitsets are those found by walking', () => {
+  fc.assert(
+    fc.property(logAndOrder, ([log, order]) => {
+      const { mesh, isBefore } = walk(log)
+      const reordered = MembershipLog.restore(mesh.id, order, log.scene.sodium).mesh
+      for (const a of mesh.records.values())
+        for (const b of mesh.records.values())
+          for (const one of [mesh, reordered]) expect(one.isInPast(a.hash, b.hash)).toBe(a === b || isBefore(a, b))
+    }),
+    { ...RUNS, numRuns: 60 },
+  )
+})
+
+test('nothing that a removed node signed outside the past of its removal counts, other than removals', () => {
+  fc.assert(
+    fc.property(generatedLog(), (log) => {
+      const { counting, isBefore } = walk(log)
+      for (const revoke of counting) {
+        if (revoke.body.type !== 'revoke') continue
+        const removed = revoke.body.node
+        for (const record of counting) {
+          if (record.signer.type !== 'node' || record.signer.node !== removed || record.body.type === 'revoke') continue
+          expect(isBefore(record, revoke)).toBe(true)
+        }
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('whatever counts was signed by a node whose admission counts and is in its past, a removal apart', () => {
+  fc.assert(
+    fc.property(generatedLog(), (log) => {
+      const { mesh, counting, isBefore } = walk(log)
+      for (const record of counting) {
+        const { signer } = record
+        if (signer.type !== 'node' || record.body.type === 'revoke') continue
+        const identity = mesh.nodes.get(signer.node)
+        const admission = counting.find(
+          ({ body, hash }) =>
+            (body.type === 'found' || body.type === 'admit') &&
+            toHex(body.node.signKey) === toHex(identity?.signKey ?? new Uint8Array()) &&
+            isBefore(mesh.records.get(hash) as SignedRecord, record),
+        )
+        expect(admission).toBeDefined()
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('a removal that stands in a part of the log stands in all of it: no later word brings a node back', () => {
+  fc.assert(
+    fc.property(generatedLog(), fc.nat(60), ({ scene }, length) => {
+      // A prefix of the records in the order in which they were signed is closed under ancestors.
+      const part = scene.fold(scene.records.slice(0, length))
+      const whole = scene.fold()
+      for (const [id, node] of part.nodes) {
+        const later = whole.nodes.get(id)?.revocations ?? []
+        // A node may vanish altogether, when its admission turns out void.
+        if (whole.nodes.has(id)) expect(later).toEqual(expect.arrayContaining([...node.revocations]))
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('a removed node reads nothing, writes nothing, hosts nothing and is sent nothing', () => {
+  fc.assert(
+    fc.property(generatedLog(), ({ scene, agents }) => {
+      const mesh = scene.fold()
+      const removed = new Set(
+        [...mesh.nodes.values()].filter((node) => node.revocations.length > 0).map(({ id }) => id),
+      )
+      for (const node of mesh.nodes.values()) if (removed.has(node.id)) expect(livePrekey(node, 1)).toBeUndefined()
+      for (const { id } of agents) {
+        const named = [
+          ...(mesh.agents.get(id)?.hosts ?? []),
+          ...['semantic', 'session'].flatMap((layer) => [...readersOf(mesh, id, layer), ...writersOf(mesh, id, layer)]),
+        ]
+        for (const node of named) {
+          expect(removed.has(node)).toBe(false)
+          expect(mesh.nodes.has(node)).toBe(true)
+        }
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('two who remove each other from what both knew are both removed, whatever else is in the log', () => {
+  fc.assert(
+    fc.property(generatedLog(), ({ scene, machines }) => {
+      const before = scene.fold()
+      const [one, other] = machines as [(typeof machines)[0], (typeof machines)[0]]
+      const able = [one, other].every(({ id }) => {
+        const node = before.nodes.get(id)
+        return node?.admin === true && node.revocations.length === 0
+      })
+      fc.pre(able && before.heads.length <= 64)
+      const after = before.heads.map((hash) => before.records.get(hash) as SignedRecord)
+      const body = (node: NodeId) => ({ type: 'revoke', node, reason: '', cuts: [] }) as const
+      scene.sign(one, body(other.id), { after })
+      scene.sign(other, body(one.id), { after })
+      const mesh = scene.fold()
+      for (const { id } of [one, other]) expect(mesh.nodes.get(id)?.revocations.length).toBeGreaterThan(0)
+    }),
+    { ...RUNS, numRuns: 200 },
+  )
+})
+
+test('a term counts only above every counting term in its past, and for a node that a host record in its past names', () => {
+  fc.assert(
+    fc.property(generatedLog(), (log) => {
+      const { counting, isBefore } = walk(log)
+      for (const record of counting) {
+        const { body } = record
+        if (body.type !== 'assign') continue
+        expect(record.signer).toEqual({ type: 'node', node: body.holder })
+        const past = counting.filter((each) => isBefore(each, record))
+        const numbers = past.flatMap((each) =>
+          each.body.type === 'assign' && each.body.agent === body.agent ? [each.body.term] : [],
+        )
+        expect(body.term).toBeGreaterThan(Math.max(0, ...numbers))
+        const hosted = past.some(
+          (each) =>
+            each.body.type === 'host' && each.body.agent === body.agent && each.body.nodes.includes(body.holder),
+        )
+        expect(hosted).toBe(true)
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('nothing signed under delegation counts outside the past of a higher term', () => {
+  fc.assert(
+    fc.property(generatedLog(60), (log) => {
+      const { counting, isBefore } = walk(log)
+      for (const record of counting) {
+        const { body, signer } = record
+        if (signer.type !== 'node' || !('agent' in body) || body.type === 'assign') continue
+        const assigns = counting.filter((each) => each.body.type === 'assign' && each.body.agent === body.agent)
+        const numberOf = ({ body }: SignedRecord) => (body.type === 'assign' ? body.term : 0)
+        const under = Math.max(...assigns.filter((each) => isBefore(each, record)).map(numberOf))
+        expect(
+          assigns.some(
+            (each) =>
+              each.body.type === 'assign' &&
+              each.body.holder === signer.node &&
+              each.body.term === under &&
+              isBefore(each, record),
+          ),
+        ).toBe(true)
+        for (const higher of assigns) if (numberOf(higher) > under) expect(isBefore(record, higher)).toBe(true)
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('the verdict on a block is a function of block and log: not of the order in which the log came', () => {
+  const block = fc.record({
+    author: fc.nat(99),
+    agent: fc.nat(99),
+    layer: fc.constantFrom('semantic', 'session'),
+    sequence: fc.integer({ min: 1, max: 4 }),
+    heads: fc.array(fc.nat(999), { maxLength: 2 }),
+    term: fc.nat(99),
+  })
+  const seen = new Set<string>()
+  fc.assert(
+    fc.property(logAndOrder, fc.array(block, { minLength: 20, maxLength: 20 }), ([log, order], blocks) => {
+      const { scene, machines, agents } = log
+      const { mesh, counting } = walk(log)
+      const judges = [mesh, scene.fold(order), MembershipLog.restore(scene.mesh, order, scene.sodium).mesh].map(
+        judgeWith,
+      )
+      const assigns = scene.records.filter(({ body }) => body.type === 'assign')
+      for (const each of blocks) {
+        const author = pick(machines, each.author)
+        const assigned = pick(assigns, each.term)
+        const made = blockBy(
+          author,
+          { agent: pick(agents, each.agent).id, layer: each.layer },
+          {
+            mesh: scene.mesh,
+            sequence: each.sequence,
+            heads: each.heads.map((at) => pick(scene.records, at).hash),
+            term:
+              assigned.body.type === 'assign' && each.layer === 'session'
+                ? { number: assigned.body.term, assign: assigned.hash }
+                : null,
+          },
+        )
+        const [verdict, ...others] = judges.map((judge) => judge(made, bySequence))
+        for (const other of others) expect(other).toEqual(verdict)
+        seen.add(verdict?.type === 'void' ? verdict.reason : (verdict?.type ?? ''))
+
+        // Whatever folds of a removed author lies in a cut of one of its removals.
+        const removals = counting.filter(isRevokeOf(author.id))
+        if (verdict?.type !== 'fold' || removals.length === 0) continue
+        const cuts = removals.flatMap(({ body }) => (body.type === 'revoke' ? body.cuts : []))
+        expect(
+          cuts.some(
+            ({ document, vector }) =>
+              document.agent === made.header.document.agent &&
+              document.layer === each.layer &&
+              vector[0]?.incarnation === upTo(author, 1)[0]?.incarnation &&
+              (vector[0]?.sequence ?? 0) >= each.sequence,
+          ),
+        ).toBe(true)
+      }
+    }),
+    RUNS,
+  )
+  // Heads are unknown when they are of records that entered nowhere.
+  const every = ['BEYOND_CUT', 'NOT_A_WRITER', 'UNKNOWN_AUTHOR', 'WRONG_TERM', 'fold', 'late', 'unknown']
+  expect([...seen].toSorted()).toEqual(every)
+})
