@@ -55,7 +55,7 @@ export class Diary {
   /** Durable when it resolves. An entry of that id is replaced. */
   async put(agent: AgentId, id: string, content: string, tags: readonly string[]): Promise<DiaryMetadata> {
     check(id, content, tags)
-    const entry: DiaryEntry = { id, atMs: this.#now(), characters: [...content].length, tags: [...tags], content }
+    const entry: DiaryEntry = { id, atMs: this.#now(), characters: charactersOf(content), tags: [...tags], content }
     await this.#store.commit([{ type: 'put', key: diaryKey(agent, id), value: writeEntry(entry) }])
     return metadataOf(entry)
   }
@@ -84,6 +84,13 @@ export class Diary {
   close(): Promise<void> {
     return this.#store.close()
   }
+}
+
+/** Code points: what a person would count, but for combined signs. */
+function charactersOf(text: string): number {
+  let characters = 0
+  for (const _ of text) characters += 1
+  return characters
 }
 
 // Field by field: content cannot slip along.

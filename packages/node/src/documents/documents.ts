@@ -120,9 +120,9 @@ export class Documents {
       this.#check(bytes, arrivals)
     }
     await Promise.all(
-      [...arrivals.values()].map(({ blocks, report }) => {
-        if (blocks.length === 0) return undefined
-        return this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
+      [...arrivals.values()].map(async ({ blocks, report }) => {
+        if (blocks.length === 0) return
+        await this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
       }),
     )
     return [...arrivals.values()].map(({ report }) => report)

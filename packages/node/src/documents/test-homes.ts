@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { toHex } from '@sealmesh/protocol/bytes'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { IncarnationId } from '@sealmesh/protocol/ids'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { LevelDatabase, type Operation } from '../store/database.ts'
+import { DocumentIndex } from '../store/document-index.ts'
+import { openStore, type Store } from '../store/store.ts'
+import { type Commit, Documents } from './documents.ts'
+import { TestMesh, type TestNode } from './fixture.ts'
+
+/** For tests: homes in one directory, each with its documents on a real database. */
+export class TestHomes {
+  readonly mesh: TestMesh
+  readonly directory: string
+  readonly #sodium: Sodium
+  readonly #running: Running[] = []
+
+  private constructor(sodium: Sodium, directory: string) {
+    this.#sodium = sodium
+    this.mesh = new TestMesh(sodium)
+    this.directory = directory
+  }
+
+  static async make(sodium: Sodium): Promise<TestHomes> {
+    return new TestHomes(sodium, await mkdtemp(join(tmpdir(), 'sealmesh-documents-')))
+  }
+
+  get semantic(): DocumentName {
+    return { agent: this.mesh.agent, layer: 'semantic' }
+  }
+
+  get episodic(): DocumentName {
+    return { agent: this.mesh.agent, layer: 'episodic' }
+  }
+
+  /** Written by the holder alone. */
+  get session(): DocumentName {
+    return { agent: this.mesh.agent, layer: 'session' }
+  }
+
+  async start(home: string, node: TestNode, options: StartOptions = {}): Promise<Running> {
+    const database = new GatedDatabase(join(this.directory, home))
+    const store = await openStore(join(this.directory, home), database)
+    const errors: unknown[] = []
+    const documents = new Documents({
+      store,
+      index: await DocumentIndex.load(store),
+      sodium: this.#sodium,
+      log: { info: () => {}, warn: () => {}, error: (fields: unknown) => void errors.push(fields) },
+      node: node.id,
+      mesh: options.mesh ?? (() => this.mesh.mesh),
+      signKey: node.keys.secretKey,
+      incarnation: options.incarnation ?? (toHex(randomBytes(16)) as IncarnationId),
+      random: (bytes) => randomBytes(bytes),
+      now: options.now ?? Date.now,
+      ...(options.documentsOpenMax === undefined ? {} : { documentsOpenMax: options.documentsOpenMax }),
+    })
+    const commits: Commit[] = []
+    documents.onCommit((commit) => commits.push(commit))
+    const each = { documents, store, database, commits, errors }
+    this.#running.push(each)
+    return each
+  }
+
+  async stop({ documents, store, errors }: Running): Promise<void> {
+    await documents.close()
+    await store.close()
+    if (errors.length > 0) throw new Error(`Logged as errors: ${JSON.stringify(errors)}`)
+  }
+
+  async remove(): Promise<void> {
+    for (const each of this.#running.splice(0)) await this.stop(each)
+    await rm(this.directory, { recursive: true })
+  }
+}
+
+export interface Running {
+  readonly documents: Documents
+  readonly store: Store
+  readonly database: GatedDatabase
+  readonly commits: Commit[]
+  readonly errors: unknown[]
+}
+
+interface StartOptions {
+  readonly mesh?: () => Mesh
+  readonly documentsOpenMax?: number
+  readonly incarnation?: IncarnationId
+  readonly now?: () => number
+}
+
+/** A real database whose writes a test can hold back, count and fail. */
+export class GatedDatabase extends LevelDatabase {
+  batches = 0
+  full = false
+  #open: Promise<void> = Promise.resolve()
+
+  /** Holds every write until the function that it returns is called. */
+  hold(): () => void {
+    let release = () => {}
+    this.#open = new Promise((resolve) => {
+      release = resolve
+    })
+    return release
+  }
+
+  override async write(operations: readonly Operation[]): Promise<void> {
+    this.batches += 1
+    await this.#open
+    if (this.full) throw new Error('IO error: 000003.log: No space left on device')
+    await super.write(operations)
+  }
+
+  override async bytesFree(): Promise<number> {
+    return this.full ? 0 : Number.MAX_SAFE_INTEGER
+  }
+}
+
+export const set = (key: string, value: string) => ({ type: 'set', key, value }) as const
+export const typeText =
+  (at: number, text: string) => (doc: { getText(name: string): { insert(at: number, text: string): void } }) =>
+    doc.getText('notes').insert(at, text)
+
+export async function valueOf(documents: Documents, name: DocumentName, key: string): Promise<string | undefined> {
+  return (await documents.open(name)).read(key)?.value
+}
+
+/** Everything that `to` lacks, in steps of at most `bytes`. */
+export async function sync(from: Documents, to: Documents, name: DocumentName, bytes = 1_000_000): Promise<void> {
+  let vector: VersionVector = await to.vectorOf(name)
+  for (;;) {
+    const delta = await from.after(name, vector, bytes)
+    if (delta.blocks.length > 0) await to.receive(delta.blocks)
+    vector = delta.reached
+    if (!delta.more) return
+  }
+}
