@@ -54,7 +54,7 @@ function timeCrypto(sodium: Awaited<ReturnType<typeof loadSodium>>): number {
     const box = sodium.sealBox(contentKey, recipient.publicKey, seed)
     const body = sodium.encrypt(payload, header, nonce, contentKey)
     const opened = sodium.openBox(box, recipient)
-    const plain = opened && sodium.decrypt(body, header, nonce, opened)
+    const plain = opened === undefined ? undefined : sodium.decrypt(body, header, nonce, opened)
     const good = plain !== undefined && sodium.verify(signature, plain, signer.publicKey)
     times.push(monotonicMs() - startedMs)
     if (!good) throw new Error('what was sealed did not open')

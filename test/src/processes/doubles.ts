@@ -26,6 +26,8 @@ export function registerDoubles(): void {
 
 /** The module that `tsc -b` made of a source beside this one, wherever this one runs from. */
 export function builtOf(url: URL): string {
-  const file = fileURLToPath(url).replace(/\.ts$/, '.js').replace(/\/test\/src\//, '/test/dist/')
+  const file = fileURLToPath(url)
+    .replace(/\.ts$/, '.js')
+    .replace(/\/test\/src\//, '/test/dist/')
   return pathToFileURL(file).href
 }

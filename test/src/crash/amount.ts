@@ -1,0 +1,10 @@
+/**
+ * How often processes are killed and power is cut. A slice runs with every `pnpm test`; all of it with
+ * SEALMESH_CRASH=full, which takes some minutes.
+ */
+const full = process.env['SEALMESH_CRASH'] === 'full'
+
+export const KILLS = full ? 50 : 8
+export const POWER_CUTS = full ? 20 : 4
+/** For each test; kills cost about a second each on a slow machine. */
+export const CRASH_TEST_MS = full ? 420_000 : 120_000

@@ -1,0 +1,59 @@
+import { BIN, Program } from './program.ts'
+
+/** A real relay process on plain WebSocket on loopback; its data outlives it. */
+
+export interface RelayOptions {
+  readonly data: string
+  /** The same again after a restart, or the nodes would look for it in vain. */
+  readonly port?: number
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export class RelayProcess {
+  readonly program: Program
+  readonly address: string
+  readonly port: number
+  readonly claim: string | undefined
+
+  private constructor(program: Program, ready: { address: string; port: number; claim: string | undefined }) {
+    this.program = program
+    this.address = ready.address
+    this.port = ready.port
+    this.claim = ready.claim
+  }
+
+  static async start({ data, port = 0, env }: RelayOptions): Promise<RelayProcess> {
+    const args = ['up', '--json', '--plain', '--data', data, '--port', String(port)]
+    const program = new Program(BIN.relay, args, { name: 'relay', ...(env ? { env } : {}) })
+    try {
+      return new RelayProcess(program, await program.line(readReady))
+    } catch (error) {
+      await program.kill()
+      throw error
+    }
+  }
+
+  /** The address of the same relay behind another port: a proxy's. */
+  addressAt(port: number): string {
+    return this.address.replace(`:${this.port}`, `:${port}`)
+  }
+
+  async metrics(): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.port}/metrics`)
+    return await response.text()
+  }
+
+  async kill(): Promise<void> {
+    await this.program.kill()
+  }
+
+  async stop(): Promise<void> {
+    await this.program.stop()
+  }
+}
+
+function readReady(object: Record<string, unknown>) {
+  const { address, claim } = object
+  if (typeof address !== 'string') return undefined
+  return { address, port: Number(new URL(address).port), claim: typeof claim === 'string' ? claim : undefined }
+}
