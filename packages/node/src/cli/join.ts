@@ -1,0 +1,56 @@
+import { Command } from 'commander'
+import { example } from './example.ts'
+import { readInput } from './input.ts'
+import { oneLine } from './printable.ts'
+import { type Cli, withHome } from './session.ts'
+
+interface Options {
+  readonly name?: string
+  readonly logLevel?: string
+}
+
+export const join = (cli: Cli): Command =>
+  new Command('join')
+    .summary('join a mesh by the link that `pair` printed')
+    .description('Brings a new home into a mesh. Shows four words: the other machine must show the same.')
+    .argument('<link>', 'the link, or - to read it from standard input, out of sight of other users')
+    .option('--name <name>', "this node's name in the mesh (default: the machine's)")
+    .option('--log-level <level>', 'debug, info, warn or error')
+    .addHelpText('after', example('sealmesh join - --name office', 'then paste the link, Enter and Ctrl-D'))
+    .action(
+      withHome(cli, async ({ home, output, terminal, command, signal }, given: string, options: Options) => {
+        if (given === '-' && terminal.stdin.isTTY === true) output.hint('Paste the link, then Enter and Ctrl-D:')
+        const link = (given === '-' ? await readInput(terminal) : given).trim()
+        const { joinMesh } = await import('../setup/join.ts')
+        const joining = joinMesh({
+          home: home.path,
+          link,
+          ...(options.name === undefined ? {} : { name: options.name }),
+          ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+          onWords: (words) => {
+            output.data({ event: 'words', words })
+            output.say('Compare with the other machine, and confirm there only if it shows the same words:')
+            output.say(`  ${output.styledTalk('bold', words.map((word) => oneLine(word)).join(' '))}`)
+          },
+          onProgress: (text) => {
+            output.data({ event: 'progress', text })
+            output.say(text)
+          },
+        })
+        const joined = await Promise.race([joining, untilAborted(signal)])
+        output.data({ event: 'joined', ...joined })
+        output.print(`joined the mesh ${oneLine(joined.meshName)}`)
+        if (joined.agents.length > 0)
+          output.hint(`agents there: ${joined.agents.map((agent) => oneLine(agent)).join(', ')}`)
+        output.hint(
+          'Nothing is shared with this node until somebody there says so: sealmesh share set, on that machine.',
+        )
+        output.say(`Next: ${command('up')}`)
+      }),
+    )
+
+/** Ctrl-C while the other machine is being asked: a home that was cut off half-way can be joined again. */
+const untilAborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })

@@ -1,0 +1,58 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { Command } from 'commander'
+import { example } from './example.ts'
+import { readInput, readTextFile } from './input.ts'
+import { type Cli, type DoorSession, withDoor } from './session.ts'
+import { canAsk } from './terminal.ts'
+
+export const text = (cli: Cli): Command =>
+  new Command('text')
+    .summary('read and edit texts, which merge')
+    .description('Texts: prose that several machines may edit at once. Edits merge character by character.')
+    .addHelpText('after', example('sealmesh text edit claude.procedural.release-notes'))
+    .addCommand(getText(cli))
+    .addCommand(edit(cli))
+
+const getText = (cli: Cli): Command =>
+  new Command('get')
+    .summary('print a text')
+    .description('Prints a text as it is. Exit code 5: there is none.')
+    .argument('<umr>', 'agent.layer.id')
+    .addHelpText('after', example('sealmesh text get claude.procedural.release-notes > notes.md'))
+    .action(
+      withDoor(cli, async ({ door, output, command }, umr: string) => {
+        const { item } = await door.call('get', { umr })
+        if (item === null) throw new Failure('ITEM_NOT_FOUND', 'There is no such text here.', { next: command('ls') })
+        if (item.type !== 'text')
+          throw new Failure('ITEM_NOT_FOUND', `That is a ${item.type}, not a text.`, { next: command(`get ${umr}`) })
+        output.data(item)
+        output.content(item.text, { endLine: false })
+      }),
+    )
+
+const edit = (cli: Cli): Command =>
+  new Command('edit')
+    .summary('change a text, or write a new one')
+    .description(
+      'Makes a text read like FILE, like standard input, or as you leave it in $EDITOR. Only the difference is written, so that what others change meanwhile stays.',
+    )
+    .argument('<umr>', 'agent.layer.id')
+    .option('--file <file>', 'take the new content from a file (- is standard input)')
+    .addHelpText('after', example('sealmesh text edit claude.procedural.release-notes --file notes.md'))
+    .action(
+      withDoor(cli, async (session, umr: string, options: { file?: string }) => {
+        // Only this verb needs Yjs, which takes longer to load than all the rest.
+        const { openText } = await import('./text-session.ts')
+        const open = await openText(session.door, umr)
+        const write = await open.save(await wantedText(session, open.text, options.file))
+        session.output.data({ umr, write, changed: write !== null })
+        session.output.hint(write === null ? 'nothing to change' : `edited ${umr}`)
+      }),
+    )
+
+async function wantedText(session: DoorSession, text: string, file: string | undefined): Promise<string> {
+  if (file !== undefined && file !== '-') return await readTextFile(file)
+  if (file === '-' || !canAsk(session.terminal)) return await readInput(session.terminal)
+  const { editInEditor } = await import('./editor.ts')
+  return await editInEditor(session, text)
+}

@@ -1,0 +1,139 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { Status } from '@sealmesh/protocol/ipc/methods'
+import { Command, Option } from 'commander'
+import { connectDoor } from '../ipc/client.ts'
+import type { RunningNode } from '../main.ts'
+import { announce, failureReport, startDetached } from './detach.ts'
+import { example } from './example.ts'
+import { oneLine } from './printable.ts'
+import { type Cli, type Session, withHome } from './session.ts'
+import { shortId } from './status.ts'
+
+interface Options {
+  readonly name?: string
+  readonly agent?: string
+  readonly relay?: string
+  readonly claim?: string
+  readonly logLevel?: string
+  readonly detach?: boolean
+  readonly announce?: boolean
+}
+type Info = RunningNode['info']
+
+const LOOK_AGAIN_MS = 2_000
+
+export const up = (cli: Cli): Command =>
+  new Command('up')
+    .summary('run this node')
+    .description(
+      'Runs the node of this home until Ctrl-C or `sealmesh down`. The first time it founds a mesh: give it a relay. On further machines use `sealmesh join` first.',
+    )
+    .option('--relay <address>', 'first time: the address that sealmesh-relay up prints, or none')
+    .addOption(new Option('--claim <code>', 'first time: the code that the relay prints').env('SEALMESH_CLAIM'))
+    .option('--name <name>', "first time: this node's name (default: the machine's)")
+    .option('--agent <name>', "first time: the name of its first agent (default: the node's)")
+    .option('--log-level <level>', 'debug, info, warn or error')
+    .option('--detach', 'return when the node is up, and leave it running')
+    .addOption(new Option('--announce').hideHelp())
+    .addHelpText(
+      'after',
+      example('sealmesh up --name home --agent claude --relay ADDRESS --claim CODE', 'and from then on: sealmesh up'),
+    )
+    .action(
+      withHome(cli, async (session, options: Options) => {
+        if (options.detach === true) {
+          const info = await startDetached(session.home, argumentsOf(options), environmentOf(session, options))
+          report(session, info)
+          return session.output.say(`The node runs in the background. Next: ${session.command('status')}`)
+        }
+        try {
+          await runHere(session, options)
+        } catch (error) {
+          if (options.announce === true && error instanceof Failure) announce(failureReport(error))
+          throw error
+        }
+      }),
+    )
+
+async function runHere(session: Session, options: Options): Promise<void> {
+  const { startNode } = await import('../main.ts')
+  const node = await startNode({ home: session.home.path, ...chosen(options) })
+  const stop = (): void => void node.close()
+  session.signal.addEventListener('abort', stop, { once: true })
+  if (session.signal.aborted) stop()
+  if (options.announce === true) announce({ type: 'up', ...node.info })
+  report(session, node.info)
+  const ended = new AbortController()
+  const watching = session.output.json ? Promise.resolve() : narrate(session, node.info, ended.signal)
+  try {
+    await node.done
+  } finally {
+    ended.abort()
+    session.signal.removeEventListener('abort', stop)
+    await watching
+  }
+  session.output.say('the node has stopped')
+}
+
+function report({ output, command }: Session, info: Info): void {
+  output.data({ home: info.home, socket: info.socketPath, node: info.node, mesh: info.mesh, firstRun: info.firstRun })
+  output.say(`${output.styledTalk('bold', 'up')}: ${shortId(info.node)} in ${shortId(info.mesh)}, home ${info.home}`)
+  if (info.firstRun) output.say(`This node has founded a new mesh. To let another machine in: ${command('pair')}`)
+}
+
+/**
+ * One line when the relay or a peer changes its state, asked for through the node's own door. Away from a terminal it
+ * ends when the relay has answered: from then on the log has it all.
+ */
+async function narrate({ output, terminal }: Session, info: Info, signal: AbortSignal): Promise<void> {
+  const said = new Map<string, string>()
+  const say = (thing: string, state: string): void => {
+    if (said.get(thing) !== state) output.say(`${thing}: ${state}`)
+    said.set(thing, state)
+  }
+  try {
+    const door = await connectDoor(info.socketPath)
+    try {
+      while (!signal.aborted) {
+        const now = await door.call('status', {})
+        for (const relay of now.relays) say(`relay ${oneLine(relay.address, 60)}`, stateOf(relay))
+        for (const peer of now.peers) say(`peer ${oneLine(peer.name)}`, peer.state)
+        for (const warning of now.warnings) say(`warning ${warning.code}`, oneLine(warning.message))
+        if (terminal.stderr.isTTY !== true && now.relays.every((relay) => relay.state === 'live')) return
+        await wait(LOOK_AGAIN_MS, undefined, { signal })
+      }
+    } finally {
+      await door.close()
+    }
+  } catch (error) {
+    // The node stops: its door closes, or the wait is broken off.
+    if (!signal.aborted && !(error instanceof Failure && error.code === 'NODE_NOT_RUNNING')) throw error
+  }
+}
+
+const stateOf = (relay: Status['relays'][number]): string =>
+  relay.reason === null ? relay.state : `${relay.state} (${relay.reason})`
+
+function chosen({ name, agent, relay, claim, logLevel }: Options) {
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(relay === undefined ? {} : { relay }),
+    ...(claim === undefined ? {} : { claim }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+  }
+}
+
+/** All but the claim code, which any user of the machine could read there for as long as the node runs. */
+function argumentsOf({ name, agent, relay, logLevel }: Options): string[] {
+  return [
+    ...(name === undefined ? [] : ['--name', name]),
+    ...(agent === undefined ? [] : ['--agent', agent]),
+    ...(relay === undefined ? [] : ['--relay', relay]),
+    ...(logLevel === undefined ? [] : ['--log-level', logLevel]),
+  ]
+}
+
+const environmentOf = ({ terminal }: Session, { claim }: Options): NodeJS.ProcessEnv =>
+  claim === undefined ? terminal.env : { ...terminal.env, SEALMESH_CLAIM: claim }

@@ -1,0 +1,217 @@
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { toHex } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { AgentId } from '@sealmesh/protocol/ids'
+import type { KeyPair, LoginPublicKey, SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
+import { SEED_BYTES } from '@sealmesh/protocol/keys'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { diskFailure, errnoOf } from './disk-failure.ts'
+import {
+  destroyFile,
+  finishDestroying,
+  isHalfDestroyed,
+  makePrivateDirectory,
+  PRIVATE_DIRECTORY_MODE,
+  syncDirectory,
+} from './durable-file.ts'
+import { damaged, readSeed, writeSeed } from './key-file.ts'
+import { refuseOtherOwner, refuseWideModes } from './modes.ts'
+
+/**
+ * The private halves of one node (DESIGN §6), each in a file of its own with mode 0600, in folders with mode 0700:
+ *
+ *     keys/node-sign.key  node-login.key  founding-agent.key  root.key (founding node only)
+ *     keys/agents/<public hex>.key     agents created here
+ *     keys/prekeys/<public hex>.key    sealing keys; destroyed one by one when their time is over
+ */
+export interface KeyStoreDeps {
+  readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
+}
+
+interface NodeKeys {
+  readonly sign: KeyPair<SignPublicKey, 'sign'>
+  readonly login: KeyPair<LoginPublicKey, 'login'>
+  readonly foundingAgent: KeyPair<SignPublicKey, 'agent'>
+  readonly root: KeyPair<SignPublicKey, 'root'> | undefined
+}
+
+const FILES = {
+  sign: 'node-sign.key',
+  login: 'node-login.key',
+  foundingAgent: 'founding-agent.key',
+  root: 'root.key',
+} as const
+const AGENTS = 'agents'
+const PREKEYS = 'prekeys'
+
+export class KeyStore {
+  readonly sign: KeyPair<SignPublicKey, 'sign'>
+  readonly login: KeyPair<LoginPublicKey, 'login'>
+  readonly foundingAgent: KeyPair<SignPublicKey, 'agent'>
+  readonly root: KeyPair<SignPublicKey, 'root'> | undefined
+  readonly #directory: string
+  readonly #deps: KeyStoreDeps
+  readonly #agents = new Map<string, KeyPair<SignPublicKey, 'agent'>>()
+  readonly #prekeys = new Map<string, KeyPair<SealPublicKey, 'seal'>>()
+
+  private constructor(directory: string, deps: KeyStoreDeps, keys: NodeKeys) {
+    this.#directory = directory
+    this.#deps = deps
+    this.sign = keys.sign
+    this.login = keys.login
+    this.foundingAgent = keys.foundingAgent
+    this.root = keys.root
+    this.#agents.set(toHex(keys.foundingAgent.publicKey), keys.foundingAgent)
+  }
+
+  /** Whether this home has an identity. A damaged one counts: `load` then says what is wrong. */
+  static async exists(directory: string): Promise<boolean> {
+    try {
+      await lstat(directory)
+      return true
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw diskFailure(error, `looking for keys in ${directory}`)
+    }
+  }
+
+  /**
+   * A new identity, with a root key only on the node that founds a mesh. All files appear at once by the rename of
+   * their folder: a crash leaves a whole identity or none. Call it under the home's lock.
+   */
+  static async create(directory: string, deps: KeyStoreDeps, options: { root: boolean }): Promise<KeyStore> {
+    if (await KeyStore.exists(directory))
+      throw new Failure('ALREADY_JOINED', `There is a node's identity in ${directory} already.`)
+    const draft = `${directory}.new`
+    const { sodium } = deps
+    try {
+      await rm(draft, { recursive: true, force: true })
+      await makePrivateDirectory(dirname(directory))
+      for (const made of [draft, join(draft, AGENTS), join(draft, PREKEYS)])
+        await mkdir(made, { mode: PRIVATE_DIRECTORY_MODE })
+      const newKeys = async <Role extends 'sign' | 'login' | 'agent' | 'root'>(file: string, role: Role) => {
+        const seed = deps.random(SEED_BYTES)
+        const keys = sodium.signKeys(role, seed)
+        await writeSeed(join(draft, file), role, seed, keys.publicKey)
+        seed.fill(0)
+        return keys
+      }
+      const sign = await newKeys(FILES.sign, 'sign')
+      const login = asLogin(await newKeys(FILES.login, 'login'))
+      const foundingAgent = await newKeys(FILES.foundingAgent, 'agent')
+      const root = options.root ? await newKeys(FILES.root, 'root') : undefined
+      await rename(draft, directory)
+      await syncDirectory(dirname(directory))
+      return new KeyStore(directory, deps, { sign, login, foundingAgent, root })
+    } catch (error) {
+      throw diskFailure(error, `creating keys in ${directory}`)
+    }
+  }
+
+  static async load(directory: string, deps: KeyStoreDeps): Promise<KeyStore> {
+    const { sodium } = deps
+    for (const folder of [directory, join(directory, AGENTS), join(directory, PREKEYS)]) await checkFolder(folder)
+    const sign = await readSeed(join(directory, FILES.sign), 'sign', (seed) => sodium.signKeys('sign', seed))
+    const login = await readSeed(join(directory, FILES.login), 'login', (seed) => sodium.signKeys('login', seed))
+    const foundingAgent = await readSeed(join(directory, FILES.foundingAgent), 'agent', (seed) =>
+      sodium.signKeys('agent', seed),
+    )
+    // Only the founding node has one, and its owner may move it to the recovery kit.
+    const root = (await readdir(directory)).includes(FILES.root)
+      ? await readSeed(join(directory, FILES.root), 'root', (seed) => sodium.signKeys('root', seed))
+      : undefined
+    const store = new KeyStore(directory, deps, { sign, login: asLogin(login), foundingAgent, root })
+    await readFolder(join(directory, AGENTS), 'agent', (seed) => sodium.signKeys('agent', seed), store.#agents)
+    await readFolder(join(directory, PREKEYS), 'seal', (seed) => sodium.sealKeys(seed), store.#prekeys)
+    return store
+  }
+
+  /** Of an agent that was created on this node. */
+  agentKeys(agent: AgentId): KeyPair<SignPublicKey, 'agent'> | undefined {
+    return this.#agents.get(agent)
+  }
+
+  /** Durable when it resolves: sign nothing with it before. */
+  async addAgent(): Promise<KeyPair<SignPublicKey, 'agent'>> {
+    const seed = this.#deps.random(SEED_BYTES)
+    const keys = this.#deps.sodium.signKeys('agent', seed)
+    await writeSeed(this.#fileOf(AGENTS, keys.publicKey), 'agent', seed, keys.publicKey)
+    seed.fill(0)
+    this.#agents.set(toHex(keys.publicKey), keys)
+    return keys
+  }
+
+  /** All that can still open packets, in no order: the membership log knows their dates. */
+  prekeys(): KeyPair<SealPublicKey, 'seal'>[] {
+    return [...this.#prekeys.values()]
+  }
+
+  /** Durable when it resolves: announce its public half only then. */
+  async addPrekey(): Promise<KeyPair<SealPublicKey, 'seal'>> {
+    const seed = this.#deps.random(SEED_BYTES)
+    const keys = this.#deps.sodium.sealKeys(seed)
+    await writeSeed(this.#fileOf(PREKEYS, keys.publicKey), 'seal', seed, keys.publicKey)
+    seed.fill(0)
+    this.#prekeys.set(toHex(keys.publicKey), keys)
+    return keys
+  }
+
+  /** What was sealed to it cannot be opened any more, by anyone. Unknown keys are no error. */
+  async destroyPrekey(publicKey: SealPublicKey): Promise<void> {
+    const keys = this.#prekeys.get(toHex(publicKey))
+    if (keys === undefined) return
+    this.#prekeys.delete(toHex(publicKey))
+    const path = this.#fileOf(PREKEYS, publicKey)
+    try {
+      await destroyFile(path)
+    } catch (error) {
+      // A crash in an earlier try may have got as far as the removal.
+      if (errnoOf(error) !== 'ENOENT') throw diskFailure(error, `destroying ${path}`)
+    } finally {
+      keys.secretKey.erase()
+    }
+  }
+
+  #fileOf(folder: string, publicKey: Uint8Array): string {
+    return join(this.#directory, folder, `${toHex(publicKey)}.key`)
+  }
+}
+
+async function readFolder<Keys extends { publicKey: Uint8Array }>(
+  folder: string,
+  role: 'agent' | 'seal',
+  derive: (seed: Uint8Array) => Keys,
+  into: Map<string, Keys>,
+): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    // What a crash left: a key that nobody has relied on yet, and one that was being destroyed.
+    if (name.endsWith('.key.new')) await rm(path)
+    else if (isHalfDestroyed(name)) await finishDestroying(path)
+    else if (name.endsWith('.key')) {
+      const keys = await readSeed(path, role, derive)
+      if (`${toHex(keys.publicKey)}.key` !== name) throw damaged(path, 'its name is that of another key')
+      into.set(toHex(keys.publicKey), keys)
+    }
+  }
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  try {
+    const stats = await lstat(folder)
+    if (!stats.isDirectory()) throw damaged(folder, 'it is not a folder')
+    refuseOtherOwner(folder, stats)
+    refuseWideModes(folder, stats)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') throw damaged(folder, 'it is missing', error)
+    throw diskFailure(error, `reading the keys in ${folder}`)
+  }
+}
+
+/** A login key signs like any other; its type says that it answers relays' challenges and nothing else. */
+const asLogin = (keys: KeyPair<SignPublicKey, 'login'>): KeyPair<LoginPublicKey, 'login'> => ({
+  publicKey: keys.publicKey as Uint8Array as LoginPublicKey,
+  secretKey: keys.secretKey,
+})
