@@ -7,7 +7,7 @@ import { decodeRecord } from '@sealmesh/protocol/membership/record-codec'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { z } from 'zod'
-import { openDiary } from './diary/diary-store.ts'
+import { Diary } from './diary/diary.ts'
 import { Documents } from './documents/documents.ts'
 import { serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
@@ -27,6 +27,7 @@ import {
   nodeIdFrom,
 } from './setup/identity.ts'
 import { Relays } from './uplink/relays.ts'
+import { DocumentIndex } from './store/document-index.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -88,7 +89,7 @@ async function compose(
 
   const store = await openStore(home.db)
   closers.push(() => store.close())
-  const diary = await openDiary(home.diary)
+  const diary = await Diary.open(home.diary, now)
   closers.push(() => diary.close())
   const meta = new Meta(store)
 
@@ -115,8 +116,9 @@ async function compose(
 
   const incarnation = toHex(random(16)) as IncarnationId
   const signKey = keys.sign.secretKey
-  const documents = await Documents.open({
+  const documents = new Documents({
     store,
+    index: await DocumentIndex.load(store),
     sodium,
     log: logger,
     node,
@@ -194,7 +196,6 @@ async function compose(
     keys,
     meta,
     sodium,
-    random,
     pairing,
     stop: () => void close(),
   })

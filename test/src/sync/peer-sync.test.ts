@@ -170,7 +170,7 @@ test('whatever was lost, doubled, held back or refused, both sides end equal, kn
       let nowMs = 0
       for (const node of nodes) {
         node.share()
-        node.core.linkLive(nowMs)
+        node.core.greet(nowMs)
       }
       const carry = (from: 0 | 1, fate: 'deliver' | 'lose' | 'twice' | 'hold'): boolean => {
         const to = from === 0 ? 1 : 0
@@ -199,11 +199,11 @@ test('whatever was lost, doubled, held back or refused, both sides end equal, kn
             for (const node of nodes) node.core.tick(nowMs)
             break
           case 'reconnect':
-            nodes[step.node].core.linkLive(nowMs)
+            nodes[step.node].core.greet(nowMs)
             break
           case 'restart':
             nodes[step.node].restart()
-            nodes[step.node].core.linkLive(nowMs)
+            nodes[step.node].core.greet(nowMs)
             break
           case 'refuse':
             nodes[step.node].core.doubt()
@@ -232,7 +232,7 @@ test('a peer that lost its disk is sent everything again', () => {
   const [home, office] = [new Node('home'), new Node('office')]
   for (const node of [home, office]) {
     node.share()
-    node.core.linkLive(0)
+    node.core.greet(0)
   }
   for (let i = 0; i < 10; i++) home.write(documents[0] as DocumentName)
   const talk = (nowMs: number): void => {
@@ -248,7 +248,7 @@ test('a peer that lost its disk is sent everything again', () => {
   office.has.forEach((each) => each.clear())
   office.receipted.clear()
   office.restart()
-  office.core.linkLive(20_000)
+  office.core.greet(20_000)
   talk(20_000)
   expect(office.vector(documents[0] as DocumentName)).toEqual(home.vector(documents[0] as DocumentName))
 })

@@ -7,7 +7,7 @@ import { agentByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Logger } from 'pino'
-import type { DiaryStore } from '../diary/diary-store.ts'
+import type { Diary } from '../diary/diary.ts'
 import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 
@@ -18,7 +18,7 @@ export interface ServiceContext {
   readonly signKey: Secret<'sign'>
   readonly log: LogKeeper
   readonly documents: Documents
-  readonly diary: DiaryStore
+  readonly diary: Diary
   readonly logger: Logger
   readonly now: () => number
 }

@@ -22,7 +22,8 @@ export class MeshSync {
   /** Documents that a peer named and we may read, though we hold nothing of them yet. */
   readonly #interests = new Map<string, DocumentName>()
   readonly #timer: NodeJS.Timeout
-  #link: RelayLink | undefined
+  readonly #knownKeys = new Set<string>()
+  #link: Pick<RelayLink, 'send'> | undefined
   #live = false
   #closed = false
 
@@ -36,7 +37,7 @@ export class MeshSync {
     this.#timer.unref()
   }
 
-  attach(link: RelayLink): void {
+  attach(link: Pick<RelayLink, 'send'>): void {
     this.#link = link
   }
 
@@ -52,7 +53,7 @@ export class MeshSync {
       if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
       const core = new PeerSync(this.#deps.sodium)
       this.#peers.set(node.id, { node: node.id, core, inbox: [], draining: false, sending: false, inFlight: 0, pausedUntilMs: 0 })
-      if (this.#live) core.linkLive(this.#deps.now())
+      if (this.#live) core.greet(this.#deps.now())
     }
     await this.#refreshShared(mesh)
     for (const peer of this.#peers.values()) peer.core.logChanged(mesh.heads)
@@ -65,10 +66,20 @@ export class MeshSync {
         this.#live = true
         this.#inFlight.clear()
         for (const peer of this.#peers.values()) {
+          // A relay that may have forgotten what it stored is refilled; else only what it never answered is in doubt.
+          if (event.newGeneration || peer.inFlight > 0) peer.core.doubt()
           peer.inFlight = 0
           peer.pausedUntilMs = 0
-          peer.core.linkLive(this.#deps.now())
+          peer.core.greet(this.#deps.now())
         }
+        this.#flushAll()
+        return
+      case 'lost':
+        for (const peer of this.#peers.values()) peer.core.greet(this.#deps.now())
+        this.#flushAll()
+        return
+      case 'room':
+        for (const peer of this.#peers.values()) peer.pausedUntilMs = 0
         this.#flushAll()
         return
       case 'down':
@@ -99,6 +110,7 @@ export class MeshSync {
 
   #tick(): void {
     const nowMs = this.#deps.now()
+    this.#deps.port.tick()
     for (const peer of this.#peers.values()) peer.core.tick(nowMs)
     this.#flushAll()
   }
@@ -115,8 +127,6 @@ export class MeshSync {
       )
     }
   }
-
-  readonly #knownKeys = new Set<string>()
 
   async #refreshShared(mesh: Mesh): Promise<void> {
     const names = new Map(this.#interests)
@@ -198,7 +208,7 @@ export class MeshSync {
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.now())
-        if (report.unknownHeads.length > 0) peer.core.wantRecords()
+        if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.now())
       }
     }
     await this.#noteInterests(items)
@@ -251,7 +261,7 @@ export class MeshSync {
     const plan = peer.core.plan()
     if (plan === null) return
     peer.sending = true
-    this.#send(peer, plan)
+    void this.#send(peer, plan)
       .catch((error: unknown) => {
         this.#deps.logger.error({ err: error }, 'a packet could not be made')
         return false
@@ -260,11 +270,12 @@ export class MeshSync {
         peer.sending = false
         if (sent) this.#flush(peer)
         else peer.pausedUntilMs = this.#deps.now() + TICK_MS
-      }, undefined)
+      })
   }
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
     const items: SyncItem[] = [...plan.items]
+    if (items.some((item) => item.type === 'heads' && item.fresh)) items.unshift(...this.#introduction())
     if (plan.recordsAfter !== null) {
       for (const records of chunk(this.#deps.log.after(plan.recordsAfter).map((record) => record.bytes))) {
         if (!this.#dispatch(peer, [{ type: 'records', records }])) return false
@@ -284,6 +295,17 @@ export class MeshSync {
     if (items.length > 0 && !this.#dispatch(peer, items)) return false
     peer.core.planned(plan, reached)
     return true
+  }
+
+  /**
+   * Our newest prekey, unasked: a peer that has not got it (we have just joined, or it was away for a month) cannot
+   * seal anything to us, not even the question for our records.
+   */
+  #introduction(): SyncItem[] {
+    const { mesh } = this.#deps.log
+    const prekey = mesh.nodes.get(this.#deps.node)?.prekeys[0]
+    const record = prekey === undefined ? undefined : mesh.records.get(prekey.record)
+    return record === undefined ? [] : [{ type: 'records', records: [record.bytes] }]
   }
 
   #dispatch(peer: Peer, items: readonly SyncItem[]): boolean {

@@ -1,5 +1,6 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import { BoxCache } from '@sealmesh/protocol/envelope/box-cache'
 import { type OpenError, openPacket } from '@sealmesh/protocol/envelope/open'
 import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
 import { ReplayWindow } from '@sealmesh/protocol/envelope/replay-window'
@@ -16,6 +17,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 export class PacketPort {
   readonly #deps: PacketPortDeps
   readonly #contentKeys = new ContentKeys()
+  readonly #boxes = new BoxCache()
   readonly #sequences = new Map<NodeId, number>()
   readonly #windows = new Map<string, ReplayWindow>()
   readonly #mailbox: MailboxId
@@ -29,8 +31,17 @@ export class PacketPort {
   /** A revocation starts a new epoch: keys that a removed node may hold seal nothing more. */
   meshChanged(mesh: Mesh): void {
     const epoch = toHex(mesh.epoch)
-    if (epoch !== this.#epoch) this.#contentKeys.eraseAll()
+    if (epoch !== this.#epoch) {
+      this.#contentKeys.eraseAll()
+      this.#boxes.eraseAll()
+    }
     this.#epoch = epoch
+  }
+
+  /** Erases content keys that are over their minute. Call it every second or so. */
+  tick(): void {
+    this.#contentKeys.expire(this.#deps.now())
+    this.#boxes.tick(this.#deps.now())
   }
 
   /** Undefined when this node cannot be sealed to: removed, or without a live prekey until it returns. */
@@ -67,6 +78,7 @@ export class PacketPort {
   /** Checks everything that DESIGN's order names; `seen` and `expired` are the two that need memory and a clock. */
   open(bytes: Uint8Array): Result<OpenedPacket, OpenError | { code: 'PACKET_SEEN' } | { code: 'PACKET_EXPIRED' }> {
     const mesh = this.#deps.mesh()
+    this.#boxes.tick(this.#deps.now())
     const opened = openPacket(
       bytes,
       {
@@ -75,6 +87,7 @@ export class PacketPort {
         mailbox: this.#mailbox,
         prekeys: this.#deps.prekeys(),
         signKeyOf: (node) => mesh.nodes.get(node)?.signKey,
+        boxCache: this.#boxes,
       },
       this.#deps.sodium,
     )

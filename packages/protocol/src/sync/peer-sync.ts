@@ -26,6 +26,7 @@ export class PeerSync {
   #peerLogHeads: readonly RecordHash[] | undefined
   #sendRecordsAfter: readonly RecordHash[] | undefined
   #wantRecords = false
+  #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
   #mismatches = 0
   #root: Uint8Array | undefined
@@ -80,10 +81,10 @@ export class PeerSync {
     if (this.#peerLogHeads !== undefined && !sameHeads(this.#peerLogHeads, heads)) this.#sendRecordsAfter = this.#peerLogHeads
   }
 
-  linkLive(nowMs: number): void {
+  /** After connecting, or when packets for us were lost: compare heads now. */
+  greet(nowMs: number): void {
     this.#owesHeads = 'fresh'
     this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
-    this.doubt()
   }
 
   /** Invariant (2): forget what was on its way; only receipts count. */
@@ -108,8 +109,7 @@ export class PeerSync {
   heard(items: readonly SyncItem[], logHeads: readonly RecordHash[], missingRecords: boolean, nowMs: number): Receipt[] {
     this.#lastHeardAtMs = nowMs
     const receipts: Receipt[] = []
-    const brings = items.some((item) => item.type === 'records')
-    if (missingRecords && !brings) this.#wantRecords = true
+    if (missingRecords) this.wantRecords(nowMs)
     const behind = !missingRecords && !sameHeads(logHeads, this.#logHeads)
     const announces = items.some((item) => item.type === 'heads' || item.type === 'want-records')
     // Between announcements a peer that still names old heads has our records on their way to it.
@@ -148,8 +148,11 @@ export class PeerSync {
     shared.askedAtMs = nowMs
   }
 
-  wantRecords(): void {
+  /** What the peer said stands on records that we lack. They may be in its next packet, so one question is enough. */
+  wantRecords(nowMs: number): void {
+    if (nowMs - this.#wantedRecordsAtMs < ASK_AGAIN_MS) return
     this.#wantRecords = true
+    this.#wantedRecordsAtMs = nowMs
   }
 
   /** What the next packet should carry; null when there is nothing to say. Call `planned` once it is on its way. */
@@ -253,7 +256,7 @@ export class PeerSync {
 
 /** How often a node names its heads to each peer that it can reach. */
 export const HEARTBEAT_MS = 10_000
-/** A question about one document is not repeated sooner than this. */
+/** A question, about one document or about the log, is not repeated sooner than this. */
 const ASK_AGAIN_MS = 1_000
 /** Vectors in one packet: some hundred bytes each. */
 const VECTORS_AT_ONCE = 256
