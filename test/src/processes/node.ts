@@ -14,6 +14,8 @@ export interface NodeOptions {
   /** For the first start of a mesh's first node. */
   readonly relay?: string
   readonly claim?: string
+  /** The founding agent; the node's name when absent. */
+  readonly agent?: string
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -36,6 +38,7 @@ export class NodeProcess {
   static async start(options: NodeOptions): Promise<NodeProcess> {
     const args = ['up', '--home', options.home, '--json']
     if (options.relay !== undefined) args.push('--name', options.name, '--relay', options.relay)
+    if (options.agent !== undefined) args.push('--agent', options.agent)
     if (options.claim !== undefined) args.push('--claim', options.claim)
     const settings: ProgramOptions = { name: options.name, ...(options.env ? { env: options.env } : {}) }
     const node = new NodeProcess(options, new Program(BIN.node, args, settings))
