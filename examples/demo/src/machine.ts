@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { methods, type MethodName, type MethodResult, type Status } from '@sealmesh/protocol/ipc/methods'
+import { ItemView, methods, type MethodName, type MethodResult, type Status } from '@sealmesh/protocol/ipc/methods'
 import { type Actor, check, DemoFailure, type Outcome, type Stage, waitFor, type WaitOptions } from './stage.ts'
 
 const SEALMESH = fileURLToPath(new URL('../../../packages/node/bin/sealmesh.js', import.meta.url))
@@ -76,14 +76,15 @@ export class Machine {
     return this.call('status', ['status'])
   }
 
+  /** Text, kept as a JSON string. */
   set(umr: string, value: string): Promise<MethodResult<'set'>> {
     return this.call('set', ['set', umr, value])
   }
 
-  /** The register's value as JSON text; undefined when there is none. */
+  /** What `set` was given; undefined when there is no such register. */
   async value(umr: string): Promise<string | undefined> {
     const item = await this.item(umr)
-    return item?.type === 'register' ? item.value : undefined
+    return item?.type === 'register' ? String(parseJson(item.value)) : undefined
   }
 
   async text(umr: string): Promise<string | undefined> {
@@ -92,15 +93,14 @@ export class Machine {
   }
 
   /** Undefined when there is nothing of that name here, or not yet an agent of that name. */
-  async item(umr: string): Promise<MethodResult<'get'>['item'] | undefined> {
+  async item(umr: string): Promise<ItemView | undefined> {
     const { code, stdout, stderr } = await this.attempt(['get', umr, '--json'])
     if (code === 5) return undefined
     check(code === 0, `${this.name}$ sealmesh get ${umr} succeeds or finds nothing`, { code, stdout, stderr })
-    const seen = parseJson(stdout)
-    const answer = methods.get.result.safeParse(seen)
+    const answer = ItemView.safeParse(parseJson(stdout))
     if (!answer.success)
       throw new DemoFailure(`${this.name}$ sealmesh get ${umr} --json\n${stdout}\n${answer.error.message}`)
-    return answer.data.item ?? undefined
+    return answer.data
   }
 
   async umrs(prefix: string): Promise<string[]> {

@@ -25,5 +25,3 @@ export const SHARED_LAYERS = ['semantic', 'episodic', 'procedural', 'ontology', 
 
 /** A loaded machine of two cores needs a second or two; this only bounds how long a failure takes to show. */
 export const SOON_MS = 20_000
-
-export const json = (text: string): string => JSON.stringify(text)

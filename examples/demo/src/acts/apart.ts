@@ -1,5 +1,5 @@
 import { check, waitFor } from '../stage.ts'
-import { AGENT, json, type Play, SOON_MS } from '../play.ts'
+import { AGENT, type Play, SOON_MS } from '../play.ts'
 
 const DEPLOY_DAY = `${AGENT}.semantic.deploy-day`
 const NOTES = `${AGENT}.semantic.release-notes.md`
@@ -11,12 +11,12 @@ export async function apart({ narrator, home, office, cable }: Play): Promise<vo
   narrator.act('Cut off, both go on writing')
 
   await narrator.step('a fact and a text that both machines have', async (progress) => {
-    await home.set(DEPLOY_DAY, json('Tuesday'))
+    await home.set(DEPLOY_DAY, 'Tuesday')
     await home.edit(NOTES, () => '# Release notes\n\n## Berths\n\n## Invoices\n')
     await waitFor(
       'both at the office',
       async () =>
-        (await office.text(NOTES)) !== undefined && (await office.value(DEPLOY_DAY)) === json('Tuesday')
+        (await office.text(NOTES)) !== undefined && (await office.value(DEPLOY_DAY)) === 'Tuesday'
           ? { done: true }
           : { waiting: 'on its way' },
       { withinMs: SOON_MS, progress },
@@ -29,10 +29,10 @@ export async function apart({ narrator, home, office, cable }: Play): Promise<vo
     check(status.relays[0]?.state === 'live', 'home is still connected', status.relays)
   })
   await narrator.step('both set the same register', async () => {
-    await home.set(DEPLOY_DAY, json('Wednesday'))
-    await office.set(DEPLOY_DAY, json('Thursday'))
-    check((await home.value(DEPLOY_DAY)) === json('Wednesday'), 'home reads its own value')
-    check((await office.value(DEPLOY_DAY)) === json('Thursday'), 'the office reads its own value')
+    await home.set(DEPLOY_DAY, 'Wednesday')
+    await office.set(DEPLOY_DAY, 'Thursday')
+    check((await home.value(DEPLOY_DAY)) === 'Wednesday', 'home reads its own value')
+    check((await office.value(DEPLOY_DAY)) === 'Thursday', 'the office reads its own value')
     return 'home says Wednesday, the office Thursday'
   })
   await narrator.step('both edit the same text', async () => {
@@ -85,7 +85,7 @@ export async function apart({ narrator, home, office, cable }: Play): Promise<vo
       'both writes are there, each with its writer',
       siblings,
     )
-    kept = siblings.find(({ value }) => value === json('Wednesday'))?.origin.write ?? ''
+    kept = siblings.find(({ value }) => value === '"Wednesday"')?.origin.write ?? ''
     return seen.join(', ')
   })
   await narrator.step('home keeps Wednesday; the conflict is gone on both', async (progress) => {
@@ -95,7 +95,7 @@ export async function apart({ narrator, home, office, cable }: Play): Promise<vo
       async () => {
         const { conflicts } = await office.call('conflicts.ls', ['conflicts', 'ls'])
         const value = await office.value(DEPLOY_DAY)
-        return conflicts.length === 0 && value === json('Wednesday') ? { done: true } : { waiting: `${value}` }
+        return conflicts.length === 0 && value === 'Wednesday' ? { done: true } : { waiting: `${value}` }
       },
       { withinMs: SOON_MS, progress },
     )

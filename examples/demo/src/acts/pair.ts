@@ -31,12 +31,13 @@ export async function pair({ narrator, relay, cable, home, office }: Play): Prom
     const link = await waitFor(
       'the link',
       async () => {
-        const found = /sealmesh:[^\s"]+/.exec(pairing.stdout)?.[0]
-        return found === undefined ? { waiting: pairing.stdout } : { done: found }
+        const said = eventsIn(pairing.stdout).find((event) => typeof event['link'] === 'string')
+        return said === undefined ? { waiting: 'no link yet' } : { done: String(said['link']) }
       },
       { withinMs: SOON_MS, progress, needs: pairing },
     )
-    const { stdout: joined } = await office.type(['join', link, '--name', 'office', '--json'])
+    // By standard input: the link is a secret, and other users can read a process's arguments.
+    const { stdout: joined } = await office.type(['join', '-', '--name', 'office', '--json'], link)
     await pairing.ended
     check(pairing.outcome().code === 0, '`sealmesh pair` ends well', pairing.describe())
     const words = [wordsIn(pairing.stdout), wordsIn(joined)]
@@ -55,12 +56,14 @@ export async function pair({ narrator, relay, cable, home, office }: Play): Prom
   })
 }
 
-/** From the last line that has them: earlier lines are progress. */
-function wordsIn(output: string): string[] {
-  const lines = [output, ...output.split('\n').toReversed()].map(parseJson)
-  for (const line of lines) {
-    if (typeof line !== 'object' || line === null || !('words' in line) || !Array.isArray(line.words)) continue
-    if (line.words.length > 0) return line.words.map(String)
-  }
-  return []
+const wordsIn = (output: string): string[] => {
+  const said = eventsIn(output).find((event) => Array.isArray(event['words']) && event['words'].length > 0)
+  return Array.isArray(said?.['words']) ? said['words'].map(String) : []
 }
+
+/** `--json` prints one object a line, each with what happened. */
+const eventsIn = (output: string): Record<string, unknown>[] =>
+  output
+    .split('\n')
+    .map(parseJson)
+    .filter((line): line is Record<string, unknown> => typeof line === 'object' && line !== null)

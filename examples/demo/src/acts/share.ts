@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { check, waitFor } from '../stage.ts'
-import { AGENT, json, type Play, SHARED_LAYERS, SOON_MS } from '../play.ts'
+import { AGENT, type Play, SHARED_LAYERS, SOON_MS } from '../play.ts'
 
 const SAMPLE_TEXT = `${AGENT}.semantic.MEMORY.md`
 
@@ -18,9 +18,9 @@ export async function share({ narrator, home, office, needles, memory }: Play): 
   })
   await narrator.step('needles go into every layer, a key and the diary', async () => {
     for (const layer of SHARED_LAYERS)
-      await home.set(`${AGENT}.${layer}.${needles.plant(`key-${layer}`)}`, json(needles.plant(`value-${layer}`)))
+      await home.set(`${AGENT}.${layer}.${needles.plant(`key-${layer}`)}`, needles.plant(`value-${layer}`))
     await home.edit(`${AGENT}.semantic.${needles.plant('name')}.md`, () => `# Note\n\n${needles.plant('text')}\n`)
-    await home.set(`${AGENT}.diary.first-evening`, json(`${needles.plant('diary')}: doubts about the rewrite`))
+    await home.set(`${AGENT}.diary.first-evening`, `${needles.plant('diary')}: doubts about the rewrite`)
     return `${needles.count} of them`
   })
 

@@ -1,5 +1,5 @@
 import { check, waitFor } from '../stage.ts'
-import { AGENT, json, type Play, SOON_MS } from '../play.ts'
+import { AGENT, type Play, SOON_MS } from '../play.ts'
 
 const SESSION = `${AGENT}.session`
 const TASK = `${SESSION}.current-task`
@@ -14,7 +14,7 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
   narrator.act('Home dies, the office takes over')
 
   await narrator.step("home, the holder, keeps the agent's session; the office follows", async (progress) => {
-    await home.set(TASK, json('migrate the berth table'))
+    await home.set(TASK, 'migrate the berth table')
     await home.edit(PLAN, () => '# Plan\n\n1. Copy the rows.\n')
     await waitFor(
       'the session at the office',
@@ -24,7 +24,7 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
           : { waiting: 'on its way' },
       { withinMs: SOON_MS, progress },
     )
-    const refused = await office.attempt(['set', TASK, json('something else')])
+    const refused = await office.attempt(['set', TASK, 'something else'])
     check(
       refused.code === 4 && /NOT_THE_HOLDER/.test(refused.stderr + refused.stdout),
       'the office may not write it',
@@ -35,8 +35,8 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
   await narrator.step("home's line is cut, and home writes on alone", async () => {
     cable.cut(home.name)
     await home.waitForStatus('cut off', (s) => s.summary === 'cut off' || s.summary, { withinMs: SOON_MS })
-    await home.set(TASK, json('drop the old berth table'))
-    await home.set(SCRATCH, json('row 4711 has no harbour'))
+    await home.set(TASK, 'drop the old berth table')
+    await home.set(SCRATCH, 'row 4711 has no harbour')
     await home.edit(PLAN, (text) => `${text}2. Drop the old table.\n`)
     await home.edit(DRAFT, () => DRAFT_TEXT)
     return 'two keys and two texts'
@@ -49,7 +49,7 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
     return `term ${taken.term}, held by ${taken.holder}`
   })
   await narrator.step('and writes on', async () => {
-    await office.set(TASK, json('verify the copied rows'))
+    await office.set(TASK, 'verify the copied rows')
     await office.edit(PLAN, (text) => `${text}2. Compare the counts.\n`)
   })
 
@@ -124,7 +124,7 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
   })
   narrator.quote(DRAFT_TEXT)
   await narrator.step('home may not write the session any more', async () => {
-    const refused = await home.attempt(['set', TASK, json('back at the desk')])
+    const refused = await home.attempt(['set', TASK, 'back at the desk'])
     check(refused.code === 4 && /NOT_THE_HOLDER/.test(refused.stderr + refused.stdout), 'home is refused', refused)
     return 'NOT_THE_HOLDER'
   })

@@ -2,7 +2,7 @@ import { isItemId } from '@sealmesh/protocol/ids'
 import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { z } from 'zod'
 import { contentHash } from './content-hash.ts'
-import type { Memory, MemoryItem, Skipped } from './memory-item.ts'
+import { damaged, leftOut, type Memory, type MemoryItem, type Skipped } from './memory-item.ts'
 import { secretIn } from './secret.ts'
 
 const LAYER = 'ontology'
@@ -37,15 +37,16 @@ interface KnownEntity {
  */
 export function readGraph(file: string, text: string): Memory {
   const skipped: Skipped[] = []
-  const skip = (where: string, why: string): void => void skipped.push({ where, why })
+  const skip = (where: string, why: string): void => void skipped.push(leftOut(where, why))
+  const refuse = (where: string, why: string): void => void skipped.push(damaged(where, why))
   const entities = new Map<string, KnownEntity>()
   const relations = new Map<string, { where: string; value: Omit<z.infer<typeof Relation>, 'type'> }>()
 
-  for (const { where, value } of jsonLines(file, text, skip)) {
+  for (const { where, value } of jsonLines(file, text, refuse)) {
     const line = Line.safeParse(value)
     if (!line.success) {
       const issue = line.error.issues[0]
-      skip(where, `neither an entity nor a relation: ${issue?.path.join('.') || 'type'} is missing or wrong`)
+      refuse(where, `neither an entity nor a relation: ${issue?.path.join('.') || 'type'} is missing or wrong`)
       continue
     }
     switch (line.data.type) {
@@ -68,8 +69,8 @@ export function readGraph(file: string, text: string): Memory {
   const addRegister = (id: string, value: unknown, where: string): void => {
     const bytes = Buffer.byteLength(JSON.stringify(value))
     if (!isItemId(id) || Buffer.byteLength(id) > REGISTER_KEY_BYTES_MAX)
-      skip(where, 'its name cannot be an id: too long, or with control characters')
-    else if (bytes > REGISTER_VALUE_BYTES_MAX) skip(where, `too large for a register: ${bytes} bytes`)
+      refuse(where, 'its name cannot be an id: too long, or with control characters')
+    else if (bytes > REGISTER_VALUE_BYTES_MAX) refuse(where, `too large for a register: ${bytes} bytes`)
     else items.push({ layer: LAYER, id, type: 'register', value })
   }
   for (const { name, entityType, observations, line } of entities.values()) {
@@ -85,7 +86,7 @@ export function readGraph(file: string, text: string): Memory {
 function* jsonLines(
   file: string,
   text: string,
-  skip: (where: string, why: string) => void,
+  refuse: (where: string, why: string) => void,
 ): Generator<{ where: string; value: unknown }> {
   const whole = text.trimStart().startsWith('{') ? WholeGraph.safeParse(parseJson(text)) : undefined
   if (whole?.success) {
@@ -99,7 +100,7 @@ function* jsonLines(
     const line = raw.trim()
     if (line === '') continue
     const value = parseJson(line)
-    if (value === undefined) skip(`${file}:${at + 1}`, 'not valid JSON')
+    if (value === undefined) refuse(`${file}:${at + 1}`, 'not valid JSON')
     else yield { where: `${file}:${at + 1}`, value }
   }
 }

@@ -3,7 +3,7 @@ import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { bulletFacts, slugOf } from './bullet-facts.ts'
 import { contentHash } from './content-hash.ts'
 import { type FrontMatter, splitFrontMatter } from './front-matter.ts'
-import type { Memory, MemoryItem, Skipped } from './memory-item.ts'
+import { leftOut, type Memory, type MemoryItem, type Skipped } from './memory-item.ts'
 import { secretIn } from './secret.ts'
 
 /** Layers of DESIGN §2 that notes go to. */
@@ -43,7 +43,7 @@ const KINDS: Readonly<Record<string, NoteLayer>> = {
 export function readNote(path: string, text: string): Memory {
   const skip = (why: string, line?: number): Memory => ({
     items: [],
-    skipped: [{ where: line === undefined ? path : `${path}:${line}`, why }],
+    skipped: [leftOut(line === undefined ? path : `${path}:${line}`, why)],
   })
   if (!isItemId(path)) return skip('its path cannot be an id: too long, or with control characters')
   const { frontMatter, body, bodyLine } = splitFrontMatter(text)
@@ -59,9 +59,9 @@ export function readNote(path: string, text: string): Memory {
   const skipped: Skipped[] = []
   const addRegister = (id: string, value: unknown, line: number): void => {
     if (!isItemId(id) || Buffer.byteLength(id) > 512)
-      skipped.push({ where: `${path}:${line}`, why: 'its id would be too long' })
+      skipped.push(leftOut(`${path}:${line}`, 'its id would be too long'))
     else if (Buffer.byteLength(JSON.stringify(value)) > REGISTER_VALUE_BYTES_MAX)
-      skipped.push({ where: `${path}:${line}`, why: 'too large for a register; the text of its file holds it' })
+      skipped.push(leftOut(`${path}:${line}`, 'too large for a register; the text of its file holds it'))
     else items.push({ layer, id, type: 'register', value })
   }
 
@@ -73,7 +73,7 @@ export function readNote(path: string, text: string): Memory {
     const id = `${path}#${slug}/${contentHash(...fact.within, fact.text)}`
     const earlier = firstLine.get(id)
     if (earlier !== undefined) {
-      skipped.push({ where: `${path}:${line}`, why: `says the same as line ${earlier}` })
+      skipped.push(leftOut(`${path}:${line}`, `says the same as line ${earlier}`))
       continue
     }
     firstLine.set(id, line)

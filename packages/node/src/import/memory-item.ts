@@ -7,7 +7,15 @@ export type MemoryItem =
 export interface Skipped {
   readonly where: string
   readonly why: string
+  /**
+   * True for what was meant as memory and cannot be read, such as a damaged line: somebody should look at it. False
+   * for what is left out on purpose: links, settings, diaries, repeats.
+   */
+  readonly invalid: boolean
 }
+
+export const leftOut = (where: string, why: string): Skipped => ({ where, why, invalid: false })
+export const damaged = (where: string, why: string): Skipped => ({ where, why, invalid: true })
 
 export interface Memory {
   readonly items: MemoryItem[]

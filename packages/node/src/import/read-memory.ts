@@ -11,7 +11,7 @@ import {
   MARKDOWN_BYTES_MAX,
 } from './limits.ts'
 import { readNote } from './markdown-memory.ts'
-import type { Memory, MemoryItem, Skipped } from './memory-item.ts'
+import { damaged, leftOut, type Memory, type MemoryItem, type Skipped } from './memory-item.ts'
 import { isSecretName } from './secret.ts'
 
 const MARKDOWN = new Set(['.md', '.markdown'])
@@ -46,7 +46,7 @@ async function rootOf(path: string): Promise<{ path: string; isFolder: boolean }
 async function readFolder(root: string): Promise<Memory> {
   const items: MemoryItem[] = []
   const skipped: Skipped[] = []
-  const skip = (where: string, why: string): void => void skipped.push({ where, why })
+  const skip = (where: string, why: string): void => void skipped.push(leftOut(where, why))
   let files = 0
   let entries = 0
 
@@ -55,7 +55,8 @@ async function readFolder(root: string): Promise<Memory> {
     try {
       children = await listFolder(folder)
     } catch {
-      return skip(prefix, 'the folder cannot be read')
+      skipped.push(damaged(prefix, 'the folder cannot be read'))
+      return
     }
     for (const child of children) {
       // Ids are NFC, so that a name typed on one system is the same item on another.
@@ -103,38 +104,44 @@ function refusalOf(
 /** One note or graph. `where` is its name in ids and reasons. */
 async function readOne(path: string, where: string): Promise<Memory> {
   const isGraph = GRAPH.has(extname(path).toLowerCase())
-  const skip = (why: string): Memory => ({ items: [], skipped: [{ where, why }] })
+  const skip = (why: string): Memory => ({ items: [], skipped: [leftOut(where, why)] })
   if (isSecretName(basename(path))) return skip('its name says that it holds a secret')
   if (SETTINGS.test(basename(path))) return skip('settings of a program: they would run on other machines')
   if (!isGraph && !MARKDOWN.has(extname(path).toLowerCase()))
     return skip('neither Markdown nor a knowledge graph (.json, .jsonl)')
   const read = await readText(path, isGraph ? GRAPH_BYTES_MAX : MARKDOWN_BYTES_MAX)
-  if ('why' in read) return skip(read.why)
+  if (!('text' in read)) return { items: [], skipped: [read.unread(where)] }
   return isGraph ? readGraph(where, read.text) : readNote(where, read.text)
 }
 
 /** Size and kind are judged on the opened file, so that nothing can be swapped in between. */
-async function readText(path: string, bytesMax: number): Promise<{ text: string } | { why: string }> {
+async function readText(
+  path: string,
+  bytesMax: number,
+): Promise<{ text: string } | { unread: (where: string) => Skipped }> {
   let file: Awaited<ReturnType<typeof open>>
   try {
     // O_NONBLOCK: opening a pipe that somebody put here must not wait for its writer.
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch {
-    return { why: 'cannot be opened' }
+    return broken('cannot be opened')
   }
   try {
     const { size, mode, ...stat } = await file.stat().then((s) => ({ size: s.size, mode: s.mode, isFile: s.isFile() }))
-    if (!stat.isFile) return { why: 'not a file' }
+    if (!stat.isFile) return unwanted('not a file')
     if (process.platform !== 'win32' && (mode & EXECUTE_BITS) !== 0)
-      return { why: 'executable: chmod a-x it if it is a note' }
-    if (size > bytesMax) return { why: `too large: ${size} bytes, at most ${bytesMax}` }
+      return unwanted('executable: chmod a-x it if it is a note')
+    if (size > bytesMax) return broken(`too large: ${size} bytes, at most ${bytesMax}`)
     const bytes = await file.readFile()
-    if (bytes.length > bytesMax) return { why: `too large: at most ${bytesMax} bytes` }
-    if (bytes.includes(0)) return { why: 'binary' }
+    if (bytes.length > bytesMax) return broken(`too large: at most ${bytesMax} bytes`)
+    if (bytes.includes(0)) return broken('binary')
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\r\n', '\n') }
   } catch (cause) {
-    return { why: cause instanceof TypeError ? 'binary: not valid UTF-8' : 'cannot be read' }
+    return broken(cause instanceof TypeError ? 'binary: not valid UTF-8' : 'cannot be read')
   } finally {
     await file.close()
   }
 }
+
+const unwanted = (why: string) => ({ unread: (where: string) => leftOut(where, why) })
+const broken = (why: string) => ({ unread: (where: string) => damaged(where, why) })
