@@ -33,11 +33,9 @@ describe('a thousand planted strings', { timeout: 180_000 }, () => {
       [...plants.shared, ...plants.secret],
       ids.map((id): [string, Uint8Array] => [id, fromHex(id)]),
     )
-    for (const [place, bytes] of Object.entries(places)) {
-      // An empty place would prove nothing.
-      expect(Buffer.concat(bytes).length, `${place} was looked at`).toBeGreaterThan(0)
-      expect(findAll(search, bytes), place).toEqual([])
-    }
+    // An empty place would prove nothing.
+    expect(namesOf(places, (bytes) => Buffer.concat(bytes).length === 0)).toEqual([])
+    expect(namesOf(places, (bytes) => findAll(search, bytes).length > 0)).toEqual([])
   })
 
   test('are found by the same search when sealing is switched off, except what a diary says', async () => {
@@ -51,8 +49,8 @@ describe('a thousand planted strings', { timeout: 180_000 }, () => {
     const written = [...plants.registers.map(({ value }) => value), ...plants.texts.map(({ content }) => content)]
     expect(written.filter((text) => !disk.has(text))).toEqual([])
     // Nothing hides a diary here but that its content never leaves: not towards the relay, not to the office.
-    for (const bytes of [...Object.values(places), office])
-      expect(findAll(new Search(plants.secret), bytes)).toEqual([])
+    const diary = new Search(plants.secret)
+    expect(namesOf({ ...places, office }, (bytes) => findAll(diary, bytes).length > 0)).toEqual([])
   })
 
   async function runMesh(plants: Plants, env: Readonly<Record<string, string>>) {
@@ -149,6 +147,9 @@ function readTree(directory: string): Buffer[] {
     .filter((entry) => entry.isFile())
     .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name)))
 }
+
+const namesOf = (places: Readonly<Record<string, Buffer[]>>, holds: (bytes: Buffer[]) => boolean): string[] =>
+  Object.keys(places).filter((place) => holds(places[place] ?? []))
 
 const findAll = (search: Search, bytes: readonly Buffer[]): string[] => [
   ...new Set(bytes.flatMap((each) => search.in(each).map(({ planted }) => planted))),

@@ -122,9 +122,15 @@ export class Mail {
         case 'down':
           flying.clear()
           break
+        default:
+          break
       }
     })
     return { close: async () => await link.close() }
+  }
+
+  wasSent(packet: PacketId): boolean {
+    return this.stored.has(packet) || this.unanswered.has(packet)
   }
 
   async reached(stored: number): Promise<void> {

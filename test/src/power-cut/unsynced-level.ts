@@ -2,20 +2,24 @@ import { Level as RealLevel } from 'level'
 
 /** LevelDB as it is by default: no write waits for the disk, whatever its caller asked for. */
 export class Level<Key, Value> extends RealLevel<Key, Value> {
-  // biome-ignore lint: every overload of the real one ends here.
-  override batch(...args: any[]): any {
-    if (args.length > 0) return super.batch(args[0], { ...args[1], sync: false })
-    const chained = super.batch()
-    const write = chained.write.bind(chained)
-    Object.assign(chained, { write: (options?: object) => write({ ...options, sync: false } as never) })
-    return chained
-  }
-
-  override put(key: Key, value: Value, options?: object): Promise<void> {
-    return super.put(key, value, { ...options, sync: false } as never)
-  }
-
-  override del(key: Key, options?: object): Promise<void> {
-    return super.del(key, { ...options, sync: false } as never)
+  constructor(...args: ConstructorParameters<typeof RealLevel<Key, Value>>) {
+    super(...args)
+    const unsynced: Partial<Record<'put' | 'del' | 'batch', Call>> = {
+      put: (key, value, options) => super.put(key as Key, value as Value, withoutSync(options)),
+      del: (key, options) => super.del(key as Key, withoutSync(options)),
+      batch: (...operations) => {
+        const [list, options] = operations
+        if (list !== undefined) return super.batch(list as never, withoutSync(options))
+        const chained = super.batch()
+        const write: Call = chained.write.bind(chained) as Call
+        return Object.assign(chained, { write: (given: unknown) => write(withoutSync(given)) })
+      },
+    }
+    // Assigned, not declared: the real methods have more overloads than a double needs.
+    Object.assign(this, unsynced)
   }
 }
+
+type Call = (...args: unknown[]) => unknown
+
+const withoutSync = (options: unknown): object => ({ ...(options as object | undefined), sync: false })
