@@ -63,7 +63,7 @@ describe('a folder of notes', () => {
     })
   })
   test('keeps a fact under its id when lines around it change', async () => {
-    put('a.md', '# H\n- one\n- two wraps\n')
+    put('a.md', '# H\n- one\n- two  wraps\n')
     const before = (await readMemory(folder)).items.map(({ id }) => id)
     put('a.md', '# H\n\nnew prose\n\n- two\n  wraps\n- one\n- three\n')
     const after = new Set((await readMemory(folder)).items.map(({ id }) => id))
@@ -100,6 +100,7 @@ describe('what an import leaves out, and says', () => {
     put('image.png', new Uint8Array([1, 2, 3]))
     put('graph.jsonl', '{}')
     expect(Object.keys(await layers())).toEqual(['real.md'])
+    expect((await reasons())['link.md']).toContain('symbolic link')
     expect(Object.keys(await reasons()).toSorted()).toEqual(
       [
         '.git/',
@@ -146,6 +147,7 @@ describe('what an import leaves out, and says', () => {
     put('a.md')
     expect(Object.keys(await layers())).toEqual(['a.md'])
     expect(await reasons()).toEqual({ 'pipe.md': 'not a file' })
+    expect((await readMemory(join(folder, 'pipe.md'))).skipped).toMatchObject([{ why: 'not a file' }])
   })
   test('folders deeper than anyone keeps notes', async () => {
     put(`${'d/'.repeat(20)}deep.md`)
