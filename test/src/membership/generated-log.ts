@@ -1,3 +1,5 @@
+import { foldMesh } from '@sealmesh/protocol/membership/fold'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import * as fc from 'fast-check'
 import { FakeSodium } from './fake-sodium.ts'
@@ -23,6 +25,8 @@ export interface Step {
   readonly subject: number
   readonly other: number
   readonly past: 'heads' | number[]
+  /** Signed by one who may, as far as the chosen past says; otherwise by anybody. */
+  readonly legal: boolean
   readonly timeMs: number
 }
 
@@ -35,6 +39,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   other: fc.nat(99),
   // Mostly what an honest node would do; often enough what a rogue or a partitioned one does.
   past: fc.oneof(fc.constant('heads' as const), fc.array(fc.nat(999), { minLength: 1, maxLength: 3 })),
+  legal: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
   timeMs: fc.nat(50), // Few values, so that times collide and run backwards.
 })
 
@@ -67,57 +72,59 @@ export function growLog(steps: readonly Step[]): GeneratedLog {
 function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
   const signers: Signer[] = [...machines, ...machines, ...agents, scene.root]
   const machine = pick(machines, each.subject)
-  const agent = pick(agents, each.other)
+  const agent = each.legal ? (agents[0] as AgentSigner) : pick(agents, each.other)
   const after = each.past === 'heads' ? latest(scene) : distinct(each.past.map((at) => pick(scene.records, at)))
   const options = { after, timeMs: each.timeMs }
-  const by = pick(signers, each.signer)
+  const view = each.legal ? viewOf(scene, after) : undefined
+  const holder = machines.find(({ id }) => id === view?.agents.get(agent.id)?.term?.holder)
+  const governors = machines.filter(({ id }) => {
+    const node = view?.nodes.get(id)
+    return node?.admin === true && node.revocations.length === 0
+  })
+  const by = view === undefined || governors.length === 0 ? pick(signers, each.signer) : pick(governors, each.signer)
+  const speaker = view !== undefined && each.signer % 3 > 0 ? (holder ?? agent) : each.signer % 2 === 0 ? agent : by
   const cut = { document: { agent: agent.id, layer: 'semantic' }, vector: upTo(machine, (each.other % 3) + 1) }
   switch (each.kind) {
     case 'admit':
       scene.sign(by, admit(machine, each.other % 2 === 0), options)
       return
     case 'revoke':
-      scene.sign(by, revoke(machine, each.other % 3 === 0 ? [] : [cut]), options)
+      // Rarer than they are drawn, or nobody is left to do anything.
+      if (each.other % 2 > 0) return
+      scene.sign(by, revoke(machine, each.other % 4 === 0 ? [] : [cut]), options)
       return
     case 'host': {
-      const nodes = machines.filter((_, i) => ((each.subject >> i) & 1) === 1)
+      const nodes = machines.filter((_, i) => (((each.subject | 1) >> i) & 1) === 1)
       const cuts = machines.filter((one) => !nodes.includes(one)).map(({ id }) => ({ node: id, cuts: [cut] }))
-      const speaker = each.signer % 2 === 0 ? agent : by
-      scene.sign(speaker, host(agent, nodes, { delegate: each.subject % 4 !== 0, cuts }), options)
+      scene.sign(speaker, host(agent, nodes, { delegate: each.other % 5 !== 0, cuts }), options)
       return
     }
     case 'grant': {
       const to = [machine, pick(agents, each.subject), 'standby' as const][each.subject % 3] as Machine
-      scene.sign(
-        each.signer % 2 === 0 ? agent : by,
-        grant(agent, 'semantic', to, each.other % 2 ? 'read' : 'write'),
-        options,
-      )
+      scene.sign(speaker, grant(agent, 'semantic', to, each.other % 2 ? 'read' : 'write'), options)
       return
     }
     case 'ungrant': {
       const grants = scene.records.filter(({ body }) => body.type === 'grant')
       if (grants.length === 0) return
-      scene.sign(each.signer % 2 === 0 ? agent : by, ungrant(agent, pick(grants, each.subject), [cut]), options)
+      scene.sign(speaker, ungrant(agent, pick(grants, each.subject), [cut]), options)
       return
     }
     case 'assign': {
+      const hosts = view?.agents.get(agent.id)?.hosts ?? []
+      const taker = machines.find(({ id }) => id === pick([...hosts, machine.id], each.subject)) ?? machine
       const assigns = scene.records.filter(({ body }) => body.type === 'assign' && body.agent === agent.id)
-      const previous = assigns.length === 0 ? null : pick(assigns.toReversed(), each.signer % 3)
-      const number = previous?.body.type === 'assign' ? previous.body.term + (each.signer % 7 === 0 ? 2 : 1) : 1
-      const basis = [
-        {
-          layer: 'session',
-          vector: upTo(pick(machines, each.other), (each.signer % 3) + 1),
-          digest: new Uint8Array(32),
-        },
-      ]
-      const known = previous === null ? after : distinct([...after, previous])
-      scene.sign(machine, assign(agent, machine, number, previous, basis), { ...options, after: known })
+      const seen = view?.agents.get(agent.id)?.term?.record
+      const previous = assigns.find(({ hash }) => hash === seen) ?? pick(assigns.toReversed(), each.signer % 3) ?? null
+      const number = previous?.body.type === 'assign' ? previous.body.term + (each.signer % 11 === 0 ? 2 : 1) : 1
+      const vector = upTo(pick(machines, each.other), (each.signer % 3) + 1)
+      const basis = [{ layer: 'session', vector, digest: new Uint8Array(32) }]
+      const known = previous === null || view !== undefined ? after : distinct([...after, previous])
+      scene.sign(taker, assign(agent, taker, number, previous, basis), { ...options, after: known })
       return
     }
     case 'prekey':
-      scene.sign(by, prekey(machine, each.timeMs, each.timeMs + 1 + each.other), options)
+      scene.sign(each.legal ? machine : by, prekey(machine, each.timeMs, each.timeMs + 1 + each.other), options)
       return
     case 'relay':
       scene.sign(
@@ -126,6 +133,14 @@ function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
         options,
       )
   }
+}
+
+/** The mesh as one sees it who knows these records and what they follow. */
+function viewOf(scene: Scene, after: readonly SignedRecord[]): Mesh {
+  const byHash = new Map(scene.records.map((record) => [record.hash, record]))
+  const seen = new Set(after)
+  for (const record of seen) for (const parent of record.parents) seen.add(byHash.get(parent) as SignedRecord)
+  return foldMesh(scene.mesh, seen, () => true, scene.sodium)
 }
 
 export const pick = <T>(all: readonly T[], at: number): T => all[at % all.length] as T

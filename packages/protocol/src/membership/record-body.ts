@@ -97,10 +97,13 @@ const documentKey = ({ document }: Cut): string => document.agent + document.lay
 const sortedCuts = (cuts: readonly Cut[]): Cut[] => cuts.toSorted((a, b) => compareText(documentKey(a), documentKey(b)))
 
 function oneLine(text: string): string {
-  const characters = [...text.toWellFormed()].map((each) => (isControl(each) ? ' ' : each))
-  // A character takes at most 4 bytes, so that the loop below ends soon.
-  let line = characters.slice(0, RECORD_TEXT_BYTES_MAX).join('')
-  while (utf8(line).length > RECORD_TEXT_BYTES_MAX) line = [...line].slice(0, -1).join('')
+  let line = ''
+  let bytes = 0
+  for (const character of text.toWellFormed()) {
+    bytes += utf8(character).length
+    if (bytes > RECORD_TEXT_BYTES_MAX) break
+    line += isControl(character) ? ' ' : character
+  }
   return line
 }
 
