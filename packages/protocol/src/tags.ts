@@ -28,6 +28,7 @@ export const TAGS = {
   relayClaim: tag('relay claim'),
   relayToken: tag('relay token'),
   relayRevoke: tag('relay revoke'),
+  pairingLink: tag('pairing link'),
   pairingKey: tag('pairing key'),
   pairingLogin: tag('pairing login'),
   pairingCommit: tag('pairing commit'),
