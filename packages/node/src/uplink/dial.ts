@@ -31,23 +31,23 @@ const CONNECT_WAIT_MS = 10_000
 export function dial(address: RelayAddress, events: DialEvents): Dialled {
   let over = false
   let raw: Socket | null = null
-  const connect = (options: { host?: string; port?: number | string }): Socket => {
-    const host = unbracket(options.host ?? '')
-    const port = Number(options.port)
-    raw = address.url.startsWith('wss:') ? connectPinned(host, port, address.pin) : connectTcp({ host, port })
+  const connect = (options: { host?: string; port?: number | string }, ready: Ready): Socket | undefined => {
+    const [host, port] = [options.host ?? '', Number(options.port)]
+    const tls = address.url.startsWith('wss:')
+    raw = tls ? connectPinned(host, port, address.pin, ready) : connectTcp({ host, port })
     // Without this a lone packet waits for the acknowledgement of the one before: 30 ms instead of 0.1.
     raw.setNoDelay(true)
     raw.on('drain', () => {
       if (!over) events.onEmpty()
     })
-    return raw
+    return tls ? undefined : raw
   }
   const options: ClientOptions = {
     perMessageDeflate: false,
     maxPayload: FRAME_BYTES_MAX,
     handshakeTimeout: CONNECT_WAIT_MS,
     followRedirects: false,
-    // ws passes Node's request options; its types promise more overloads than it uses.
+    // Node's `http.request` waits for the callback when nothing is returned; ws's types know only the other form.
     createConnection: connect as unknown as NonNullable<ClientOptions['createConnection']>,
   }
   const ws = new WebSocket(address.url, options)
@@ -56,6 +56,7 @@ export function dial(address: RelayAddress, events: DialEvents): Dialled {
     if (over) return
     over = true
     ws.terminate()
+    raw?.destroy()
     events.onClosed(reason)
   }
   ws.on('message', (data, isBinary) => {
@@ -83,21 +84,30 @@ export function dial(address: RelayAddress, events: DialEvents): Dialled {
     destroy() {
       over = true
       ws.terminate()
+      raw?.destroy()
     },
   }
 }
 
+type Ready = (error: Error | null, socket?: Socket) => void
+
 /** With a pin the hash of the certificate is all that counts; without one, this machine's authorities. */
-function connectPinned(host: string, port: number, pin: string | null): TLSSocket {
+function connectPinned(host: string, port: number, pin: string | null, ready: Ready): TLSSocket {
   const name = isIP(host) === 0 ? { servername: host } : {}
-  if (pin === null) return connectTls({ host, port, ...name })
-  const socket = connectTls({ host, port, ...name, rejectUnauthorized: false })
+  const socket = connectTls({ host, port, ...name, rejectUnauthorized: pin === null })
+  socket.once('error', ready)
   socket.once('secureConnect', () => {
-    const hash = createHash('sha256').update(socket.getPeerCertificate().raw).digest()
-    if (!timingSafeEqual(hash, Buffer.from(pin, 'hex')))
-      socket.destroy(new Failure('RELAY_WRONG_PIN', 'The relay shows a certificate that is not the pinned one.'))
+    socket.off('error', ready)
+    if (pin === null || isPinned(socket, pin)) return ready(null, socket)
+    socket.destroy()
+    ready(new Failure('RELAY_WRONG_PIN', 'The relay shows a certificate that is not the pinned one.'))
   })
   return socket
+}
+
+function isPinned(socket: TLSSocket, pin: string): boolean {
+  const hash = createHash('sha256').update(socket.getPeerCertificate().raw).digest()
+  return timingSafeEqual(hash, Buffer.from(pin, 'hex'))
 }
 
 /** Node's and OpenSSL's words for a certificate that nobody here vouches for. */
@@ -111,5 +121,3 @@ function reasonOf(error: Error & { code?: string }): FailureCode {
   if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return 'FRAME_SIZE'
   return error.code.startsWith('WS_ERR_') ? 'FRAME_MALFORMED' : 'RELAY_UNREACHABLE'
 }
-
-const unbracket = (host: string): string => (host.startsWith('[') ? host.slice(1, -1) : host)

@@ -1,0 +1,54 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { dataDirectory } from '../data/data-directory.ts'
+import { type RelayOptions, runRelay } from '../main.ts'
+
+const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug']
+/** A stop that hangs must not outlive a supervisor's patience. */
+const STOP_WAIT_MS = 8_000
+
+/** Runs until SIGTERM or SIGINT. Address and claim code go to stdout, logs to stderr. */
+export async function up(flags: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const relay = await runRelay(optionsOf(flags))
+  const { address, claim, http } = relay
+  if (flags['json'] === undefined) {
+    process.stdout.write(`relay address: ${address}\n`)
+    if (claim !== null) process.stdout.write(`claim code:    ${claim}\n  admits one mesh, once, within a day\n`)
+  } else process.stdout.write(`${JSON.stringify({ address, claim, http })}\n`)
+
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve())
+    process.once('SIGINT', () => resolve())
+  })
+  setTimeout(() => process.exit(1), STOP_WAIT_MS).unref()
+  await relay.stop()
+}
+
+function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOptions {
+  const port = Number(flags['port'])
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new Failure('USAGE', 'A port is a number between 0 and 65535.', { next: 'sealmesh-relay up --port 7443' })
+  const logLevel = flags['logLevel'] ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel))
+    throw new Failure('USAGE', `A log level is one of ${LOG_LEVELS.join(', ')}.`, { next: 'sealmesh-relay up --help' })
+  const { publicHost } = flags
+  return {
+    data: dataDirectory(flags['data'], process.env),
+    host: flags['host'] ?? '0.0.0.0',
+    port,
+    tls: tlsOf(flags),
+    logLevel,
+    ...(publicHost === undefined ? {} : { publicHost }),
+  }
+}
+
+function tlsOf(flags: Readonly<Record<string, string | undefined>>): RelayOptions['tls'] {
+  const { tls, cert, key } = flags
+  if (cert !== undefined || key !== undefined || tls === 'files') {
+    if (cert === undefined || key === undefined || (tls !== undefined && tls !== 'files'))
+      throw new Failure('USAGE', 'A certificate needs its file and its key.', { next: 'give --cert FILE --key FILE' })
+    return { type: 'files', cert, key }
+  }
+  if (tls === undefined || tls === 'self-signed') return { type: 'self-signed' }
+  if (tls === 'none') return { type: 'none' }
+  throw new Failure('USAGE', 'TLS is self-signed, none or files.', { next: 'sealmesh-relay up --help' })
+}

@@ -1,0 +1,107 @@
+import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { Answer, Frame } from '@sealmesh/protocol/wire/frame'
+import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
+import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { ConnectionId, LoginRecord } from './state.ts'
+
+/** A claim code that its owner has printed and nobody has used: what the file beside the database says. */
+export interface ClaimKey {
+  readonly id: string
+  readonly key: Uint8Array
+  readonly expiresMs: number
+}
+
+/** What the driver tells the core. */
+export type RelayEvent =
+  | {
+      readonly type: 'connected'
+      readonly connection: ConnectionId
+      readonly address: string
+      readonly nonce: Uint8Array
+    }
+  /** `claims` are the open ones when the frame is a login that brings a claim, else none. */
+  | {
+      readonly type: 'frame'
+      readonly connection: ConnectionId
+      readonly frame: Frame
+      readonly claims: readonly ClaimKey[]
+    }
+  | { readonly type: 'badFrame'; readonly connection: ConnectionId; readonly reason: Reason }
+  /** More waits for this connection than a peer that reads could ever cause. */
+  | { readonly type: 'overflow'; readonly connection: ConnectionId }
+  | { readonly type: 'closed'; readonly connection: ConnectionId }
+  /** Durable now, in the order in which they were asked for. */
+  | { readonly type: 'persisted'; readonly receipts: readonly number[] }
+  | {
+      readonly type: 'persistFailed'
+      readonly receipts: readonly number[]
+      readonly reason: 'DISK_FULL' | 'DISK_FAILED'
+    }
+  /** What a `read` effect asked for; entries that the disk no longer has are missing. */
+  | {
+      readonly type: 'read'
+      readonly read: number
+      readonly connection: ConnectionId
+      readonly mailbox: MailboxId
+      readonly last: number
+      readonly packets: readonly NumberedPacket[]
+    }
+  | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
+  /** About once a second. */
+  | { readonly type: 'tick' }
+  | { readonly type: 'stop' }
+
+/** What the driver does for the core, in order. */
+export type Effect =
+  | { readonly type: 'send'; readonly connection: ConnectionId; readonly frame: Frame }
+  /** Collected over a turn into as few frames as fit. */
+  | { readonly type: 'answer'; readonly connection: ConnectionId; readonly answer: Answer }
+  | { readonly type: 'deliver'; readonly connection: ConnectionId; readonly packet: NumberedPacket }
+  /** After what was sent has left, or at once when the peer does not read. */
+  | { readonly type: 'close'; readonly connection: ConnectionId; readonly atOnce: boolean }
+  | { readonly type: 'welcomed'; readonly connection: ConnectionId }
+  | { readonly type: 'pause'; readonly connection: ConnectionId }
+  | { readonly type: 'resume'; readonly connection: ConnectionId }
+  /** With a receipt: make it durable and say so. Without one: with the next group. */
+  | { readonly type: 'persist'; readonly operations: readonly Operation[]; readonly receipt: number | null }
+  | {
+      readonly type: 'read'
+      readonly read: number
+      readonly connection: ConnectionId
+      readonly mailbox: MailboxId
+      readonly first: number
+      readonly last: number
+    }
+  /** The code's file may go: the database remembers it. */
+  | { readonly type: 'claimSpent'; readonly claim: string }
+  | { readonly type: 'note'; readonly note: Note }
+
+/** One change of what is on disk. */
+export type Operation =
+  | {
+      readonly type: 'packet'
+      readonly mailbox: MailboxId
+      readonly sequence: number
+      readonly expiresMs: number
+      readonly packet: Uint8Array
+    }
+  | { readonly type: 'dropPacket'; readonly mailbox: MailboxId; readonly sequence: number }
+  | { readonly type: 'login'; readonly mailbox: MailboxId; readonly record: LoginRecord }
+  | { readonly type: 'dropLogin'; readonly mailbox: MailboxId }
+  | { readonly type: 'lost'; readonly mailbox: MailboxId; readonly count: number }
+  | { readonly type: 'mesh'; readonly mesh: MeshId }
+  | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: string }
+  | { readonly type: 'counter'; readonly counter: number }
+  | { readonly type: 'claimSpent'; readonly claim: string }
+
+/** For logs and metrics. Ids are hashed before they are written anywhere. */
+export type Note =
+  | { readonly event: 'login'; readonly mesh: MeshId; readonly mailbox: MailboxId; readonly kind: 'node' | 'invite' }
+  | { readonly event: 'goodbye'; readonly reason: Reason }
+  | { readonly event: 'duplicate'; readonly mailbox: MailboxId }
+  | { readonly event: 'spilled'; readonly mailbox: MailboxId; readonly packets: number }
+  | { readonly event: 'dropped'; readonly mailbox: MailboxId; readonly reason: Reason; readonly packets: number }
+  | { readonly event: 'drained'; readonly mailbox: MailboxId }
+  | { readonly event: 'meshAdmitted'; readonly mesh: MeshId }
+  | { readonly event: 'enrolled'; readonly mesh: MeshId; readonly mailbox: MailboxId; readonly kind: 'node' | 'invite' }
+  | { readonly event: 'revoked'; readonly mesh: MeshId; readonly mailbox: MailboxId }

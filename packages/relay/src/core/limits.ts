@@ -1,0 +1,52 @@
+import {
+  CONNECTION_QUEUE_BYTES_MAX,
+  LOGIN_WAIT_MS,
+  MAILBOX_BYTES_MAX,
+  MAILBOX_PACKETS_MAX,
+} from '@sealmesh/protocol/limits'
+
+/** What an owner may tune. Defaults suit a machine with 512 MB. */
+export interface RelayLimits {
+  readonly loginWaitMs: number
+  readonly mailboxBytesMax: number
+  readonly mailboxPacketsMax: number
+  /** Delivered and not yet acknowledged, per connection; beyond it packets go to the mailbox. */
+  readonly unackedBytesMax: number
+  /** Sent and not yet answered, per connection; beyond it the relay stops reading from it. */
+  readonly unansweredBytesMax: number
+  /** A reader that has been at its cap for so long without acknowledging anything is cut. */
+  readonly stallMs: number
+  /** Nodes ping every 20 s: after three missed ones nobody is there. */
+  readonly silenceMs: number
+  /** Nodes and open invites of one mesh. */
+  readonly meshLoginsMax: number
+  /** Removed login and admin keys that are remembered for one mesh. */
+  readonly meshRevocationsMax: number
+  /** Connections of one address that have not logged in yet. */
+  readonly addressGreetingsMax: number
+  /** Failed logins of one address within a minute. */
+  readonly addressFailuresMax: number
+}
+
+export const DEFAULT_LIMITS: RelayLimits = {
+  loginWaitMs: LOGIN_WAIT_MS,
+  mailboxBytesMax: MAILBOX_BYTES_MAX,
+  mailboxPacketsMax: MAILBOX_PACKETS_MAX,
+  unackedBytesMax: CONNECTION_QUEUE_BYTES_MAX,
+  unansweredBytesMax: CONNECTION_QUEUE_BYTES_MAX,
+  stallMs: 10_000,
+  silenceMs: 70_000,
+  meshLoginsMax: 1_024,
+  meshRevocationsMax: 16_384,
+  addressGreetingsMax: 64,
+  addressFailuresMax: 30,
+}
+
+/** One read from disk for a reader that catches up: a frame's worth, so that no turn is long. */
+export const DRAIN_READ_BYTES = 262_144
+export const ADDRESS_WINDOW_MS = 60_000
+/** Addresses that are remembered: an attacker with more of them is a matter for a firewall. */
+export const ADDRESSES_MAX = 10_000
+export const EXPIRY_SWEEP_MS = 60_000
+/** How long nodes are asked to stay away while the disk is full. */
+export const DISK_RETRY_MS = 5_000

@@ -1,0 +1,219 @@
+import type { RelayId } from '@sealmesh/protocol/ids'
+import type { Frame } from '@sealmesh/protocol/wire/frame'
+import { forgetAddresses } from './addresses.ts'
+import type { ClaimKey, Effect, RelayEvent } from './event.ts'
+import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
+import { abandon, acknowledge, expire, lose, takeRead } from './mailbox.ts'
+import { enrol, remove, revoke, settle } from './requests.ts'
+import { notStored, route, stored } from './routing.ts'
+import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
+import type { Connection, Pending, RelayState, World } from './state.ts'
+
+export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number, limits: RelayLimits): RelayState => ({
+  limits,
+  relay,
+  generation,
+  counter,
+  meshes: new Map(),
+  mailboxes: new Map(),
+  connections: new Map(),
+  pending: new Map(),
+  nextReceipt: 1,
+  addresses: new Map(),
+  spentClaims: new Set(),
+  diskTrouble: null,
+  stopping: false,
+  sweptMs: 0,
+})
+
+/**
+ * One event in, effects out, to be done in order. It changes `state` in place: it is one owner's state, a copy per
+ * packet would cost more than the packet. Decides everything, touches nothing.
+ */
+export function stepRelay(state: RelayState, event: RelayEvent, world: World): Effect[] {
+  const effects: Effect[] = []
+  switch (event.type) {
+    case 'connected':
+      greet(state, event, world, effects)
+      break
+    case 'frame': {
+      const connection = state.connections.get(event.connection)
+      if (connection === undefined || connection.state === 'leaving') break
+      connection.heardMs = world.nowMs
+      take(state, connection, event.frame, event.claims, world, effects)
+      break
+    }
+    case 'badFrame':
+      withConnection(state, event.connection, (connection) => bye(state, connection, event.reason, 0, effects))
+      break
+    case 'overflow':
+      withConnection(state, event.connection, (connection) => cut(state, connection, effects))
+      break
+    case 'closed':
+      withConnection(state, event.connection, (connection) => depart(state, connection, world, effects))
+      break
+    case 'persisted':
+      for (const receipt of event.receipts) settled(state, takePending(state, receipt), world, effects)
+      break
+    case 'persistFailed':
+      for (const receipt of event.receipts) failed(state, takePending(state, receipt), event.reason, effects)
+      break
+    case 'read':
+      withConnection(state, event.connection, (connection) => {
+        const mailbox = state.mailboxes.get(event.mailbox)
+        if (mailbox !== undefined) takeRead(mailbox, connection, event, state, world, effects)
+      })
+      break
+    case 'disk':
+      state.diskTrouble = event.trouble
+      break
+    case 'tick':
+      tick(state, world, effects)
+      break
+    case 'stop':
+      stop(state, effects)
+      break
+  }
+  return effects
+}
+
+function take(
+  state: RelayState,
+  connection: Connection,
+  frame: Frame,
+  claims: readonly ClaimKey[],
+  world: World,
+  effects: Effect[],
+): void {
+  if (frame.type === 'login' && connection.state === 'greeting')
+    return login(state, connection, frame, claims, world, effects)
+  const { mailbox } = connection
+  if (mailbox === null || connection.state === 'greeting' || connection.state === 'admitting')
+    return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
+  switch (frame.type) {
+    case 'send':
+      for (const packet of frame.packets) if (isHere(connection)) route(state, connection, packet, world, effects)
+      return
+    case 'ack':
+      // An idled connection may still acknowledge what it had in hand: harmless, and the next reader gets it again.
+      if (connection.state === 'active') acknowledge(mailbox, connection, frame.sequence, state, world, effects)
+      return
+    case 'enrol':
+      return enrol(state, connection, frame, world, effects)
+    case 'revoke':
+      return revoke(state, connection, frame, world, effects)
+    case 'ping':
+      effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
+      return
+    case 'login':
+    case 'challenge':
+    case 'welcome':
+    case 'goodbye':
+    case 'answer':
+    case 'deliver':
+    case 'notice':
+    case 'lost':
+    case 'drained':
+    case 'done':
+    case 'pong':
+      return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
+  }
+}
+
+function settled(state: RelayState, pending: Pending | undefined, world: World, effects: Effect[]): void {
+  if (pending === undefined) return
+  switch (pending.type) {
+    case 'packet':
+      return stored(state, pending, effects)
+    case 'spill':
+      for (const entry of pending.entries) entry.packet = null
+      return
+    case 'login':
+      return welcome(state, pending, world, effects)
+    case 'request':
+      return settle(pending.connection, pending.request, null, effects)
+  }
+}
+
+function failed(
+  state: RelayState,
+  pending: Pending | undefined,
+  reason: 'DISK_FULL' | 'DISK_FAILED',
+  effects: Effect[],
+): void {
+  if (pending === undefined) return
+  switch (pending.type) {
+    case 'packet':
+      return notStored(state, pending, reason, effects)
+    case 'spill': {
+      let gone = 0
+      for (const entry of pending.entries) if (!abandon(pending.mailbox, entry)) gone += 1
+      if (gone > 0) lose(pending.mailbox, gone, reason, effects)
+      return
+    }
+    case 'login':
+      return turnAway(state, pending, reason, effects)
+    case 'request':
+      return settle(pending.connection, pending.request, reason, effects)
+  }
+}
+
+function tick(state: RelayState, world: World, effects: Effect[]): void {
+  const { loginWaitMs, silenceMs } = state.limits
+  for (const connection of [...state.connections.values()]) {
+    const waits = connection.state === 'greeting' || connection.state === 'admitting'
+    if (waits && world.nowMs - connection.openedMs >= loginWaitMs) bye(state, connection, 'HELLO_TIMEOUT', 0, effects)
+    else if (!waits && world.nowMs - connection.heardMs >= silenceMs)
+      bye(state, connection, 'RELAY_CLOSED', 0, effects, true)
+    else if (isStalled(state, connection, world)) cut(state, connection, effects)
+  }
+  if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
+  state.sweptMs = world.nowMs
+  forgetAddresses(state, world)
+  for (const mailbox of [...state.mailboxes.values()]) {
+    expire(mailbox, world.nowMs, effects)
+    const { kind, expiresMs } = mailbox.login
+    // An invite that nobody used: what waits in it can no longer be fetched.
+    if (kind === 'invite' && expiresMs !== 0 && expiresMs <= world.nowMs && mailbox.reader === null)
+      effects.push({ type: 'persist', operations: remove(state, mailbox, effects), receipt: null })
+  }
+}
+
+/** At its cap, and nothing acknowledged for a while: what it has in hand goes to its mailbox when it is gone. */
+function isStalled(state: RelayState, connection: Connection, world: World): boolean {
+  const { unackedBytesMax, stallMs } = state.limits
+  if (connection.state !== 'active' || world.nowMs - connection.progressMs < stallMs) return false
+  const { mailbox, unackedBytes, sent } = connection
+  return mailbox !== null && unackedBytes > 0 && sent < mailbox.next - 1 && unackedBytes >= unackedBytesMax / 2
+}
+
+const cut = (state: RelayState, connection: Connection, effects: Effect[]): void =>
+  bye(state, connection, 'READER_STALLED', 0, effects, true)
+
+/** Tells everybody when to come back, not all at once. */
+function stop(state: RelayState, effects: Effect[]): void {
+  state.stopping = true
+  let retryAfterMs = RESTART_MS
+  for (const connection of [...state.connections.values()]) {
+    bye(state, connection, 'RELAY_RESTARTING', retryAfterMs, effects)
+    retryAfterMs = Math.min(retryAfterMs + RESTART_STEP_MS, RESTART_MS_MAX)
+  }
+}
+
+/** What a restart takes, and how far apart nodes come back: a thousand take ten seconds. */
+const RESTART_MS = 500
+const RESTART_STEP_MS = 10
+const RESTART_MS_MAX = 15_000
+
+const isHere = (connection: Connection): boolean => connection.state === 'active' || connection.state === 'idle'
+
+function withConnection(state: RelayState, id: number, act: (connection: Connection) => void): void {
+  const connection = state.connections.get(id)
+  if (connection !== undefined) act(connection)
+}
+
+function takePending(state: RelayState, receipt: number): Pending | undefined {
+  const pending = state.pending.get(receipt)
+  state.pending.delete(receipt)
+  return pending
+}

@@ -1,0 +1,146 @@
+import type { MailboxId, MeshId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Outcome } from '@sealmesh/protocol/wire/frame'
+import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { Fifo } from './fifo.ts'
+import type { RelayLimits } from './limits.ts'
+
+/**
+ * All that a relay knows. Owned and changed by the core alone, one event at a time; the numbered invariants are
+ * cited where they are kept.
+ *
+ * 1. A mailbox's entries have growing sequences, and are delivered in that order.
+ * 2. An entry's packet is in memory until it is on disk; a packet is on disk, or in memory with a reader connected.
+ * 3. `stored` is answered only after the event that says that the write is durable.
+ * 4. An entry goes when its reader acknowledges it, when it expires, or with its mailbox: for nothing else.
+ */
+export interface RelayState {
+  readonly limits: RelayLimits
+  readonly relay: RelayId
+  readonly generation: Uint8Array
+  /** Sessions in this generation; durable before a session may see it. */
+  counter: number
+  readonly meshes: Map<MeshId, MeshState>
+  readonly mailboxes: Map<MailboxId, Mailbox>
+  readonly connections: Map<ConnectionId, Connection>
+  /** What waits for the disk, by receipt. */
+  readonly pending: Map<number, Pending>
+  nextReceipt: number
+  readonly addresses: Map<string, AddressState>
+  /** Codes that have been used; their files may not be gone yet. */
+  readonly spentClaims: Set<string>
+  /** Null while packets may be stored. */
+  diskTrouble: 'DISK_FULL' | 'DISK_FAILED' | null
+  stopping: boolean
+  sweptMs: number
+}
+
+export type ConnectionId = number
+
+export interface World {
+  readonly nowMs: number
+  readonly sodium: Sodium
+  readonly secretKey: Secret<'sign'>
+}
+
+export interface MeshState {
+  /** Hexadecimal keys. */
+  readonly revokedLogins: Set<string>
+  readonly revokedAdmins: Set<string>
+  logins: number
+}
+
+/** What the relay keeps of a login, and what makes its mailbox exist. */
+export interface LoginRecord {
+  readonly mesh: MeshId
+  readonly loginKey: LoginPublicKey
+  readonly kind: 'node' | 'invite'
+  /** The one mailbox that an invite may write to. */
+  readonly onlyTo: MailboxId | null
+  /** 0: never. */
+  readonly expiresMs: number
+  /** Hexadecimal; null unless it is an admin. */
+  readonly adminKey: string | null
+  /** Hexadecimal keys of the admins through whom it was let in. */
+  readonly through: readonly string[]
+}
+
+export interface Mailbox {
+  readonly id: MailboxId
+  login: LoginRecord
+  readonly entries: Fifo<Entry>
+  /** The sequence of the next packet. */
+  next: number
+  /** Of the entries that are on disk or on their way there. */
+  bytes: number
+  packets: number
+  /** Packets dropped for age, quota or a full disk since the reader last heard of it. */
+  lost: number
+  /** A lower bound of the entries' expiries. */
+  expiresMs: number
+  reader: Connection | null
+  /** Older connections of the same login, oldest first. */
+  readonly idle: Connection[]
+}
+
+export interface Entry {
+  readonly sequence: number
+  readonly bytes: number
+  readonly expiresMs: number
+  /** Null once it is on disk. */
+  packet: Uint8Array | null
+  /** Whether it counts for the mailbox's quota and has, or will have, a place on disk. */
+  durable: boolean
+}
+
+export interface Connection {
+  readonly id: ConnectionId
+  readonly address: string
+  readonly nonce: Uint8Array
+  readonly openedMs: number
+  heardMs: number
+  /** `greeting` until its login is judged, `admitting` while the session's counter is written. */
+  state: 'greeting' | 'admitting' | 'active' | 'idle' | 'leaving'
+  mailbox: Mailbox | null
+  /** The highest sequence that was handed to it. */
+  sent: number
+  unackedBytes: number
+  /** When it last acknowledged something, or began to owe. */
+  progressMs: number
+  /** The read from disk that is on its way. */
+  reading: number | null
+  drainedTold: boolean
+  lostTold: number
+  unansweredBytes: number
+  paused: boolean
+}
+
+export interface AddressState {
+  greetings: number
+  failures: number
+  windowMs: number
+}
+
+export type Pending =
+  | {
+      readonly type: 'packet'
+      readonly connection: Connection
+      readonly packet: PacketId
+      readonly bytes: number
+      readonly outcomes: Outcome[]
+      /** The outcomes that wait, by their place among the recipients. */
+      readonly waiting: readonly { readonly at: number; readonly mailbox: Mailbox; readonly entry: Entry }[]
+    }
+  | { readonly type: 'spill'; readonly mailbox: Mailbox; readonly entries: readonly Entry[] }
+  | {
+      readonly type: 'login'
+      readonly connection: Connection
+      readonly mailbox: Mailbox
+      readonly nodeNonce: Uint8Array
+      readonly counter: number
+      readonly claim: string | null
+    }
+  | { readonly type: 'request'; readonly connection: Connection; readonly request: number }
+
+export const refused = (reason: Reason): Outcome => ({ outcome: 'refused', reason })

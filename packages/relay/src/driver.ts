@@ -1,0 +1,225 @@
+import type { Duplex } from 'node:stream'
+import { decodeFrame } from '@sealmesh/protocol/wire/frame'
+import type { Logger } from 'pino'
+import type { WebSocket } from 'ws'
+import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
+import { stepRelay } from './core/relay.ts'
+import type { ConnectionId, RelayState, World } from './core/state.ts'
+import { Outgoing } from './socket/outgoing.ts'
+import type { Store } from './store/store.ts'
+import { Tally } from './tally.ts'
+
+export interface DriverDeps {
+  readonly state: RelayState
+  readonly store: Store
+  readonly world: Omit<World, 'nowMs'>
+  readonly now: () => number
+  readonly random: (bytes: number) => Uint8Array
+  readonly claims: { open(): readonly ClaimKey[]; spend(claim: string): void }
+  readonly tally: Tally
+  readonly log: Logger
+  /** Ids as logs may show them. */
+  readonly pseudonym: (id: string) => string
+}
+
+interface Wire {
+  readonly ws: WebSocket
+  readonly socket: Duplex
+  readonly outgoing: Outgoing
+  /** Set when the core has said to close, after what waits has left. */
+  closing: 'softly' | 'at once' | null
+  welcomed(): void
+}
+
+const TICK_MS = 1_000
+/** How long a peer may take to answer a close before its socket is destroyed. */
+const CLOSE_WAIT_MS = 2_000
+
+/** Runs the core: sockets and disk speak to it in events, and do what its effects say. Decides nothing. */
+export class RelayDriver {
+  readonly #deps: DriverDeps
+  readonly #wires = new Map<ConnectionId, Wire>()
+  readonly #dirty = new Set<Wire>()
+  #flushing: NodeJS.Immediate | null = null
+  readonly #ticking: NodeJS.Timeout
+  #nextId = 1
+
+  constructor(deps: DriverDeps) {
+    this.#deps = deps
+    this.#ticking = setInterval(() => this.feed({ type: 'tick' }), TICK_MS)
+  }
+
+  /** Takes over an open WebSocket. `welcomed` is called when its peer has logged in. */
+  connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void {
+    const id = this.#nextId++
+    const outgoing = new Outgoing({ send: (frame) => ws.send(frame) }, socket)
+    const wire: Wire = { ws, socket, outgoing, closing: null, welcomed }
+    this.#wires.set(id, wire)
+    ws.on('message', (data, isBinary) => {
+      if (isBinary && data instanceof Uint8Array) this.#hear(id, data)
+      else this.feed({ type: 'badFrame', connection: id, reason: 'FRAME_MALFORMED' })
+    })
+    ws.on('error', (error) => {
+      // ws ends the connection itself after an error; a frame over the limit is worth a word in the log.
+      const reason =
+        'code' in error && error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'FRAME_SIZE' : 'FRAME_MALFORMED'
+      this.feed({ type: 'badFrame', connection: id, reason })
+    })
+    socket.on('drain', () => this.#touch(wire))
+    ws.on('close', () => {
+      this.#wires.delete(id)
+      this.#dirty.delete(wire)
+      this.feed({ type: 'closed', connection: id })
+    })
+    this.feed({ type: 'connected', connection: id, address, nonce: this.#deps.random(32) })
+  }
+
+  feed(event: RelayEvent): void {
+    const world: World = { ...this.#deps.world, nowMs: this.#deps.now() }
+    for (const effect of stepRelay(this.#deps.state, event, world)) this.#run(effect)
+  }
+
+  /** Says goodbye to everybody and resolves when all sockets are closed. The store is still open then. */
+  async stop(): Promise<void> {
+    clearInterval(this.#ticking)
+    this.feed({ type: 'stop' })
+    this.#flushAll()
+    await Promise.all([...this.#wires.values()].map(({ ws }) => new Promise((resolve) => ws.once('close', resolve))))
+  }
+
+  #hear(id: ConnectionId, bytes: Uint8Array): void {
+    const decoded = decodeFrame(bytes)
+    if (!decoded.ok) return this.feed({ type: 'badFrame', connection: id, reason: decoded.error.code })
+    const frame = decoded.value
+    if (frame.type === 'send') this.#deps.tally.packetBytesIn += bytes.length
+    const claims = frame.type === 'login' && frame.claim !== null ? this.#deps.claims.open() : []
+    this.feed({ type: 'frame', connection: id, frame, claims })
+  }
+
+  #run(effect: Effect): void {
+    const { store, tally, claims } = this.#deps
+    switch (effect.type) {
+      case 'send':
+        return this.#withWire(effect.connection, ({ outgoing }) => {
+          const { type } = effect.frame
+          if (type === 'goodbye') outgoing.last(effect.frame)
+          else if (type === 'drained') outgoing.inOrder(effect.frame)
+          else outgoing.control(effect.frame)
+        })
+      case 'answer':
+        for (const outcome of effect.answer.outcomes) {
+          if (outcome.outcome === 'refused') Tally.count(tally.refused, outcome.reason)
+          else tally[outcome.outcome] += 1
+        }
+        return this.#withWire(effect.connection, ({ outgoing }) => outgoing.answer(effect.answer))
+      case 'deliver':
+        tally.packetsOut += 1
+        tally.packetBytesOut += effect.packet.packet.length
+        return this.#withWire(effect.connection, ({ outgoing }) => outgoing.packet(effect.packet))
+      case 'close':
+        return this.#withWire(effect.connection, (wire) => {
+          wire.closing = effect.atOnce ? 'at once' : 'softly'
+        })
+      case 'welcomed':
+        return this.#withWire(effect.connection, (wire) => wire.welcomed())
+      case 'pause':
+        return this.#withWire(effect.connection, ({ ws }) => ws.pause())
+      case 'resume':
+        return this.#withWire(effect.connection, ({ ws }) => ws.resume())
+      case 'persist':
+        return store.persist(effect.operations, effect.receipt)
+      case 'read':
+        void this.#read(effect)
+        return
+      case 'claimSpent':
+        return claims.spend(effect.claim)
+      case 'note':
+        return this.#note(effect.note)
+    }
+  }
+
+  async #read(effect: Extract<Effect, { type: 'read' }>): Promise<void> {
+    const { read, connection, mailbox, first, last } = effect
+    try {
+      const packets = await this.#deps.store.read(mailbox, first, last)
+      this.feed({ type: 'read', read, connection, mailbox, last, packets })
+    } catch (error) {
+      // The reader keeps its place and is cut; what it did not get waits for its next visit.
+      this.#deps.log.error({ error: String(error) }, 'mailbox cannot be read')
+      this.#withWire(connection, (wire) => {
+        wire.closing = 'at once'
+      })
+    }
+  }
+
+  #withWire(id: ConnectionId, act: (wire: Wire) => void): void {
+    const wire = this.#wires.get(id)
+    if (wire === undefined) return
+    act(wire)
+    this.#touch(wire)
+  }
+
+  #touch(wire: Wire): void {
+    this.#dirty.add(wire)
+    // After the poll phase: everything that this turn has for one destination leaves in one write.
+    this.#flushing ??= setImmediate(() => this.#flushAll())
+  }
+
+  #flushAll(): void {
+    if (this.#flushing !== null) clearImmediate(this.#flushing)
+    this.#flushing = null
+    const dirty = [...this.#dirty]
+    this.#dirty.clear()
+    for (const wire of dirty) {
+      if (wire.ws.readyState !== wire.ws.OPEN) continue
+      const flushed = wire.outgoing.flush()
+      if (wire.closing === 'at once') wire.ws.terminate()
+      else if (wire.closing === 'softly') closeSoftly(wire.ws)
+      else if (flushed === 'overflow') this.#overflow(wire)
+    }
+  }
+
+  #overflow(wire: Wire): void {
+    for (const [id, known] of this.#wires) if (known === wire) this.feed({ type: 'overflow', connection: id })
+  }
+
+  #note(note: Note): void {
+    const { tally, log, pseudonym } = this.#deps
+    const named = {
+      ...note,
+      ...('mesh' in note ? { mesh: pseudonym(note.mesh) } : {}),
+      ...('mailbox' in note ? { mailbox: pseudonym(note.mailbox) } : {}),
+    }
+    switch (note.event) {
+      case 'login':
+        tally.logins += 1
+        return log.info(named, 'a node is connected')
+      case 'goodbye':
+        Tally.count(tally.goodbyes, note.reason)
+        return log.info(named, 'a connection was ended')
+      case 'duplicate':
+        tally.duplicates += 1
+        return log.warn(named, 'the same login came twice: the older connection is idle')
+      case 'spilled':
+        tally.spilled += note.packets
+        return log.info(named, 'a reader left: what it had in hand is back in its mailbox')
+      case 'dropped':
+        Tally.count(tally.dropped, note.reason, note.packets)
+        return log.warn(named, 'packets left a mailbox unread')
+      case 'drained':
+        return log.debug(named, 'a mailbox is empty')
+      case 'meshAdmitted':
+        return log.info(named, 'a mesh was admitted')
+      case 'enrolled':
+        return log.info(named, 'a login was enrolled')
+      case 'revoked':
+        return log.info(named, 'a login was removed')
+    }
+  }
+}
+
+function closeSoftly(ws: WebSocket): void {
+  ws.close(1000)
+  const giveUp = setTimeout(() => ws.terminate(), CLOSE_WAIT_MS)
+  ws.once('close', () => clearTimeout(giveUp))
+}

@@ -1,0 +1,94 @@
+import { createServer as createHttp, type Server } from 'node:http'
+import { createServer as createHttps } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { getRequestListener } from '@hono/node-server'
+import { Failure } from '@sealmesh/protocol/errors'
+import { FRAME_BYTES_MAX, LOGIN_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { Hono } from 'hono'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { Certificate } from './data/certificate.ts'
+import { errnoOf } from './data/data-directory.ts'
+import { addressKey } from './socket/address-key.ts'
+
+export interface Listening {
+  readonly port: number
+  /** No new connection from now on; resolves when the last one has gone. */
+  close(): Promise<void>
+}
+
+export interface ListenDeps {
+  readonly host: string
+  readonly port: number
+  readonly certificate: Certificate | null
+  readonly app: Hono
+  connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void
+}
+
+/** A stranger's HTTP request: all of it within this. */
+const REQUEST_WAIT_MS = 5_000
+const CONNECTIONS_MAX = 10_000 // Far beyond any mesh; below what a small machine's descriptors and memory allow.
+
+/** One port for HTTP and WebSocket. Fails with PORT_IN_USE or ADDRESS_UNAVAILABLE. */
+export async function listen(deps: ListenDeps): Promise<Listening> {
+  const options = { headersTimeout: REQUEST_WAIT_MS, requestTimeout: REQUEST_WAIT_MS, noDelay: true }
+  const answer = getRequestListener(deps.app.fetch)
+  const handle = (request: Parameters<typeof answer>[0], response: Parameters<typeof answer>[1]): void => {
+    void answer(request, response)
+  }
+  const server: Server =
+    deps.certificate === null
+      ? createHttp(options, handle)
+      : createHttps({ ...options, key: deps.certificate.key, cert: deps.certificate.cert }, handle)
+  server.maxConnections = CONNECTIONS_MAX
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
+  server.on('upgrade', (request, socket, head) => {
+    // Before ws has it, a reset connection would otherwise end the process.
+    const ignore = (): void => undefined
+    socket.on('error', ignore)
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      socket.off('error', ignore)
+      const release = limitStranger(ws, socket)
+      deps.connect(ws, socket, addressKey(request.socket.remoteAddress), release)
+    })
+  })
+  await bind(server, deps.host, deps.port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+  }
+}
+
+/** Before login a peer may send little: a message is refused as soon as it is larger, not when it is whole. */
+function limitStranger(ws: WebSocket, socket: Duplex): () => void {
+  let bytes = 0
+  const count = (chunk: Buffer): void => {
+    bytes += chunk.length
+    if (bytes > LOGIN_BYTES_MAX) ws.terminate()
+  }
+  socket.on('data', count)
+  return () => socket.off('data', count)
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const errno = errnoOf(error)
+      if (errno === 'EADDRINUSE')
+        return reject(new Failure('PORT_IN_USE', `Another process is listening on port ${port}.`, { cause: error }))
+      if (errno === 'EACCES')
+        return reject(
+          new Failure('ADDRESS_UNAVAILABLE', `This user may not listen on port ${port}.`, {
+            cause: error,
+            next: 'choose a port above 1023: --port N',
+          }),
+        )
+      reject(new Failure('ADDRESS_UNAVAILABLE', `Cannot listen on ${host} (${errno ?? 'unknown'}).`, { cause: error }))
+    })
+    server.listen({ host, port }, () => resolve())
+  })
+}

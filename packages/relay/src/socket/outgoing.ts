@@ -1,0 +1,81 @@
+import type { Duplex } from 'node:stream'
+import { type Answer, answerBytes, encodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
+import { FrameFiller, type NumberedPacket, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
+
+/** Where frames go: a WebSocket, as far as this file needs to know it. */
+export interface FrameSink {
+  send(frame: Uint8Array): void
+}
+
+/**
+ * What waits for one connection, in two lanes. Control frames go ahead at once. Packets follow in order, only as many
+ * as the socket can take soon, so that an answer or a goodbye never queues behind megabytes.
+ */
+const SOCKET_BYTES_MAX = 524_288
+/** Answers that a peer does not read, while it goes on sending: no honest peer comes near. */
+const CONTROL_BYTES_MAX = 2_097_152
+
+export class Outgoing {
+  readonly #sink: FrameSink
+  readonly #socket: Duplex
+  #control: Uint8Array[] = []
+  readonly #answers = new FrameFiller<Answer>(answerBytes)
+  #lane: Uint8Array[] = []
+  #last: Uint8Array | null = null
+  readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
+
+  constructor(sink: FrameSink, socket: Duplex) {
+    this.#sink = sink
+    this.#socket = socket
+  }
+
+  control(frame: Frame): void {
+    this.#control.push(encodeFrame(frame))
+  }
+
+  answer(answer: Answer): void {
+    this.#answers.add(answer)
+  }
+
+  packet(packet: NumberedPacket): void {
+    this.#packets.add(packet)
+  }
+
+  /** A frame that must not overtake the packets before it. */
+  inOrder(frame: Frame): void {
+    this.#closePackets()
+    this.#lane.push(encodeFrame(frame))
+  }
+
+  /** Ends the talk: packets that still wait are not sent, they go back to their mailbox. */
+  last(frame: Frame): void {
+    this.#packets.take()
+    this.#lane = []
+    this.#last = encodeFrame(frame)
+  }
+
+  /** Once per loop turn, and when the socket has room again: one write, whatever it is made of. */
+  flush(): 'ok' | 'overflow' {
+    this.#closePackets()
+    this.#socket.cork()
+    for (const frame of this.#control) this.#sink.send(frame)
+    this.#control = []
+    for (const answers of this.#answers.take()) this.#sink.send(encodeFrame({ type: 'answer', answers }))
+    const overflow = this.#socket.writableLength > SOCKET_BYTES_MAX + CONTROL_BYTES_MAX
+    let sent = 0
+    for (const frame of this.#lane) {
+      if (this.#socket.writableLength > SOCKET_BYTES_MAX) break
+      this.#sink.send(frame)
+      sent += 1
+    }
+    this.#lane.splice(0, sent)
+    if (this.#last !== null) this.#sink.send(this.#last)
+    this.#last = null
+    this.#socket.uncork()
+    return overflow ? 'overflow' : 'ok'
+  }
+
+  #closePackets(): void {
+    for (const packets of this.#packets.take()) this.#lane.push(encodeFrame({ type: 'deliver', packets }))
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Everything that one loop turn wants on disk, in one batch with one fsync. While it is written the next group fills,
+ * so that load makes large groups and idleness makes none wait.
+ */
+
+export interface Item<Operation> {
+  readonly operations: readonly Operation[]
+  /** Null: worth writing, but nobody waits for it. */
+  readonly receipt: number | null
+}
+
+export interface GroupCommitDeps<Operation> {
+  /** Resolves when the batch is durable, or, unless `sync`, when the database has it. */
+  write(items: readonly Item<Operation>[], sync: boolean): Promise<void>
+  onPersisted(receipts: readonly number[]): void
+  onFailed(receipts: readonly number[], error: unknown): void
+}
+
+/** What nobody waits for is written after this long at the latest. */
+const LOOSE_WAIT_MS = 100
+
+export class GroupCommit<Operation> {
+  readonly #deps: GroupCommitDeps<Operation>
+  #group: Item<Operation>[] = []
+  #wanted = false
+  #writing: Promise<void> | null = null
+  #soon: NodeJS.Immediate | null = null
+  #later: NodeJS.Timeout | null = null
+  #broken: unknown = null
+
+  constructor(deps: GroupCommitDeps<Operation>) {
+    this.#deps = deps
+  }
+
+  add(operations: readonly Operation[], receipt: number | null): void {
+    this.#group.push({ operations, receipt })
+    if (receipt !== null) {
+      this.#wanted = true
+      // The end of the turn: whatever else it stores shares this fsync.
+      this.#soon ??= setImmediate(() => this.#flush())
+    } else {
+      this.#later ??= setTimeout(() => this.#flush(), LOOSE_WAIT_MS)
+    }
+  }
+
+  /** Everything until now, loose ends included, is written or has failed. */
+  async settle(): Promise<void> {
+    while (this.#writing !== null || this.#group.length > 0) {
+      this.#flush()
+      if (this.#writing === null) return
+      await this.#writing
+    }
+  }
+
+  /** After a failure everything that somebody waits for fails at once, and the rest is kept, until this. */
+  mend(): void {
+    this.#broken = null
+    this.#flush()
+  }
+
+  #flush(): void {
+    if (this.#soon !== null) clearImmediate(this.#soon)
+    if (this.#later !== null) clearTimeout(this.#later)
+    this.#soon = null
+    this.#later = null
+    // The next group goes when this one has landed.
+    if (this.#writing !== null) return
+    const items = this.#group
+    const sync = this.#wanted
+    if (items.length === 0) return
+    this.#group = []
+    this.#wanted = false
+    if (this.#broken !== null) return this.#fail(items, this.#broken)
+    this.#writing = this.#write(items, sync)
+  }
+
+  async #write(items: readonly Item<Operation>[], sync: boolean): Promise<void> {
+    try {
+      await this.#deps.write(items, sync)
+      this.#writing = null
+      this.#deps.onPersisted(receiptsOf(items))
+    } catch (error) {
+      this.#writing = null
+      // After a failed write nothing may follow it into the same log: a torn record would hide what comes next.
+      this.#broken = error
+      this.#fail(items, error)
+    }
+    if (this.#wanted) this.#flush()
+    else if (this.#group.length > 0) this.#later ??= setTimeout(() => this.#flush(), LOOSE_WAIT_MS)
+  }
+
+  #fail(items: readonly Item<Operation>[], error: unknown): void {
+    const loose = items.filter((item) => item.receipt === null)
+    this.#group = [...loose, ...this.#group]
+    const receipts = receiptsOf(items)
+    this.#deps.onFailed(receipts, error)
+  }
+}
+
+const receiptsOf = (items: readonly Item<unknown>[]): number[] =>
+  items.flatMap((item) => (item.receipt === null ? [] : [item.receipt]))

@@ -1,0 +1,65 @@
+import { fromHex, toHex } from '@sealmesh/protocol/bytes'
+import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+
+/**
+ * Where everything lies in the database. One letter, then what it is about; packets of one mailbox lie together, in
+ * order. The index says of each packet what a start needs to know, so that it reads none of them.
+ *
+ *   v                             format version, text
+ *   g                             generation, 16B
+ *   c                             counter of sessions, 8B big-endian
+ *   k claim id                    a claim code that was used
+ *   m mesh                        a mesh that was admitted
+ *   r mesh role key               a removed key: role 0 login, 1 admin
+ *   l mailbox                     login record, JSON
+ *   x mailbox                     packets lost, 8B big-endian
+ *   i mailbox sequence 8B         expiry 8B, length 4B
+ *   p mailbox sequence 8B         packet
+ */
+export const STORE_FORMAT = '1'
+
+export const VERSION_KEY = Buffer.from('v')
+export const GENERATION_KEY = Buffer.from('g')
+export const COUNTER_KEY = Buffer.from('c')
+
+export const claimKey = (claim: string): Buffer => Buffer.from(`k${claim}`)
+export const meshKey = (mesh: MeshId): Buffer => prefixed('m', mesh)
+export const loginKey = (mailbox: MailboxId): Buffer => prefixed('l', mailbox)
+export const lostKey = (mailbox: MailboxId): Buffer => prefixed('x', mailbox)
+export const indexKey = (mailbox: MailboxId, sequence: number): Buffer => numbered('i', mailbox, sequence)
+export const packetKey = (mailbox: MailboxId, sequence: number): Buffer => numbered('p', mailbox, sequence)
+export const revokedKey = (mesh: MeshId, role: 'login' | 'admin', key: string): Buffer =>
+  Buffer.concat([prefixed('r', mesh), Buffer.of(role === 'login' ? 0 : 1), fromHex(key)])
+
+/** All keys that begin with this letter. */
+export const under = (letter: string): { gte: Buffer; lt: Buffer } => ({
+  gte: Buffer.from(letter),
+  lt: Buffer.from(String.fromCharCode(letter.charCodeAt(0) + 1)),
+})
+
+export const idOf = (key: Buffer): string => toHex(key.subarray(1, 33))
+export const sequenceOf = (key: Buffer): number => Number(key.readBigUInt64BE(33))
+
+export function uint64(value: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(BigInt(value))
+  return bytes
+}
+
+export function indexValue(expiresMs: number, bytes: number): Buffer {
+  const value = Buffer.alloc(12)
+  value.writeBigUInt64BE(BigInt(expiresMs))
+  value.writeUInt32BE(bytes, 8)
+  return value
+}
+
+const prefixed = (letter: string, id: string): Buffer => Buffer.concat([Buffer.from(letter), fromHex(id)])
+
+function numbered(letter: string, mailbox: MailboxId, sequence: number): Buffer {
+  const key = Buffer.allocUnsafe(41)
+  key.write(letter, 0, 'latin1')
+  key.write(mailbox, 1, 'hex')
+  key.writeUInt32BE(Math.floor(sequence / 0x1_0000_0000), 33)
+  key.writeUInt32BE(sequence >>> 0, 37)
+  return key
+}

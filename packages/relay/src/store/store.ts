@@ -1,0 +1,202 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import type { MailboxId } from '@sealmesh/protocol/ids'
+import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
+import { Level } from 'level'
+import type { Operation } from '../core/event.ts'
+import { type DiskTrouble, openFailure, troubleOf } from './disk-failure.ts'
+import { GroupCommit, type Item } from './group-commit.ts'
+import {
+  COUNTER_KEY,
+  claimKey,
+  GENERATION_KEY,
+  indexKey,
+  indexValue,
+  loginKey,
+  lostKey,
+  meshKey,
+  packetKey,
+  revokedKey,
+  STORE_FORMAT,
+  sequenceOf,
+  uint64,
+  VERSION_KEY,
+} from './keys.ts'
+import { recordToJson } from './login-record.ts'
+
+export type Database = Level<Buffer, Buffer>
+
+export interface StoreEvents {
+  onPersisted(receipts: readonly number[]): void
+  onFailed(receipts: readonly number[], reason: DiskTrouble): void
+  /** The disk stopped taking writes, or takes them again. */
+  onTrouble(trouble: DiskTrouble | null, error: unknown): void
+  /** One durable group: how many changes, and how long the write and its fsync took. */
+  onGroup(operations: number, ms: number): void
+}
+
+/** How often to look whether a disk that failed takes writes again. */
+const MEND_EVERY_MS = 1_000
+
+/** The relay's database. The core's operations go in as groups; what it holds comes out once, at the start. */
+export class Store {
+  readonly db: Database
+  readonly #events: StoreEvents
+  readonly #now: () => number
+  readonly #commits: GroupCommit<Operation>
+  #mending: NodeJS.Timeout | null = null
+  /** While the database is closed and opened again. */
+  #opening: Promise<void> = Promise.resolve()
+  #closed = false
+
+  private constructor(db: Database, events: StoreEvents, now: () => number) {
+    this.db = db
+    this.#events = events
+    this.#now = now
+    this.#commits = new GroupCommit<Operation>({
+      write: (items, sync) => this.#write(items, sync),
+      onPersisted: (receipts) => events.onPersisted(receipts),
+      onFailed: (receipts, error) => this.#fail(receipts, error),
+    })
+  }
+
+  /** Fails with HOME_IN_USE, STORE_VERSION, STORE_DAMAGED, DISK_FULL or DISK_FAILED. */
+  static async open(directory: string, events: StoreEvents, now: () => number): Promise<Store> {
+    // Sealed bytes do not compress.
+    const db: Database = new Level(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false })
+    try {
+      await db.open()
+      const format = await db.get(VERSION_KEY)
+      if (format === undefined) await db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
+      else if (format.toString() !== STORE_FORMAT)
+        throw new Failure(
+          'STORE_VERSION',
+          `The data directory has format ${/^\d{1,9}$/.test(format.toString()) ? format.toString() : 'unknown'}; this version reads ${STORE_FORMAT}.`,
+        )
+      return new Store(db, events, now)
+    } catch (error) {
+      await db.close().catch(() => undefined)
+      throw openFailure(error)
+    }
+  }
+
+  /** The random name of this database's life, made when it is first opened. */
+  async generation(random: (bytes: number) => Uint8Array): Promise<Uint8Array> {
+    const known = await this.db.get(GENERATION_KEY)
+    if (known !== undefined) return known
+    const fresh = Buffer.from(random(16))
+    await this.db.put(GENERATION_KEY, fresh, { sync: true })
+    return fresh
+  }
+
+  persist(operations: readonly Operation[], receipt: number | null): void {
+    this.#commits.add(operations, receipt)
+  }
+
+  /** The packets of one mailbox between two sequences, both included; damaged ones are missing. */
+  async read(mailbox: MailboxId, first: number, last: number): Promise<NumberedPacket[]> {
+    for (let attempt = 0; ; attempt++) {
+      await this.#opening
+      try {
+        const range = { gte: packetKey(mailbox, first), lte: packetKey(mailbox, last) }
+        const found = await this.db.iterator(range).all()
+        return found.map(([key, packet]) => ({ sequence: sequenceOf(key), packet }))
+      } catch (error) {
+        // The database was closed under the read, to be opened again.
+        if (this.#closed || attempt === 2) throw error
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#commits.settle()
+    this.#closed = true
+    if (this.#mending !== null) clearTimeout(this.#mending)
+    await this.#opening
+    await this.db.close()
+  }
+
+  async #write(items: readonly Item<Operation>[], sync: boolean): Promise<void> {
+    const startMs = this.#now()
+    // Chained: 2.4 times the array form.
+    const batch = this.db.batch()
+    let operations = 0
+    for (const item of items) {
+      for (const operation of item.operations) put(batch, operation)
+      operations += item.operations.length
+    }
+    await batch.write({ sync })
+    if (sync) this.#events.onGroup(operations, this.#now() - startMs)
+  }
+
+  #fail(receipts: readonly number[], error: unknown): void {
+    const trouble = troubleOf(error)
+    if (receipts.length > 0) this.#events.onFailed(receipts, trouble)
+    if (this.#mending !== null || this.#closed) return
+    this.#events.onTrouble(trouble, error)
+    this.#mendLater()
+  }
+
+  #mendLater(): void {
+    this.#mending = setTimeout(() => {
+      this.#opening = this.#reopen().then(
+        () => {
+          this.#mending = null
+          this.#commits.mend()
+          this.#events.onTrouble(null, null)
+        },
+        () => {
+          if (!this.#closed) this.#mendLater()
+        },
+      )
+    }, MEND_EVERY_MS)
+  }
+
+  /** A fresh log, and one durable write to show that the disk takes them. */
+  async #reopen(): Promise<void> {
+    if (this.db.status !== 'closed') await this.db.close()
+    await this.db.open()
+    await this.db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
+  }
+}
+
+function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
+  switch (operation.type) {
+    case 'packet': {
+      const { mailbox, sequence, expiresMs, packet } = operation
+      batch.put(indexKey(mailbox, sequence), indexValue(expiresMs, packet.length))
+      batch.put(packetKey(mailbox, sequence), asBuffer(packet))
+      return
+    }
+    case 'dropPacket':
+      batch.del(indexKey(operation.mailbox, operation.sequence))
+      batch.del(packetKey(operation.mailbox, operation.sequence))
+      return
+    case 'login':
+      batch.put(loginKey(operation.mailbox), Buffer.from(recordToJson(operation.record)))
+      return
+    case 'dropLogin':
+      batch.del(loginKey(operation.mailbox))
+      batch.del(lostKey(operation.mailbox))
+      return
+    case 'lost':
+      if (operation.count === 0) batch.del(lostKey(operation.mailbox))
+      else batch.put(lostKey(operation.mailbox), uint64(operation.count))
+      return
+    case 'mesh':
+      batch.put(meshKey(operation.mesh), EMPTY)
+      return
+    case 'revoked':
+      batch.put(revokedKey(operation.mesh, operation.role, operation.key), EMPTY)
+      return
+    case 'counter':
+      batch.put(COUNTER_KEY, uint64(operation.counter))
+      return
+    case 'claimSpent':
+      batch.put(claimKey(operation.claim), EMPTY)
+      return
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

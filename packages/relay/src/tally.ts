@@ -1,0 +1,18 @@
+/** What a running relay counts. Plain numbers: they change for every packet, and are read when somebody asks. */
+export class Tally {
+  delivered = 0
+  stored = 0
+  readonly refused = new Map<string, number>()
+  packetBytesIn = 0
+  packetsOut = 0
+  packetBytesOut = 0
+  logins = 0
+  readonly goodbyes = new Map<string, number>()
+  readonly dropped = new Map<string, number>()
+  spilled = 0
+  duplicates = 0
+
+  static count(counts: Map<string, number>, key: string, by = 1): void {
+    counts.set(key, (counts.get(key) ?? 0) + by)
+  }
+}
