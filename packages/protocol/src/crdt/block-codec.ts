@@ -1,0 +1,212 @@
+import {
+  compareText,
+  concatBytes,
+  decode,
+  encode,
+  fromHex,
+  Malformed,
+  type Reader,
+  readByte,
+  readFixed,
+  readId,
+  readList,
+  readText,
+  readUint,
+  toHex,
+  utf8,
+  type Writer,
+  writeByte,
+  writeFixed,
+  writeId,
+  writeList,
+  writeText,
+  writeUint,
+} from '../bytes.ts'
+import {
+  type AgentId,
+  type BlockHash,
+  type DocumentId,
+  type IncarnationId,
+  isName,
+  type MeshId,
+  NAME_CHARACTERS_MAX,
+  type NodeId,
+  type RecordHash,
+} from '../ids.ts'
+import { HASH_BYTES, type Secret, SIGNATURE_BYTES, type Signature, type SignPublicKey } from '../keys.ts'
+import { BLOCK_BYTES_MAX, LOG_HEADS_MAX, VECTOR_ENTRIES_MAX } from '../limits.ts'
+import { assert, err, ok, type Result } from '../result.ts'
+import type { Sodium } from '../sodium.ts'
+import { TAGS } from '../tags.ts'
+import { BLOCK_VERSION } from '../version.ts'
+import type { Block, BlockHeader, DocumentName, TermRef, Write } from './block.ts'
+import { type Clock, INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from './clock.ts'
+import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
+import { leafOf, rootOf } from './merkle.ts'
+import { readWrites, sortedWrites, tableOf, writeWrite } from './write-codec.ts'
+
+/**
+ * A block's bytes (docs/spec/03-blocks.md §4):
+ *
+ *   header   version 1B | mesh 32B | agent 32B | layer | author 32B | incarnation 16B | sequence |
+ *            previous 32B, unless the sequence is 1 | wall ms | counter | log heads | received |
+ *            term: 0x00, or 0x01 number assign 32B | replaced: the blocks that writes replace
+ *   writes   list of writes, sorted by key
+ *   signature 64B over tag, header and the Merkle root of the writes
+ */
+export type BlockError =
+  | { readonly code: 'BLOCK_SIZE'; readonly bytes: number }
+  | { readonly code: 'BLOCK_VERSION'; readonly version: number }
+  | { readonly code: 'BLOCK_MALFORMED' }
+
+const TERM_NUMBER_MAX = 2 ** 40
+
+export type BlockDraft = Omit<BlockHeader, 'writesRoot'> & { readonly writes: readonly Write[] }
+
+/** Orders heads and writes itself. What it makes, `decodeBlock` accepts, up to the limit on bytes. */
+export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sodium): Block {
+  const { writes, ...rest } = draft
+  const sorted = sortedWrites(writes)
+  const table = tableOf(sorted, draft.incarnation)
+  const encoded = sorted.map((write) => encode((writer) => writeWrite(writer, write, table)))
+  const writesRoot = rootOf(
+    encoded.map((bytes) => leafOf(bytes, sodium)),
+    sodium,
+  )
+  const header: BlockHeader = { ...rest, logHeads: draft.logHeads.toSorted(compareText), writesRoot }
+  const headerBytes = encode((writer) => writeHeader(writer, header, table))
+  const signature = sodium.sign(concatBytes(TAGS.block, headerBytes, writesRoot), secret)
+  const bytes = encode((writer) => {
+    writeFixed(writer, headerBytes)
+    writeList(writer, encoded, (write) => writeFixed(writer, write))
+    writeFixed(writer, signature)
+  })
+  return { header, writes: sorted, signature, hash: hashOf(headerBytes, writesRoot, sodium), bytes }
+}
+
+/**
+ * Untrusted bytes in. Never throws. Checks structure, limits and canonical order, and computes the writes' root and
+ * the hash; the signature is `verifyBlock`'s. The result shares memory with `bytes`.
+ */
+export function decodeBlock(bytes: Uint8Array, sodium: Sodium): Result<Block, BlockError> {
+  if (bytes.length > BLOCK_BYTES_MAX) return err({ code: 'BLOCK_SIZE', bytes: bytes.length })
+  const version = bytes[0]
+  if (version !== undefined && version !== BLOCK_VERSION) return err({ code: 'BLOCK_VERSION', version })
+  const block = decode(bytes, (reader) => readBlock(reader, sodium))
+  return block.ok ? ok(block.value) : err({ code: 'BLOCK_MALFORMED' })
+}
+
+/** Whether the node that owns `signKey` wrote it: the caller looks the key up by the header's author. */
+export const verifyBlock = (block: Block, signKey: SignPublicKey, sodium: Sodium): boolean =>
+  sodium.verify(block.signature, concatBytes(TAGS.block, headerOf(block), block.header.writesRoot), signKey)
+
+/** 03-blocks §1. */
+export const documentIdOf = (name: DocumentName, sodium: Sodium): DocumentId =>
+  toHex(sodium.hash([TAGS.documentId, fromHex(name.agent), utf8(name.layer)])) as DocumentId
+
+/**
+ * Yjs client id of an incarnation: its first 48 bits. Two that collide are settled by `CLIENT_TAKEN`, since whoever
+ * mints an incarnation can choose its bits.
+ */
+export const clientIdOf = (incarnation: IncarnationId): number => Number.parseInt(incarnation.slice(0, 12), 16)
+
+function readBlock(reader: Reader, sodium: Sodium): Block {
+  const { arr, pos: start } = reader.decoder
+  const { table, ...rest } = readHeader(reader)
+  const headerBytes = arr.subarray(start, reader.decoder.pos)
+  const { writes, leaves } = readWrites(reader, table)
+  const writesRoot = rootOf(
+    leaves.map((bytes) => leafOf(bytes, sodium)),
+    sodium,
+  )
+  const signature = readFixed(reader, SIGNATURE_BYTES) as Signature
+  return {
+    header: { ...rest, writesRoot },
+    writes,
+    signature,
+    hash: hashOf(headerBytes, writesRoot, sodium),
+    bytes: arr,
+  }
+}
+
+/** The signature is not in it: a block signed twice is one block, and nobody else can make a second hash of it. */
+const hashOf = (headerBytes: Uint8Array, writesRoot: Uint8Array, sodium: Sodium): BlockHash =>
+  toHex(sodium.hash([TAGS.blockHash, headerBytes, writesRoot])) as BlockHash
+
+/** The header's bytes within a block that was decoded or signed here. */
+function headerOf(block: Block): Uint8Array {
+  const reader = { decoder: { arr: block.bytes, pos: 0 } } as Reader
+  readHeader(reader)
+  return block.bytes.subarray(0, reader.decoder.pos)
+}
+
+function writeHeader(writer: Writer, header: BlockHeader, table: Clock): void {
+  writeByte(writer, BLOCK_VERSION)
+  writeId(writer, header.mesh)
+  writeId(writer, header.document.agent)
+  writeText(writer, header.document.layer)
+  writeId(writer, header.author)
+  writeId(writer, header.incarnation)
+  writeUint(writer, header.sequence)
+  assert((header.previous === null) === (header.sequence === 1), 'exactly the first block has no previous one')
+  if (header.previous !== null) writeId(writer, header.previous)
+  writeUint(writer, header.time.wallMs)
+  writeUint(writer, header.time.counter)
+  writeList(writer, header.logHeads, (head) => writeId(writer, head))
+  writeClock(writer, header.received)
+  writeByte(writer, header.term === null ? 0 : 1)
+  if (header.term !== null) {
+    writeUint(writer, header.term.number)
+    writeId(writer, header.term.assign)
+  }
+  writeClock(writer, table)
+}
+
+function readHeader(reader: Reader): Omit<BlockHeader, 'writesRoot'> & { table: Clock } {
+  if (readByte(reader) !== BLOCK_VERSION) throw new Malformed()
+  const mesh = readId<MeshId>(reader, 32)
+  const agent = readId<AgentId>(reader, 32)
+  const layer = readText(reader, NAME_CHARACTERS_MAX)
+  if (!isName(layer)) throw new Malformed()
+  const author = readId<NodeId>(reader, 32)
+  const incarnation = readId<IncarnationId>(reader, INCARNATION_BYTES)
+  const sequence = readUint(reader, SEQUENCE_MAX)
+  if (sequence === 0) throw new Malformed()
+  const previous = sequence === 1 ? null : readId<BlockHash>(reader, HASH_BYTES)
+  const time = { wallMs: readUint(reader, WALL_MS_MAX), counter: readUint(reader, TIME_COUNTER_MAX) }
+  const logHeads = readList(reader, LOG_HEADS_MAX, () => readId<RecordHash>(reader, HASH_BYTES))
+  logHeads.forEach((head, at) => {
+    if (at > 0 && logHeads[at - 1]! >= head) throw new Malformed()
+  })
+  const received = readForeign(reader, incarnation)
+  const term = readTerm(reader)
+  const table = readForeign(reader, incarnation)
+  return {
+    mesh,
+    document: { agent, layer },
+    author,
+    incarnation,
+    sequence,
+    previous,
+    time,
+    logHeads,
+    received,
+    term,
+    table,
+  }
+}
+
+/** A block's own chain says what it covers of its own incarnation: no clock of it may. */
+function readForeign(reader: Reader, incarnation: IncarnationId): Clock {
+  const clock = readClock(reader, VECTOR_ENTRIES_MAX)
+  if (clock.some((dot) => dot.incarnation === incarnation)) throw new Malformed()
+  return clock
+}
+
+function readTerm(reader: Reader): TermRef | null {
+  const flag = readByte(reader)
+  if (flag > 1) throw new Malformed()
+  return flag === 0
+    ? null
+    : { number: readUint(reader, TERM_NUMBER_MAX), assign: readId<RecordHash>(reader, HASH_BYTES) }
+}

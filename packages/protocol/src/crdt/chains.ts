@@ -1,0 +1,176 @@
+import { compareText } from '../bytes.ts'
+import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
+import type { Block } from './block.ts'
+import { type Branch, Chain, type Placed } from './chain.ts'
+import {
+  type Clock,
+  compareDots,
+  type Dot,
+  EMPTY_CLOCK,
+  type IsAncestor,
+  isAncestorBySequence,
+  mergeByIncarnation,
+  type VersionVector,
+} from './clock.ts'
+import type { HybridTime } from './hybrid-time.ts'
+import type { Unsettled } from './register.ts'
+
+/** Two or more blocks at one place of an incarnation. The signatures are in the blocks that `sides` names. */
+export interface Fork {
+  readonly author: NodeId
+  readonly incarnation: IncarnationId
+  /** Where they part. */
+  readonly sequence: number
+  /** The first block of each side. */
+  readonly sides: readonly Dot[]
+}
+
+/** Where an incarnation's next block stands. */
+export interface Next {
+  readonly sequence: number
+  readonly previous: BlockHash | null
+  /** Of the block before it: the next one's time lies after it. */
+  readonly after: HybridTime | undefined
+  /** What has come from others since then; everything, in the first block that this process drafts. */
+  readonly received: VersionVector
+}
+
+/** What this process has said of others' blocks in its own. */
+interface Declared {
+  /** The arrivals that the last block we drafted and received covers. */
+  upTo: number
+  drafting: { readonly hash: BlockHash; readonly upTo: number } | undefined
+}
+
+/** Clocks of fewer entries than this are filtered every time: it costs less than to know whether it is worth it. */
+const FILTER_ALWAYS_MAX = 16
+
+/** All incarnations of a document: what has been received of each, and what of that is settled. */
+export class Chains {
+  readonly #byIncarnation = new Map<IncarnationId, Chain>()
+  /** By incarnation. */
+  readonly #sorted: Chain[] = []
+  readonly #declared = new Map<IncarnationId, Declared>()
+  #vector: VersionVector | undefined = EMPTY_CLOCK
+  #arrivals = 0
+  #forked = 0
+
+  get vector(): VersionVector {
+    this.#vector ??= this.#sorted.flatMap((chain) => tipsOf(chain))
+    return this.#vector
+  }
+
+  place(block: Block): Exclude<Placed, { type: 'placed' }> | { type: 'placed'; branch: Branch; chain: Chain } {
+    const { incarnation } = block.header
+    const known = this.#byIncarnation.get(incarnation)
+    const chain = known ?? new Chain(incarnation)
+    const wasForked = chain.forked
+    const placed = chain.place(block)
+    if (placed.type !== 'placed') return placed
+    if (known === undefined) this.#add(chain)
+    if (chain.forked && !wasForked) this.#forked += 1
+    this.#vector = undefined
+    this.#arrivals += 1
+    chain.grownAt = this.#arrivals
+    const declared = this.#declared.get(incarnation)
+    if (declared !== undefined) this.#confirm(incarnation, declared, block.hash)
+    return { type: 'placed', branch: placed.branch, chain }
+  }
+
+  /** Of two dots of one incarnation. */
+  readonly isAncestor: IsAncestor = (a, b) => {
+    if (this.#forked === 0) return isAncestorBySequence(a, b)
+    return (this.#byIncarnation.get(a.incarnation)?.isAncestor ?? isAncestorBySequence)(a, b)
+  }
+
+  hasSettled(dot: Dot): boolean {
+    return this.#byIncarnation.get(dot.incarnation)?.hasSettled(dot) ?? false
+  }
+
+  rootsOf(incarnation: IncarnationId): number {
+    return this.#byIncarnation.get(incarnation)?.roots ?? 0
+  }
+
+  *branches(): Iterable<Branch> {
+    for (const chain of this.#sorted) yield* chain.branches
+  }
+
+  forks(): Fork[] {
+    return this.#forked === 0 ? [] : this.#sorted.filter((chain) => chain.forked).flatMap((chain) => forksOf(chain))
+  }
+
+  /**
+   * What the author had received when it made the block that `branch` has just settled, less what is settled here:
+   * `received` replaces what its earlier blocks said of the same incarnations. Undefined in the usual case of nothing.
+   */
+  follow(branch: Branch, received: Clock): Unsettled | undefined {
+    const before = branch.progress.unsettled
+    if (before === undefined && received.length === 0) return undefined
+    // A long list shrinks only as others' blocks arrive, so it is looked through once for as many arrivals.
+    if (before !== undefined && received.length === 0 && before.open.length > FILTER_ALWAYS_MAX) {
+      if (this.#arrivals - branch.filteredAt < before.open.length) return before
+    }
+    branch.filteredAt = this.#arrivals
+    const all = mergeByIncarnation(before?.open ?? EMPTY_CLOCK, received, (_, said) => said)
+    const open = all.filter((dot) => !this.hasSettled(dot))
+    if (open.length === 0) {
+      for (const earlier of branch.unsettled) earlier.open = EMPTY_CLOCK
+      branch.unsettled.length = 0
+      branch.progress.unsettled = undefined
+      return undefined
+    }
+    if (before !== undefined && received.length === 0 && before.open.length === open.length) return before
+    const unsettled = { open }
+    branch.unsettled.push(unsettled)
+    branch.progress.unsettled = unsettled
+    return unsettled
+  }
+
+  nextOf(incarnation: IncarnationId): Next {
+    const branch = this.#byIncarnation.get(incarnation)?.branches[0]
+    const upTo = this.#declared.get(incarnation)?.upTo ?? 0
+    const others = this.#sorted.filter((chain) => chain.incarnation !== incarnation && chain.grownAt > upTo)
+    return {
+      sequence: (branch?.tip.sequence ?? 0) + 1,
+      previous: branch?.tip.hash ?? null,
+      after: branch?.header.time,
+      received: others.length === 0 ? EMPTY_CLOCK : others.flatMap((chain) => tipsOf(chain)),
+    }
+  }
+
+  drafted({ header, hash }: Block): void {
+    const declared = this.#declared.get(header.incarnation)
+    const drafting = { hash, upTo: this.#arrivals }
+    if (declared === undefined) this.#declared.set(header.incarnation, { upTo: 0, drafting })
+    else declared.drafting = drafting
+  }
+
+  /** A block that we did not draft says that somebody else writes under this incarnation: say everything again. */
+  #confirm(incarnation: IncarnationId, declared: Declared, hash: BlockHash): void {
+    if (declared.drafting?.hash === hash) declared.upTo = declared.drafting.upTo
+    else this.#declared.delete(incarnation)
+  }
+
+  #add(chain: Chain): void {
+    this.#byIncarnation.set(chain.incarnation, chain)
+    let at = this.#sorted.length
+    while (at > 0 && compareText(this.#sorted[at - 1]!.incarnation, chain.incarnation) > 0) at--
+    this.#sorted.splice(at, 0, chain)
+  }
+}
+
+const tipsOf = (chain: Chain): Dot[] =>
+  chain.branches.length === 1 ? [chain.branches[0]!.tip] : chain.branches.map((branch) => branch.tip).sort(compareDots)
+
+function forksOf({ incarnation, branches }: Chain): Fork[] {
+  const forks = new Map<string, { author: NodeId; sequence: number; sides: Dot[] }>()
+  for (const { author, parent, start: sequence, hashes } of branches) {
+    const place = `${parent === undefined ? '' : branches.indexOf(parent)}/${sequence}`
+    const fork = forks.get(place) ?? { author, sequence, sides: [] }
+    if (fork.sides.length === 0 && parent !== undefined)
+      fork.sides.push({ incarnation, sequence, hash: parent.hashAt(sequence) })
+    fork.sides.push({ incarnation, sequence, hash: hashes.at(0) })
+    forks.set(place, fork)
+  }
+  return [...forks.values()].filter(({ sides }) => sides.length > 1).map((fork) => ({ incarnation, ...fork }))
+}

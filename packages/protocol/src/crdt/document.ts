@@ -1,0 +1,417 @@
+import type * as Y from 'yjs'
+import type { IncarnationId, NodeId } from '../ids.ts'
+import type { Signature } from '../keys.ts'
+import { BLOCK_AHEAD_MS_MAX } from '../limits.ts'
+import type { Sodium } from '../sodium.ts'
+import { causalOrder } from './causal-order.ts'
+import { type Branch, type Chain, type Judged, sameVerdict } from './chain.ts'
+import { Chains } from './chains.ts'
+import { coversDot, type Dot, type IsAncestor, type VersionVector } from './clock.ts'
+import type { Block, DocumentName } from './block.ts'
+import { digestOfContent } from './digest.ts'
+import { EarlyBlocks } from './early-blocks.ts'
+import type { HybridTime } from './hybrid-time.ts'
+import {
+  type Entry,
+  isConflicted,
+  mergeWrite,
+  type Register,
+  StoredWrite,
+  type Unsettled,
+  winnerOf,
+  writesOf,
+} from './register.ts'
+import { type TextAside, Texts, type TextSettled } from './texts.ts'
+import type { Covers, Judge, Verdict } from './verdict.ts'
+
+export type { Fork } from './chains.ts'
+export type { Entry } from './register.ts'
+
+/** What readers of a document see change. */
+export type Change =
+  | {
+      readonly type: 'set'
+      readonly key: string
+      readonly value: string
+      readonly author: NodeId
+      readonly time: HybridTime
+    }
+  | {
+      readonly type: 'delete'
+      readonly key: string
+      readonly value: undefined
+      readonly author: NodeId
+      readonly time: HybridTime
+    }
+  | { readonly type: 'text'; readonly name: string; readonly author: NodeId; readonly time: HybridTime }
+
+/** A block that was received and counts for nothing. Kept, listed, and merged by choice only. */
+export interface AsideBlock {
+  readonly block: Block
+  readonly reason: 'LATE' | Extract<Verdict, { type: 'void' }>['reason'] | TextAside
+  /** The block's own term. */
+  readonly term: number | null
+}
+
+export interface ReceiveOutcome {
+  /**
+   * - folded: its writes count.
+   * - aside: listed by `aside()`.
+   * - held: received, and counts later: when its time comes, its log heads are known, or what a text builds on is here.
+   * - waiting: not received yet, since its predecessor is missing.
+   * - refused: it can never be part of this document.
+   */
+  readonly type: 'folded' | 'aside' | 'held' | 'waiting' | 'duplicate' | 'refused'
+  /** The document in memory is not what its blocks say: build it anew from all of them. */
+  readonly rebuild: boolean
+  readonly changes: Change[]
+  /** Received in chain order by this call, this block and those that waited for it: what the caller persists. */
+  readonly arrived: Block[]
+}
+
+export interface Counts {
+  readonly received: number
+  readonly folded: number
+  readonly late: number
+  /** Set aside for another reason than being late. */
+  readonly aside: number
+  /** received = folded + late + aside + held. */
+  readonly held: number
+  readonly registers: number
+  readonly texts: number
+  readonly conflicts: number
+}
+
+/**
+ * One document in memory: registers and texts folded from its blocks (docs/spec/03-blocks.md §7, §8).
+ * 1. The state is a function of (blocks received, judge, time): the same whatever their order and grouping.
+ * 2. What cannot be applied block by block asks for a rebuild instead: a fork, a verdict that changes, a held block
+ *    that is due.
+ * 3. Within an incarnation blocks count in chain order; between incarnations registers need no order.
+ */
+export class Document {
+  readonly name: DocumentName
+  readonly #sodium: Sodium
+  readonly #chains = new Chains()
+  readonly #early = new EarlyBlocks()
+  readonly #registers = new Map<string, Register>()
+  readonly #texts = new Texts()
+  readonly #aside: AsideBlock[] = []
+  readonly #covers: Covers = (vector, block) => coversDot(vector, dotOf(block), this.#chains.isAncestor)
+  #received = 0
+  #folded = 0
+  #late = 0
+  /** Invariant 2: only a rebuild makes it right again. */
+  #stale = false
+  /** The one that every verdict so far comes from, while it is a single one. */
+  #judge: Judge | undefined
+  #digest: Uint8Array | undefined
+
+  constructor(name: DocumentName, sodium: Sodium) {
+    this.name = name
+    this.#sodium = sodium
+  }
+
+  /** Pure: the same blocks, judge and time give the same document. */
+  static rebuild(name: DocumentName, blocks: Iterable<Block>, judge: Judge, nowMs: number, sodium: Sodium): Document {
+    const document = new Document(name, sodium)
+    document.#judge = judge
+    // First all chains, so that forks are known before the first clock is compared.
+    const arrived: { block: Block; branch: Branch }[] = []
+    for (const block of causalOrder(blocks))
+      document.#place(block, (each, branch) => arrived.push({ block: each, branch }))
+    document.#texts.claimAll(arrived.map(({ block }) => block))
+    document.#texts.yDoc.transact(() => {
+      for (const { block, branch } of arrived) document.#settle(block, branch, judge, nowMs, [])
+    })
+    document.#stale = false
+    return document
+  }
+
+  /** Any block, in any order, any number of times. The caller has verified its signature. */
+  receive(block: Block, judge: Judge, nowMs: number): ReceiveOutcome {
+    if (judge !== this.#judge) this.#judge = this.#received === 0 ? judge : undefined
+    const changes: Change[] = []
+    const arrived: Block[] = []
+    let type: ReceiveOutcome['type'] = 'held'
+    const placed = this.#place(block, (each, branch, chain) => {
+      arrived.push(each)
+      // Ancestry decides in a forked incarnation, and what it says changes with every block.
+      if (chain.forked) this.#stale = true
+      else if (each === block) type = this.#settle(each, branch, judge, nowMs, changes)
+      else this.#settle(each, branch, judge, nowMs, changes)
+    })
+    if (arrived.length > 0) this.#digest = undefined
+    return { type: placed === 'placed' ? type : placed, rebuild: this.#stale, changes, arrived }
+  }
+
+  /** Whether a changed log alters any verdict, or a held block is due: then the caller rebuilds. */
+  needsRebuild(judge: Judge, nowMs: number): boolean {
+    if (this.#stale) return true
+    for (const { progress } of this.#chains.branches()) {
+      const held = progress.heldFrom
+      if (held !== undefined && isDue(held, nowMs) && judge(held, this.#covers).type !== 'unknown') return true
+    }
+    if (judge === this.#judge) return false
+    for (const { runs } of this.#chains.branches()) {
+      for (const { verdict, first, last } of runs) {
+        if (!sameVerdict(judge(headOf(first), this.#covers), verdict)) return true
+        if (last !== first && !sameVerdict(judge(headOf(last), this.#covers), verdict)) return true
+      }
+    }
+    this.#judge = judge
+    return false
+  }
+
+  /** The winner, tombstones included; undefined when nothing was ever written. */
+  read(key: string): Entry | undefined {
+    const register = this.#registers.get(key)
+    return register && winnerOf(register)
+  }
+
+  /** Every write that no other one replaces, the winner first. */
+  siblings(key: string): Entry[] {
+    return this.stored(key)
+  }
+
+  /** The same with their clocks: for `draftBlock`. */
+  stored(key: string): StoredWrite[] {
+    const register = this.#registers.get(key)
+    return register === undefined ? [] : writesOf(register)
+  }
+
+  /** Of registers whose winner is a value. */
+  *keys(): Iterable<string> {
+    for (const [key, register] of this.#registers) if (winnerOf(register)?.value !== undefined) yield key
+  }
+
+  *conflicted(): Iterable<string> {
+    for (const [key, register] of this.#registers) if (isConflicted(register)) yield key
+  }
+
+  textNames(): string[] {
+    return this.#texts.names()
+  }
+
+  text(name: string): string | undefined {
+    return this.#texts.read(name)
+  }
+
+  /** To read and observe. Only `editText` may change it. */
+  get yDoc(): Y.Doc {
+    return this.#texts.yDoc
+  }
+
+  /** What has been received in chain order: folded, set aside or held. */
+  get vector(): VersionVector {
+    return this.#chains.vector
+  }
+
+  aside(): AsideBlock[] {
+    return [...this.#aside]
+  }
+
+  forks(): ReturnType<Chains['forks']> {
+    return this.#chains.forks()
+  }
+
+  digest(): Uint8Array {
+    this.#digest ??= digestOfContent(this.#registers, this.#texts, this.#sodium)
+    return this.#digest
+  }
+
+  counts(): Counts {
+    let registers = 0
+    let conflicts = 0
+    for (const register of this.#registers.values()) {
+      if (winnerOf(register)?.value !== undefined) registers++
+      if (isConflicted(register)) conflicts++
+    }
+    const aside = this.#aside.length - this.#late
+    const held = this.#received - this.#folded - this.#aside.length
+    const texts = this.#texts.names().length
+    const [received, folded, late] = [this.#received, this.#folded, this.#late]
+    return { received, folded, late, aside, held, registers, texts, conflicts }
+  }
+
+  /**
+   * Forgets tombstones that stand alone and that all `receipts` cover, once everything that these cover is settled
+   * here (DESIGN.md §7). `receipts`: the last one of every other reader and writer. In memory only: a rebuild from
+   * all blocks brings them back, which changes nothing that anybody can read.
+   */
+  collectTombstones(receipts: readonly VersionVector[]): number {
+    const { isAncestor } = this.#chains
+    if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return 0
+    let collected = 0
+    for (const [key, register] of this.#registers) {
+      if (Array.isArray(register) || register.value !== undefined) continue
+      if (!receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) continue
+      this.#registers.delete(key)
+      collected++
+    }
+    return collected
+  }
+
+  /** Of two dots of one incarnation: by sequence, or by hashes where it has forked. */
+  get isAncestor(): IsAncestor {
+    return this.#chains.isAncestor
+  }
+
+  /** For `draftBlock`: where the incarnation's next block stands, and what it has to say of others' blocks. */
+  nextOf(incarnation: IncarnationId): ReturnType<Chains['nextOf']> {
+    return this.#chains.nextOf(incarnation)
+  }
+
+  /** For `draftBlock`: this is the block that was asked for last. */
+  drafted(block: Block): void {
+    this.#chains.drafted(block)
+  }
+
+  /** Calls `arrived` for the block and those that waited for it, in chain order. */
+  #place(
+    block: Block,
+    arrived: (block: Block, branch: Branch, chain: Chain) => void,
+  ): 'placed' | 'waiting' | 'duplicate' | 'refused' {
+    const { document } = block.header
+    if (document.agent !== this.name.agent || document.layer !== this.name.layer) return 'refused'
+    const placed = this.#chains.place(block)
+    if (placed.type === 'early') {
+      this.#early.keep(block)
+      return 'waiting'
+    }
+    if (placed.type !== 'placed') return placed.type
+    this.#received += 1
+    arrived(block, placed.branch, placed.chain)
+    const next = [...this.#early.takeAfter(block.hash)]
+    for (let early = next.pop(); early !== undefined; early = next.pop()) {
+      const then = this.#chains.place(early)
+      if (then.type !== 'placed') continue
+      this.#received += 1
+      arrived(early, then.branch, then.chain)
+      next.push(...this.#early.takeAfter(early.hash))
+    }
+    return 'placed'
+  }
+
+  /** Judges a block whose predecessors are settled, and folds it or sets it aside. */
+  #settle(block: Block, branch: Branch, judge: Judge, nowMs: number, changes: Change[]): 'folded' | 'aside' | 'held' {
+    const { progress } = branch
+    const { sequence } = block.header
+    if (progress.heldFrom === undefined) {
+      const verdict = isDue(block, nowMs) ? judge(block, this.#covers) : UNKNOWN
+      if (verdict.type !== 'unknown') {
+        progress.settled = sequence
+        branch.judged(block, verdict)
+        const unsettled = this.#chains.follow(branch, block.header.received)
+        const settled = this.#count(block, branch, verdict, unsettled, changes)
+        branch.passDown(sequence)
+        return settled
+      }
+      progress.heldFrom = block
+    }
+    branch.passDown(sequence)
+    return 'held'
+  }
+
+  #count(
+    block: Block,
+    branch: Branch,
+    verdict: Exclude<Verdict, { type: 'unknown' }>,
+    unsettled: Unsettled | undefined,
+    changes: Change[],
+  ): 'folded' | 'aside' | 'held' {
+    const text = block.writes[0]?.type === 'text' ? block.writes[0].update : undefined
+    if (text !== undefined) return this.#settleText(block, branch, text, verdict, changes)
+    if (verdict.type === 'fold') {
+      this.#foldRegisters(block, branch, unsettled, changes)
+      this.#folded += 1
+      return 'folded'
+    }
+    this.#setAside(block, verdict)
+    return 'aside'
+  }
+
+  #foldRegisters(block: Block, branch: Branch, unsettled: Unsettled | undefined, changes: Change[]): void {
+    const { header, hash } = block
+    const { author, incarnation } = branch
+    const dot: Dot = branch.tip.hash === hash ? branch.tip : { incarnation, sequence: header.sequence, hash }
+    for (const write of block.writes) {
+      if (write.type === 'text') continue
+      const value = write.type === 'set' ? write.value : undefined
+      const stored = new StoredWrite(dot, author, header.time, value, write.replaces, unsettled)
+      const before = this.#registers.get(write.key)
+      const was = before && winnerOf(before)
+      const after = mergeWrite(before, stored, this.#chains.isAncestor)
+      if (after !== before) this.#registers.set(write.key, after)
+      const is = winnerOf(after)
+      if (is !== was && (is?.value !== undefined || was?.value !== undefined))
+        changes.push(changeOf(write.key, is ?? stored))
+    }
+  }
+
+  #settleText(
+    block: Block,
+    branch: Branch,
+    update: Uint8Array,
+    verdict: Exclude<Verdict, { type: 'unknown' }>,
+    changes: Change[],
+  ): 'folded' | 'aside' | 'held' {
+    const { progress, incarnation } = branch
+    const claim = this.#texts.claim(incarnation)
+    if (claim === 'rebuild') this.#stale = true
+    if (claim !== 'owner') {
+      if (verdict.type === 'fold') this.#listAside(block, 'CLIENT_TAKEN')
+      else this.#setAside(block, verdict)
+      return 'aside'
+    }
+    const forked = block.header.sequence >= branch.forkedFrom(this.#chains.rootsOf(incarnation))
+    const folds = verdict.type === 'fold' && !forked
+    const { end, settled } = folds
+      ? this.#texts.fold(block, update, progress.textEnd)
+      : this.#texts.skip(block, update, progress.textEnd)
+    progress.textEnd = end
+    if (verdict.type !== 'fold') this.#setAside(block, verdict)
+    else if (forked) this.#listAside(block, 'FORKED')
+    for (const each of settled) this.#tellText(each, changes)
+    if (!folds) return 'aside'
+    return settled.find((each) => each.block === block)?.type ?? 'held'
+  }
+
+  #tellText(settled: TextSettled, changes: Change[]): void {
+    const { block } = settled
+    if (settled.type === 'aside') return this.#listAside(block, settled.reason)
+    this.#folded += 1
+    const { author, time } = block.header
+    for (const name of settled.names) changes.push({ type: 'text', name, author, time })
+  }
+
+  #setAside(block: Block, verdict: Extract<Verdict, { type: 'late' | 'void' }>): void {
+    if (verdict.type === 'late') this.#late += 1
+    this.#listAside(block, verdict.type === 'late' ? 'LATE' : verdict.reason)
+  }
+
+  #listAside(block: Block, reason: AsideBlock['reason']): void {
+    this.#aside.push({ block, reason, term: block.header.term?.number ?? null })
+  }
+}
+
+const UNKNOWN: Verdict = { type: 'unknown' }
+
+const isDue = ({ header }: Block, nowMs: number): boolean => header.time.wallMs <= nowMs + BLOCK_AHEAD_MS_MAX
+
+/** What judging looks at; the rest of the block is not kept in memory. */
+const headOf = ({ header, hash }: Judged): Block => ({
+  header,
+  hash,
+  writes: [],
+  signature: NOTHING as Signature,
+  bytes: NOTHING,
+})
+
+const NOTHING = new Uint8Array()
+
+const dotOf = ({ header, hash }: Block): Dot => ({ incarnation: header.incarnation, sequence: header.sequence, hash })
+
+function changeOf(key: string, { value, author, time }: Entry): Change {
+  return value === undefined ? { type: 'delete', key, value, author, time } : { type: 'set', key, value, author, time }
+}

@@ -1,0 +1,151 @@
+import type { NodeId } from '../ids.ts'
+import { type Clock, coversDot, type Dot, type IsAncestor, joinClocks } from './clock.ts'
+import { compareTimes, type HybridTime } from './hybrid-time.ts'
+
+/** One write of a register as readers see it. */
+export interface Entry {
+  readonly dot: Dot
+  readonly author: NodeId
+  readonly time: HybridTime
+  /** Undefined: a tombstone. */
+  readonly value: string | undefined
+}
+
+/**
+ * What an author had received and we have not settled yet, shared by all writes of its block. Entries leave as we
+ * catch up, and then it stays empty: a tombstone that it covered has been met.
+ */
+export interface Unsettled {
+  open: Clock
+}
+
+/**
+ * A write in a register's state. `replaces` starts as the block has it and takes over what the writes that it
+ * displaced had replaced, so that nothing they displaced comes back once they are gone (invariant 2 below). What it
+ * replaces of its own incarnation goes without saying: all of it.
+ */
+export class StoredWrite implements Entry {
+  readonly dot: Dot
+  readonly author: NodeId
+  readonly time: HybridTime
+  readonly value: string | undefined
+  replaces: Clock
+  applied: Unsettled | undefined
+
+  constructor(
+    dot: Dot,
+    author: NodeId,
+    time: HybridTime,
+    value: string | undefined,
+    replaces: Clock,
+    applied: Unsettled | undefined,
+  ) {
+    this.dot = dot
+    this.author = author
+    this.time = time
+    this.value = value
+    this.replaces = replaces
+    this.applied = applied
+  }
+}
+
+/** What is left of writes that displaced one another, which no honest clocks do: their clocks, and nothing to read. */
+class Ghost extends StoredWrite {}
+
+/** A register's state. One write is by far the usual case and costs no array. */
+export type Register = StoredWrite | StoredWrite[]
+
+/**
+ * The state is the set of writes that no other folded write replaces (DESIGN.md §7), whatever the order of arrival:
+ * 1. A write is in the state exactly when no write folded so far replaces it.
+ * 2. Whatever a displaced write replaced is replaced by one that is still in the state: clocks are taken over, never
+ *    lost. So this holds for clocks that leave out what they follow, too, which a hostile writer may make.
+ */
+export function mergeWrite(register: Register | undefined, write: StoredWrite, isAncestor: IsAncestor): Register {
+  if (register === undefined) return write
+  if (!Array.isArray(register)) {
+    if (!replaces(register, write, isAncestor)) {
+      if (!replaces(write, register, isAncestor)) return [register, write]
+      takeOver(write, register, isAncestor)
+      return write
+    }
+    if (!replaces(write, register, isAncestor)) {
+      takeOver(register, write, isAncestor)
+      return register
+    }
+  }
+  return mergeMany(Array.isArray(register) ? register : [register], write, isAncestor)
+}
+
+function mergeMany(writes: StoredWrite[], write: StoredWrite, isAncestor: IsAncestor): Register {
+  const replacing = writes.filter((other) => replaces(other, write, isAncestor))
+  const kept: StoredWrite[] = []
+  for (const other of writes) {
+    if (replaces(write, other, isAncestor)) takeOver(write, other, isAncestor)
+    else kept.push(other)
+  }
+  // After it has taken over itself, so that they get all of it.
+  const displacing = replacing.filter((other) => kept.includes(other))
+  for (const other of displacing) takeOver(other, write, isAncestor)
+  if (replacing.length === 0) kept.push(write)
+  else if (displacing.length === 0) {
+    const { dot, author, time, applied } = write
+    kept.push(new Ghost(dot, author, time, undefined, write.replaces, applied))
+  }
+  const only = kept[0]
+  return kept.length === 1 && only !== undefined && !(only instanceof Ghost) ? only : kept
+}
+
+/**
+ * A write replaces what its clock covers, its own incarnation's earlier writes, and every tombstone that its author
+ * had received: that one may have been collected where the write was made, so the clock could not name it.
+ */
+function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
+  const { dot } = other
+  if (write.dot.incarnation === dot.incarnation && write.dot.hash !== dot.hash && isAncestor(dot, write.dot))
+    return true
+  if (write.replaces.length > 0 && coversDot(write.replaces, dot, isAncestor)) return true
+  return other.value === undefined && write.applied !== undefined && coversDot(write.applied.open, dot, isAncestor)
+}
+
+function takeOver(write: StoredWrite, displaced: StoredWrite, isAncestor: IsAncestor): void {
+  write.replaces = joinClocks(write.replaces, displaced.replaces, isAncestor)
+  const more = displaced.applied
+  if (more === undefined || more === write.applied || more.open.length === 0) return
+  write.applied = { open: joinClocks(write.applied?.open ?? [], more.open, isAncestor) }
+}
+
+/** Greatest (timestamp, node, incarnation, counter) first; two branches of a fork differ in their hashes at last. */
+export function compareEntries(a: Entry, b: Entry): number {
+  return (
+    compareTimes(b.time, a.time) ||
+    descending(a.author, b.author) ||
+    descending(a.dot.incarnation, b.dot.incarnation) ||
+    b.dot.sequence - a.dot.sequence ||
+    descending(a.dot.hash, b.dot.hash)
+  )
+}
+
+const descending = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0)
+
+/** Picks the winner: only reading does, the state keeps all. */
+export function winnerOf(register: Register): StoredWrite | undefined {
+  if (!Array.isArray(register)) return register
+  let winner: StoredWrite | undefined
+  for (const write of register) {
+    if (write instanceof Ghost) continue
+    if (winner === undefined || compareEntries(write, winner) < 0) winner = write
+  }
+  return winner
+}
+
+/** All that no other write replaces, the winner first. */
+export const writesOf = (register: Register): StoredWrite[] =>
+  Array.isArray(register) ? register.filter((write) => !(write instanceof Ghost)).sort(compareEntries) : [register]
+
+/** Several writes, unless all of them delete: then there is nothing to choose. */
+export const isConflicted = (register: Register): boolean => {
+  if (!Array.isArray(register)) return false
+  const writes = writesOf(register)
+  return writes.length > 1 && writes.some((write) => write.value !== undefined)
+}

@@ -1,0 +1,217 @@
+import * as Y from 'yjs'
+import { compareText } from '../bytes.ts'
+import type { Block } from './block.ts'
+import { clientIdOf } from './block-codec.ts'
+import type { IncarnationId } from '../ids.ts'
+import { readTextUpdate, type TextFault, type TextUpdate } from './text-update.ts'
+
+/** Why a text block is set aside, beyond what the log says of it. */
+export type TextAside = TextFault | 'DEPENDS_ON_ASIDE' | 'CLIENT_TAKEN' | 'FORKED'
+
+/** What became of a text block. One that waits is reported when it is settled, by whichever block settles it. */
+export type TextSettled =
+  | { readonly type: 'folded'; readonly block: Block; readonly names: readonly string[] }
+  | { readonly type: 'aside'; readonly block: Block; readonly reason: TextAside }
+
+interface Waiting {
+  readonly block: Block
+  readonly client: number
+  readonly update: TextUpdate
+}
+
+interface Need {
+  readonly client: number
+  readonly clock: number
+}
+
+/**
+ * The texts of a document in one Y.Doc (03-blocks §8). Yjs never sees an update before everything that it builds on:
+ * 1. Nothing is ever pending in Yjs.
+ * 2. A block is set aside exactly when something that it builds on is, directly or not, so the text is a function of
+ *    the blocks and their verdicts, whatever their order.
+ */
+export class Texts {
+  readonly yDoc: Y.Doc
+  /** From this clock on, nothing of the client will be folded. */
+  readonly #asideFrom = new Map<number, number>()
+  /** By the client that they wait for, in the order of the clocks that they need. */
+  readonly #waiting = new Map<number, { readonly waiting: Waiting; readonly clock: number }[]>()
+  readonly #owners = new Map<number, IncarnationId>()
+  readonly #names = new Map<unknown, string>()
+  #waitingCount = 0
+
+  constructor() {
+    this.yDoc = new Y.Doc()
+    // Every edit sets the client id of its incarnation; between edits nobody writes.
+    this.yDoc.clientID = 0
+  }
+
+  get waiting(): number {
+    return this.#waitingCount
+  }
+
+  /**
+   * Whether the incarnation may use its client id. Of two that share one the lesser keeps it, which may come second:
+   * then the document has to be rebuilt.
+   */
+  claim(incarnation: IncarnationId): 'owner' | 'taken' | 'rebuild' {
+    const client = clientIdOf(incarnation)
+    const owner = this.#owners.get(client)
+    if (owner === undefined) this.#owners.set(client, incarnation)
+    if (owner === undefined || owner === incarnation) return 'owner'
+    return owner < incarnation ? 'taken' : 'rebuild'
+  }
+
+  /** Before a rebuild folds anything: then nobody comes second. */
+  claimAll(blocks: readonly Block[]): void {
+    const writers = new Set<IncarnationId>()
+    for (const { header, writes } of blocks) if (writes[0]?.type === 'text') writers.add(header.incarnation)
+    for (const incarnation of [...writers].sort(compareText)) this.claim(incarnation)
+  }
+
+  /** `textEnd`: where the author's text blocks before this one end. */
+  fold(block: Block, bytes: Uint8Array, textEnd: number): { end: number; settled: TextSettled[] } {
+    const client = clientIdOf(block.header.incarnation)
+    const update = readTextUpdate(bytes, client, textEnd)
+    if (typeof update === 'string') {
+      const settled: TextSettled[] = [{ type: 'aside', block, reason: update }]
+      this.#setAside(client, textEnd, settled)
+      return { end: textEnd, settled }
+    }
+    const settled: TextSettled[] = []
+    this.#try({ block, client, update }, settled)
+    return { end: update.end, settled }
+  }
+
+  /** A text block that is not to be folded: whatever builds on it is set aside with it. */
+  skip(block: Block, bytes: Uint8Array, textEnd: number): { end: number; settled: TextSettled[] } {
+    const client = clientIdOf(block.header.incarnation)
+    const update = readTextUpdate(bytes, client, textEnd)
+    const settled: TextSettled[] = []
+    const end = typeof update === 'string' ? textEnd : update.end
+    if (typeof update === 'string' || update.end > update.start) this.#setAside(client, textEnd, settled)
+    return { end, settled }
+  }
+
+  /** Texts with something in them, sorted. */
+  names(): string[] {
+    const names: string[] = []
+    for (const name of this.yDoc.share.keys()) if (this.read(name) !== undefined) names.push(name)
+    return names.sort(compareText)
+  }
+
+  /** Undefined for a text that was never written, or emptied: Yjs cannot tell these apart. */
+  read(name: string): string | undefined {
+    if (!this.yDoc.share.has(name)) return undefined
+    const text = this.yDoc.getText(name)
+    return text.length === 0 ? undefined : text.toString()
+  }
+
+  #try(waiting: Waiting, settled: TextSettled[]): void {
+    const queue = [waiting]
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      const { block, client, update } = next
+      const missing = this.#missing(update)
+      if (missing === 'aside') {
+        settled.push({ type: 'aside', block, reason: 'DEPENDS_ON_ASIDE' })
+        if (update.end > update.start) this.#markAside(client, update.start, queue)
+      } else if (missing !== undefined) this.#wait(missing, next)
+      else if (this.#apply(block)) {
+        settled.push({ type: 'folded', block, names: this.#namesIn(update) })
+        if (update.end > update.start) this.#wake(client, queue)
+      } else {
+        settled.push({ type: 'aside', block, reason: 'BROKEN_TEXT' })
+        if (update.end > update.start) this.#markAside(client, update.start, queue)
+      }
+    }
+  }
+
+  #setAside(client: number, from: number, settled: TextSettled[]): void {
+    const woken: Waiting[] = []
+    this.#markAside(client, from, woken)
+    for (const waiting of woken) this.#try(waiting, settled)
+  }
+
+  #markAside(client: number, from: number, woken: Waiting[]): void {
+    this.#asideFrom.set(client, Math.min(from, this.#asideFrom.get(client) ?? from))
+    this.#wake(client, woken)
+  }
+
+  #wait(need: Need, waiting: Waiting): void {
+    const others = this.#waiting.get(need.client) ?? []
+    this.#waiting.set(need.client, others)
+    let at = others.length
+    // Nearly always the last: an author's own blocks come in chain order.
+    while (at > 0 && others[at - 1]!.clock > need.clock) at--
+    others.splice(at, 0, { waiting, clock: need.clock })
+    this.#waitingCount += 1
+  }
+
+  /** Takes out those whose need is met, or never will be. */
+  #wake(client: number, woken: Waiting[]): void {
+    const waiting = this.#waiting.get(client)
+    if (waiting === undefined) return
+    const there = Y.getState(this.yDoc.store, client)
+    const gone = this.#asideFrom.get(client) ?? Number.POSITIVE_INFINITY
+    let met = 0
+    while (met < waiting.length && waiting[met]!.clock < there) met++
+    let hopeless = waiting.length
+    while (hopeless > met && waiting[hopeless - 1]!.clock >= gone) hopeless--
+    const out = [...waiting.splice(hopeless), ...waiting.splice(0, met)]
+    if (waiting.length === 0) this.#waiting.delete(client)
+    this.#waitingCount -= out.length
+    for (const each of out) woken.push(each.waiting)
+  }
+
+  /** What has to come first; invariant (2) before all. */
+  #missing({ needs }: TextUpdate): Need | 'aside' | undefined {
+    let missing: Need | undefined
+    for (const [client, clock] of needs) {
+      const asideFrom = this.#asideFrom.get(client)
+      if (asideFrom !== undefined && clock >= asideFrom) return 'aside'
+      if (Y.getState(this.yDoc.store, client) <= clock) missing ??= { client, clock }
+    }
+    return missing
+  }
+
+  #apply(block: Block): boolean {
+    const write = block.writes[0]
+    if (write?.type !== 'text') return false
+    try {
+      Y.applyUpdate(this.yDoc, write.update, this)
+      return true
+    } catch {
+      // Nothing that passed the checks is known to get here; if it does, one block is lost, not the node.
+      return false
+    }
+  }
+
+  /** The texts that it changed. */
+  #namesIn({ inserts, deletes }: TextUpdate): string[] {
+    const { store } = this.yDoc
+    const names = new Set<string>()
+    const add = (struct: unknown) => {
+      const name = struct instanceof Y.Item ? this.#nameOf(struct.parent) : undefined
+      if (name !== undefined) names.add(name)
+    }
+    for (const id of inserts) add(Y.getItem(store, id))
+    for (const { client, clock, length } of deletes) {
+      const structs = store.clients.get(client) ?? []
+      if (structs.length === 0) continue
+      for (let at = Y.findIndexSS(structs, clock); at < structs.length; at++) {
+        const struct = structs[at]!
+        if (struct.id.clock >= clock + length) break
+        add(struct)
+      }
+    }
+    return [...names]
+  }
+
+  #nameOf(type: unknown): string | undefined {
+    const known = this.#names.get(type)
+    if (known !== undefined) return known
+    // `getText` replaces the type that an update made, so look again.
+    for (const [name, root] of this.yDoc.share) this.#names.set(root, name)
+    return this.#names.get(type)
+  }
+}

@@ -1,0 +1,97 @@
+import type { BlockHash, IncarnationId, MeshId, NodeId, RecordHash } from '../ids.ts'
+import type { Secret } from '../keys.ts'
+import type { Sodium } from '../sodium.ts'
+import type { Block, TermRef, Write } from './block.ts'
+import { signBlock } from './block-codec.ts'
+import { type Clock, coversDot, EMPTY_CLOCK, type IsAncestor, joinClocks } from './clock.ts'
+import type { Document } from './document.ts'
+import { compareTimes, type HybridClock, type HybridTime, timeAfter } from './hybrid-time.ts'
+import type { StoredWrite } from './register.ts'
+
+/**
+ * What a caller wants written. A set or delete replaces what its caller saw: the winner unless `seen` names blocks,
+ * and with 'all' every sibling, which is how a conflict is settled. The node's own earlier writes and all tombstones
+ * go with it in any case.
+ */
+export type Intent =
+  | { readonly type: 'set'; readonly key: string; readonly value: string; readonly seen?: Seen }
+  | { readonly type: 'delete'; readonly key: string; readonly seen?: Seen }
+  | { readonly type: 'text'; readonly update: Uint8Array }
+
+export type Seen = readonly BlockHash[] | 'all'
+
+export interface BlockAuthor {
+  readonly mesh: MeshId
+  readonly node: NodeId
+  readonly incarnation: IncarnationId
+  readonly signKey: Secret<'sign'>
+}
+
+export interface WriterWorld {
+  readonly clock: HybridClock
+  readonly nowMs: number
+  readonly logHeads: readonly RecordHash[]
+  readonly term: TermRef | null
+}
+
+/**
+ * The next block of this incarnation, signed. One intent for each key, or a single text. It counts when the document
+ * has received it; draft the one after it only then.
+ */
+export function draftBlock(
+  document: Document,
+  author: BlockAuthor,
+  intents: readonly Intent[],
+  world: WriterWorld,
+  sodium: Sodium,
+): Block {
+  const { node, incarnation } = author
+  const { sequence, previous, after, received } = document.nextOf(incarnation)
+  const { isAncestor } = document
+  let latest = after
+  const writes = intents.map((intent): Write => {
+    if (intent.type === 'text') return intent
+    const replaced = document.stored(intent.key).filter((write, at) => isReplaced(write, at, intent.seen, node))
+    for (const { time } of replaced) if (latest === undefined || compareTimes(time, latest) > 0) latest = time
+    const replaces = clockOver(replaced, incarnation, isAncestor)
+    return intent.type === 'set'
+      ? { type: 'set', key: intent.key, value: intent.value.toWellFormed(), replaces }
+      : { type: 'delete', key: intent.key, replaces }
+  })
+  const { mesh, signKey } = author
+  const { logHeads, term } = world
+  const time = timeBeyond(latest, world)
+  const header = { mesh, document: document.name, author: node, incarnation, sequence, previous, time }
+  const block = signBlock({ ...header, logHeads, received, term, writes }, signKey, sodium)
+  document.drafted(block)
+  return block
+}
+
+function isReplaced(write: StoredWrite, at: number, seen: Seen | undefined, node: NodeId): boolean {
+  if (write.value === undefined || write.author === node || seen === 'all') return true
+  return seen === undefined ? at === 0 : seen.includes(write.dot.hash)
+}
+
+/**
+ * Closed: with what it replaces a write replaces all that this had replaced. Only entries that the incarnation's own
+ * write in the register does not hold already: it goes without saying, and hands over its clock (03-blocks §7). So a
+ * writer who overwrites its own value names nothing.
+ */
+function clockOver(replaced: readonly StoredWrite[], own: IncarnationId, isAncestor: IsAncestor): Clock {
+  const said = replaced.find(({ dot }) => dot.incarnation === own)?.replaces ?? EMPTY_CLOCK
+  let clock = EMPTY_CLOCK
+  for (const { dot, replaces } of replaced) {
+    clock = joinClocks(clock, replaces, isAncestor)
+    if (dot.incarnation !== own) clock = joinClocks(clock, [dot], isAncestor)
+  }
+  if (clock === said) return EMPTY_CLOCK
+  const unsaid = clock.filter((dot) => dot.incarnation !== own && !coversDot(said, dot, isAncestor))
+  return unsaid.length === 0 ? EMPTY_CLOCK : unsaid
+}
+
+function timeBeyond(latest: HybridTime | undefined, { clock, nowMs }: WriterWorld): HybridTime {
+  if (latest !== undefined) clock.observe(latest, nowMs)
+  const time = clock.tick(nowMs)
+  // The clock does not follow one that is minutes ahead, but a write may never look older than what it replaces.
+  return latest === undefined || compareTimes(time, latest) > 0 ? time : timeAfter(latest)
+}
