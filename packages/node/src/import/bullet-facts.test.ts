@@ -59,5 +59,5 @@ test('a slug keeps letters of any script and nothing that separates ids', () => 
   expect(slugOf('How we Deploy: staging/prod!')).toBe('how-we-deploy-staging-prod')
   expect(slugOf('Fjällbacka, наблюдения & 港')).toBe('fjällbacka-наблюдения-港')
   expect(slugOf('!!!')).toBe('')
-  expect([...slugOf('x'.repeat(500))].length).toBe(64)
+  expect(slugOf('x'.repeat(500)).length).toBe(64)
 })

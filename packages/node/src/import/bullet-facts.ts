@@ -92,5 +92,5 @@ export function slugOf(heading: string): string {
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]+/gu, '-')
     .replaceAll(/^-|-$/g, '')
-  return [...slug].slice(0, HEADING_SLUG_MAX).join('')
+  return Array.from(slug).slice(0, HEADING_SLUG_MAX).join('')
 }
