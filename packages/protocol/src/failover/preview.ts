@@ -38,8 +38,8 @@ export interface TakeoverPreview {
 }
 
 /**
- * What a person sees before they confirm a manual takeover (DESIGN: known, may be lost, cannot be known). Undefined
- * for an agent that the mesh does not know.
+ * What a person sees before they confirm a manual takeover (docs/spec/02-membership.md §13). Undefined for an
+ * agent that the mesh does not know.
  */
 export function previewTakeover(view: {
   mesh: Mesh

@@ -19,8 +19,9 @@ export interface DocumentState {
 }
 
 /**
- * The record by which `node` becomes the agent's holder, starting from what it has of each document. Manual takeover
- * needs nobody else's word: the authority lies in the host record that was signed beforehand.
+ * The record by which `node` becomes the agent's holder, starting from what it has of each document
+ * (docs/spec/02-membership.md §13). Manual takeover needs nobody else's word: the authority lies in the host record
+ * that was signed beforehand.
  */
 export function planTakeover(plan: {
   mesh: Mesh
