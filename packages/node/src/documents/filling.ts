@@ -63,7 +63,6 @@ export class Filling {
   readonly #operations: Operation[] = []
   readonly #aboard: { readonly reject: (reason: unknown) => void; readonly settle: () => void }[] = []
   #bytes = 0
-  #stopped = false
 
   constructor(id: DocumentId, document: Document, around: Surroundings) {
     this.#id = id
@@ -73,7 +72,8 @@ export class Filling {
 
   /** Takes jobs off the queue, first come first served, and folds what they bring. */
   take(queue: Job[]): readonly Operation[] {
-    while (!this.#stopped && this.#bytes < FILLING_BYTES_MAX) {
+    // Nothing is drafted on a document that waits to be rebuilt.
+    while (!this.rebuild && this.#bytes < FILLING_BYTES_MAX) {
       const job = queue.shift()
       if (job === undefined) break
       switch (job.type) {
@@ -148,7 +148,6 @@ export class Filling {
     } catch (error) {
       // The edit is in the text in memory and will never be on disk. What came before it stands.
       this.rebuild = true
-      this.#stopped = true
       job.reject(error)
     }
   }
