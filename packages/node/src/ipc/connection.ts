@@ -33,6 +33,7 @@ export class Connection {
   #flushing = false
   #working = false
   #waits = false
+  #late = false
   #inFlight = 0
   #state: 'open' | 'draining' | 'gone' = 'open'
 
@@ -79,8 +80,18 @@ export class Connection {
     if (tooLong) this.#refuseLongLine()
   }
 
-  /** Takes lines until they are used up or the client has enough in flight, then sends what is ready. */
+  /** Takes lines until they are used up or the client has enough in flight, and sends what is ready. */
   #work(): void {
+    // What the kernel takes at once makes room without an event to tell of it, so look again after sending.
+    do {
+      this.#takeLines()
+      this.#flush()
+    } while (this.#unread !== undefined && !this.#isFull())
+    if (this.#state === 'open') this.#readOrWait()
+    else this.#endIfDrained()
+  }
+
+  #takeLines(): void {
     this.#working = true
     while (this.#unread !== undefined && !this.#isFull()) {
       const line = this.#unread.next()
@@ -92,22 +103,20 @@ export class Connection {
       else if (line !== '' && line !== '\r') this.#answer(this.#read(line))
     }
     this.#working = false
-    this.#flush()
-    if (this.#state === 'open') this.#readOrWait()
-    else this.#endIfDrained()
   }
 
   #readOrWait(): void {
-    const wait = this.#unread !== undefined || this.#isFull()
-    if (wait === this.#waits) return
-    this.#waits = wait
-    if (wait) {
-      this.#socket.pause()
-      // Only a client that has something to take can be late in taking it.
-      if (this.#queuedBytes() > this.#limits.queueBytesPause) this.#socket.setTimeout(this.#limits.stallMs)
-    } else {
-      this.#socket.setTimeout(0)
-      this.#socket.resume()
+    const waits = this.#unread !== undefined || this.#isFull()
+    if (waits !== this.#waits) {
+      this.#waits = waits
+      if (waits) this.#socket.pause()
+      else this.#socket.resume()
+    }
+    // Only a client that has something to take can be late in taking it.
+    const late = this.#queuedBytes() > this.#limits.queueBytesPause
+    if (late !== this.#late) {
+      this.#late = late
+      this.#socket.setTimeout(late ? this.#limits.stallMs : 0)
     }
   }
 
@@ -193,6 +202,7 @@ export class Connection {
   #cut(why: string): void {
     if (this.#state === 'gone') return
     this.#log.warn({ queuedBytes: this.#queuedBytes() }, `a local client was cut: ${why}`)
+    this.#onClose()
     this.#socket.destroy()
   }
 
@@ -201,6 +211,8 @@ export class Connection {
     this.#flush()
     this.#socket.setTimeout(this.#limits.stallMs)
     this.#socket.end()
+    // A paused socket would never see the client end its half.
+    this.#socket.resume()
   }
 
   #onClose(): void {
