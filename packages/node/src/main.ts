@@ -17,6 +17,7 @@ import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { handlersOf } from './service/handlers.ts'
+import { openInviter } from './service/pairing.ts'
 import {
   chooseName,
   ensureOwnAgent,
@@ -145,7 +146,8 @@ async function compose(
   const relays = new Relays({ meta, login: keys.login, mesh: meshId, root: keys.root?.secretKey, claim: options.claim, sodium, log: logger })
   closers.push(() => relays.close())
   const context = { node, incarnation, signKey, log, documents, diary, logger, now }
-  const pairing = { onPacket: (_packet: Uint8Array): boolean => false }
+  const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
+  closers.push(() => inviter.close())
   const sync = new MeshSync({
     node,
     sodium,
@@ -153,7 +155,7 @@ async function compose(
     log,
     receipts,
     port,
-    onUnopened: (packet) => pairing.onPacket(packet),
+    onUnopened: (packet) => inviter.onPacket(packet),
     now,
     logger,
   })
@@ -165,7 +167,7 @@ async function compose(
     port.meshChanged(mesh)
     await documents.meshChanged()
     await sync.meshChanged(mesh)
-    relays.meshChanged(mesh)
+    await relays.meshChanged(mesh)
   })
   await ensurePrekeys(log, keys, node, now())
   await ensureOwnAgent(log, keys, node)
@@ -196,7 +198,7 @@ async function compose(
     keys,
     meta,
     sodium,
-    pairing,
+    inviter,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

@@ -5,6 +5,7 @@ import { formatId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
+import type { InviterDriver } from '../pairing/inviter-driver.ts'
 import type { Meta } from '../store/meta.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
@@ -13,7 +14,7 @@ import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
 import { itemHandlers } from './items.ts'
 import { lateHandlers } from './late.ts'
-import { type Pairing, pairingHandlers } from './pairing.ts'
+import { pairingHandlers } from './pairing.ts'
 import { revokeHandlers } from './revoke.ts'
 import { sharingHandlers } from './sharing.ts'
 import { statusOf } from './status.ts'
@@ -30,7 +31,7 @@ export interface NodeServices extends ServiceContext {
   readonly keys: KeyStore
   readonly meta: Meta
   readonly sodium: Sodium
-  readonly pairing: Pairing
+  readonly inviter: InviterDriver
   readonly stop: () => void
 }
 
@@ -63,7 +64,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...conflictHandlers(services),
     ...lateHandlers(services),
     ...takeoverHandlers(services),
-    ...pairingHandlers(services.pairing),
+    ...pairingHandlers(services.inviter),
     ...revokeHandlers(services),
     ...watchHandlers(services),
   }

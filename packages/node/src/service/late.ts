@@ -6,13 +6,16 @@ import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext 
 import type { Handlers } from '../ipc/door.ts'
 import { merge, putText } from './texts.ts'
 
+type Aside = Awaited<ReturnType<Handlers['late.ls']>>['aside'][number]
+type AsideWrite = Aside['writes'][number]
+
 /** Blocks that are kept and shown and folded by nobody, and merging one of them by choice. */
 export function lateHandlers(context: ServiceContext): Pick<Handlers, 'late.ls' | 'late.merge'> {
   return {
     'late.ls': async ({ agent }) => {
       const mesh = context.log.mesh
       const owner = agent === undefined ? undefined : agentNamed(mesh, agent).id
-      const aside: Awaited<ReturnType<Handlers['late.ls']>>['aside'] = []
+      const aside: Aside[] = []
       for (const name of context.documents.names()) {
         if (owner !== undefined && name.agent !== owner) continue
         const document = await context.documents.open(name)
@@ -91,15 +94,15 @@ function textsWith(document: Document, block: Block): { name: string; text: stri
   return changed
 }
 
-function writesOf(document: Document, block: Block, start: string) {
-  return block.writes.flatMap((write) => {
+function writesOf(document: Document, block: Block, start: string): AsideWrite[] {
+  return block.writes.flatMap((write): AsideWrite[] => {
     switch (write.type) {
       case 'set':
-        return [{ umr: start + write.key, type: 'set' as const, value: write.value }]
+        return [{ umr: start + write.key, type: 'set', value: write.value }]
       case 'delete':
-        return [{ umr: start + write.key, type: 'delete' as const, value: null }]
+        return [{ umr: start + write.key, type: 'delete', value: null }]
       case 'text':
-        return textsWith(document, block).map(({ name, text }) => ({ umr: start + name, type: 'text' as const, value: text }))
+        return textsWith(document, block).map(({ name, text }) => ({ umr: start + name, type: 'text', value: text }))
     }
   })
 }

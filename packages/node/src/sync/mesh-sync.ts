@@ -30,8 +30,12 @@ export class MeshSync {
   constructor(deps: MeshSyncDeps) {
     this.#deps = deps
     deps.documents.onCommit(({ name, document, local }) => {
-      this.#advanced(name, document.vector, local)
-      this.#flushAll()
+      // What peers sent is taken note of where it is receipted: #take.
+      if (!local) return
+      this.#advanced(name, document.vector, true).then(
+        () => this.#flushAll(),
+        (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
+      )
     })
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
@@ -115,17 +119,10 @@ export class MeshSync {
     this.#flushAll()
   }
 
-  #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
-    const key = keyOf(name)
-    if (this.#knownKeys.has(key)) for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
-    else {
-      // The first block of a document: who shares it has to be worked out once.
-      this.#knownKeys.add(key)
-      this.#refreshShared(this.#deps.log.mesh).then(
-        () => this.#flushAll(),
-        (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
-      )
-    }
+  async #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): Promise<void> {
+    // The first block of a document: who shares it has to be worked out once.
+    if (!this.#knownKeys.has(keyOf(name))) await this.#refreshShared(this.#deps.log.mesh)
+    for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
   }
 
   async #refreshShared(mesh: Mesh): Promise<void> {
@@ -204,7 +201,7 @@ export class MeshSync {
     if (blocks.length > 0) {
       for (const report of await documents.receive(blocks)) {
         if (report.stored > 0) {
-          this.#advanced(report.name, await documents.vectorOf(report.name), false)
+          await this.#advanced(report.name, await documents.vectorOf(report.name), false)
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.now())

@@ -1,0 +1,68 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
+import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Logger } from 'pino'
+import type { Handlers } from '../ipc/door.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import { InviterDriver } from '../pairing/inviter-driver.ts'
+import { extendToken, tokenForNode } from '../setup/identity.ts'
+import type { Meta } from '../store/meta.ts'
+import type { Relays } from '../uplink/relays.ts'
+
+/** Lets another machine into the mesh: the methods of the local socket over the inviter's driver. */
+export function pairingHandlers(
+  inviter: InviterDriver,
+): Pick<Handlers, 'pair.start' | 'pair.status' | 'pair.confirm' | 'pair.cancel'> {
+  return {
+    'pair.start': ({ autoConfirm }) => inviter.start({ autoConfirm }),
+    'pair.status': () => inviter.view(),
+    'pair.confirm': ({ words }) => inviter.confirm(words),
+    'pair.cancel': () => inviter.cancel(),
+  }
+}
+
+export interface InvitingDeps {
+  readonly mesh: MeshId
+  readonly node: NodeId
+  readonly keys: KeyStore
+  readonly log: LogKeeper
+  readonly meta: Meta
+  readonly relays: Relays
+  readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  readonly logger: Logger
+}
+
+export function openInviter(deps: InvitingDeps): InviterDriver {
+  const { mesh, node, keys, log, meta, relays, sodium, random, now, logger } = deps
+  return new InviterDriver({
+    mesh,
+    mailbox: mailboxOf(keys.login.publicKey, sodium),
+    relayAddress: () => {
+      const address = relays.address === undefined ? undefined : parseRelayAddress(relays.address)
+      return address?.ok === true ? address.value : undefined
+    },
+    sodium,
+    random,
+    now,
+    log: logger,
+    enrol: async (draft) => {
+      // Before the link is shown, not after somebody used it.
+      if (log.mesh.nodes.get(node)?.admin !== true) throw new Failure('NOT_ADMIN', 'Only an admin node lets others in.')
+      await relays.enrol(await extendToken(meta, keys, draft, sodium))
+    },
+    sendPacket: (packet) => relays.send(packet),
+    admit: async (identity) => {
+      await log.append({ type: 'admit', node: identity, admin: false }, { type: 'node', node }, keys.sign.secretKey)
+      return {
+        records: log.after([]).map((record) => record.bytes),
+        token: await tokenForNode(meta, keys, mesh, identity, sodium),
+        relays: log.mesh.relays.map((relay) => relay.address),
+      }
+    },
+  })
+}
