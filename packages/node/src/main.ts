@@ -50,7 +50,13 @@ export interface RunningNode {
   close(): Promise<void>
   /** Settles when the node has stopped: by `close`, by `sealmesh down`, or because it cannot go on. */
   readonly done: Promise<void>
-  readonly info: { readonly home: string; readonly socketPath: string; readonly node: string; readonly mesh: string; readonly firstRun: boolean }
+  readonly info: {
+    readonly home: string
+    readonly socketPath: string
+    readonly node: string
+    readonly mesh: string
+    readonly firstRun: boolean
+  }
 }
 
 /** The one place of the node that makes clocks, dice, databases, sockets and loggers. */
@@ -143,7 +149,15 @@ async function compose(
     now,
   })
   const receipts = new ReceiptStore(store)
-  const relays = new Relays({ meta, login: keys.login, mesh: meshId, root: keys.root?.secretKey, claim: options.claim, sodium, log: logger })
+  const relays = new Relays({
+    meta,
+    login: keys.login,
+    mesh: meshId,
+    root: keys.root?.secretKey,
+    claim: options.claim,
+    sodium,
+    log: logger,
+  })
   closers.push(() => relays.close())
   const context = { node, incarnation, signKey, log, documents, diary, logger, now }
   const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
@@ -172,7 +186,9 @@ async function compose(
   await ensurePrekeys(log, keys, node, now())
   await ensureOwnAgent(log, keys, node)
   const rotation = setInterval(() => {
-    ensurePrekeys(log, keys, node, now()).catch((error: unknown) => logger.error({ err: error }, 'prekeys were not rotated'))
+    ensurePrekeys(log, keys, node, now()).catch((error: unknown) =>
+      logger.error({ err: error }, 'prekeys were not rotated'),
+    )
   }, PREKEY_CHECK_MS)
   rotation.unref()
   closers.push(() => clearInterval(rotation))
@@ -219,6 +235,8 @@ function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore)
   if (known !== undefined) return known.mesh as MeshId
   // Keys without a mesh: a join that was cut off has no root key and must not found a mesh of its own.
   if (keys.root === undefined)
-    throw new Failure('NODE_NOT_SET_UP', 'This home began to join a mesh and did not finish.', { next: 'sealmesh join LINK' })
+    throw new Failure('NODE_NOT_SET_UP', 'This home began to join a mesh and did not finish.', {
+      next: 'sealmesh join LINK',
+    })
   return toHex(keys.root.publicKey) as MeshId
 }

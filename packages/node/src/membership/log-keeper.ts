@@ -58,7 +58,8 @@ export class LogKeeper {
       const voided = this.mesh.voided.get(record.hash)
       await this.#tell()
       if (voided !== undefined) {
-        const code = voided === 'TERM_NOT_HIGHER' ? 'TERM_NOT_HIGHER' : voided === 'NOT_A_HOST' ? 'NOT_A_HOST' : 'NOT_ADMIN'
+        const code =
+          voided === 'TERM_NOT_HIGHER' ? 'TERM_NOT_HIGHER' : voided === 'NOT_A_HOST' ? 'NOT_A_HOST' : 'NOT_ADMIN'
         throw new Failure(code, `The mesh does not accept this ${record.body.type} record (${voided}).`)
       }
       return record
@@ -89,7 +90,8 @@ export class LogKeeper {
         }
       }
       // A record that waited may have been let in by one of these, so what is stored is what the fold now holds.
-      const unstored = added.length === 0 ? [] : [...this.mesh.records.values()].filter((each) => !this.#records.has(each.hash))
+      const unstored =
+        added.length === 0 ? [] : [...this.mesh.records.values()].filter((each) => !this.#records.has(each.hash))
       if (unstored.length > 0) {
         await this.#records.put(unstored)
         await this.#tell()

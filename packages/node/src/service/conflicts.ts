@@ -5,7 +5,9 @@ import { agentName, DIARY_LAYER, originOf, resolveUmr, type ServiceContext } fro
 import { write } from './items.ts'
 
 /** Registers that were written on two machines without either knowing of the other. */
-export function conflictHandlers(context: ServiceContext): Pick<Handlers, 'conflicts.ls' | 'conflicts.show' | 'conflicts.keep'> {
+export function conflictHandlers(
+  context: ServiceContext,
+): Pick<Handlers, 'conflicts.ls' | 'conflicts.show' | 'conflicts.keep'> {
   return {
     'conflicts.ls': async ({ agent }) => {
       const mesh = context.log.mesh
@@ -38,7 +40,9 @@ export function conflictHandlers(context: ServiceContext): Pick<Handlers, 'confl
     'conflicts.keep': async ({ umr, write: chosen }) => {
       const target = resolveUmr(context.log.mesh, umr)
       const document = await context.documents.open(target.document)
-      const matching = document.siblings(target.umr.id).filter((entry) => chosen !== '' && entry.dot.hash.startsWith(chosen))
+      const matching = document
+        .siblings(target.umr.id)
+        .filter((entry) => chosen !== '' && entry.dot.hash.startsWith(chosen))
       const [entry, ...more] = matching
       if (entry === undefined || more.length > 0)
         throw new Failure('CONFLICT_NOT_FOUND', `${target.text} has no single value whose write begins with that.`, {

@@ -9,7 +9,16 @@ import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { z } from 'zod'
 import type { Handlers } from '../ipc/door.ts'
-import { agentName, DIARY_LAYER, iso, nodeName, originOf, resolveUmr, type ServiceContext, type Target } from './context.ts'
+import {
+  agentName,
+  DIARY_LAYER,
+  iso,
+  nodeName,
+  originOf,
+  resolveUmr,
+  type ServiceContext,
+  type Target,
+} from './context.ts'
 
 /** Registers by name: get, set, list, remove. */
 export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
@@ -30,14 +39,17 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
       for (const { umr, value } of writes) {
         const target = resolveUmr(context.log.mesh, umr)
-        if (target.umr.region === DIARY_LAYER) throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
+        if (target.umr.region === DIARY_LAYER)
+          throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
         checkValue(value)
         const key = `${target.umr.agent}.${target.umr.region}`
         const group = byDocument.get(key) ?? { target, intents: [] }
         byDocument.set(key, group)
         group.intents.push({ type: 'set', key: target.umr.id, value })
       }
-      await Promise.all([...byDocument.values()].map(({ target, intents }) => context.documents.write(target.document, intents)))
+      await Promise.all(
+        [...byDocument.values()].map(({ target, intents }) => context.documents.write(target.document, intents)),
+      )
       return { written: writes.length }
     },
 
@@ -52,7 +64,9 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
     ls: async ({ prefix, limit }) => {
       const mesh = context.log.mesh
       const items: Listed[] = []
-      const names = context.documents.names().map((name) => ({ name, start: `${agentName(mesh, name.agent)}.${name.layer}.` }))
+      const names = context.documents
+        .names()
+        .map((name) => ({ name, start: `${agentName(mesh, name.agent)}.${name.layer}.` }))
       names.sort((a, b) => (a.start < b.start ? -1 : 1))
       for (const { name, start } of names) {
         if (!start.startsWith(prefix) && !prefix.startsWith(start)) continue
@@ -82,7 +96,14 @@ function* listDocument(mesh: Mesh, document: Document, start: string): Generator
     }
   }
   for (const text of document.textNames())
-    yield { umr: start + text, type: 'text', bytes: utf8(document.text(text) ?? '').length, at: null, nodeName: null, conflicts: 0 }
+    yield {
+      umr: start + text,
+      type: 'text',
+      bytes: utf8(document.text(text) ?? '').length,
+      at: null,
+      nodeName: null,
+      conflicts: 0,
+    }
 }
 
 async function read(context: ServiceContext, target: Target): Promise<ItemView | null> {
@@ -122,7 +143,8 @@ async function setDiary(context: ServiceContext, target: Target, value: string, 
 
 async function readDiary(context: ServiceContext, target: Target, entry: Entry | undefined): Promise<ItemView | null> {
   const own = await context.diary.get(target.agent.id, target.umr.id)
-  const metadata = own ?? (entry?.value === undefined ? undefined : DiaryMetadata.safeParse(JSON.parse(entry.value)).data)
+  const metadata =
+    own ?? (entry?.value === undefined ? undefined : DiaryMetadata.safeParse(JSON.parse(entry.value)).data)
   if (metadata === undefined) return null
   const { atMs, characters, tags } = metadata
   return { umr: target.text, type: 'diary', content: own?.content ?? null, at: iso(atMs), characters, tags: [...tags] }
@@ -130,7 +152,10 @@ async function readDiary(context: ServiceContext, target: Target, entry: Entry |
 
 function checkValue(value: string): void {
   if (utf8(value).length > REGISTER_VALUE_BYTES_MAX)
-    throw new Failure('VALUE_TOO_LARGE', `The value is larger than a register may be (${REGISTER_VALUE_BYTES_MAX} bytes).`)
+    throw new Failure(
+      'VALUE_TOO_LARGE',
+      `The value is larger than a register may be (${REGISTER_VALUE_BYTES_MAX} bytes).`,
+    )
   try {
     JSON.parse(value)
   } catch (cause) {

@@ -66,7 +66,9 @@ async function reissue(context: ServiceContext, document: Document, block: Block
         if ((await putText(context, target, text)) !== undefined) written.push(start + name)
       }
     } else {
-      intents.push(write.type === 'set' ? { type: 'set', key: write.key, value: write.value } : { type: 'delete', key: write.key })
+      intents.push(
+        write.type === 'set' ? { type: 'set', key: write.key, value: write.value } : { type: 'delete', key: write.key },
+      )
       written.push(start + write.key)
     }
   }
@@ -84,7 +86,9 @@ function textsWith(document: Document, block: Block): { name: string; text: stri
     .filter((each) => each.block.header.incarnation === block.header.incarnation)
     .filter((each) => each.block.header.sequence <= block.header.sequence)
     .sort((a, b) => a.block.header.sequence - b.block.header.sequence)
-  const updates = chain.flatMap((each) => each.block.writes.flatMap((write) => (write.type === 'text' ? [write.update] : [])))
+  const updates = chain.flatMap((each) =>
+    each.block.writes.flatMap((write) => (write.type === 'text' ? [write.update] : [])),
+  )
   const merged = merge(document.yDoc, updates)
   const changed: { name: string; text: string }[] = []
   for (const name of merged.share.keys()) {

@@ -19,10 +19,14 @@ export function revokeHandlers(
       const mesh = context.log.mesh
       const id = parseId('node', named)
       const node = id === undefined ? nodeByName(mesh, named) : mesh.nodes.get(id)
-      if (node === undefined) throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
-      if (mesh.nodes.get(context.node)?.admin !== true) throw new Failure('NOT_ADMIN', 'Only an admin node removes others.')
+      if (node === undefined)
+        throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
+      if (mesh.nodes.get(context.node)?.admin !== true)
+        throw new Failure('NOT_ADMIN', 'Only an admin node removes others.')
       const cuts = await Promise.all(
-        context.documents.names().map(async (document) => ({ document, vector: await context.documents.vectorOf(document) })),
+        context.documents
+          .names()
+          .map(async (document) => ({ document, vector: await context.documents.vectorOf(document) })),
       )
       const record = await context.log.append(
         { type: 'revoke', node: node.id, reason, cuts },
@@ -30,12 +34,19 @@ export function revokeHandlers(
         context.signKey,
       )
       const word = signRevocation(
-        { mesh: mesh.id, loginKey: node.loginKey, adminKey: node.admin ? node.signKey : null, chain: await ownChain(context.meta) },
+        {
+          mesh: mesh.id,
+          loginKey: node.loginKey,
+          adminKey: node.admin ? node.signKey : null,
+          chain: await ownChain(context.meta),
+        },
         context.signKey,
         context.sodium,
       )
       // The log has it already, and every node obeys that; a relay that is away is told on the next removal or by its owner.
-      await context.relays.revoke(word).catch((error: unknown) => context.logger.warn({ err: error }, 'the relay was not told'))
+      await context.relays
+        .revoke(word)
+        .catch((error: unknown) => context.logger.warn({ err: error }, 'the relay was not told'))
       return { node: node.name, record: record.hash }
     },
   }

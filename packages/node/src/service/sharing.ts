@@ -26,7 +26,13 @@ export function sharingHandlers(context: ServiceContext): Pick<Handlers, 'share.
       const wanted = parseTo(context.log.mesh, to)
       const same = live.some((grant) => grant.access === wanted.access && sameTo(grant.to, wanted.to))
       if (!same)
-        await signAsHolder(context, agent, { type: 'grant', agent: agent.id, layer, to: wanted.to, access: wanted.access })
+        await signAsHolder(context, agent, {
+          type: 'grant',
+          agent: agent.id,
+          layer,
+          to: wanted.to,
+          access: wanted.access,
+        })
       return { grants: grantsOf(context.log.mesh, name), note: same ? 'already so' : null }
     },
 

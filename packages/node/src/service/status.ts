@@ -39,7 +39,13 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     peers,
     agents: await Promise.all([...mesh.agents.values()].map((agent) => agentStatus(context, agent))),
     summary:
-      others.length === 0 ? 'alone' : !live ? 'cut off' : others.every((peer) => peer.state === 'in sync') ? 'in sync' : 'syncing',
+      others.length === 0
+        ? 'alone'
+        : !live
+          ? 'cut off'
+          : others.every((peer) => peer.state === 'in sync')
+            ? 'in sync'
+            : 'syncing',
     warnings: sources.warnings(),
   }
 }
@@ -95,4 +101,3 @@ export async function agentStatus(
     layers,
   }
 }
-

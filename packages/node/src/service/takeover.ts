@@ -19,12 +19,18 @@ export function takeoverHandlers(
       const peer = context.sync.peers().find((each) => each.node === holder)
       const heardAtMs = peer?.view.lastHeardAtMs ?? null
       const documents = await documentsOf(context, agent)
-      const known = documents.map((each) => `${each.layer}: ${each.registers} registers and ${each.texts} texts in ${each.blocks} blocks are here`)
+      const known = documents.map(
+        (each) =>
+          `${each.layer}: ${each.registers} registers and ${each.texts} texts in ${each.blocks} blocks are here`,
+      )
       const late: string[] = []
       if (holder !== null && holder !== context.node) {
         const missing = peer?.view.toReceive ?? null
-        if (missing !== null && missing > 0) late.push(`${missing} blocks that ${nodeName(mesh, holder)} named have not arrived`)
-        late.push(`whatever ${nodeName(mesh, holder)} wrote to single-writer layers and did not send: it is kept apart when it returns`)
+        if (missing !== null && missing > 0)
+          late.push(`${missing} blocks that ${nodeName(mesh, holder)} named have not arrived`)
+        late.push(
+          `whatever ${nodeName(mesh, holder)} wrote to single-writer layers and did not send: it is kept apart when it returns`,
+        )
       }
       return {
         agent: agent.name,
@@ -47,7 +53,12 @@ export function takeoverHandlers(
     takeover: async ({ agent: name, reason }) => {
       const agent = agentNamed(context.log.mesh, name)
       if (agent.term?.holder === context.node)
-        return { agent: agent.name, term: agent.term.number, holder: nodeName(context.log.mesh, context.node), record: agent.term.record }
+        return {
+          agent: agent.name,
+          term: agent.term.number,
+          holder: nodeName(context.log.mesh, context.node),
+          record: agent.term.record,
+        }
       const documents = await documentsOf(context, agent)
       const record = await context.log.append(
         (mesh) => {
@@ -83,7 +94,14 @@ async function documentsOf(context: ServiceContext, agent: MeshAgent): Promise<H
     if (name.agent !== agent.id || !isSingleWriter(name.layer)) continue
     const document = await context.documents.open(name)
     const { received, registers, texts } = document.counts()
-    held.push({ layer: name.layer, vector: document.vector, digest: document.digest(), blocks: received, registers, texts })
+    held.push({
+      layer: name.layer,
+      vector: document.vector,
+      digest: document.digest(),
+      blocks: received,
+      registers,
+      texts,
+    })
   }
   return held
 }

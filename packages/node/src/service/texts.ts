@@ -39,7 +39,8 @@ export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync
 
 function textTarget(context: ServiceContext, umr: string): Target {
   const target = resolveUmr(context.log.mesh, umr)
-  if (target.umr.region === DIARY_LAYER) throw new Failure('DIARY_PRIVATE', 'The diary holds entries, not shared texts.')
+  if (target.umr.region === DIARY_LAYER)
+    throw new Failure('DIARY_PRIVATE', 'The diary holds entries, not shared texts.')
   return target
 }
 

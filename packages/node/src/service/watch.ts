@@ -3,7 +3,9 @@ import type { Handlers } from '../ipc/door.ts'
 import { agentName, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
 
 /** Streams what changes, local or from elsewhere, once it is durable here. */
-export function watchHandlers(context: Pick<ServiceContext, 'log'> & { documents: Pick<Documents, 'onCommit'> }): Pick<Handlers, 'watch'> {
+export function watchHandlers(
+  context: Pick<ServiceContext, 'log'> & { documents: Pick<Documents, 'onCommit'> },
+): Pick<Handlers, 'watch'> {
   return {
     watch: ({ prefix }, { notify, signal }) => {
       const stop = context.documents.onCommit(({ name, document, changes, local }) => {

@@ -1,5 +1,11 @@
 import { hostname } from 'node:os'
-import { decodeTokenChain, encodeTokenChain, issueToken, type Token, type TokenDraft } from '@sealmesh/protocol/wire/token'
+import {
+  decodeTokenChain,
+  encodeTokenChain,
+  issueToken,
+  type Token,
+  type TokenDraft,
+} from '@sealmesh/protocol/wire/token'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
@@ -30,10 +36,14 @@ export const nodeIdFrom = (keys: KeyStore, sodium: Sodium): NodeId =>
 /** The name that was asked for, else one made from the machine's. */
 export function chooseName(wanted: string | undefined): string {
   if (wanted !== undefined) {
-    if (!isName(wanted)) throw new Failure('NAME_INVALID', `"${wanted.slice(0, NAME_CHARACTERS_MAX)}" is not a node's name.`)
+    if (!isName(wanted))
+      throw new Failure('NAME_INVALID', `"${wanted.slice(0, NAME_CHARACTERS_MAX)}" is not a node's name.`)
     return wanted
   }
-  const made = (hostname().split('.')[0] ?? '').toLowerCase().replace(/[^a-z0-9_-]/g, '-').replace(/^[-_]+|[-_]+$/g, '')
+  const made = (hostname().split('.')[0] ?? '')
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '-')
+    .replace(/^[-_]+|[-_]+$/g, '')
   return isName(made) ? made : 'node'
 }
 
@@ -75,11 +85,19 @@ const nodeToken = (mesh: MeshId, identity: NodeIdentity, adminKey: SignPublicKey
 
 /** Our own chain and one more link: how an admin lets another login in. */
 export async function extendToken(meta: Meta, keys: KeyStore, draft: TokenDraft, sodium: Sodium): Promise<Uint8Array> {
-  return encodeTokenChain([...(await ownChain(meta)), issueToken(draft, keys.sign.publicKey, keys.sign.secretKey, sodium)])
+  return encodeTokenChain([
+    ...(await ownChain(meta)),
+    issueToken(draft, keys.sign.publicKey, keys.sign.secretKey, sodium),
+  ])
 }
 
-export const tokenForNode = (meta: Meta, keys: KeyStore, mesh: MeshId, identity: NodeIdentity, sodium: Sodium): Promise<Uint8Array> =>
-  extendToken(meta, keys, nodeToken(mesh, identity, null), sodium)
+export const tokenForNode = (
+  meta: Meta,
+  keys: KeyStore,
+  mesh: MeshId,
+  identity: NodeIdentity,
+  sodium: Sodium,
+): Promise<Uint8Array> => extendToken(meta, keys, nodeToken(mesh, identity, null), sodium)
 
 export async function ownChain(meta: Meta): Promise<readonly Token[]> {
   const chain = decodeTokenChain((await meta.readBytes(TOKEN)) ?? new Uint8Array())

@@ -22,7 +22,9 @@ export class MeshSync {
   /** Documents that a peer named and we may read, though we hold nothing of them yet. */
   readonly #interests = new Map<string, DocumentName>()
   readonly #timer: NodeJS.Timeout
-  readonly #knownKeys = new Set<string>()
+  /** Of every document that is here or that a peer named: what is durable of it. */
+  readonly #vectors = new Map<string, VersionVector>()
+  #sharing: Promise<void> = Promise.resolve()
   #link: Pick<RelayLink, 'send'> | undefined
   #live = false
   #closed = false
@@ -30,12 +32,8 @@ export class MeshSync {
   constructor(deps: MeshSyncDeps) {
     this.#deps = deps
     deps.documents.onCommit(({ name, document, local }) => {
-      // What peers sent is taken note of where it is receipted: #take.
-      if (!local) return
-      this.#advanced(name, document.vector, true).then(
-        () => this.#flushAll(),
-        (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
-      )
+      this.#advanced(name, document.vector, local)
+      this.#flushAll()
     })
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
@@ -56,10 +54,18 @@ export class MeshSync {
     for (const node of mesh.nodes.values()) {
       if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
       const core = new PeerSync(this.#deps.sodium)
-      this.#peers.set(node.id, { node: node.id, core, inbox: [], draining: false, sending: false, inFlight: 0, pausedUntilMs: 0 })
+      this.#peers.set(node.id, {
+        node: node.id,
+        core,
+        inbox: [],
+        draining: false,
+        sending: false,
+        inFlight: 0,
+        pausedUntilMs: 0,
+      })
       if (this.#live) core.greet(this.#deps.now())
     }
-    await this.#refreshShared(mesh)
+    await this.#refreshShared()
     for (const peer of this.#peers.values()) peer.core.logChanged(mesh.heads)
     this.#flushAll()
   }
@@ -119,22 +125,32 @@ export class MeshSync {
     this.#flushAll()
   }
 
-  async #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): Promise<void> {
-    // The first block of a document: who shares it has to be worked out once.
-    if (!this.#knownKeys.has(keyOf(name))) await this.#refreshShared(this.#deps.log.mesh)
+  /** In the turn of the commit, so that vectors arrive here in their order. */
+  #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
+    const known = this.#vectors.has(keyOf(name))
+    this.#vectors.set(keyOf(name), vector)
     for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
+    if (known) return
+    // The first block of a document: who shares it has to be worked out once.
+    this.#sharing = this.#refreshShared().then(
+      () => this.#flushAll(),
+      (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
+    )
   }
 
-  async #refreshShared(mesh: Mesh): Promise<void> {
+  async #refreshShared(): Promise<void> {
+    const { documents, receipts, log, node: me } = this.#deps
     const names = new Map(this.#interests)
-    for (const name of this.#deps.documents.names()) names.set(keyOf(name), name)
-    const vectors = new Map<string, VersionVector>()
+    for (const name of documents.names()) names.set(keyOf(name), name)
     for (const [key, name] of names) {
-      vectors.set(key, await this.#deps.documents.vectorOf(name))
-      this.#knownKeys.add(key)
+      if (this.#vectors.has(key)) continue
+      const vector = await documents.vectorOf(name)
+      if (!this.#vectors.has(key)) this.#vectors.set(key, vector) // A commit meanwhile knows better.
     }
-    const me = this.#deps.node
     for (const peer of this.#peers.values()) {
+      const receipted = new Map<string, VersionVector>()
+      for (const [key, name] of names) receipted.set(key, await receipts.read(peer.node, name))
+      const { mesh } = log
       const shared: SharedNow[] = []
       for (const [key, name] of names) {
         const readers = readersOf(mesh, name.agent, name.layer)
@@ -143,8 +159,8 @@ export class MeshSync {
         // A peer that writes what it may not read still wants to know that it arrived.
         const peerWrites = !isSingleWriter(name.layer) && writersOf(mesh, name.agent, name.layer).includes(peer.node)
         if (!peerReads && !peerWrites) continue
-        const receipted = await this.#deps.receipts.read(peer.node, name)
-        shared.push({ name, peerReads, bothRead, vector: vectors.get(key) ?? [], receipted })
+        const vector = this.#vectors.get(key) ?? []
+        shared.push({ name, peerReads, bothRead, vector, receipted: receipted.get(key) ?? [] })
       }
       peer.core.setShared(shared)
     }
@@ -199,9 +215,10 @@ export class MeshSync {
     }
     const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
     if (blocks.length > 0) {
-      for (const report of await documents.receive(blocks)) {
+      const reports = await documents.receive(blocks)
+      await this.#sharing
+      for (const report of reports) {
         if (report.stored > 0) {
-          await this.#advanced(report.name, await documents.vectorOf(report.name), false)
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.now())
@@ -224,13 +241,13 @@ export class MeshSync {
       if (item.type !== 'vectors') continue
       for (const { document } of item.documents) {
         const key = keyOf(document)
-        if (this.#knownKeys.has(key) || this.#interests.size >= INTERESTS_MAX) continue
+        if (this.#vectors.has(key) || this.#interests.size >= INTERESTS_MAX) continue
         if (!readersOf(mesh, document.agent, document.layer).includes(this.#deps.node)) continue
         this.#interests.set(key, document)
         added = true
       }
     }
-    if (added) await this.#refreshShared(mesh)
+    if (added) await this.#refreshShared()
   }
 
   #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {
@@ -350,7 +367,6 @@ export interface MeshSyncDeps {
   readonly now: () => number
   readonly logger: Logger
 }
-
 
 /** Lists that fit a packet each, in order. */
 function chunk(all: readonly Uint8Array[]): Uint8Array[][] {

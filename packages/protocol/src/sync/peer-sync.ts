@@ -44,7 +44,8 @@ export class PeerSync {
     for (const key of this.#documents.keys()) if (!named.has(key)) this.#documents.delete(key)
     for (const [key, { name, peerReads, bothRead, vector, receipted }] of named) {
       const known = this.#documents.get(key)
-      if (known !== undefined) Object.assign(known, { peerReads, bothRead, mine: vector })
+      if (known !== undefined)
+        Object.assign(known, { peerReads, bothRead }) // `mine` is kept by `advanced`.
       else {
         this.#documents.set(key, {
           name,
@@ -78,7 +79,8 @@ export class PeerSync {
 
   logChanged(heads: readonly RecordHash[]): void {
     this.#logHeads = heads
-    if (this.#peerLogHeads !== undefined && !sameHeads(this.#peerLogHeads, heads)) this.#sendRecordsAfter = this.#peerLogHeads
+    if (this.#peerLogHeads !== undefined && !sameHeads(this.#peerLogHeads, heads))
+      this.#sendRecordsAfter = this.#peerLogHeads
   }
 
   /** After connecting, or when packets for us were lost: compare heads now. */
@@ -106,7 +108,12 @@ export class PeerSync {
    * One packet's items other than records and blocks, which the driver stores first. `logHeads` are the packet's;
    * `missingRecords` says that they name records we do not have.
    */
-  heard(items: readonly SyncItem[], logHeads: readonly RecordHash[], missingRecords: boolean, nowMs: number): Receipt[] {
+  heard(
+    items: readonly SyncItem[],
+    logHeads: readonly RecordHash[],
+    missingRecords: boolean,
+    nowMs: number,
+  ): Receipt[] {
     this.#lastHeardAtMs = nowMs
     const receipts: Receipt[] = []
     if (missingRecords) this.wantRecords(nowMs)
@@ -167,7 +174,8 @@ export class PeerSync {
     const pushes: Push[] = []
     for (const shared of this.#documents.values()) {
       if (pushes.length === PUSHES_MAX) break
-      if (shared.peerReads && countMissing(shared.sent, shared.mine) > 0) pushes.push({ name: shared.name, after: shared.sent })
+      if (shared.peerReads && countMissing(shared.sent, shared.mine) > 0)
+        pushes.push({ name: shared.name, after: shared.sent })
     }
     const recordsAfter = this.#sendRecordsAfter ?? null
     if (items.length === 0 && pushes.length === 0 && recordsAfter === null) return null
