@@ -11,7 +11,7 @@ import { expect, test } from 'vitest'
 import { type GeneratedLog, generatedLog, pick } from './generated-log.ts'
 import { blockBy, bySequence, type Machine } from './scene.ts'
 
-const RUNS = { numRuns: 250, verbose: 1 } // fast-check prints seed and path of what fails.
+const RUNS = { numRuns: 150, verbose: 1 } // fast-check prints seed and path of what fails.
 
 /** All that a mesh says, without the order in which its records came. */
 const said = (mesh: Mesh) => ({

@@ -73,6 +73,18 @@ describe('members', () => {
     expect(scene.fold().nodes.get(shed.id)?.loginKey).toEqual(shed.identity.loginKey)
   })
 
+  test('an admission that turns out void takes nobody: the right one counts, before and after the removal', () => {
+    const { scene, home, office, first, voidReason } = household()
+    const attic = scene.machine('attic')
+    const redirected = { ...attic.identity, loginKey: office.identity.loginKey }
+    const taken = scene.sign(office, { type: 'admit', node: redirected, admin: false }, { after: [first] })
+    const right = scene.sign(home, admit(attic), { after: [taken] })
+    expect(voidReason(right)).toBe('SUBJECT_TAKEN')
+    scene.sign(home, revoke(office), { after: [first] })
+    expect([taken, right].map(voidReason)).toEqual(['SIGNER_REVOKED', undefined])
+    expect(scene.fold().nodes.get(attic.id)?.loginKey).toEqual(attic.identity.loginKey)
+  })
+
   test('admitting a member again as an admin makes it one', () => {
     const { scene, office, shed } = household()
     scene.sign(office, admit(shed, true))

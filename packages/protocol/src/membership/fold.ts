@@ -5,7 +5,16 @@ import { gatherMesh } from './gather.ts'
 import { type Entry, isBefore, Ledger, listIn, type VerifyRecord } from './ledger.ts'
 import type { Mesh, VoidReason } from './mesh.ts'
 import type { SignedRecord } from './record.ts'
-import { type Circumstances, delegatedTerm, type EntryOf, faultOf, is, isChained, Tally } from './rules.ts'
+import {
+  type Circumstances,
+  delegatedTerm,
+  type EntryOf,
+  faultOf,
+  identityFault,
+  is,
+  isChained,
+  Tally,
+} from './rules.ts'
 
 /**
  * The fold of the membership log: the same records, the same mesh, in any order of arrival
@@ -83,6 +92,7 @@ const ROUNDS_MAX = 8
 /** Pass 1: who may govern, by causal pasts alone. */
 interface Government {
   readonly revokes: ReadonlyMap<NodeId, readonly Entry[]>
+  /** Of revokes that do not stand. */
   readonly faults: ReadonlyMap<Entry, VoidReason>
 }
 
@@ -94,10 +104,10 @@ function govern(entries: readonly Entry[], chained: ReadonlySet<Entry>): Governm
   for (const entry of entries) {
     if (!is(entry, 'found') && !is(entry, 'admit') && !is(entry, 'revoke')) continue
     const fault = faultOf(entry, around)
-    if (fault !== null) faults.set(entry, fault)
-    else if (is(entry, 'revoke'))
-      listIn(revokes, entry.record.body.node).push(entry) // (1)
-    else tally.add(entry)
+    if (!is(entry, 'revoke')) {
+      if (fault === null) tally.add(entry)
+    } else if (fault === null) listIn(revokes, entry.record.body.node).push(entry)
+    else faults.set(entry, fault)
   }
   return { revokes, faults }
 }
@@ -121,9 +131,11 @@ function count(
   const delegated: { entry: Entry; term: number }[] = []
   const around: Circumstances = { tally, revokes, chained }
   for (const entry of entries) {
-    const fault =
-      faults.get(entry) ??
-      (is(entry, 'revoke') ? null : (outsideFault(entry, revokes, passed) ?? faultOf(entry, around)))
+    const fault = is(entry, 'revoke')
+      ? (faults.get(entry) ?? null) // (1)
+      : (outsideFault(entry, revokes, passed) ??
+        faultOf(entry, around) ??
+        (is(entry, 'admit') ? identityFault(entry, around) : null))
     if (fault !== null) {
       voided.set(entry.record.hash, fault) // (3), (4): it enters no tally.
       continue

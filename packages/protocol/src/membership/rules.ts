@@ -1,3 +1,4 @@
+import { equalBytes } from '../bytes.ts'
 import type { AgentId, NodeId } from '../ids.ts'
 import { type Entry, isBefore, latestOf, listIn } from './ledger.ts'
 import type { VoidReason } from './mesh.ts'
@@ -68,7 +69,8 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     case 'found':
       return signer.type === 'root' ? null : 'SIGNER_NOT_ALLOWED'
     case 'admit':
-      return governs ? admissionFault(entry as EntryOf<'admit'>, around) : 'SIGNER_NOT_ALLOWED'
+      if (!governs) return 'SIGNER_NOT_ALLOWED'
+      return revokesBefore(entry.admits as NodeId, entry, around) ? 'SUBJECT_REVOKED' : null
     case 'relay':
       return governs ? null : 'SIGNER_NOT_ALLOWED'
     case 'revoke':
@@ -89,6 +91,19 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     case 'assign':
       return assignFault(entry as EntryOf<'assign'>, around)
   }
+}
+
+/**
+ * Admitting again is how a member becomes an admin, and how it stays when the one who had let it in is removed; not how
+ * its packets are led elsewhere. Asked in the last pass only: who governs does not depend on names and login keys.
+ */
+export function identityFault(entry: EntryOf<'admit'>, around: Circumstances): VoidReason | null {
+  const { name, loginKey } = entry.record.body.node
+  const same = admissionsBefore(entry.admits as NodeId, entry, around).every(({ record }) => {
+    const known = record.body.node
+    return known.name === name && equalBytes(known.loginKey, loginKey)
+  })
+  return same ? null : 'SUBJECT_TAKEN'
 }
 
 /** The term that a record rests on when its signer speaks for an agent as the holder of its term. */
@@ -136,24 +151,15 @@ export const byTime = (a: Entry, b: Entry): number =>
 function standingOf(node: NodeId, at: Entry, around: Circumstances): { admin: boolean; fault?: VoidReason } {
   const admissions = admissionsBefore(node, at, around)
   const admin = admissions.some(({ record }) => record.body.type === 'found' || record.body.admin)
-  if (around.revokes.get(node)?.some((revoke) => isBefore(revoke, at))) return { admin, fault: 'SIGNER_REVOKED' }
+  if (revokesBefore(node, at, around)) return { admin, fault: 'SIGNER_REVOKED' }
   return admissions.length === 0 ? { admin, fault: 'SIGNER_UNKNOWN' } : { admin }
 }
 
+const revokesBefore = (node: NodeId, at: Entry, { revokes }: Circumstances): boolean =>
+  revokes.get(node)?.some((revoke) => isBefore(revoke, at)) === true
+
 const admissionsBefore = (node: NodeId, at: Entry, { tally }: Circumstances): EntryOf<'found' | 'admit'>[] =>
   (tally.admissions.get(node) ?? []).filter((admission) => isBefore(admission, at))
-
-/** Admitting again is how a node becomes an admin, and how it stays when the one who had let it in is removed. */
-function admissionFault(entry: EntryOf<'admit'>, around: Circumstances): VoidReason | null {
-  const node = entry.admits as NodeId
-  if (around.revokes.get(node)?.some((revoke) => isBefore(revoke, entry))) return 'SUBJECT_REVOKED'
-  const { name, loginKey } = entry.record.body.node
-  const same = admissionsBefore(node, entry, around).every(({ record }) => {
-    const known = record.body.node
-    return known.name === name && known.loginKey.every((byte, i) => byte === loginKey[i])
-  })
-  return same ? null : 'SUBJECT_TAKEN'
-}
 
 const latestHosts = (agent: AgentId, at: Entry, { tally }: Circumstances): EntryOf<'host'>[] =>
   latestOf(tally.hosts.get(agent) ?? [], at) as EntryOf<'host'>[]
