@@ -8,8 +8,12 @@ const sample = (name: string) => readMemory(join(ROOT, 'examples/memory', name))
 
 test('the sample notes give over 300 facts and a dozen texts, and nothing is left out', async () => {
   const { items, skipped } = await sample('claude')
-  const facts = items.filter((item) => item.type === 'register' && item.id.includes('/') && !item.id.endsWith('#front-matter'))
+  const facts = items.filter(
+    (item) => item.type === 'register' && item.id.includes('/') && !item.id.endsWith('#front-matter'),
+  )
   expect(skipped).toEqual([])
+  // A formatter once ran over these notes and took their front matter apart.
+  expect(items.filter((item) => item.id.endsWith('#front-matter'))).toHaveLength(17)
   expect(facts.length).toBeGreaterThan(300)
   expect(items.filter((item) => item.type === 'text').length).toBeGreaterThanOrEqual(12)
   expect(new Set(items.map((item) => item.layer))).toEqual(new Set(['semantic', 'episodic', 'procedural']))
