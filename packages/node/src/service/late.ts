@@ -77,23 +77,25 @@ async function reissue(context: ServiceContext, document: Document, block: Block
 }
 
 /**
- * The texts as they would read with this block folded. It stands on the same writer's earlier edits, which were set
- * aside with it, so those come along; what others wrote since is merged as Yjs merges it.
+ * The texts that this block edits, as they would read with it folded. It stands on the same writer's earlier edits,
+ * which were set aside with it: of the texts that it touches those come along, other texts stay as they are. What
+ * others wrote since is merged as Yjs merges it.
  */
 function textsWith(document: Document, block: Block): { name: string; text: string }[] {
   const chain = document
     .aside()
-    .filter((each) => each.block.header.incarnation === block.header.incarnation)
-    .filter((each) => each.block.header.sequence <= block.header.sequence)
-    .sort((a, b) => a.block.header.sequence - b.block.header.sequence)
-  const updates = chain.flatMap((each) =>
-    each.block.writes.flatMap((write) => (write.type === 'text' ? [write.update] : [])),
-  )
-  const merged = merge(document.yDoc, updates)
+    .map((each) => each.block)
+    .filter(({ header }) => header.incarnation === block.header.incarnation)
+    .filter(({ header }) => header.sequence <= block.header.sequence)
+    .sort((a, b) => a.header.sequence - b.header.sequence)
+  const updatesOf = (blocks: readonly Block[]) =>
+    blocks.flatMap(({ writes }) => writes.flatMap((write) => (write.type === 'text' ? [write.update] : [])))
+  const before = merge(document.yDoc, updatesOf(chain.filter(({ hash }) => hash !== block.hash)))
+  const after = merge(document.yDoc, updatesOf(chain))
   const changed: { name: string; text: string }[] = []
-  for (const name of merged.share.keys()) {
-    const text = merged.getText(name).toString()
-    if (text !== (document.text(name) ?? '')) changed.push({ name, text })
+  for (const name of after.share.keys()) {
+    const text = after.getText(name).toString()
+    if (text !== before.getText(name).toString()) changed.push({ name, text })
   }
   return changed
 }
