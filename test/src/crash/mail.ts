@@ -96,7 +96,7 @@ export class Mail {
   }
 
   /** Keeps packets in flight until closed; dials again by itself when the relay is gone. */
-  send(address: string): { close(): Promise<void> } {
+  send(address: string): { dialNow(): void; close(): Promise<void> } {
     const flying = new Set<PacketId>()
     const fill = () => {
       while (flying.size < IN_FLIGHT) {
@@ -126,7 +126,7 @@ export class Mail {
           break
       }
     })
-    return { close: async () => await link.close() }
+    return { dialNow: () => link.nudge(), close: async () => await link.close() }
   }
 
   wasSent(packet: PacketId): boolean {

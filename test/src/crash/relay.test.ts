@@ -52,6 +52,7 @@ describe('a relay', () => {
     for (let kill = 0; kill < KILLS; kill++) {
       await dieUnderLoad(dice)
       await restart()
+      sending.dialNow()
     }
     await sending.close()
     expect(await broken()).toEqual([])
@@ -71,6 +72,7 @@ describe('a relay', () => {
         expect(disk.watched()).toBeGreaterThan(0)
         disk.cut(dice)
         await restart(disk.environment)
+        sending.dialNow()
       }
       await sending.close()
       expect(await broken()).toEqual([])

@@ -4,6 +4,7 @@ import { until } from './wait.ts'
 
 /** Lets `joiner`, a home that belongs to no mesh, join through a real link, and starts its node. */
 export async function pairNodes(inviter: NodeProcess, joiner: NodeOptions): Promise<NodeProcess> {
+  await inviter.untilStatus('connected', ({ relays }) => relays.some(({ state }) => state === 'live'))
   const door = await inviter.door()
   const { link } = await door.call('pair.start', { autoConfirm: true })
   if (link === null) throw new Error('pairing gave no link')

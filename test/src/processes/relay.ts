@@ -23,7 +23,7 @@ export class RelayProcess {
   }
 
   static async start({ data, port = 0, env }: RelayOptions): Promise<RelayProcess> {
-    const args = ['up', '--json', '--plain', '--data', data, '--port', String(port)]
+    const args = ['up', '--json', '--tls', 'none', '--host', '127.0.0.1', '--data', data, '--port', String(port)]
     const program = new Program(BIN.relay, args, { name: 'relay', ...(env ? { env } : {}) })
     try {
       return new RelayProcess(program, await program.line(readReady))
