@@ -1,12 +1,13 @@
 import { compareText } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock } from '@sealmesh/protocol/crdt/block-codec'
-import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { compareDots, type Dot, type VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { BlockStore, StoredBlock } from '../store/block-store.ts'
+import type { RecentBlocks } from './recent-blocks.ts'
 
 export interface Delta {
   readonly blocks: Uint8Array[]
@@ -21,6 +22,7 @@ export interface DeltaSource {
   /** Last known dots of every incarnation; may run ahead of the disk, never behind it. */
   readonly tips: VersionVector
   readonly forked: readonly IncarnationId[]
+  readonly recent: RecentBlocks
   readonly sodium: Sodium
 }
 
@@ -37,7 +39,7 @@ export async function deltaAfter(source: DeltaSource, vector: VersionVector, byt
     const run = await (forked ? branchedRun(source, incarnation, theirs) : linearRun(source, incarnation, theirs))
     if (run !== undefined) runs.push(run)
   }
-  runs.sort((a, b) => compareTimes(a.since, b.since) || compareText(a.incarnation, b.incarnation))
+  await sortByAge(runs)
 
   const taken: Uint8Array[] = []
   const reached = [...vector]
@@ -58,13 +60,22 @@ export async function deltaAfter(source: DeltaSource, vector: VersionVector, byt
 interface Run {
   readonly incarnation: IncarnationId
   /** Time of the first missing block. */
-  readonly since: HybridTime
+  since(): Promise<HybridTime>
   links(): AsyncIterable<Link> | Iterable<Link>
 }
 
 interface Link {
   readonly block: StoredBlock
   readonly previous: BlockHash | null
+}
+
+/** One run, which is what a push of new writes finds, needs no order and so no look at its times. */
+async function sortByAge(runs: Run[]): Promise<void> {
+  if (runs.length < 2) return
+  const since = new Map<Run, HybridTime>()
+  for (const run of runs) since.set(run, await run.since())
+  const ageOf = (run: Run): HybridTime => since.get(run) ?? { wallMs: 0, counter: 0 }
+  runs.sort((a, b) => compareTimes(ageOf(a), ageOf(b)) || compareText(a.incarnation, b.incarnation))
 }
 
 /** One chain, so sequences are enough. A peer that names only branches unknown to us gets ours whole. */
@@ -74,28 +85,33 @@ async function linearRun(
   theirs: readonly Dot[],
 ): Promise<Run | undefined> {
   const tip = source.tips.find((dot) => dot.incarnation === incarnation)
+  // At or beyond our tip lies our branch, or a fork that we learn of when they send it.
+  if (tip === undefined || theirs.some((dot) => dot.hash === tip.hash || dot.sequence > tip.sequence)) return undefined
+  const recent = theirs.length < 2 ? source.recent.between(source.document, theirs[0] ?? null, tip) : undefined
+  const known = recent === undefined ? await lastKnown(source, theirs) : theirs[0]
+  const rest = () => recent ?? source.blocks.run(source.document, incarnation, (known?.sequence ?? 0) + 1)
+  return {
+    incarnation,
+    async since() {
+      for await (const first of rest()) return decodeStored(first, source.document, source.sodium).header.time
+      return { wallMs: 0, counter: 0 }
+    },
+    async *links() {
+      let previous = known?.hash ?? null
+      for await (const block of rest()) {
+        yield { block, previous }
+        previous = block.hash
+      }
+    },
+  }
+}
+
+async function lastKnown(source: DeltaSource, theirs: readonly Dot[]): Promise<Dot | undefined> {
   let known: Dot | undefined
   for (const dot of theirs) {
-    if (tip === undefined || dot.hash === tip.hash) return undefined
-    // Beyond our tip lies more of our branch, or a fork that we learn of when they send it.
-    if (dot.sequence > tip.sequence) return undefined
     if (dot.sequence > (known?.sequence ?? 0) && (await source.blocks.has(source.document, dot))) known = dot
   }
-  const rest = () => source.blocks.run(source.document, incarnation, (known?.sequence ?? 0) + 1)
-  for await (const first of rest()) {
-    return {
-      incarnation,
-      since: decoded(first, source).header.time,
-      async *links() {
-        let previous = known?.hash ?? null
-        for await (const block of rest()) {
-          yield { block, previous }
-          previous = block.hash
-        }
-      },
-    }
-  }
-  return undefined
+  return known
 }
 
 /** With branches only ancestry says what is covered, so the whole incarnation is read. Forks are accidents: rare. */
@@ -104,22 +120,23 @@ async function branchedRun(
   incarnation: IncarnationId,
   theirs: readonly Dot[],
 ): Promise<Run | undefined> {
-  const all = new Map<BlockHash, Link>()
-  let first: Block | undefined
+  const all = new Map<BlockHash, { link: Link; time: HybridTime }>()
   for await (const block of source.blocks.run(source.document, incarnation, 1)) {
-    all.set(block.hash, { block, previous: decoded(block, source).header.previous })
+    const { previous, time } = decodeStored(block, source.document, source.sodium).header
+    all.set(block.hash, { link: { block, previous }, time })
   }
   const covered = new Set<BlockHash>()
   for (const dot of theirs) {
-    let link = all.get(dot.hash)
-    while (link !== undefined && !covered.has(link.block.hash)) {
-      covered.add(link.block.hash)
-      link = link.previous === null ? undefined : all.get(link.previous)
+    let at: BlockHash | null = dot.hash
+    while (at !== null && all.has(at) && !covered.has(at)) {
+      covered.add(at)
+      at = all.get(at)?.link.previous ?? null
     }
   }
-  const missing = [...all.values()].filter(({ block }) => !covered.has(block.hash))
-  if (missing[0] !== undefined) first = decoded(missing[0].block, source)
-  return first && { incarnation, since: first.header.time, links: () => missing }
+  const missing = [...all.values()].filter(({ link }) => !covered.has(link.block.hash))
+  const first = missing[0]
+  if (first === undefined) return undefined
+  return { incarnation, since: async () => first.time, links: () => missing.map(({ link }) => link) }
 }
 
 /** A block takes the place of the entry that it follows; where it branches off it is an entry of its own. */
@@ -129,12 +146,7 @@ function advance(reached: Dot[], block: StoredBlock, previous: BlockHash | null)
   reached.splice(at < 0 ? reached.length : at, 1, { incarnation, sequence, hash })
 }
 
-const sorted = (vector: readonly Dot[]): VersionVector =>
-  vector.toSorted((a, b) => compareText(a.incarnation, b.incarnation) || compareText(a.hash, b.hash))
-
-function decoded(stored: StoredBlock, { sodium, document }: DeltaSource): Block {
-  return decodeStored(stored, document, sodium)
-}
+const sorted = (vector: readonly Dot[]): VersionVector => vector.toSorted(compareDots)
 
 /** A stored block that does not decode, or is not the one that its key names, is damage. */
 export function decodeStored(stored: StoredBlock, document: DocumentId, sodium: Sodium): Block {

@@ -21,6 +21,7 @@ import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
+import { RecentBlocks } from './recent-blocks.ts'
 
 export type { Delta } from './delta.ts'
 export type { ReceiveReport, Written } from './filling.ts'
@@ -53,6 +54,7 @@ export class Documents {
   readonly #blocks: BlockStore
   readonly #author: Author
   readonly #around: Surroundings
+  readonly #recent = new RecentBlocks()
   /** In the order of their last use. */
   readonly #open = new Map<DocumentId, OpenDocument>()
   readonly #ids = new Map<string, DocumentId>()
@@ -76,6 +78,7 @@ export class Documents {
       now,
       blocks: this.#blocks,
       author: this.#author,
+      recent: this.#recent,
       judge: () => this.#judgeNow(),
       committed: (commit) => this.#tell(this.#onCommit, commit),
       rolledBack: (name, block) => {
@@ -152,7 +155,9 @@ export class Documents {
     const id = this.#idOf(name)
     const tips = this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id))
     const forked = this.#deps.index.get(id)?.forked ?? []
-    return deltaAfter({ blocks: this.#blocks, document: id, tips, forked, sodium: this.#deps.sodium }, vector, bytesMax)
+    const { sodium } = this.#deps
+    const source = { blocks: this.#blocks, document: id, tips, forked, recent: this.#recent, sodium }
+    return deltaAfter(source, vector, bytesMax)
   }
 
   /**
@@ -192,7 +197,8 @@ export class Documents {
   /** A block that is what it says, signed by whom it says, or a line in a report. */
   #check(bytes: Uint8Array, arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>): void {
     const { sodium, log } = this.#deps
-    const decoded = decodeBlock(bytes, sodium)
+    // A copy: a block that is kept must not keep the packet that it came in.
+    const decoded = decodeBlock(bytes.slice(), sodium)
     if (!decoded.ok) return log.warn({ code: decoded.error.code }, 'a block from a peer cannot be read')
     const block = decoded.value
     const { document: name, author, logHeads } = block.header

@@ -14,12 +14,14 @@ import type { Author } from './author.ts'
 import { decodeStored } from './delta.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
+import type { RecentBlocks } from './recent-blocks.ts'
 
 /** What an open document uses of its node. */
 export interface Surroundings {
   readonly store: Store
   readonly blocks: BlockStore
   readonly index: DocumentIndex
+  readonly recent: RecentBlocks
   readonly sodium: Sodium
   readonly node: NodeId
   readonly signKey: Secret<'sign'>
@@ -159,6 +161,8 @@ export class OpenDocument {
 
   async #land(filling: Filling): Promise<void> {
     const { local, remote, entry } = filling
+    for (const block of local.blocks) this.#around.recent.add(this.id, block)
+    for (const block of remote.blocks) this.#around.recent.add(this.id, block)
     if (entry !== undefined) this.#around.index.remember(this.id, entry)
     if (filling.rebuild) {
       // Durable all the same: if it cannot be read back now, callers are answered and the next reader tries again.
