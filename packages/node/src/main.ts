@@ -192,6 +192,11 @@ async function compose(
   }, PREKEY_CHECK_MS)
   rotation.unref()
   closers.push(() => clearInterval(rotation))
+  const due = setInterval(() => {
+    documents.meshChanged().catch((error: unknown) => logger.error({ err: error }, 'held blocks were not judged again'))
+  }, HELD_CHECK_MS)
+  due.unref()
+  closers.push(() => clearInterval(due))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
   await sync.meshChanged(log.mesh)
   await relays.meshChanged(log.mesh)
@@ -230,6 +235,8 @@ async function compose(
 /** `--relay none`: a mesh that stays on this machine for now. */
 const NO_RELAY = 'none'
 const PREKEY_CHECK_MS = 60 * 60_000
+/** Blocks from a clock that runs ahead are held until they are due, which nothing but time announces. */
+const HELD_CHECK_MS = 15_000
 
 function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore): MeshId {
   if (known !== undefined) return known.mesh as MeshId
