@@ -24,7 +24,8 @@ export interface Member {
   readonly node: NodeId
   readonly incarnation: IncarnationId
   readonly sign: KeyPair<SignPublicKey, 'sign'>
-  readonly login: KeyPair<SignPublicKey, 'login'>
+  readonly loginKey: LoginPublicKey
+  readonly prekeySeed: Uint8Array
   readonly prekey: KeyPair<SealPublicKey, 'seal'>
   readonly mailbox: Recipient['mailbox']
 }
@@ -93,14 +94,16 @@ export class Scene {
 
   #member(): Member {
     const { sodium, random } = this
-    const login = sodium.signKeys('login', random(32))
+    const loginKey = sodium.signKeys('login', random(32)).publicKey as unknown as LoginPublicKey
+    const prekeySeed = random(32)
     return {
       node: this.#id() as NodeId,
       incarnation: toHex(random(16)) as IncarnationId,
       sign: sodium.signKeys('sign', random(32)),
-      login,
-      prekey: sodium.sealKeys(random(32)),
-      mailbox: mailboxOf(login.publicKey as unknown as LoginPublicKey, sodium),
+      loginKey,
+      prekeySeed,
+      prekey: sodium.sealKeys(prekeySeed),
+      mailbox: mailboxOf(loginKey, sodium),
     }
   }
 }

@@ -201,7 +201,7 @@ export function sodiumContract(sodium: Sodium): void {
 
     test('a secret key does not appear when it is printed', () => {
       const { secretKey } = sodium.signKeys('sign', random(32))
-      expect(`${secretKey} ${JSON.stringify({ secretKey })}`).toBe('[redacted] {"secretKey":"[redacted]"}')
+      expect(`${String(secretKey)} ${JSON.stringify({ secretKey })}`).toBe('[redacted] {"secretKey":"[redacted]"}')
     })
   })
 }
