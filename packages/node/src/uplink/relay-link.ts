@@ -271,6 +271,9 @@ class Link implements RelayLink {
     if (notice.reason === null) {
       if (!this.#idled) return
       this.#idled = false
+      // What was acknowledged meanwhile went unheard: it comes again, and is acknowledged again.
+      if (this.#session !== null) this.#session.acknowledged = 0
+      this.#flushSoon()
       return this.#options.onEvent({ type: 'live', newGeneration: false, lost: false })
     }
     if (notice.reason === 'DUPLICATE_LOGIN') this.#idled = true

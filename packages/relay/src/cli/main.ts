@@ -15,7 +15,7 @@ async function main(argv: readonly string[]): Promise<void> {
 
   withData(program.command('up'))
     .description('Run the relay until it is told to stop.')
-    .option('--host <address>', 'the address to listen on', '0.0.0.0')
+    .option('--host <address>', 'the address to listen on (default: all; loopback with --tls none)')
     .option('--port <number>', 'the port to listen on; 0 for any that is free', '7443')
     .option('--tls <mode>', 'self-signed, none (loopback only), or files with --cert and --key')
     .option('--cert <file>', 'a certificate that nodes’ machines trust, PEM')

@@ -31,11 +31,12 @@ function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOp
   if (!LOG_LEVELS.includes(logLevel))
     throw new Failure('USAGE', `A log level is one of ${LOG_LEVELS.join(', ')}.`, { next: 'sealmesh-relay up --help' })
   const { publicHost } = flags
+  const tls = tlsOf(flags)
   return {
     data: dataDirectory(flags['data'], process.env),
-    host: flags['host'] ?? '0.0.0.0',
+    host: flags['host'] ?? (tls.type === 'none' ? '127.0.0.1' : '0.0.0.0'),
     port,
-    tls: tlsOf(flags),
+    tls,
     logLevel,
     ...(publicHost === undefined ? {} : { publicHost }),
   }

@@ -1,0 +1,314 @@
+import { answerChallenge } from '@sealmesh/node/uplink/greeting'
+import { fromHex, toHex } from '@sealmesh/protocol/bytes'
+import type { MailboxId, MeshId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { decodeFrame, encodeFrame, type Frame, type Outcome } from '@sealmesh/protocol/wire/frame'
+import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { ClaimKey, Effect, Operation, RelayEvent } from '@sealmesh/relay/core/event'
+import { DEFAULT_LIMITS, type RelayLimits } from '@sealmesh/relay/core/limits'
+import { newMailbox } from '@sealmesh/relay/core/mailbox'
+import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
+import type { LoginRecord, RelayState, World } from '@sealmesh/relay/core/state'
+import type { Member } from './mesh.ts'
+
+/**
+ * A relay's core with a disk that keeps only what was committed, and clients that do as they are told. Everything in
+ * one thread; frames pass through their bytes.
+ */
+export class SimulatedRelay {
+  state: RelayState
+  nowMs = 1_700_000_000_000
+  claims: ClaimKey[] = []
+  readonly sodium: Sodium
+  readonly #world: Omit<World, 'nowMs'>
+  readonly #limits: RelayLimits
+  readonly #disk = new Disk()
+  #queue: { operations: readonly Operation[]; receipt: number | null }[] = []
+  readonly clients = new Map<number, Client>()
+  #reads: (() => void)[] = []
+  #nextId = 1
+
+  constructor(sodium: Sodium, limits: Partial<RelayLimits> = {}) {
+    this.sodium = sodium
+    const keys = sodium.signKeys('sign', new Uint8Array(32).fill(7))
+    this.#world = { sodium, secretKey: keys.secretKey }
+    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    const relay = toHex(keys.publicKey) as RelayId
+    this.state = newRelay(relay, new Uint8Array(16).fill(9), 0, this.#limits)
+  }
+
+  /** As if its owner had let the mesh in before. */
+  admit(mesh: MeshId): void {
+    this.state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+    this.#disk.apply({ type: 'mesh', mesh })
+  }
+
+  /** A connection that has said nothing yet. */
+  connect(address = '192.0.2.1'): Client {
+    const client = new Client(this, this.#nextId++)
+    this.clients.set(client.id, client)
+    const nonce = new Uint8Array(32).fill(client.id)
+    this.feed({ type: 'connected', connection: client.id, address, nonce })
+    return client
+  }
+
+  /** Connects, answers the challenge, and has the disk take the session's counter. */
+  login(member: Member, address?: string): Client {
+    const client = this.connect(address)
+    client.answerAs(member)
+    this.commit()
+    return client
+  }
+
+  feed(event: RelayEvent): void {
+    for (const effect of stepRelay(this.state, event, { ...this.#world, nowMs: this.nowMs })) this.#run(effect)
+  }
+
+  /** The disk makes everything durable that was asked for until now. */
+  commit(): void {
+    const queue = this.#queue
+    this.#queue = []
+    for (const { operations } of queue) for (const operation of operations) this.#disk.apply(operation)
+    const receipts = queue.flatMap(({ receipt }) => (receipt === null ? [] : [receipt]))
+    this.feed({ type: 'persisted', receipts })
+  }
+
+  /** The disk answers what was asked of it until now. */
+  finishReads(): void {
+    const reads = this.#reads
+    this.#reads = []
+    for (const read of reads) read()
+  }
+
+  /** Until nothing more wants to be written or read: what an answer triggers may want something. */
+  settle(): void {
+    while (this.#queue.length > 0 || this.#reads.length > 0) {
+      this.commit()
+      this.finishReads()
+    }
+  }
+
+  failCommit(reason: 'DISK_FULL' | 'DISK_FAILED'): void {
+    const queue = this.#queue
+    this.#queue = queue.filter(({ receipt }) => receipt === null)
+    const receipts = queue.flatMap(({ receipt }) => (receipt === null ? [] : [receipt]))
+    this.feed({ type: 'persistFailed', receipts, reason })
+  }
+
+  /** What was not committed is gone, and so are all connections. */
+  crash(): void {
+    this.#queue = []
+    this.#reads = []
+    for (const client of this.clients.values()) client.open = false
+    this.clients.clear()
+    this.state = this.#disk.load(this.state.relay, this.state.generation, this.#limits)
+  }
+
+  drop(client: Client): void {
+    if (!this.clients.delete(client.id)) return
+    client.open = false
+    this.feed({ type: 'closed', connection: client.id })
+  }
+
+  storedBytes(mailbox: MailboxId): number {
+    return this.state.mailboxes.get(mailbox)?.bytes ?? 0
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.type) {
+      case 'send':
+        return this.clients.get(effect.connection)?.hear(effect.frame)
+      case 'answer':
+        return this.clients.get(effect.connection)?.hear({ type: 'answer', answers: [effect.answer] })
+      case 'deliver':
+        return this.clients.get(effect.connection)?.hear({ type: 'deliver', packets: [effect.packet] })
+      case 'persist':
+        this.#queue.push(effect)
+        return
+      case 'read': {
+        const { read, connection, mailbox, first, last } = effect
+        this.#reads.push(() => {
+          const packets = this.#disk.read(mailbox, first, last)
+          this.feed({ type: 'read', read, connection, mailbox, last, packets })
+        })
+        return
+      }
+      case 'close': {
+        const client = this.clients.get(effect.connection)
+        if (client !== undefined) this.drop(client)
+        return
+      }
+      case 'pause':
+      case 'resume': {
+        const client = this.clients.get(effect.connection)
+        if (client !== undefined) client.paused = effect.type === 'pause'
+        return
+      }
+      case 'welcomed':
+      case 'claimSpent':
+      case 'note':
+        return
+    }
+  }
+}
+
+export class Client {
+  readonly id: number
+  open = true
+  paused = false
+  /** Deliveries in order: of this session, or since it became active again. */
+  got: { sequence: number; packet: Uint8Array }[] = []
+  /** Those of the times before. */
+  readonly before: { sequence: number; packet: Uint8Array }[][] = []
+  /** The most that it had in hand, not acknowledged. */
+  peakInHand = 0
+  #safe = 0
+  readonly answers = new Map<PacketId, readonly Outcome[]>()
+  readonly frames: Frame[] = []
+  readonly #relay: SimulatedRelay
+
+  constructor(relay: SimulatedRelay, id: number) {
+    this.#relay = relay
+    this.id = id
+  }
+
+  frame<Type extends Frame['type']>(type: Type): Extract<Frame, { type: Type }> | undefined {
+    return this.frames.findLast((frame): frame is Extract<Frame, { type: Type }> => frame.type === type)
+  }
+
+  get goodbye(): Reason | undefined {
+    return this.frame('goodbye')?.reason
+  }
+
+  hear(frame: Frame): void {
+    const decoded = decodeFrame(encodeFrame(frame))
+    if (!decoded.ok) throw new Error(`the core made a frame that cannot be read: ${frame.type}`)
+    this.frames.push(decoded.value)
+    if (frame.type === 'notice' && frame.reason === null) {
+      this.before.push(this.got)
+      this.got = []
+      this.#safe = 0
+    }
+    if (frame.type === 'deliver') {
+      this.got.push(...frame.packets)
+      const inHand = this.got.filter(({ sequence }) => sequence > this.#safe)
+      this.peakInHand = Math.max(
+        this.peakInHand,
+        inHand.reduce((sum, { packet }) => sum + packet.length, 0),
+      )
+    }
+    if (frame.type === 'answer') for (const { packet, outcomes } of frame.answers) this.answers.set(packet, outcomes)
+  }
+
+  say(frame: Frame): void {
+    if (!this.open) return
+    const decoded = decodeFrame(encodeFrame(frame))
+    if (!decoded.ok) throw new Error(`a client made a frame that cannot be read: ${frame.type}`)
+    const claims = frame.type === 'login' && frame.claim !== null ? this.#relay.claims : []
+    this.#relay.feed({ type: 'frame', connection: this.id, frame: decoded.value, claims })
+  }
+
+  answerAs(member: Member): void {
+    const challenge = this.frame('challenge')
+    if (challenge === undefined) return
+    this.say(answerChallenge(challenge, member.login, new Uint8Array(32).fill(5), this.#relay.sodium))
+  }
+
+  send(...packets: readonly Uint8Array[]): void {
+    this.say({ type: 'send', packets })
+  }
+
+  outcome(packet: PacketId): string | undefined {
+    const [first] = this.answers.get(packet) ?? []
+    return first?.outcome === 'refused' ? first.reason : first?.outcome
+  }
+
+  /** Everything that was delivered so far is safe. */
+  acknowledge(): void {
+    this.#safe = this.got.at(-1)?.sequence ?? 0
+    this.say({ type: 'ack', sequence: this.#safe })
+  }
+}
+
+/** What survives a crash, as the relay's start would find it. */
+class Disk {
+  readonly #packets = new Map<MailboxId, Map<number, { expiresMs: number; packet: Uint8Array }>>()
+  readonly #logins = new Map<MailboxId, LoginRecord>()
+  readonly #lost = new Map<MailboxId, number>()
+  readonly #meshes = new Set<MeshId>()
+  readonly #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: string }[] = []
+  readonly #spent = new Set<string>()
+  #counter = 0
+
+  apply(operation: Operation): void {
+    switch (operation.type) {
+      case 'packet': {
+        const { mailbox, sequence, expiresMs, packet } = operation
+        const packets = this.#packets.get(mailbox) ?? new Map<number, { expiresMs: number; packet: Uint8Array }>()
+        this.#packets.set(mailbox, packets.set(sequence, { expiresMs, packet }))
+        return
+      }
+      case 'dropPacket':
+        this.#packets.get(operation.mailbox)?.delete(operation.sequence)
+        return
+      case 'login':
+        this.#logins.set(operation.mailbox, operation.record)
+        return
+      case 'dropLogin':
+        this.#logins.delete(operation.mailbox)
+        this.#lost.delete(operation.mailbox)
+        return
+      case 'lost':
+        this.#lost.set(operation.mailbox, operation.count)
+        return
+      case 'mesh':
+        this.#meshes.add(operation.mesh)
+        return
+      case 'revoked':
+        this.#revoked.push(operation)
+        return
+      case 'counter':
+        this.#counter = operation.counter
+        return
+      case 'claimSpent':
+        this.#spent.add(operation.claim)
+        return
+    }
+  }
+
+  read(mailbox: MailboxId, first: number, last: number): { sequence: number; packet: Uint8Array }[] {
+    return [...(this.#packets.get(mailbox) ?? [])]
+      .filter(([sequence]) => sequence >= first && sequence <= last)
+      .map(([sequence, { packet }]) => ({ sequence, packet }))
+      .toSorted((a, b) => a.sequence - b.sequence)
+  }
+
+  load(relay: RelayId, generation: Uint8Array, limits: RelayLimits): RelayState {
+    const state = newRelay(relay, generation, this.#counter, limits)
+    for (const claim of this.#spent) state.spentClaims.add(claim)
+    for (const mesh of this.#meshes)
+      state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+    for (const { mesh, role, key } of this.#revoked) {
+      const known = state.meshes.get(mesh)
+      if (role === 'login') known?.revokedLogins.add(key)
+      else known?.revokedAdmins.add(key)
+    }
+    for (const [id, record] of this.#logins) {
+      const mailbox = newMailbox(id, {
+        ...record,
+        loginKey: fromHex(toHex(record.loginKey)) as LoginRecord['loginKey'],
+      })
+      mailbox.lost = this.#lost.get(id) ?? 0
+      state.mailboxes.set(id, mailbox)
+      for (const { sequence, packet } of this.read(id, 0, Number.MAX_SAFE_INTEGER)) {
+        const expiresMs = this.#packets.get(id)?.get(sequence)?.expiresMs ?? 0
+        mailbox.entries.push({ sequence, bytes: packet.length, expiresMs, packet: null, durable: true })
+        mailbox.next = sequence + 1
+        mailbox.bytes += packet.length
+        mailbox.packets += 1
+        mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
+      }
+    }
+    return state
+  }
+}
