@@ -110,6 +110,11 @@ export class SimulatedRelay {
     this.feed({ type: 'closed', connection: client.id })
   }
 
+  /** Damage: the index still names it. */
+  loseFromDisk(mailbox: MailboxId, sequence: number): void {
+    this.#disk.apply({ type: 'dropPacket', mailbox, sequence })
+  }
+
   storedBytes(mailbox: MailboxId): number {
     return this.state.mailboxes.get(mailbox)?.bytes ?? 0
   }
