@@ -37,7 +37,7 @@ test('a write is neither acknowledged, shown nor sent before it is on the disk',
   await documents.write(homes.semantic, [set('a', 'old')])
   const vector = await documents.vectorOf(homes.semantic)
   commits.length = 0
-  const release = database.hold()
+  database.hold()
   const before = database.batches
   const said: string[] = []
   const write = documents.write(homes.semantic, [set('a', 'new')]).then(() => said.push('acknowledged'))
@@ -47,7 +47,7 @@ test('a write is neither acknowledged, shown nor sent before it is on the disk',
   await new Promise(setImmediate)
   expect(said).toEqual([])
   expect(commits).toEqual([])
-  release()
+  database.release()
   await Promise.all([write, reading])
   expect(said.toSorted(compareText)).toEqual(['acknowledged', 'read new'])
   expect(commits).toHaveLength(1)

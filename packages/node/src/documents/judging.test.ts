@@ -127,6 +127,20 @@ test('a home that was copied notices its own unknown blocks, writes under a new 
   expect((await again.documents.after(homes.semantic, theirs.vector, 1_000)).blocks).toEqual([])
 })
 
+test('a block from far ahead is kept, shown when it is due, and no earlier', async () => {
+  let nowMs = 1_800_000_000_000
+  const home = await homes.start('home', homes.mesh.home, { now: () => nowMs + 10 * 60_000 })
+  await home.documents.write(homes.semantic, [set('a', 'early')])
+  const office = await homes.start('office', homes.mesh.office, { now: () => nowMs })
+  await sync(home.documents, office.documents, homes.semantic)
+  expect(await office.documents.vectorOf(homes.semantic)).toEqual(await home.documents.vectorOf(homes.semantic))
+  await office.documents.meshChanged()
+  expect(await valueOf(office.documents, homes.semantic, 'a')).toBe(undefined)
+  nowMs += 6 * 60_000
+  await office.documents.meshChanged()
+  expect(await valueOf(office.documents, homes.semantic, 'a')).toBe('early')
+})
+
 test('a clock that was set back fails at most the write that shows it', async () => {
   let nowMs = 2_000_000_000_000
   const home = await homes.start('home', homes.mesh.home, { now: () => nowMs })

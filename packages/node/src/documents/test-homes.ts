@@ -68,7 +68,8 @@ export class TestHomes {
     return each
   }
 
-  async stop({ documents, store, errors }: Running): Promise<void> {
+  async stop({ documents, store, database, errors }: Running): Promise<void> {
+    database.release()
     await documents.close()
     await store.close()
     if (errors.length > 0) throw new Error(`Logged as errors: ${JSON.stringify(errors)}`)
@@ -100,14 +101,14 @@ export class GatedDatabase extends LevelDatabase {
   batches = 0
   full = false
   #open: Promise<void> = Promise.resolve()
+  /** Lets writes pass again. */
+  release = (): void => {}
 
-  /** Holds every write until the function that it returns is called. */
-  hold(): () => void {
-    let release = () => {}
+  /** Holds every write until `release`. */
+  hold(): void {
     this.#open = new Promise((resolve) => {
-      release = resolve
+      this.release = resolve
     })
-    return release
   }
 
   override async write(operations: readonly Operation[]): Promise<void> {
