@@ -42,9 +42,9 @@ describe('a thousand planted strings', { timeout: 180_000 }, () => {
     const plants = makePlants(seededDice(testSeed()))
     const { places, office } = await runMesh(plants, UNSEALED)
     const search = new Search([...plants.shared, ...plants.secret])
-    const found = (place: keyof Places): Set<string> => new Set(findAll(search, places[place]))
-    expect(plants.shared.filter((text) => !found('wire').has(text))).toEqual([])
-    const disk = new Set([...found('disk'), ...found('disk while the reader was away')])
+    const wire = new Set(findAll(search, places.wire))
+    expect(plants.shared.filter((text) => !wire.has(text))).toEqual([])
+    const disk = new Set(findAll(search, [...places.disk, ...places['disk while the reader was away']]))
     // Names of nodes crossed before anything had to be stored; what was written to the absent reader lies there.
     const written = [...plants.registers.map(({ value }) => value), ...plants.texts.map(({ content }) => content)]
     expect(written.filter((text) => !disk.has(text))).toEqual([])

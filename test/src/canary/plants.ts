@@ -9,7 +9,7 @@ export const PLANTS = 1_000
 
 const LAYERS = ['episodic', 'semantic', 'procedural', 'ontology', 'files', 'session'] as const
 const OWN_LAYERS = 4
-const REGISTERS_PER_LAYER = 20
+const REGISTERS_PER_LAYER = 16
 const TEXTS_PER_LAYER = 4
 const DIARY_ENTRIES = 40
 
