@@ -73,15 +73,29 @@ describe('members', () => {
     expect(scene.fold().nodes.get(shed.id)?.loginKey).toEqual(shed.identity.loginKey)
   })
 
+  test('of two concurrent admissions with two login keys the same one is taken everywhere', () => {
+    const { scene, home, office, first } = household()
+    const attic = scene.machine('attic')
+    const other = { ...attic.identity, loginKey: office.identity.loginKey }
+    const both = [
+      scene.sign(home, admit(attic), { after: [first] }),
+      scene.sign(office, { type: 'admit', node: other, admin: false }, { after: [first] }),
+    ]
+    const smallest = both.map(({ hash }) => hash).toSorted()[0]
+    for (const records of [scene.records, scene.records.toReversed()])
+      expect(scene.fold(records).nodes.get(attic.id)?.admittedBy).toBe(smallest)
+  })
+
   test('an admission that turns out void takes nobody: the right one counts, before and after the removal', () => {
-    const { scene, home, office, first, voidReason } = household()
+    const { scene, home, office, shed, first, voidReason } = household()
     const attic = scene.machine('attic')
     const redirected = { ...attic.identity, loginKey: office.identity.loginKey }
     const taken = scene.sign(office, { type: 'admit', node: redirected, admin: false }, { after: [first] })
-    const right = scene.sign(home, admit(attic), { after: [taken] })
+    const right = scene.sign(home, admit(attic, true), { after: [taken] })
+    const removal = scene.sign(attic, revoke(shed), { after: [right] })
     expect(voidReason(right)).toBe('SUBJECT_TAKEN')
     scene.sign(home, revoke(office), { after: [first] })
-    expect([taken, right].map(voidReason)).toEqual(['SIGNER_REVOKED', undefined])
+    expect([taken, right, removal].map(voidReason)).toEqual(['SIGNER_REVOKED', undefined, undefined])
     expect(scene.fold().nodes.get(attic.id)?.loginKey).toEqual(attic.identity.loginKey)
   })
 
@@ -245,6 +259,15 @@ describe('hosts', () => {
     expect(scene.fold().agents.get(agent.id)?.hosts).toEqual([home.id, office.id])
   })
 
+  test('a node that was dropped and named again stays a host when the list is then edited on two sides', () => {
+    const { scene, home, office, shed, agent } = household()
+    scene.sign(agent, host(agent, [home]))
+    const again = scene.sign(agent, host(agent, [home, office]))
+    scene.sign(agent, host(agent, [home, office, shed]), { after: [again] })
+    scene.sign(agent, host(agent, [home, office], { name: 'renamed' }), { after: [again] })
+    expect(scene.fold().agents.get(agent.id)?.hosts).toEqual([home.id, office.id, shed.id])
+  })
+
   test('revoked machines and strangers are no hosts, and the rest of the record stands', () => {
     const { scene, home, office, agent } = household()
     scene.sign(agent, host(agent, [scene.machine('stranger'), home, office]))
@@ -273,6 +296,14 @@ describe('grants', () => {
     scene.sign(shed.agent, host(shed.agent, [shed]))
     expect(voidReason(scene.sign(shed.agent, ungrant(shed.agent, given)))).toBe('SUBJECT_UNKNOWN')
     expect(voidReason(scene.sign(agent, ungrant(agent, founded)))).toBe('SUBJECT_UNKNOWN')
+  })
+
+  test('SUBJECT_UNKNOWN: an ungrant of a grant that is not in its past, whichever comes first', () => {
+    const { scene, shed, agent, first } = household()
+    const given = scene.sign(agent, grant(agent, 'semantic', shed), { after: [first] })
+    const early = scene.sign(agent, ungrant(agent, given), { after: [first] })
+    for (const records of [scene.records, scene.records.toReversed()])
+      expect(scene.fold(records).voided.get(early.hash)).toBe('SUBJECT_UNKNOWN')
   })
 
   test('SIGNER_NOT_ALLOWED: neither an admin nor the root gives away what an agent owns', () => {

@@ -93,6 +93,31 @@ test('after names what does not lie in the past of the heads, parents first, and
   expect(log.after(['ab'.repeat(32) as SignedRecord['hash']])).toHaveLength(5)
 })
 
+test('pasts are right across branches that run side by side for hundreds of records, and after they meet', () => {
+  const { scene, home, records } = chain(1)
+  const lanes = [records, records, records].map((lane) => lane.slice(0, 1))
+  for (let i = 0; i < 120; i++) {
+    for (const [at, lane] of lanes.entries()) {
+      // The second lane hears of the first now and then; the third of nobody until the end.
+      const heard = at === 1 && i % 40 === 39 ? [lanes[0]?.at(-1) as SignedRecord] : []
+      lane.push(scene.sign(home, prekey(home, i, i + 1), { after: [lane.at(-1) as SignedRecord, ...heard] }))
+    }
+  }
+  const last = scene.sign(home, prekey(home, 0, 1))
+  const meshes = [scene.records, lanes.flat().concat(last)].map(
+    (order) => MembershipLog.restore(scene.mesh, order, scene.sodium).mesh,
+  )
+  const pasts = new Map<SignedRecord['hash'], Set<SignedRecord['hash']>>()
+  for (const { hash, parents } of scene.records)
+    pasts.set(hash, new Set(parents.flatMap((parent) => [parent, ...(pasts.get(parent) ?? [])])))
+  for (const mesh of meshes) {
+    const wrong = [...pasts].flatMap(([later, past]) =>
+      [...pasts.keys()].filter((one) => mesh.isInPast(one, later) !== (one === later || past.has(one))),
+    )
+    expect(wrong).toEqual([])
+  }
+})
+
 test('the fold is made once per change', () => {
   const { records, log } = chain(2)
   log.add(records[0] as SignedRecord)
