@@ -126,6 +126,12 @@ export class Machine {
     await waitFor(`${this.name}: ${title}`, look, { ...options, ...(this.#node ? { needs: this.#node } : {}) })
   }
 
+  live(options: Omit<WaitOptions, 'needs'>): Promise<void> {
+    const test = ({ relays: [relay] }: Status) =>
+      relay?.state === 'live' || (relay === undefined ? 'no relay' : `${relay.state} ${relay.reason ?? ''}`.trim())
+    return this.waitForStatus('connected to the relay', test, options)
+  }
+
   inSync(options: Omit<WaitOptions, 'needs'>): Promise<void> {
     const test = (status: Status) => status.summary === 'in sync' || describePeers(status)
     return this.waitForStatus('in sync', test, options)

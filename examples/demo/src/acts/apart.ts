@@ -1,13 +1,18 @@
 import { check, waitFor } from '../stage.ts'
 import { AGENT, type Play, SOON_MS } from '../play.ts'
+import { searchRelay } from './blind.ts'
 
 const DEPLOY_DAY = `${AGENT}.semantic.deploy-day`
 const NOTES = `${AGENT}.semantic.release-notes.md`
+const LONG_NOTE = `${AGENT}.semantic.long-note.md`
+/** Enough that the relay's disk must hold packets which would show them, were they not sealed. */
+const NOTE_LINES = 300
 const HOME_LINE = 'Home: the berth planner now locks a slot for ten minutes.'
 const OFFICE_LINE = 'Office: the invoice export skips cancelled stays.'
 
 /** Both write while the line is cut, and meet again. */
-export async function apart({ narrator, home, office, cable }: Play): Promise<void> {
+export async function apart(play: Play): Promise<void> {
+  const { narrator, home, office, cable, relay, needles } = play
   narrator.act('Cut off, both go on writing')
 
   await narrator.step('a fact and a text that both machines have', async (progress) => {
@@ -41,9 +46,25 @@ export async function apart({ narrator, home, office, cable }: Play): Promise<vo
     check((await office.text(NOTES))?.includes(HOME_LINE) === false, "the office has not seen home's line")
   })
 
+  await narrator.step('home writes a long note, which the relay keeps for the office', async (progress) => {
+    const before = needles.search(relay.folder).bytes
+    const note = Array.from({ length: NOTE_LINES }, (_, line) => `- line ${line}: ${needles.plant('note')}\n`).join('')
+    await home.edit(LONG_NOTE, () => note)
+    await waitFor(
+      'the sealed note on the relay',
+      async () => {
+        const grown = needles.search(relay.folder).bytes - before
+        return grown >= note.length ? { done: true } : { waiting: `${grown} bytes` }
+      },
+      { withinMs: SOON_MS, progress },
+    )
+    return `${note.length} characters`
+  })
+  await searchRelay(play)
+
   await narrator.step('the line is mended: both are in sync again', async (progress) => {
     cable.mend(office.name)
-    await office.waitForStatus('live at the relay', (s) => s.relays[0]?.state === 'live' || JSON.stringify(s.relays), {
+    await office.live({
       withinMs: SOON_MS,
       progress,
     })

@@ -18,7 +18,7 @@ export async function pair({ narrator, relay, cable, home, office }: Play): Prom
       '--claim',
       relay.claim,
     ])
-    await home.waitForStatus('live at the relay', (s) => s.relays[0]?.state === 'live' || JSON.stringify(s.relays), {
+    await home.live({
       withinMs: SOON_MS,
       progress,
     })
