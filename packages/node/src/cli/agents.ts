@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { example } from './example.ts'
+import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
 
 export const agents = (cli: Cli): Command =>
@@ -23,7 +24,7 @@ const add = (cli: Cli): Command =>
       withDoor(cli, async ({ door, output, command }, name: string, options: { standby?: string[] }) => {
         const agent = await door.call('agents.add', { name, standby: options.standby ?? [] })
         output.data(agent)
-        output.print(`${agent.name}: on ${agent.hosts.join(', ')}`)
+        output.print(oneLine(`${agent.name}: on ${agent.hosts.join(', ')}`))
         if (agent.hosts.length > 1)
           output.hint(`Its standbys get what you share: ${command(`share set ${agent.name} LAYER standby`)}`)
       }),

@@ -46,11 +46,11 @@ export class Output {
     this.print(this.styled('dim', titles), ...lines)
   }
 
-  /** Talk: progress, hints, what was done. */
+  /** Talk: progress, hints, what was done. Words of others go through `oneLine` first, here and in `print`. */
   say(text: string): void {
     if (this.json) return
     this.#clearProgress()
-    this.#terminal.stderr.write(`${printable(text)}\n`)
+    this.#terminal.stderr.write(`${text}\n`)
   }
 
   /** A hint that does not belong to the result. */

@@ -1,0 +1,339 @@
+import type { Handlers } from '@sealmesh/node/ipc/door'
+import type { MethodResult, Status } from '@sealmesh/protocol/ipc/methods'
+import { describe, expect, test } from 'vitest'
+import { nodeWithCli } from './run-verb.ts'
+
+type Pairing = MethodResult<'pair.start'>
+const WORDS = ['acid', 'bulb', 'cage', 'dawn']
+const LINK = 'sealmesh:pair#planted'
+
+/** A pairing whose other machine comes at the second look. */
+function pairing(ends: Partial<Pairing> = { state: 'done' }) {
+  const calls: string[] = []
+  const waiting: Pairing = {
+    state: 'waiting',
+    link: LINK,
+    expiresAt: new Date(Date.now() + 600_000).toISOString(),
+    joinerName: null,
+    words: [],
+    error: null,
+  }
+  const joined: Pairing = { ...waiting, state: 'confirm', joinerName: 'office', words: WORDS }
+  let view = waiting
+  const handlers: Partial<Handlers> = {
+    'pair.start': ({ autoConfirm }) => {
+      calls.push(`start ${autoConfirm}`)
+      return waiting
+    },
+    'pair.status': () => {
+      if (view.state === 'waiting') view = ends.state === 'expired' ? { ...waiting, ...ends } : joined
+      return view
+    },
+    'pair.confirm': ({ words }) => {
+      calls.push(`confirm ${words.join(' ')}`)
+      // The last message is still under way.
+      setImmediate(() => {
+        view = { ...joined, ...ends }
+      })
+      return view
+    },
+    'pair.cancel': () => {
+      calls.push('cancel')
+      return { ...waiting, state: 'none' }
+    },
+  }
+  return { handlers, calls }
+}
+
+describe('pair', () => {
+  test('the link is alone on stdout, the words are shown, and a yes confirms them', async () => {
+    const { handlers, calls } = pairing()
+    const { cli } = await nodeWithCli(handlers)
+    const { exit, out, err } = await cli(['pair'], { types: 'y' })
+    expect([exit, out]).toEqual([0, `${LINK}\n`])
+    expect(err).toContain(WORDS.join(' '))
+    expect(err).toContain('office has joined')
+    expect(calls).toEqual(['start false', `confirm ${WORDS.join(' ')}`])
+  })
+  test.each(['n', '', 'maybe'])('%j is no yes: the link is taken back', async (types) => {
+    const { handlers, calls } = pairing()
+    const { cli } = await nodeWithCli(handlers)
+    expect(await cli(['pair'], { types, env: { NO_COLOR: '1' } })).toMatchObject({
+      exit: 4,
+      err: expect.stringContaining('error PAIRING_WORDS_DIFFER: '),
+    })
+    expect(calls).toEqual(['start false', 'cancel'])
+  })
+  test('without a terminal it refuses before there is a link, and says how to go on', async () => {
+    const { handlers, calls } = pairing()
+    const { cli } = await nodeWithCli(handlers)
+    expect(await cli(['pair'])).toMatchObject({
+      exit: 2,
+      out: '',
+      err: expect.stringContaining('next: sealmesh pair --yes'),
+    })
+    expect(calls).toEqual([])
+  })
+  test('--yes --json is for scripts: one line for each thing that happens', async () => {
+    const { handlers, calls } = pairing()
+    const { cli } = await nodeWithCli(handlers)
+    const { exit, out, err } = await cli(['pair', '--yes', '--json'])
+    expect([exit, err]).toEqual([0, ''])
+    expect(
+      out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { event: 'link', link: LINK, expiresAt: expect.any(String) },
+      { event: 'confirm', joinerName: 'office', words: WORDS },
+      { event: 'done', joinerName: 'office' },
+    ])
+    expect(calls[0]).toBe('start true')
+  })
+  test.each([
+    [{ state: 'expired' as const }, 3, 'PAIRING_TIMEOUT'],
+    [{ state: 'failed' as const, error: { code: 'LINK_USED', message: 'It was used.' } }, 4, 'LINK_USED'],
+    [{ state: 'failed' as const, error: { code: 'OF_A_LATER_VERSION', message: 'Hm.' } }, 4, 'PAIRING_REFUSED'],
+  ])('an end that is not well has its code: %j', async (ends, exit, code) => {
+    const { cli } = await nodeWithCli(pairing(ends).handlers)
+    expect(await cli(['pair', '--yes'])).toMatchObject({ exit, err: expect.stringContaining(`error ${code}: `) })
+  })
+  test('Ctrl-C takes the link back', async () => {
+    const { handlers, calls } = pairing()
+    const { cli } = await nodeWithCli({
+      ...handlers,
+      'pair.status': () => ({ ...(handlers['pair.start']?.({ autoConfirm: false }, {} as never) as Pairing) }),
+    })
+    const stop = new AbortController()
+    const outcome = await cli(['pair', '--yes'], {
+      signal: stop.signal,
+      onOutput: (out) => void (out !== '' && stop.abort()),
+    })
+    expect(outcome.exit).toBe(130)
+    await expect.poll(() => calls).toContain('cancel')
+  })
+})
+
+const preview: MethodResult<'takeover.preview'> = {
+  agent: 'claude',
+  holder: 'home',
+  holderLastHeardAt: null,
+  term: 1,
+  nextTerm: 2,
+  basis: [{ layer: 'session', blocks: 3, registers: 2, texts: 1 }],
+  known: ['what is known'],
+  mayBeLost: ['what may be lost'],
+  cannotBeKnown: ['what cannot be known'],
+}
+
+describe('takeover and revoke ask', () => {
+  const world = async () => {
+    const calls: string[] = []
+    const { cli } = await nodeWithCli({
+      'takeover.preview': () => preview,
+      takeover: ({ agent, reason }) => {
+        calls.push(`takeover ${agent} ${reason}`)
+        return { agent, term: 2, holder: 'office', record: 'ab' }
+      },
+      status: () => STATUS,
+      revoke: ({ node }) => {
+        calls.push(`revoke ${node}`)
+        return { node, record: 'ab' }
+      },
+    })
+    return { cli, calls }
+  }
+
+  test('a takeover shows what is known, lost and unknown before it asks', async () => {
+    const { cli, calls } = await world()
+    const { exit, out, err } = await cli(['takeover', 'claude', '--reason', 'stolen'], { types: 'yes' })
+    expect([exit, out]).toEqual([0, 'claude is held by office, term 2\n'])
+    for (const words of [...preview.known, ...preview.mayBeLost, ...preview.cannotBeKnown])
+      expect(err.indexOf(words)).toBeLessThan(err.indexOf('[y/N]'))
+    expect(calls).toEqual(['takeover claude stolen'])
+  })
+  test('a no changes nothing', async () => {
+    const { cli, calls } = await world()
+    expect(await cli(['takeover', 'claude'], { types: 'n' })).toMatchObject({
+      exit: 0,
+      out: '',
+      err: expect.stringContaining('nothing was changed'),
+    })
+    expect(await cli(['revoke', 'home'], { types: 'n' })).toMatchObject({ exit: 0, out: '' })
+    expect(calls).toEqual([])
+  })
+  test('without a terminal both want --yes, and with it ask nobody', async () => {
+    const { cli, calls } = await world()
+    expect(await cli(['takeover', 'claude'])).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('sealmesh takeover claude --yes'),
+    })
+    expect(await cli(['revoke', 'home'])).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('sealmesh revoke home --yes'),
+    })
+    expect(calls).toEqual([])
+    await cli(['takeover', 'claude', '--yes'])
+    await cli(['revoke', 'home', '--yes'])
+    expect(calls).toEqual(['takeover claude ', 'revoke home'])
+  })
+  test('a node that is not there cannot be removed by a slip', async () => {
+    const { cli, calls } = await world()
+    expect(await cli(['revoke', 'hmoe'], { types: 'y' })).toMatchObject({
+      exit: 5,
+      err: expect.stringContaining('NODE_UNKNOWN'),
+    })
+    expect(calls).toEqual([])
+  })
+})
+
+const STATUS: Status = {
+  version: '0.1.0',
+  home: '/h',
+  pid: 1,
+  startedAt: new Date().toISOString(),
+  node: { id: `node_${'ab'.repeat(32)}`, name: 'office', incarnation: 'cd' },
+  mesh: { id: `mesh_${'ab'.repeat(32)}`, name: 'ours', nodes: 2, records: 9 },
+  relays: [{ address: 'wss://relay.example#relay=ab', state: 'waiting', reason: 'RELAY_UNREACHABLE', nextTryAt: null }],
+  peers: [{ node: 'node_cd', name: 'home', state: 'unreachable', toSend: 12, toReceive: null, lastHeardAt: null }],
+  agents: [
+    {
+      agent: 'agent_ab',
+      name: 'claude',
+      hosts: ['home', 'office'],
+      holder: 'home',
+      term: 1,
+      holdsHere: false,
+      layers: [{ layer: 'semantic', registers: 120, texts: 3, conflicts: 1, late: 0, setAside: 0, blocks: 40 }],
+    },
+  ],
+  summary: 'cut off',
+  warnings: [{ code: 'DISK_FULL', message: 'The disk is full.' }],
+}
+
+describe('status', () => {
+  test('says of each thing that is not well why, and what to do', async () => {
+    const { cli } = await nodeWithCli({ status: () => STATUS })
+    const { exit, out, err } = await cli(['status'])
+    expect([exit, err]).toEqual([0, ''])
+    expect(out).toContain('state   cut off: no relay answers')
+    expect(out).toContain('waiting (RELAY_UNREACHABLE)\n        next: check the address')
+    expect(out).toMatch(/home +unreachable +12 +\? +never/)
+    expect(out).toMatch(/claude +home +1 +semantic +120 +3 +1 +0 +0/)
+    expect(out).toContain('warning DISK_FULL: The disk is full.\n  next: free some space')
+    expect(out).not.toContain('\u001b')
+  })
+  test('has colours on a terminal, unless NO_COLOR says not', async () => {
+    const { cli } = await nodeWithCli({ status: () => STATUS })
+    expect((await cli(['status'], { stdoutIsTerminal: true })).out).toContain('\u001b[31mcut off')
+    expect((await cli(['status'], { stdoutIsTerminal: true, env: { NO_COLOR: '1' } })).out).not.toContain('\u001b')
+    expect((await cli(['status'], { env: { FORCE_COLOR: '1' } })).out).toContain('\u001b[31mcut off')
+  })
+  test('--json is what the node said, whole', async () => {
+    const { cli } = await nodeWithCli({ status: () => STATUS })
+    expect(JSON.parse((await cli(['status', '--json'])).out)).toEqual(STATUS)
+  })
+})
+
+describe('agents, share, conflicts and late', () => {
+  const origin = (write: string, nodeName: string) => ({
+    write,
+    node: 'ab',
+    nodeName,
+    at: '2026-11-20T12:00:00.000Z',
+    wallMs: 0,
+  })
+  const siblings = [
+    { value: '"Tuesday"', origin: origin(`aaaa${'0'.repeat(60)}`, 'home'), winner: true },
+    { value: null, origin: origin(`aabb${'0'.repeat(60)}`, 'office'), winner: false },
+  ]
+  const block = `cafe${'0'.repeat(60)}`
+  const world = async () => {
+    const calls: unknown[] = []
+    const record = (call: unknown): void => void calls.push(call)
+    const { cli } = await nodeWithCli({
+      'agents.add': (params) => (
+        record(params), { agent: 'agent_ab', name: params.name, hosts: ['home', ...params.standby] }
+      ),
+      'share.set': (params) => (record(params), { grants: [{ ...params, access: 'read', record: 'ab' }], note: null }),
+      'share.preview': (params) => (
+        record(params), { nodes: ['office'], registers: 2, texts: 1, bytes: 300, umrs: ['claude.semantic.x'] }
+      ),
+      'conflicts.show': ({ umr }) => ({ umr, siblings }),
+      'conflicts.keep': (params) => (record(params), { umr: params.umr, write: 'cd', at: 'now' }),
+      'late.ls': () => ({
+        aside: [
+          {
+            agent: 'claude',
+            layer: 'session',
+            reason: 'LATE',
+            block,
+            nodeName: 'home',
+            at: '2026-11-20T12:00:00.000Z',
+            term: 1,
+            writes: [{ umr: 'claude.session.x', type: 'set', value: '"y"' }],
+          },
+        ],
+      }),
+      'late.merge': (params) => (record(params), { written: ['claude.session.x'] }),
+    })
+    return { cli, calls }
+  }
+
+  test('standbys are named in order', async () => {
+    const { cli, calls } = await world()
+    expect(await cli(['agents', 'add', 'claude', '--standby', 'office', 'attic'])).toMatchObject({
+      exit: 0,
+      out: 'claude: on home, office, attic\n',
+    })
+    expect(calls).toEqual([{ name: 'claude', standby: ['office', 'attic'] }])
+  })
+  test('a layer is named in two words or in one', async () => {
+    const { cli, calls } = await world()
+    await cli(['share', 'set', 'claude', 'semantic', 'standby'])
+    await cli(['share', 'set', 'claude.semantic', 'standby'])
+    await cli(['share', 'preview', 'claude.semantic', 'office:write'])
+    const asked = { agent: 'claude', layer: 'semantic', to: 'standby' }
+    expect(calls).toEqual([asked, asked, { ...asked, to: 'office:write' }])
+    for (const words of [
+      ['claude', 'semantic'],
+      ['claude.semantic', 'x', 'y'],
+      ['a.b.c', 'x'],
+    ])
+      expect(await cli(['share', 'set', ...words])).toMatchObject({ exit: 2 })
+  })
+  test('a preview says to whom, how much, and that there is more', async () => {
+    const { cli } = await world()
+    expect((await cli(['share', 'preview', 'claude', 'semantic', 'office'])).out).toBe(
+      'to      office\nsends   2 registers, 1 text, 300 bytes\n  claude.semantic.x\n  and 2 more\n',
+    )
+  })
+  test('conflicts show both values with both writers, and keep takes the beginning of one', async () => {
+    const { cli, calls } = await world()
+    const { out } = await cli(['conflicts', 'show', 'claude.semantic.day'])
+    expect(out).toMatch(/aaaa00000000 +home +.* shown +Tuesday\naabb00000000 +office +.* \(deleted\)/)
+    expect(await cli(['conflicts', 'keep', 'claude.semantic.day', 'AAbb'])).toMatchObject({
+      exit: 0,
+      err: 'kept what office wrote\n',
+    })
+    expect(calls).toEqual([{ umr: 'claude.semantic.day', write: siblings[1]?.origin.write }])
+  })
+  test.each(['aa', 'ff'])('a beginning that names not exactly one value keeps nothing: %s', async (beginning) => {
+    const { cli, calls } = await world()
+    expect(await cli(['conflicts', 'keep', 'claude.semantic.day', beginning])).toMatchObject({
+      exit: 5,
+      err: expect.stringContaining('CONFLICT_NOT_FOUND'),
+    })
+    expect(calls).toEqual([])
+  })
+  test('late blocks show what they would write, and one is merged by its beginning', async () => {
+    const { cli, calls } = await world()
+    expect((await cli(['late', 'ls'])).out).toMatch(
+      /^cafe00000000 LATE by home at .*, term 1\n {2}set {4}claude\.session\.x y\n$/,
+    )
+    expect(await cli(['late', 'merge', 'cafe'])).toMatchObject({ exit: 0, out: 'claude.session.x\n' })
+    expect(calls).toEqual([{ block }])
+    expect(await cli(['late', 'merge', 'beef'])).toMatchObject({ exit: 5 })
+  })
+})
