@@ -1,3 +1,5 @@
+import { createDecoder } from 'lib0/decoding'
+import { length as bytesWritten } from 'lib0/encoding'
 import {
   compareText,
   concatBytes,
@@ -16,7 +18,6 @@ import {
   utf8,
   type Writer,
   writeByte,
-  writeFixed,
   writeId,
   writeList,
   writeText,
@@ -68,20 +69,24 @@ export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sod
   const { writes, ...rest } = draft
   const sorted = sortedWrites(writes)
   const table = tableOf(sorted, draft.incarnation)
-  const encoded = sorted.map((write) => encode((writer) => writeWrite(writer, write, table)))
-  const writesRoot = rootOf(
-    encoded.map((bytes) => leafOf(bytes, sodium)),
-    sodium,
-  )
-  const header: BlockHeader = { ...rest, logHeads: draft.logHeads.toSorted(compareText), writesRoot }
-  const headerBytes = encode((writer) => writeHeader(writer, header, table))
-  const signature = sodium.sign(concatBytes(TAGS.block, headerBytes, writesRoot), secret)
-  const bytes = encode((writer) => {
-    writeFixed(writer, headerBytes)
-    writeList(writer, encoded, (write) => writeFixed(writer, write))
-    writeFixed(writer, signature)
+  const header = { ...rest, logHeads: draft.logHeads.toSorted(compareText) }
+  // One buffer for everything but the signature: small ones cost more than what is in them.
+  const ends: number[] = []
+  const body = encode((writer) => {
+    writeHeader(writer, header, table)
+    ends.push(bytesWritten(writer))
+    writeUint(writer, sorted.length)
+    for (const write of sorted) {
+      ends.push(bytesWritten(writer))
+      writeWrite(writer, write, table)
+    }
   })
-  return { header, writes: sorted, signature, hash: hashOf(headerBytes, writesRoot, sodium), bytes }
+  const headerBytes = body.subarray(0, ends[0])
+  const leaves = sorted.map((_, at) => leafOf(body.subarray(ends[at + 1], ends[at + 2]), sodium))
+  const writesRoot = rootOf(leaves, sodium)
+  const signature = sodium.sign(concatBytes(TAGS.block, headerBytes, writesRoot), secret)
+  const hash = hashOf(headerBytes, writesRoot, sodium)
+  return { header: { ...header, writesRoot }, writes: sorted, signature, hash, bytes: concatBytes(body, signature) }
 }
 
 /**
@@ -133,14 +138,38 @@ function readBlock(reader: Reader, sodium: Sodium): Block {
 const hashOf = (headerBytes: Uint8Array, writesRoot: Uint8Array, sodium: Sodium): BlockHash =>
   toHex(sodium.hash([TAGS.blockHash, headerBytes, writesRoot])) as BlockHash
 
-/** The header's bytes within a block that was decoded or signed here. */
-function headerOf(block: Block): Uint8Array {
-  const reader = { decoder: { arr: block.bytes, pos: 0 } } as Reader
-  readHeader(reader)
-  return block.bytes.subarray(0, reader.decoder.pos)
+/** The header's bytes within a block that was decoded or signed here: walks over it without reading it again. */
+function headerOf({ header, bytes }: Block): Uint8Array {
+  const reader: Reader = { decoder: createDecoder(bytes) }
+  const skip = (length: number) => {
+    reader.decoder.pos += length
+  }
+  const skipClock = () => {
+    for (let left = readUint(reader); left > 0; left--) {
+      skip(INCARNATION_BYTES)
+      readUint(reader)
+      skip(HASH_BYTES)
+    }
+  }
+  skip(1 + 32 + 32)
+  skip(readUint(reader))
+  skip(32 + INCARNATION_BYTES)
+  readUint(reader)
+  if (header.previous !== null) skip(HASH_BYTES)
+  readUint(reader)
+  readUint(reader)
+  skip(readUint(reader) * HASH_BYTES)
+  skipClock()
+  skip(1)
+  if (header.term !== null) {
+    readUint(reader)
+    skip(HASH_BYTES)
+  }
+  skipClock()
+  return bytes.subarray(0, reader.decoder.pos)
 }
 
-function writeHeader(writer: Writer, header: BlockHeader, table: Clock): void {
+function writeHeader(writer: Writer, header: Omit<BlockHeader, 'writesRoot'>, table: Clock): void {
   writeByte(writer, BLOCK_VERSION)
   writeId(writer, header.mesh)
   writeId(writer, header.document.agent)

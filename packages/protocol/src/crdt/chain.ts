@@ -1,6 +1,7 @@
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
 import type { Block, BlockHeader } from './block.ts'
-import type { Dot, IsAncestor } from './clock.ts'
+import { type Dot, EMPTY_CLOCK, type IsAncestor } from './clock.ts'
+import type { HybridTime } from './hybrid-time.ts'
 import { HashRun } from './hash-run.ts'
 import type { Unsettled } from './register.ts'
 import type { Verdict } from './verdict.ts'
@@ -22,7 +23,9 @@ export interface Judged {
 export interface BranchProgress {
   /** Last sequence that was judged, and folded or set aside. */
   settled: number
-  /** What the author had received and we have not settled; undefined when that is nothing. */
+  /** What the author had received of other incarnations; changed in place. */
+  heard: Dot[]
+  /** What of it we have not settled; undefined when that is nothing. */
   unsettled: Unsettled | undefined
   /** Where the author's next text block has to begin, in Yjs's count. */
   textEnd: number
@@ -43,10 +46,10 @@ export class Branch {
   readonly unsettled: Unsettled[] = []
   /** The document's count of arrivals when `progress.unsettled` was last looked through. */
   filteredAt = 0
-  progress: BranchProgress = { settled: 0, unsettled: undefined, textEnd: 0, heldFrom: undefined }
+  progress: BranchProgress = { settled: 0, heard: [], unsettled: undefined, textEnd: 0, heldFrom: undefined }
   tip: Dot
   /** Of the last block. */
-  header: BlockHeader
+  time: HybridTime
 
   constructor(first: Block, parent: Branch | undefined) {
     const { author, incarnation, sequence } = first.header
@@ -57,19 +60,20 @@ export class Branch {
     parent?.children.push(this)
     this.hashes.push(first.hash)
     this.tip = { incarnation, sequence, hash: first.hash }
-    this.header = first.header
+    this.time = first.header.time
   }
 
   append(block: Block): void {
     this.hashes.push(block.hash)
     // The id that the first block brought, so that all entries share one string.
     this.tip = { incarnation: this.incarnation, sequence: block.header.sequence, hash: block.hash }
-    this.header = block.header
+    this.time = block.header.time
   }
 
   /** Extends the last run, or begins one. */
   judged({ header, hash }: Block, verdict: Verdict): void {
-    const judged: Judged = { header, hash }
+    // Without what the author had received, which may be as long as the document has incarnations.
+    const judged: Judged = { header: { ...header, received: EMPTY_CLOCK }, hash }
     const run = this.runs.at(-1)
     if (run !== undefined && sameVerdict(run.verdict, verdict) && sameBasis(run.last.header, header)) run.last = judged
     else this.runs.push({ verdict, first: judged, last: judged })
@@ -77,7 +81,8 @@ export class Branch {
 
   /** A branch that splits off after this block begins as this one stands now. */
   passDown(sequence: number): void {
-    for (const child of this.children) if (child.start === sequence + 1) child.progress = { ...this.progress }
+    for (const child of this.children)
+      if (child.start === sequence + 1) child.progress = { ...this.progress, heard: [...this.progress.heard] }
   }
 
   holds(sequence: number, hash: BlockHash): boolean {

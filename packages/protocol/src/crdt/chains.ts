@@ -7,6 +7,7 @@ import {
   compareDots,
   type Dot,
   EMPTY_CLOCK,
+  firstOf,
   type IsAncestor,
   isAncestorBySequence,
   mergeByIncarnation,
@@ -100,12 +101,15 @@ export class Chains {
   }
 
   /**
-   * What the author had received when it made the block that `branch` has just settled, less what is settled here:
-   * `received` replaces what its earlier blocks said of the same incarnations. Undefined in the usual case of nothing.
+   * Takes note of what the author had received when it made the block that `branch` has just settled: `received`
+   * replaces what its earlier blocks said of the same incarnations. Gives what of it is not settled here, for the
+   * block's writes to keep; undefined in the usual case of nothing.
    */
   follow(branch: Branch, received: Clock): Unsettled | undefined {
-    const before = branch.progress.unsettled
+    const { progress } = branch
+    const before = progress.unsettled
     if (before === undefined && received.length === 0) return undefined
+    received.forEach((dot, at) => this.#hear(progress.heard, dot, received[at - 1]?.incarnation !== dot.incarnation))
     // A long list shrinks only as others' blocks arrive, so it is looked through once for as many arrivals.
     if (before !== undefined && received.length === 0 && before.open.length > FILTER_ALWAYS_MAX) {
       if (this.#arrivals - branch.filteredAt < before.open.length) return before
@@ -116,13 +120,13 @@ export class Chains {
     if (open.length === 0) {
       for (const earlier of branch.unsettled) earlier.open = EMPTY_CLOCK
       branch.unsettled.length = 0
-      branch.progress.unsettled = undefined
+      progress.unsettled = undefined
       return undefined
     }
     if (before !== undefined && received.length === 0 && before.open.length === open.length) return before
     const unsettled = { open }
     branch.unsettled.push(unsettled)
-    branch.progress.unsettled = unsettled
+    progress.unsettled = unsettled
     return unsettled
   }
 
@@ -133,7 +137,7 @@ export class Chains {
     return {
       sequence: (branch?.tip.sequence ?? 0) + 1,
       previous: branch?.tip.hash ?? null,
-      after: branch?.header.time,
+      after: branch?.time,
       received: others.length === 0 ? EMPTY_CLOCK : others.flatMap((chain) => tipsOf(chain)),
     }
   }
@@ -149,6 +153,23 @@ export class Chains {
   #confirm(incarnation: IncarnationId, declared: Declared, hash: BlockHash): void {
     if (declared.drafting?.hash === hash) declared.upTo = declared.drafting.upTo
     else this.#declared.delete(incarnation)
+  }
+
+  /** The first entry of an incarnation takes the place of what was heard of it before, further ones join it. */
+  #hear(heard: Dot[], dot: Dot, isFirst: boolean): void {
+    const chain = this.#byIncarnation.get(dot.incarnation)
+    // Nearly always the tip as we have it too: one object for all who name it.
+    const shared = chain?.branches[0]?.tip.hash === dot.hash ? chain.branches[0].tip : dot
+    let at = firstOf(heard, dot.incarnation)
+    if (isFirst) {
+      let old = 0
+      while (heard[at + old]?.incarnation === dot.incarnation) old++
+      if (old === 1) heard[at] = shared
+      else heard.splice(at, old, shared)
+      return
+    }
+    while (heard[at]?.incarnation === dot.incarnation) at++
+    heard.splice(at, 0, shared)
   }
 
   #add(chain: Chain): void {

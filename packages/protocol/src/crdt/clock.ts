@@ -117,7 +117,8 @@ function maximal(dots: readonly Dot[], isAncestor: IsAncestor): Dot[] {
     .sort(compareDots)
 }
 
-function firstOf(clock: Clock, incarnation: IncarnationId): number {
+/** Where an incarnation's entries begin, or would. */
+export function firstOf(clock: Clock, incarnation: IncarnationId): number {
   let low = 0
   let high = clock.length
   while (low < high) {

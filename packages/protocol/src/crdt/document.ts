@@ -106,6 +106,8 @@ export class Document {
   /** The one that every verdict so far comes from, while it is a single one. */
   #judge: Judge | undefined
   #digest: Uint8Array | undefined
+  /** The update of an edit that is in the text already, and whose block is still to be received. */
+  #edited: Uint8Array | undefined
 
   constructor(name: DocumentName, sodium: Sodium) {
     this.name = name
@@ -133,7 +135,7 @@ export class Document {
     if (judge !== this.#judge) this.#judge = this.#received === 0 ? judge : undefined
     const changes: Change[] = []
     const arrived: Block[] = []
-    let type: ReceiveOutcome['type'] = 'held'
+    let type = 'held' as ReceiveOutcome['type']
     const placed = this.#place(block, (each, branch, chain) => {
       arrived.push(each)
       // Ancestry decides in a forked incarnation, and what it says changes with every block.
@@ -142,6 +144,10 @@ export class Document {
       else this.#settle(each, branch, judge, nowMs, changes)
     })
     if (arrived.length > 0) this.#digest = undefined
+    if (this.#edited !== undefined && isText(block, this.#edited)) {
+      if (type !== 'folded') this.#stale = true
+      this.#edited = undefined
+    }
     return { type: placed === 'placed' ? type : placed, rebuild: this.#stale, changes, arrived }
   }
 
@@ -257,6 +263,12 @@ export class Document {
     return this.#chains.isAncestor
   }
 
+  /** For `editText`: should the block with this update not fold, the text has to be rebuilt without it. */
+  edited(update: Uint8Array): void {
+    this.#digest = undefined
+    this.#edited = update
+  }
+
   /** For `draftBlock`: where the incarnation's next block stands, and what it has to say of others' blocks. */
   nextOf(incarnation: IncarnationId): ReturnType<Chains['nextOf']> {
     return this.#chains.nextOf(incarnation)
@@ -341,7 +353,7 @@ export class Document {
       const stored = new StoredWrite(dot, author, header.time, value, write.replaces, unsettled)
       const before = this.#registers.get(write.key)
       const was = before && winnerOf(before)
-      const after = mergeWrite(before, stored, this.#chains.isAncestor)
+      const after = mergeWrite(before, stored, branch.progress.heard, this.#chains.isAncestor)
       if (after !== before) this.#registers.set(write.key, after)
       const is = winnerOf(after)
       if (is !== was && (is?.value !== undefined || was?.value !== undefined))
@@ -394,6 +406,9 @@ export class Document {
     this.#aside.push({ block, reason, term: block.header.term?.number ?? null })
   }
 }
+
+const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
+  write?.type === 'text' && write.update === update
 
 const UNKNOWN: Verdict = { type: 'unknown' }
 

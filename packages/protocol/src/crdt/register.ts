@@ -61,27 +61,33 @@ export type Register = StoredWrite | StoredWrite[]
  * 2. Whatever a displaced write replaced is replaced by one that is still in the state: clocks are taken over, never
  *    lost. So this holds for clocks that leave out what they follow, too, which a hostile writer may make.
  */
-export function mergeWrite(register: Register | undefined, write: StoredWrite, isAncestor: IsAncestor): Register {
+export function mergeWrite(
+  register: Register | undefined,
+  write: StoredWrite,
+  heard: Clock,
+  isAncestor: IsAncestor,
+): Register {
   if (register === undefined) return write
   if (!Array.isArray(register)) {
+    const displaces = replacesOnArrival(write, heard, register, isAncestor)
     if (!replaces(register, write, isAncestor)) {
-      if (!replaces(write, register, isAncestor)) return [register, write]
+      if (!displaces) return [register, write]
       takeOver(write, register, isAncestor)
       return write
     }
-    if (!replaces(write, register, isAncestor)) {
+    if (!displaces) {
       takeOver(register, write, isAncestor)
       return register
     }
   }
-  return mergeMany(Array.isArray(register) ? register : [register], write, isAncestor)
+  return mergeMany(Array.isArray(register) ? register : [register], write, heard, isAncestor)
 }
 
-function mergeMany(writes: StoredWrite[], write: StoredWrite, isAncestor: IsAncestor): Register {
+function mergeMany(writes: StoredWrite[], write: StoredWrite, heard: Clock, isAncestor: IsAncestor): Register {
   const replacing = writes.filter((other) => replaces(other, write, isAncestor))
   const kept: StoredWrite[] = []
   for (const other of writes) {
-    if (replaces(write, other, isAncestor)) takeOver(write, other, isAncestor)
+    if (replacesOnArrival(write, heard, other, isAncestor)) takeOver(write, other, isAncestor)
     else kept.push(other)
   }
   // After it has taken over itself, so that they get all of it.
@@ -98,8 +104,13 @@ function mergeMany(writes: StoredWrite[], write: StoredWrite, isAncestor: IsAnce
 
 /**
  * A write replaces what its clock covers, its own incarnation's earlier writes, and every tombstone that its author
- * had received: that one may have been collected where the write was made, so the clock could not name it.
+ * had received: that one may have been collected where the write was made, so the clock could not name it. Those that
+ * are here already it meets when it arrives; those that are still to come are in `applied`.
  */
+function replacesOnArrival(write: StoredWrite, heard: Clock, other: StoredWrite, isAncestor: IsAncestor): boolean {
+  return replaces(write, other, isAncestor) || (other.value === undefined && coversDot(heard, other.dot, isAncestor))
+}
+
 function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
   const { dot } = other
   if (write.dot.incarnation === dot.incarnation && write.dot.hash !== dot.hash && isAncestor(dot, write.dot))

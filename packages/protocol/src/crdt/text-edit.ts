@@ -27,5 +27,6 @@ export function editText(
     yDoc.off('update', keep)
     yDoc.clientID = 0
   }
+  if (update !== undefined) document.edited(update)
   return update
 }

@@ -1,0 +1,172 @@
+import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { Document } from '@sealmesh/protocol/crdt/document'
+import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
+import { editText } from '@sealmesh/protocol/crdt/text-edit'
+import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
+import type { AgentId, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type { Doc } from 'yjs'
+import { FakeSodium } from '../membership/fake-sodium.ts'
+
+export const sodium = new FakeSodium()
+export const NAME: DocumentName = { agent: id<AgentId>('a9', 1), layer: 'semantic' }
+export const MESH = id<MeshId>('fe', 1)
+export const NOW_MS = 1_800_000_000_000
+
+/** Readable in failures: a kind, zeros, a number. */
+export function id<Id extends string>(kind: string, number: number, bytes = 32): Id {
+  return (kind + number.toString(16).padStart(2 * bytes - kind.length, '0')) as Id
+}
+
+export const nodeId = (number: number): NodeId => id<NodeId>('de', number)
+export const recordId = (number: number): RecordHash => id<RecordHash>('4e', number)
+/** Client ids are the first bits, so these differ there. */
+export const incarnationId = (number: number): IncarnationId =>
+  (number.toString(16).padStart(4, '0').repeat(3) + 'c'.repeat(20)) as IncarnationId
+
+export const foldAll: Judge = () => ({ type: 'fold' })
+
+/** Small, fast and seeded, so that a failing history is named by one number. */
+export function dice(seed: number) {
+  let state = seed | 0
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+  const pick = (below: number) => Math.floor(random() * below)
+  const shuffled = <T>(all: readonly T[]): T[] =>
+    all
+      .map((each) => ({ each, at: random() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ each }) => each)
+  return { random, pick, shuffled, one: <T>(all: readonly T[]): T => all[pick(all.length)] as T }
+}
+
+export type Dice = ReturnType<typeof dice>
+
+const signKey = sodium.signKeys('sign', new Uint8Array(32)).secretKey
+
+/** A process that keeps one replica of the document, as a node does, with its store beside it. */
+export class Replica {
+  readonly node: NodeId
+  incarnation: IncarnationId
+  clock = new HybridClock()
+  document = new Document(NAME, sodium)
+  judge: Judge = foldAll
+  nowMs = NOW_MS
+  logHeads: readonly RecordHash[] = []
+  term: TermRef | null = null
+  readonly stored: Block[] = []
+
+  constructor(node: NodeId, incarnation: IncarnationId) {
+    this.node = node
+    this.incarnation = incarnation
+  }
+
+  write(...intents: Intent[]): Block {
+    const author = { mesh: MESH, node: this.node, incarnation: this.incarnation, signKey }
+    const world = { clock: this.clock, nowMs: this.nowMs, logHeads: this.logHeads, term: this.term }
+    const block = draftBlock(this.document, author, intents, world, sodium)
+    this.receive(block)
+    return block
+  }
+
+  set(key: string, value: string): Block {
+    return this.write({ type: 'set', key, value })
+  }
+
+  edit(edit: (doc: Doc) => void): Block | undefined {
+    const update = editText(this.document, this.incarnation, edit)
+    return update && this.write({ type: 'text', update })
+  }
+
+  type(name: string, at: number, text: string): Block {
+    const block = this.edit((doc) => doc.getText(name).insert(at, text))
+    if (block === undefined) throw new Error('An insertion changes something.')
+    return block
+  }
+
+  receive(...blocks: readonly Block[]): void {
+    for (const block of blocks) {
+      const outcome = this.document.receive(block, this.judge, this.nowMs)
+      for (const { header } of outcome.arrived) this.clock.observe(header.time, this.nowMs)
+      this.stored.push(...outcome.arrived)
+      if (outcome.rebuild) this.rebuild()
+    }
+  }
+
+  /** The log or the time is another now. */
+  look(judge: Judge, nowMs: number): void {
+    this.judge = judge
+    this.nowMs = nowMs
+    if (this.document.needsRebuild(judge, nowMs)) this.rebuild()
+  }
+
+  rebuild(): void {
+    this.document = Document.rebuild(NAME, this.stored, this.judge, this.nowMs, sodium)
+  }
+
+  /** A store that was copied while its process ran: both go on under one incarnation. */
+  clone(): Replica {
+    const twin = new Replica(this.node, this.incarnation)
+    twin.judge = this.judge
+    twin.nowMs = this.nowMs
+    twin.logHeads = this.logHeads
+    twin.term = this.term
+    twin.receive(...this.stored)
+    return twin
+  }
+}
+
+/** All that two documents must agree on. */
+export function stateOf(document: Document) {
+  const registers: Record<string, unknown> = {}
+  for (const key of keysOf(document))
+    registers[key] = document.siblings(key).map(({ dot, author, time, value }) => ({ dot, author, time, value }))
+  return {
+    registers,
+    texts: Object.fromEntries(document.textNames().map((name) => [name, document.text(name)])),
+    vector: document.vector,
+    aside: document
+      .aside()
+      .map(({ block, reason, term }) => `${block.hash} ${reason} ${term}`)
+      .sort(),
+    forks: document
+      .forks()
+      .map((fork) => JSON.stringify({ ...fork, sides: fork.sides.map(({ hash }) => hash).sort() }))
+      .sort(),
+    counts: document.counts(),
+    digest: document.digest(),
+  }
+}
+
+/** Deleted ones included, which `keys()` leaves out. */
+const keysOf = (document: Document): string[] => KEYS.filter((key) => document.siblings(key).length > 0)
+export const KEYS = ['k0', 'k1', 'k2']
+
+/** Whether a vector covers a block by the chain of hashes: slow, and nothing in common with the document's way. */
+export class Ancestry {
+  readonly #byHash = new Map<string, Block>()
+
+  constructor(blocks: Iterable<Block>) {
+    for (const block of blocks) this.#byHash.set(block.hash, block)
+  }
+
+  isBefore(block: Block, tipHash: string | null): boolean {
+    for (let at = tipHash; at !== null; at = this.#byHash.get(at)?.header.previous ?? null) {
+      if (at === block.hash) return true
+    }
+    return false
+  }
+
+  covers(vector: VersionVector, block: Block): boolean {
+    return vector.some((dot) => this.isBefore(block, dot.hash))
+  }
+
+  previous(block: Block): Block | undefined {
+    return block.header.previous === null ? undefined : this.#byHash.get(block.header.previous)
+  }
+}
