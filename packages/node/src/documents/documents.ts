@@ -57,6 +57,8 @@ export class Documents {
   readonly #recent = new RecentBlocks()
   /** In the order of their last use. */
   readonly #open = new Map<DocumentId, OpenDocument>()
+  /** The last of them: under load it is asked for again and again. Never evicted. */
+  #latest: OpenDocument | undefined
   readonly #ids = new Map<string, DocumentId>()
   readonly #onCommit = new Set<(commit: Commit) => void>()
   readonly #onRolledBack = new Set<(name: DocumentName) => void>()
@@ -228,10 +230,13 @@ export class Documents {
   }
 
   #opened(name: DocumentName): OpenDocument {
+    const latest = this.#latest
+    if (latest?.name.layer === name.layer && latest.name.agent === name.agent) return latest
     const id = this.#idOf(name)
     const document = this.#open.get(id) ?? new OpenDocument(name, id, this.#around)
     this.#open.delete(id)
     this.#open.set(id, document)
+    this.#latest = document
     this.#evict(document)
     return document
   }
