@@ -43,14 +43,13 @@ export class TestMesh {
       invite?: MailboxId
       code?: string
       bare?: boolean
-      mesh?: MeshId
     } = {},
   ): Member {
     const login = this.#sodium.signKeys('login', this.#bytes(`login ${name}`, 32))
     const keys = { publicKey: login.publicKey as Uint8Array as LoginPublicKey, secretKey: login.secretKey }
     const sign = this.#sodium.signKeys('sign', this.#bytes(`sign ${name}`, 32))
     const draft: TokenDraft = {
-      mesh: options.mesh ?? this.id,
+      mesh: this.id,
       loginKey: keys.publicKey,
       adminKey: options.admin === true ? sign.publicKey : null,
       kind: options.invite === undefined ? 'node' : 'invite',
