@@ -210,6 +210,14 @@ describe('layers of one writer', () => {
     expect(verdict(home, 'session', { sequence: 3, term: termOf(first) })).toEqual({ type: 'late', term: 1 })
   })
 
+  test('a term two above is asked too: what only the next one had received is late', () => {
+    const { scene, home, office, agent, first, verdict } = household()
+    const second = scene.sign(office, assign(agent, office, 2, first, [session(home, 9)]))
+    scene.sign(home, assign(agent, home, 3, second, [session(home, 2)]))
+    expect(verdict(home, 'session', { sequence: 2, term: termOf(first) })).toEqual(FOLD)
+    expect(verdict(home, 'session', { sequence: 3, term: termOf(first) })).toEqual({ type: 'late', term: 1 })
+  })
+
   test('a layer that the basis does not name starts from nothing', () => {
     const { scene, home, office, agent, first, verdict } = household()
     scene.sign(office, assign(agent, office, 2, first))
