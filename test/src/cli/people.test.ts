@@ -20,21 +20,21 @@ function pairing(ends: Partial<Pairing> = { state: 'done' }) {
   }
   const joined: Pairing = { ...waiting, state: 'confirm', joinerName: 'office', words: WORDS }
   let view = waiting
+  let looksLeft: number | undefined
   const handlers: Partial<Handlers> = {
     'pair.start': ({ autoConfirm }) => {
       calls.push(`start ${autoConfirm}`)
       return waiting
     },
     'pair.status': () => {
+      // After a yes the last message is still under way for a while.
+      if (looksLeft !== undefined && looksLeft-- === 0) view = { ...joined, ...ends }
       if (view.state === 'waiting') view = ends.state === 'expired' ? { ...waiting, ...ends } : joined
       return view
     },
     'pair.confirm': ({ words }) => {
       calls.push(`confirm ${words.join(' ')}`)
-      // The last message is still under way.
-      setImmediate(() => {
-        view = { ...joined, ...ends }
-      })
+      looksLeft = 2
       return view
     },
     'pair.cancel': () => {

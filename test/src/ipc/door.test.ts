@@ -211,6 +211,14 @@ describe('hostile lines', () => {
       [request(3, 'agents.add', { name: '' }), { id: 3, ...error(-32_602, 'NAME_INVALID') }],
       [request(3, 'set', { umr: 'a.b.c', value: 1 }), { id: 3, ...error(-32_602, 'VALUE_INVALID') }],
       [request(3, 'set.many', { writes: [{ umr: 'a.b.c', value: 1 }] }), { id: 3, ...error(-32_602, 'VALUE_INVALID') }],
+      [
+        '{"jsonrpc":"2.0","id":3,"method":"set","params":{"umr":"a.b.c","value":"\\ud83e"}}\n',
+        { id: 3, ...error(-32_602, 'VALUE_INVALID') },
+      ],
+      [
+        '{"jsonrpc":"2.0","id":3,"method":"text.put","params":{"umr":"a.b.c","text":"\\udead"}}\n',
+        { id: 3, ...error(-32_602, 'VALUE_INVALID') },
+      ],
       [request(3, 'ls', { limit: 0 }), { id: 3, ...error(-32_602, 'USAGE') }],
       [
         '{"jsonrpc":"2.0","id":4,"method":"get","params":{"umr":"a.b.c","__proto__":{"x":1}}}\n',

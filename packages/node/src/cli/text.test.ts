@@ -86,12 +86,12 @@ describe('text', () => {
     const { cli, shared, hooks } = await textNode('one\ntwo\nthree\n')
     hooks.beforeUpdate = () => shared.insert(shared.toString().indexOf('three'), 'between\n')
     const file = join(await temporaryFolder(), 'notes.md')
-    await writeFile(file, 'ONE\ntwo\nthree\n')
+    await writeFile(file, 'FIRST ONE\ntwo\nthree and last\n')
     expect(await cli(['text', 'edit', 'a.b.notes', '--file', file, '--json'])).toMatchObject({
       exit: 0,
       out: '{"umr":"a.b.notes","write":"ab","changed":true}\n',
     })
-    expect(shared.toString()).toBe('ONE\ntwo\nbetween\nthree\n')
+    expect(shared.toString()).toBe('FIRST ONE\ntwo\nbetween\nthree and last\n')
   })
   test('the same text again writes nothing', async () => {
     const { cli, hooks } = await textNode('same')

@@ -84,6 +84,7 @@ function codeOf(path: readonly PropertyKey[] | undefined): FailureCode {
     case 'name':
       return 'NAME_INVALID'
     case 'value':
+    case 'text':
       return 'VALUE_INVALID'
     default:
       return 'USAGE'

@@ -7,8 +7,10 @@ import { z } from 'zod'
 
 const Umr = z.string().min(5).max(700)
 const Name = z.string().min(1).max(64)
+/** Half a character has no UTF-8 form: it would be another text on disk and on the next machine. */
+const WholeText = z.string().refine((text) => text.isWellFormed(), 'Half a character (a lone surrogate)')
 /** JSON text of a register's value, as stored. */
-const Json = z.string()
+const Json = WholeText
 const Iso = z.string()
 
 /** Where one value came from. */
@@ -181,7 +183,7 @@ export const methods = {
     result: z.object({ reply: z.string().nullable(), write: z.string().nullable() }),
   },
   /** Replaces the whole text by the smallest edit from what is there now. */
-  'text.put': { params: z.object({ umr: Umr, text: z.string() }), result: Written },
+  'text.put': { params: z.object({ umr: Umr, text: WholeText }), result: Written },
 
   'share.set': {
     params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),
