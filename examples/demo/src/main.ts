@@ -34,6 +34,7 @@ try {
   narrator.say(
     error instanceof DemoFailure ? `\n${error.message}` : `\n${error instanceof Error ? error.stack : String(error)}`,
   )
+  for (const end of stage.fallen()) narrator.say(`\n${end}`)
   narrator.say('demo: failed')
   await stage.clear()
   process.exit(1) // The cable may still be open, and would keep this process.

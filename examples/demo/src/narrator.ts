@@ -37,7 +37,9 @@ export class Narrator {
       if (elapsed() < SLOW_MS) return
       if (this.#live) {
         const spin = SPINNER[frame++ % SPINNER.length] ?? ''
-        this.#out.write(`\r\x1b[2K   ${spin}  ${title} ${this.#style('dim', `${state} ${seconds(elapsed())}`)}`)
+        // A line that wraps could not be written over.
+        const line = `${title} ${state} ${seconds(elapsed())}`.slice(0, (this.#out.columns ?? 80) - 8)
+        this.#out.write(`\r\x1b[2K   ${spin}  ${this.#style('dim', line)}`)
       } else if (saidState !== state) {
         this.#line(`   …  ${title}${state === '' ? '' : `: ${state}`}`)
         saidState = state

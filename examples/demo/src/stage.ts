@@ -25,6 +25,8 @@ const STOP_WAIT_MS = 5_000
 export class Stage {
   readonly folder: string
   readonly #running = new Set<Actor>()
+  /** Processes that ended although nobody told them to. */
+  readonly #fallen: Actor[] = []
   #cleared = false
 
   constructor() {
@@ -40,20 +42,27 @@ export class Stage {
     return path
   }
 
-  /** A process that goes on until it is stopped. */
-  start(title: string, script: string, args: readonly string[], env: Record<string, string> = {}): Actor {
-    const actor = new Actor(title, script, args, this.#environment(env))
+  /** A process that goes on until it is stopped, or a command that is awaited elsewhere. */
+  start(title: string, script: string, args: readonly string[]): Actor {
+    const actor = new Actor(title, script, args, this.#environment())
     this.#running.add(actor)
-    actor.ended.then(
-      () => this.#running.delete(actor),
-      () => this.#running.delete(actor),
-    )
+    void actor.ended.then(() => {
+      this.#running.delete(actor)
+      if (!actor.wasTold && actor.outcome().code !== 0) this.#fallen.push(actor)
+    })
     return actor
+  }
+
+  /** What ended without being told to, for whoever wonders why a step failed. */
+  fallen(): string[] {
+    return this.#fallen.map((actor) => `${actor.title} ended by itself:\n${actor.describe()}`)
   }
 
   /** A command that ends by itself; one that takes longer than `withinMs` is a failure. */
   async run(script: string, args: readonly string[], withinMs: number, input?: string): Promise<Outcome> {
-    const actor = this.start('command', script, args)
+    const actor = new Actor('command', script, args, this.#environment())
+    this.#running.add(actor)
+    void actor.ended.then(() => this.#running.delete(actor))
     actor.write(input)
     const timeout = new AbortController()
     try {
@@ -80,10 +89,10 @@ export class Stage {
   }
 
   /** As on a machine of its own: nothing of this user's settings, and no home but the stage's. */
-  #environment(extra: Record<string, string>): NodeJS.ProcessEnv {
+  #environment(): NodeJS.ProcessEnv {
     const kept = ['PATH', 'TMPDIR', 'SYSTEMROOT', 'SEALMESH_SODIUM', 'NODE_EXTRA_CA_CERTS', 'LANG']
     const own = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])))
-    return { ...own, HOME: this.folder, NO_COLOR: '1', ...extra }
+    return { ...own, HOME: this.folder, NO_COLOR: '1' }
   }
 }
 
@@ -97,6 +106,7 @@ export class Actor {
   #stderr = ''
   #failure: Error | undefined
   #over = false
+  #told = false
 
   constructor(title: string, script: string, args: readonly string[], env: NodeJS.ProcessEnv) {
     this.title = title
@@ -121,6 +131,11 @@ export class Actor {
         resolve()
       })
     })
+  }
+
+  /** Whether it was asked to end, or made to. */
+  get wasTold(): boolean {
+    return this.#told
   }
 
   get isOver(): boolean {
@@ -150,6 +165,7 @@ export class Actor {
   }
 
   kill(signal: NodeJS.Signals): void {
+    this.#told = true
     if (!this.#over) this.#child.kill(signal)
   }
 
