@@ -23,6 +23,15 @@ describe('the replay window', () => {
     )
   })
 
+  test('forgets, when it moves on, what stood in the places that it takes', () => {
+    const window = new ReplayWindow()
+    for (let sequence = 1; sequence <= REPLAY_WINDOW_PACKETS; sequence++) window.accept(sequence)
+    expect(window.accept(REPLAY_WINDOW_PACKETS + 100)).toBe('new')
+    for (let skipped = 1; skipped < 100; skipped++) expect(window.accept(REPLAY_WINDOW_PACKETS + skipped)).toBe('new')
+    expect(window.accept(REPLAY_WINDOW_PACKETS + 50)).toBe('seen')
+    expect(window.accept(200)).toBe('seen')
+  })
+
   test('takes a jump to the largest sequence at once, and then nothing older', () => {
     const window = new ReplayWindow()
     expect(window.accept(1)).toBe('new')

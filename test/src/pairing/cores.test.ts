@@ -212,6 +212,10 @@ describe('an admission that is not what the link promised', () => {
       const whole = scene.admission(attempt.joiner.identity, 1)
       return { ...whole, records: whole.records.toSpliced(1, 1) }
     },
+    'a good log with another mesh’s record in it': (scene, { attempt }) => {
+      const whole = scene.admission(attempt.joiner.identity)
+      return { ...whole, records: [...whole.records, newScene('another mesh').found.bytes] }
+    },
     'no records': (scene, { attempt }) => ({ ...scene.admission(attempt.joiner.identity), records: [] }),
     'a changed record': (scene, { attempt }) => {
       const whole = scene.admission(attempt.joiner.identity)

@@ -26,6 +26,8 @@ class Office {
   readonly admitted: { identity: NodeIdentity; prekey: SealPublicKey | null }[] = []
   readonly screens: string[][] = []
   readonly packets: Uint8Array[] = []
+  /** Packets of a pairing that the inviter did not know for such. */
+  strays = 0
   nowMs = Date.now()
   refusal: FailureCode | null = null
   admit: (identity: NodeIdentity) => Promise<Admission> = (identity) => Promise.resolve(this.scene.admission(identity))
@@ -83,7 +85,7 @@ class Office {
       send: (packet) => {
         this.packets.push(packet)
         setImmediate(() => {
-          expect(this.driver.onPacket(packet)).toBe(true)
+          if (!this.driver.onPacket(packet)) this.strays++
           const header = readPacketHeader(packet)
           if (header.ok)
             options.onEvent({ type: 'answer', packet: header.value.id, outcomes: [{ outcome: 'delivered' }] })
@@ -130,6 +132,7 @@ describe('pairing over a relay link', () => {
       relays: ['wss://relay.example'],
     })
     expect(joined.records.length).toBe(2)
+    expect(office.strays).toBe(0)
     expect(office.admitted).toMatchObject([{ identity: { name: 'office' }, prekey }])
     expect(office.driver.view()).toMatchObject({
       state: 'done',
@@ -166,11 +169,12 @@ describe('pairing over a relay link', () => {
   test('with other words ends with PAIRING_WORDS_DIFFER on both sides', async () => {
     const office = newOffice()
     const joining = office.join(linkOf(await office.driver.start({ autoConfirm: false })))
-    const ended = expect(joining).rejects.toMatchObject({ code: 'PAIRING_WORDS_DIFFER' })
+    const ended = joining.catch((failure: unknown) => failure)
+    const expected = { code: 'PAIRING_WORDS_DIFFER' }
     await vi.waitFor(() => expect(office.driver.view().state).toBe('confirm'))
     expect(() => office.driver.confirm(['these', 'are', 'no', 'words of the list'])).toThrow('four words')
     office.driver.confirm(['abandon', 'ability', 'able', 'about'])
-    await ended
+    expect(await ended).toMatchObject(expected)
     expect(office.driver.view()).toMatchObject({ state: 'failed', error: { code: 'PAIRING_WORDS_DIFFER' } })
     expect(office.admitted).toEqual([])
   })
@@ -232,9 +236,10 @@ describe('pairing over a relay link', () => {
     const link = linkOf(await office.driver.start({ autoConfirm: true }))
     office.refusal = 'RELAY_UNREACHABLE'
     const joining = office.join(link)
-    const ended = expect(joining).rejects.toMatchObject({ code: 'RELAY_UNREACHABLE' })
+    const ended = joining.catch((failure: unknown) => failure)
+    const expected = { code: 'RELAY_UNREACHABLE' }
     office.nowMs += 30_000
-    await ended
+    expect(await ended).toMatchObject(expected)
   })
 
   test('an admission that fails is told to both, with its own code here', async () => {
@@ -251,10 +256,11 @@ describe('pairing over a relay link', () => {
     const joining = office.join(linkOf(await office.driver.start({ autoConfirm: false })), 'office', {
       signal: end.signal,
     })
-    const ended = expect(joining).rejects.toMatchObject({ code: 'PAIRING_REFUSED' })
+    const ended = joining.catch((failure: unknown) => failure)
+    const expected = { code: 'PAIRING_REFUSED' }
     await vi.waitFor(() => expect(office.screens.length).toBe(1))
     end.abort()
-    await ended
+    expect(await ended).toMatchObject(expected)
     await vi.waitFor(() => expect(office.driver.view().state).toBe('failed'))
   })
 
@@ -272,7 +278,7 @@ describe('pairing over a relay link', () => {
       fromHex(identity.foundingAgent.id),
       fromHex(office.scene.mesh),
     ]
-    for (const bytes of hidden) expect(wire.includes(bytes)).toBe(false)
+    for (const bytes of hidden) expect(wire.includes(Buffer.from(bytes))).toBe(false)
   })
 
   test('leaves packets alone that are not of a pairing', async () => {

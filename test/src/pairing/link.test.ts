@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { encodeLink, parseLink } from '@sealmesh/protocol/pairing/link'
-import { decodeMessage } from '@sealmesh/protocol/pairing/message'
+import { decodeMessage, encodeMessage } from '@sealmesh/protocol/pairing/message'
 import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing/pairing-packet'
 import { linkKeys } from '@sealmesh/protocol/pairing/link-keys'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
@@ -81,7 +82,11 @@ describe('a pairing packet', () => {
 })
 
 test('any bytes are read as a message or refused, never thrown at', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeMessage(bytes)))
+  const read = fc.uint8Array({ maxLength: 300 }).map((bytes) => decodeMessage(bytes))
+  // Numbers have longer forms of themselves: what is read says the same when it is written again.
+  const isStable = (message: ReturnType<typeof decodeMessage>): boolean =>
+    !message.ok || isDeepStrictEqual(decodeMessage(encodeMessage(message.value)), message)
+  expect(fc.check(fc.property(read, isStable))).toMatchObject({ failed: false })
 })
 
 test('base64url is read in its one form only', () => {
