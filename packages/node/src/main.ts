@@ -3,13 +3,15 @@ import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId, type IncarnationId, type MeshId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import { decodeRecord } from '@sealmesh/protocol/membership/record-codec'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { z } from 'zod'
 import { Diary } from './diary/diary.ts'
 import { Documents } from './documents/documents.ts'
-import { serveDoor } from './ipc/door.ts'
+import { type Handlers, serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
 import { lockHome } from './keys/home-lock.ts'
 import { KeyStore } from './keys/key-store.ts'
@@ -47,6 +49,8 @@ export interface StartOptions {
 }
 
 export interface RunningNode {
+  /** The methods of the local socket, for a process that hosts its own node. */
+  readonly handlers: Handlers
   close(): Promise<void>
   /** Settles when the node has stopped: by `close`, by `sealmesh down`, or because it cannot go on. */
   readonly done: Promise<void>
@@ -109,12 +113,11 @@ async function compose(
   const node = nodeIdFrom(keys, sodium)
 
   const { records, stored } = await RecordStore.load(store)
-  const membership = new MembershipLog(meshId, sodium)
-  for (const bytes of stored) {
-    const record = decodeRecord(bytes, sodium)
-    if (!record.ok) throw new Failure('STORE_DAMAGED', 'A stored membership record cannot be read.')
-    membership.add(record.value)
-  }
+  const membership = MembershipLog.restore(
+    meshId,
+    stored.map((bytes) => storedRecord(bytes, sodium)),
+    sodium,
+  )
   const log = new LogKeeper({ log: membership, records, sodium, now })
   if (firstRun) {
     const name = chooseName(options.name)
@@ -226,6 +229,7 @@ async function compose(
   closers.push(() => door.close())
   logger.info({ sodium: sodium.implementation, documents: documents.names().length }, 'node is up')
   return {
+    handlers,
     close,
     done,
     info: { home: home.path, socketPath, node: formatId('node', node), mesh: formatId('mesh', meshId), firstRun },
@@ -246,4 +250,10 @@ function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore)
       next: 'sealmesh join LINK',
     })
   return toHex(keys.root.publicKey) as MeshId
+}
+
+function storedRecord(bytes: Uint8Array, sodium: Sodium): SignedRecord {
+  const record = decodeRecord(bytes, sodium)
+  if (!record.ok) throw new Failure('STORE_DAMAGED', 'A stored membership record cannot be read.')
+  return record.value
 }

@@ -4,7 +4,7 @@ import { exitOf, failureOf, INTERRUPTED_EXIT } from './failures.ts'
 import { Output } from './output.ts'
 import type { Cli } from './session.ts'
 import { verbs } from './verbs.ts'
-import { versionNumber } from './version-number.ts'
+import { versionNumber } from '../version-number.ts'
 
 /** Runs one command line (without node and program) and gives its exit code. Never throws, ends no process. */
 export async function runCli(argv: readonly string[], cli: Cli): Promise<number> {

@@ -6,7 +6,7 @@ import * as encoding from 'lib0/encoding'
 import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
 import type { DoorClient } from '../ipc/client.ts'
-import { editsBetween } from './text-edits.ts'
+import { editsBetween } from '../text/text-edits.ts'
 
 /** What a line holds besides the message: method, UMR, punctuation. */
 const LINE_EXTRA_BYTES = 4_096

@@ -2,7 +2,7 @@ import { BLOCK_VERSION, DOOR_VERSION, PACKET_VERSION, RECORD_VERSION, WIRE_VERSI
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { type Cli, withHome } from './session.ts'
-import { versionNumber } from './version-number.ts'
+import { versionNumber } from '../version-number.ts'
 
 export const version = (cli: Cli): Command =>
   new Command('version')

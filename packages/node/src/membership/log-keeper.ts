@@ -70,33 +70,18 @@ export class LogKeeper {
   receive(records: readonly Uint8Array[]): Promise<{ added: number; refused: number }> {
     return this.#inTurn(async () => {
       let refused = 0
-      const added: SignedRecord[] = []
+      const before = this.#log.size
       for (const bytes of records) {
         const record = decodeRecord(bytes, this.#sodium)
-        if (!record.ok || record.value.mesh !== this.mesh.id) {
-          refused += 1
-          continue
-        }
-        switch (this.#log.add(record.value)) {
-          case 'added':
-            added.push(record.value)
-            break
-          case 'refused':
-            refused += 1
-            break
-          case 'waiting': // Kept in memory, bounded; asked for again with its parents.
-          case 'duplicate':
-            break
-        }
+        // One that waits for its parents is kept in memory, bounded, and asked for again with them.
+        if (!record.ok || this.#log.add(record.value) === 'refused') refused += 1
       }
-      // A record that waited may have been let in by one of these, so what is stored is what the fold now holds.
-      const unstored =
-        added.length === 0 ? [] : [...this.mesh.records.values()].filter((each) => !this.#records.has(each.hash))
-      if (unstored.length > 0) {
-        await this.#records.put(unstored)
+      const entered = this.#log.entered(before)
+      if (entered.length > 0) {
+        await this.#records.put(entered)
         await this.#tell()
       }
-      return { added: unstored.length, refused }
+      return { added: entered.length, refused }
     })
   }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
@@ -9,6 +8,7 @@ import type { InviterDriver } from '../pairing/inviter-driver.ts'
 import type { Meta } from '../store/meta.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
+import { versionNumber } from '../version-number.ts'
 import { agentHandlers } from './agents.ts'
 import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
@@ -46,7 +46,7 @@ export function handlersOf(services: NodeServices): Handlers {
     status: () =>
       statusOf(services, {
         home: services.home,
-        version: VERSION,
+        version: versionNumber(),
         startedAtMs: services.startedAtMs,
         peers: () => services.sync.peers(),
         relays: () => services.relays.status(),
@@ -69,8 +69,3 @@ export function handlersOf(services: NodeServices): Handlers {
     ...watchHandlers(services),
   }
 }
-
-/** From package.json, the one place that a release changes. */
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-).version

@@ -1,8 +1,9 @@
 import { isSingleWriter } from '@sealmesh/protocol/membership/access'
+import { type Missing, previewTakeover, type Unknowable } from '@sealmesh/protocol/failover/preview'
 import { planTakeover } from '@sealmesh/protocol/failover/takeover'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
@@ -15,38 +16,31 @@ export function takeoverHandlers(
     'takeover.preview': async ({ agent: name }) => {
       const mesh = context.log.mesh
       const agent = agentNamed(mesh, name)
-      const holder = agent.term?.holder ?? null
-      const peer = context.sync.peers().find((each) => each.node === holder)
-      const heardAtMs = peer?.view.lastHeardAtMs ?? null
       const documents = await documentsOf(context, agent)
-      const known = documents.map(
-        (each) =>
-          `${each.layer}: ${each.registers} registers and ${each.texts} texts in ${each.blocks} blocks are here`,
-      )
-      const late: string[] = []
-      if (holder !== null && holder !== context.node) {
-        const missing = peer?.view.toReceive ?? null
-        if (missing !== null && missing > 0)
-          late.push(`${missing} blocks that ${nodeName(mesh, holder)} named have not arrived`)
-        late.push(
-          `whatever ${nodeName(mesh, holder)} wrote to single-writer layers and did not send: it is kept apart when it returns`,
-        )
-      }
+      const peers = context.sync.peers()
+      const words = peers.flatMap(({ node, view, words: said }) => {
+        const named = said.filter(({ document }) => document.agent === agent.id)
+        const heardAtMs = view.lastHeardAtMs
+        return heardAtMs === null
+          ? []
+          : [{ node, heardAtMs, documents: named.map(({ document, vector }) => ({ layer: document.layer, vector })) }]
+      })
+      const preview = previewTakeover({ mesh, agent: agent.id, node: context.node, documents, words })
+      if (preview === undefined) throw new Failure('AGENT_UNKNOWN', `${agent.name} is not an agent of this mesh.`)
+      const heardAtMs = peers.find(({ node }) => node === preview.holder)?.view.lastHeardAtMs ?? null
       return {
         agent: agent.name,
-        holder: holder === null ? null : nodeName(mesh, holder),
+        holder: preview.holder === null ? null : nodeName(mesh, preview.holder),
         holderLastHeardAt: heardAtMs === null ? null : iso(heardAtMs),
-        term: agent.term?.number ?? 0,
-        nextTerm: (agent.term?.number ?? 0) + 1,
+        term: preview.term,
+        nextTerm: preview.nextTerm,
         basis: documents.map(({ layer, blocks, registers, texts }) => ({ layer, blocks, registers, texts })),
-        known: holder === context.node ? [...known, 'this node holds the agent already'] : known,
-        mayBeLost: late,
-        cannotBeKnown:
-          holder === null || holder === context.node
-            ? []
-            : [
-                `whether ${nodeName(mesh, holder)} still runs and acts as ${agent.name}: without a witness nothing stops it until it hears of this`,
-              ],
+        known: documents.map(
+          ({ layer, blocks, registers, texts }) =>
+            `${layer}: ${registers} registers and ${texts} texts in ${blocks} blocks`,
+        ),
+        mayBeLost: preview.mayBeLost.map((missing) => missingInWords(mesh, missing)),
+        cannotBeKnown: preview.cannotBeKnown.map((unknown) => unknownInWords(mesh, agent, unknown)),
       }
     },
 
@@ -78,6 +72,25 @@ export function takeoverHandlers(
   }
 }
 
+function missingInWords(mesh: Mesh, { layer, blocks, namedBy, later }: Missing): string {
+  const names = namedBy.map((node) => nodeName(mesh, node)).join(', ')
+  const fate = later === 'merged' ? 'merged when they come' : 'kept apart when they come, and merged only by choice'
+  return `${layer}: ${blocks} blocks that ${names} named are not here; ${fate}`
+}
+
+function unknownInWords(mesh: Mesh, agent: MeshAgent, unknown: Unknowable): string {
+  switch (unknown.type) {
+    case 'holder-silent': {
+      const holder = nodeName(mesh, unknown.holder)
+      const since = unknown.heardAtMs === null ? 'at all' : `after ${iso(unknown.heardAtMs)}, when it was last heard`
+      return `what ${holder} wrote ${since}, and whether it still acts as ${agent.name}: without a witness nothing stops it until it hears of this`
+    }
+    case 'not-granted':
+      return `what is in ${unknown.layers.join(', ')}: not shared with this node, so it stays behind`
+  }
+}
+
+/** A single-writer document as it stands here. */
 interface Held {
   readonly layer: string
   readonly vector: VersionVector

@@ -1,10 +1,10 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import diff from 'fast-diff'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
 import { messageYjsSyncStep1, messageYjsSyncStep2, messageYjsUpdate, writeSyncStep2 } from 'y-protocols/sync'
 import * as Y from 'yjs'
 import type { Handlers } from '../ipc/door.ts'
+import { editsBetween } from '../text/text-edits.ts'
 import { DIARY_LAYER, iso, resolveUmr, type ServiceContext, type Target } from './context.ts'
 
 /**
@@ -58,17 +58,14 @@ export function merge(from: Y.Doc, updates: readonly Uint8Array[]): Y.Doc {
   return copy
 }
 
-/** Brings a text to `wanted` by the smallest edit; undefined when it already reads so. */
+/** Brings a text to `wanted` by a small edit; undefined when it already reads so. */
 export function putText(context: Pick<ServiceContext, 'documents'>, target: Target, wanted: string) {
   return context.documents.editText(target.document, (doc) => {
     const text = doc.getText(target.umr.id)
-    let at = 0
-    for (const [kind, part] of diff(text.toString(), wanted)) {
-      if (kind === diff.DELETE) text.delete(at, part.length)
-      else {
-        if (kind === diff.INSERT) text.insert(at, part)
-        at += part.length
-      }
+    // From the end, so that no edit moves the place of one that is still to come.
+    for (const { at, remove, insert } of editsBetween(text.toString(), wanted).reverse()) {
+      text.delete(at, remove)
+      text.insert(at, insert)
     }
   })
 }

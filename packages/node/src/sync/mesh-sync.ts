@@ -5,7 +5,7 @@ import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import { isSingleWriter, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { keyOf, PeerSync, type PeerView, type Plan, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
 import type { Logger } from 'pino'
 import type { Documents } from '../documents/documents.ts'
@@ -105,8 +105,8 @@ export class MeshSync {
     }
   }
 
-  peers(): { node: NodeId; view: PeerView }[] {
-    return [...this.#peers.values()].map((peer) => ({ node: peer.node, view: peer.core.view() }))
+  peers(): { node: NodeId; view: PeerView; words: DocumentVector[] }[] {
+    return [...this.#peers.values()].map(({ node, core }) => ({ node, view: core.view(), words: core.words() }))
   }
 
   get live(): boolean {

@@ -225,6 +225,13 @@ export class PeerSync {
     return { toSend, toReceive: named ? toReceive : null, lastHeardAtMs: this.#lastHeardAtMs ?? null }
   }
 
+  /** What the peer last said that it has. */
+  words(): DocumentVector[] {
+    return [...this.#documents.values()].flatMap(({ name, named }) =>
+      named === undefined ? [] : [{ document: name, vector: named }],
+    )
+  }
+
   #heardVector({ document, vector }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
