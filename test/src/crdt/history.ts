@@ -54,7 +54,10 @@ export function history(seed: number, options: HistoryOptions): History {
     (_, node) => new Replica(nodeId(node), incarnationId(++incarnations)),
   )
   const skews = new Map(replicas.map((replica) => [replica, pick(60_000) - 30_000]))
-  const lookAt = (replica: Replica, known: number) => {
+  const knows = new Map<Replica, number>()
+  const lookAt = (replica: Replica, upTo: number) => {
+    const known = Math.max(upTo, knows.get(replica) ?? 0)
+    knows.set(replica, known)
     replica.logHeads = [recordId(known)]
     const term = log.slice(0, known).findLast((entry) => entry.type === 'assign')
     replica.term =
@@ -107,10 +110,16 @@ export function history(seed: number, options: HistoryOptions): History {
     if (what < 0.3) write(replica)
     else if (what < 0.5) options.texts ? edit(replica) : write(replica)
     else if (what < 0.85) pull(replica, one(replicas))
-    else if (what < 0.9) replica.incarnation = incarnationId(++incarnations)
+    else if (what < 0.87) {
+      // What a receipt of every other replica, fresh from the wire, allows.
+      replica.document.collectTombstones(
+        replicas.filter((other) => other !== replica).map(({ document }) => document.vector),
+      )
+    } else if (what < 0.9) replica.incarnation = incarnationId(++incarnations)
     else if (what < 0.93 && options.forks && replicas.length < 6) {
       const twin = replica.clone()
       skews.set(twin, pick(60_000) - 30_000)
+      knows.set(twin, knows.get(replica)!)
       replicas.push(twin)
     } else if (what < 0.96 && options.log) {
       if (random() < 0.5) {

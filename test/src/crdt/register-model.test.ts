@@ -102,6 +102,19 @@ test('a tombstone that was collected does not let an older value back in', () =>
   expect(office.document.read('k0')?.value).toBe('new')
 })
 
+test('nor where the tombstone arrives after the write that could not name it', () => {
+  const [home, office] = [new Replica(nodeId(1), incarnationId(1)), new Replica(nodeId(2), incarnationId(2))]
+  const old = office.set('k0', 'old')
+  home.receive(old)
+  const tombstone = office.write({ type: 'delete', key: 'k0' })
+  home.receive(tombstone)
+  expect(home.document.collectTombstones([office.document.vector])).toBe(1)
+  const value = home.set('k0', 'new')
+  const late = new Replica(nodeId(3), incarnationId(3))
+  late.receive(value, old, tombstone)
+  expect(late.document.siblings('k0').map((entry) => entry.value)).toEqual(['new'])
+})
+
 test('a tombstone stays while somebody may not have it, and while their receipts cover what is not here', () => {
   const [home, office] = [new Replica(nodeId(1), incarnationId(1)), new Replica(nodeId(2), incarnationId(2))]
   home.set('k0', 'value')

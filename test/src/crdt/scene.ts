@@ -6,7 +6,6 @@ import { editText } from '@sealmesh/protocol/crdt/text-edit'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { AgentId, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import type { Doc } from 'yjs'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 
 export const sodium = new FakeSodium()
@@ -78,7 +77,7 @@ export class Replica {
     return this.write({ type: 'set', key, value })
   }
 
-  edit(edit: (doc: Doc) => void): Block | undefined {
+  edit(edit: (doc: Document['yDoc']) => void): Block | undefined {
     const update = editText(this.document, this.incarnation, edit)
     return update && this.write({ type: 'text', update })
   }
