@@ -259,8 +259,10 @@ static void names_to_platter(const char *below, int deep) {
       fail("path too long");
     if (lstat(name, &st)) continue;
     if (S_ISDIR(st.st_mode)) {
-      if (mkdir(durable, st.st_mode & 07777) && errno != EEXIST) fail(durable);
-      if (deep) names_to_platter(name + root_length + 1, 1);
+      /* A directory that is new here may have been renamed: what is in it comes along. */
+      int arrived = !mkdir(durable, st.st_mode & 07777);
+      if (!arrived && errno != EEXIST) fail(durable);
+      if (deep || arrived) names_to_platter(name + root_length + 1, 1);
     }
     if (!S_ISREG(st.st_mode)) continue;
     /* A file that this process never wrote to is taken as the tree has it. */

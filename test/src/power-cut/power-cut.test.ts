@@ -22,22 +22,22 @@ describe.skipIf(mustSkipPowerCuts())('a power cut', () => {
   })
   afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
 
-  const newDisk = (name: string) => {
+  const newDisk = (name: string, names: NamesModel) => {
     const at = path.join(directory, name)
     fs.mkdirSync(at)
-    return powerDisk(path.join(at, 'root'), path.join(at, 'side'), library)
+    return powerDisk(path.join(at, 'root'), path.join(at, 'side'), library, names)
   }
 
   /** Runs the writer until it has acknowledged `enough`, kills it, cuts the power, and counts what is gone. */
-  async function cutWriter(mode: 'sync' | 'nosync', cuts: number, seed: number) {
+  async function cutWriter(mode: 'sync' | 'nosync', cuts: number, seed: number, names: NamesModel = 'ordered') {
     const dice = seededDice(seed)
-    const disk = newDisk(mode)
+    const disk = newDisk(`${mode}-${names}`, names)
     const acknowledged = new Set<number>()
     let cutsThatLost = 0
     for (let cut = 0; cut < cuts; cut++) {
       const enough = acknowledged.size + 50 + Math.floor(dice() * 1_500)
       const first = String((cut + 1) * 1_000_000)
-      const args = [WRITER, path.join(disk.root, 'db'), mode, first]
+      const args = [WRITER, path.join(disk.root, 'db'), mode, first, ...(names === 'directory' ? ['syncdir'] : [])]
       const child = spawn(process.execPath, args, {
         env: { ...process.env, ...disk.environment },
         stdio: ['ignore', 'pipe', 'inherit'],
@@ -59,7 +59,7 @@ describe.skipIf(mustSkipPowerCuts())('a power cut', () => {
       await db.close()
       // What the parent has just opened and closed was written to the real disk: it is durable now.
       fs.rmSync(path.join(path.dirname(disk.root), 'side'), { recursive: true })
-      powerDisk(disk.root, path.join(path.dirname(disk.root), 'side'), library)
+      powerDisk(disk.root, path.join(path.dirname(disk.root), 'side'), library, names)
       const lost = [...acknowledged].filter((number) => !held.has(number))
       if (lost.length > 0) cutsThatLost++
       for (const number of lost) acknowledged.delete(number)
@@ -73,6 +73,12 @@ describe.skipIf(mustSkipPowerCuts())('a power cut', () => {
 
   test(`${CUTS} times takes no acknowledged write of LevelDB with sync`, { timeout: 120_000 }, async () => {
     expect(await cutWriter('sync', CUTS, testSeed())).toBe(0)
+  })
+
+  test('takes none either where names are kept by directory, if that is synced once LevelDB is open', {
+    timeout: 120_000,
+  }, async () => {
+    expect(await cutWriter('sync', CUTS / 4, testSeed(), 'directory')).toBe(0)
   })
 
   describe('of a program that uses files by itself', () => {
@@ -93,7 +99,10 @@ describe.skipIf(mustSkipPowerCuts())('a power cut', () => {
       })
       expect(await ended(child)).toBe(0)
       disk.cut()
-      const entries = fs.readdirSync(disk.root).sort()
+      const entries = fs
+        .readdirSync(disk.root, { recursive: true, encoding: 'utf8' })
+        .filter((entry) => fs.statSync(path.join(disk.root, entry)).isFile())
+        .sort()
       return Object.fromEntries(entries.map((entry) => [entry, fs.readFileSync(path.join(disk.root, entry), 'utf8')]))
     }
 
@@ -158,6 +167,20 @@ describe.skipIf(mustSkipPowerCuts())('a power cut', () => {
       const before = { name: 'old' }
       expect(await afterCut('ordered', script, before)).toEqual({ name: 'new', other: 'text' })
       expect(await afterCut('weak', script, before, 'directory')).toEqual({ name: 'old', tmp: 'new', other: 'text' })
+    })
+
+    test('keeps what is in a directory that was renamed, if the one above was synced', async () => {
+      const script = [
+        ['mkdir', 'new'],
+        ['rewrite', 'new/key', 'secret', 'sync'],
+        ['rename', 'new', 'keys'],
+      ]
+      const disk = async (name: string, calls: readonly (readonly string[])[], names: NamesModel) =>
+        Object.keys(await afterCut(name, calls, {}, names))
+      for (const names of ['ordered', 'directory'] as const) {
+        expect(await disk(`moved-${names}`, script, names)).toEqual(['new/key'])
+        expect(await disk(`moved-synced-${names}`, [...script, ['syncdir']], names)).toEqual(['keys/key'])
+      }
     })
 
     test('does not confuse a new file with a removed one that had its inode', async () => {

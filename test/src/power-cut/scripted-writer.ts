@@ -28,6 +28,9 @@ for (const [call, name = '', ...rest] of JSON.parse(script) as string[][]) {
     case 'rename':
       fs.renameSync(at, path.join(directory, first))
       break
+    case 'mkdir':
+      fs.mkdirSync(at)
+      break
     case 'unlink':
       fs.unlinkSync(at)
       break
