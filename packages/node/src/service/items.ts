@@ -3,7 +3,7 @@ import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { formatUmr } from '@sealmesh/protocol/ids'
+import { formatUmr, isItemId } from '@sealmesh/protocol/ids'
 import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -38,14 +38,20 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
     'set.many': async ({ writes }) => {
       const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
       for (const { umr, value } of writes) {
-        const target = resolveUmr(context.log.mesh, umr)
-        if (target.umr.region === DIARY_LAYER)
-          throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
+        const end = umr.indexOf('.', umr.indexOf('.') + 1)
+        const start = umr.slice(0, end + 1)
+        let group = byDocument.get(start)
+        if (group === undefined) {
+          const target = resolveUmr(context.log.mesh, umr)
+          if (target.umr.region === DIARY_LAYER)
+            throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
+          group = { target, intents: [] }
+          byDocument.set(start, group)
+        }
+        const key = umr.slice(end + 1)
+        if (!isItemId(key)) throw new Failure('UMR_INVALID', `The id in "${umr.slice(0, 80)}" cannot be used.`)
         checkValue(value)
-        const key = `${target.umr.agent}.${target.umr.region}`
-        const group = byDocument.get(key) ?? { target, intents: [] }
-        byDocument.set(key, group)
-        group.intents.push({ type: 'set', key: target.umr.id, value })
+        group.intents.push({ type: 'set', key, value })
       }
       await Promise.all(
         [...byDocument.values()].map(({ target, intents }) => context.documents.write(target.document, intents)),
@@ -151,7 +157,8 @@ async function readDiary(context: ServiceContext, target: Target, entry: Entry |
 }
 
 function checkValue(value: string): void {
-  if (utf8(value).length > REGISTER_VALUE_BYTES_MAX)
+  // Three bytes at most for each code unit: short values need no encoding to know that they fit.
+  if (value.length * 3 > REGISTER_VALUE_BYTES_MAX && utf8(value).length > REGISTER_VALUE_BYTES_MAX)
     throw new Failure(
       'VALUE_TOO_LARGE',
       `The value is larger than a register may be (${REGISTER_VALUE_BYTES_MAX} bytes).`,

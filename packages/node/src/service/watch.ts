@@ -7,7 +7,7 @@ export function watchHandlers(
   context: Pick<ServiceContext, 'log'> & { documents: Pick<Documents, 'onCommit'> },
 ): Pick<Handlers, 'watch'> {
   return {
-    watch: ({ prefix }, { notify, signal }) => {
+    watch: ({ prefix }, client) => {
       const stop = context.documents.onCommit(({ name, document, changes, local }) => {
         const mesh = context.log.mesh
         const start = `${agentName(mesh, name.agent)}.${name.layer}.`
@@ -16,7 +16,7 @@ export function watchHandlers(
           const umr = start + item
           if (!umr.startsWith(prefix)) continue
           const conflict = change.type !== 'text' && document.siblings(item).length > 1
-          notify({
+          client.notify({
             umr,
             type: conflict ? 'conflict' : change.type,
             // Diary metadata says that something was written, never what.
@@ -27,7 +27,7 @@ export function watchHandlers(
           })
         }
       })
-      signal.addEventListener('abort', stop, { once: true })
+      client.signal.addEventListener('abort', stop, { once: true })
       return {}
     },
   }
