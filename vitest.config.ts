@@ -4,10 +4,11 @@ import { configDefaults, defineConfig } from 'vitest/config'
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 const ALL = ['packages/*/src/**/*.test.ts', 'test/src/**/*.test.ts']
-/** Tests in `test/src` start real nodes and relays, cut their power and count on their timing. */
-const PROCESSES = ['test/src/**/*.test.ts', 'packages/*/src/**/*.process.test.ts']
-/** Lives in `test/src` for reaching across packages, and starts nothing that runs on. */
-const LIGHT = ['test/src/architecture/**', 'test/src/import/**']
+/** Tests that start real nodes and relays, kill them, cut their power, or count on their timing. */
+const PROCESSES = [
+  'test/src/{canary,cli,crash,drills,e2e,power-cut,processes,relay,store}/**/*.test.ts',
+  '{packages/*,test}/src/**/*.process.test.ts',
+]
 
 export default defineConfig({
   resolve: {
@@ -24,8 +25,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: [...ALL.slice(0, 1), ...LIGHT.map((folder) => `${folder}/*.test.ts`)],
-          exclude: [...configDefaults.exclude, ...PROCESSES.slice(1)],
+          include: ALL,
+          exclude: [...configDefaults.exclude, ...PROCESSES],
           sequence: { groupOrder: 0 },
         },
       },
@@ -34,7 +35,6 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: PROCESSES,
-          exclude: [...configDefaults.exclude, ...LIGHT],
           // One file at a time: each starts several processes, and two cores are all that CI has.
           fileParallelism: false,
           testTimeout: 180_000,

@@ -17,7 +17,7 @@ test('no file is named utils, helpers or common', () => {
 })
 
 test('file names are kebab-case, with a test beside what it tests', () => {
-  expect(all.filter((path) => !/^[a-z0-9-]+(\.(test|contract))?\.ts$/.test(basename(path)))).toEqual([])
+  expect(all.filter((path) => !/^[a-z0-9-]+((\.[a-z-]+)?\.(test|contract))?\.ts$/.test(basename(path)))).toEqual([])
 })
 
 test('no source postpones work in a comment', () => {
