@@ -1,8 +1,8 @@
 import { PADDING_FLOOR_BYTES } from '../limits.ts'
 
 /**
- * How long `bytes` become when padded: PADMÉ (at most 6.3 % over at our sizes) above a floor (docs/spec/04-packets.md §4). Keeps as many
- * leading bits of a length as its exponent has bits, so that a length says little more than its order of magnitude.
+ * How long `bytes` become when padded: PADMÉ above a floor (docs/spec/04-packets.md §4). It keeps as many leading bits of
+ * a length as its exponent has bits, so that a length says little more than its order of magnitude.
  */
 export function padme(bytes: number): number {
   if (bytes <= PADDING_FLOOR_BYTES) return PADDING_FLOOR_BYTES
