@@ -41,11 +41,14 @@ export class RelayDriver {
   readonly #wires = new Map<ConnectionId, Wire>()
   readonly #dirty = new Set<Wire>()
   #flushing: NodeJS.Immediate | null = null
-  readonly #ticking: NodeJS.Timeout
+  #ticking: NodeJS.Timeout | null = null
   #nextId = 1
 
   constructor(deps: DriverDeps) {
     this.#deps = deps
+  }
+
+  start(): void {
     this.#ticking = setInterval(() => this.feed({ type: 'tick' }), TICK_MS)
   }
 
@@ -81,7 +84,7 @@ export class RelayDriver {
 
   /** Says goodbye to everybody and resolves when all sockets are closed. The store is still open then. */
   async stop(): Promise<void> {
-    clearInterval(this.#ticking)
+    if (this.#ticking !== null) clearInterval(this.#ticking)
     this.feed({ type: 'stop' })
     this.#flushAll()
     await Promise.all([...this.#wires.values()].map(({ ws }) => new Promise((resolve) => ws.once('close', resolve))))

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { toHex, utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatRelayAddress, isLoopback } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
-import { type Logger, pino } from 'pino'
+import { pino } from 'pino'
 import { createApp, type Health } from './app.ts'
 import { DEFAULT_LIMITS, type RelayLimits } from './core/limits.ts'
 import { type Certificate, fromFiles, selfSigned } from './data/certificate.ts'
@@ -13,12 +12,12 @@ import { createClaim, openClaims, spendClaim } from './data/claims.ts'
 import { type DataDirectory, prepareDataDirectory } from './data/data-directory.ts'
 import { loadIdentity } from './data/identity.ts'
 import { removeRunning, writeRunning } from './data/running.ts'
+import { DiskWatch } from './disk-watch.ts'
 import { RelayDriver } from './driver.ts'
 import { listen } from './listen.ts'
 import { createMetrics, totals } from './metrics.ts'
-import { type DiskTrouble } from './store/disk-failure.ts'
 import { loadRelay } from './store/load.ts'
-import { Store, type StoreEvents } from './store/store.ts'
+import { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
 import { RELAY_VERSION } from './version.ts'
 
@@ -40,10 +39,6 @@ export interface RunningRelay {
   readonly claim: string | null
   stop(): Promise<void>
 }
-
-/** Kept free for LevelDB's own merging, and for whatever else shares the disk. */
-const DISK_RESERVE_BYTES = 64 * 1_048_576
-const DISK_LOOK_MS = 1_000
 
 /** The composition root: the only place where clock, randomness, disk, sockets and logger are the real ones. */
 export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
@@ -79,7 +74,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       log,
       pseudonym: (id) => toHex(sodium.hash([utf8(id)], 16, logKey)).slice(0, 10),
     })
-    disk.watch(data.path, driver, (operations, ms) => metrics.groupWritten(operations, ms))
+    disk.attach(driver, (operations, ms) => metrics.groupWritten(operations, ms))
 
     const health = (): Health => ({
       status: state.stopping ? 'stopping' : HEALTH[state.diskTrouble ?? 'ok'],
@@ -99,6 +94,8 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
         ? await createClaim(data, { sodium, random, nowMs: Date.now() })
         : null
     const pin = certificate?.pin ?? null
+    driver.start()
+    disk.watch(data.path)
     await writeRunning(data, { pid: process.pid, address, http, pin, startedMs: Date.now() })
     log.info({ port: listening.port, meshes: state.meshes.size, mailboxes: state.mailboxes.size }, 'relay is up')
     return {
@@ -123,65 +120,6 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
 }
 
 const HEALTH = { ok: 'ok', DISK_FULL: 'disk full', DISK_FAILED: 'disk failed' } as const
-
-/** Tells the core when packets cannot be stored: because a write failed, or because one soon would. */
-class DiskWatch {
-  readonly storeEvents: StoreEvents
-  #driver: RelayDriver | null = null
-  #groupWritten: (operations: number, ms: number) => void = () => undefined
-  #failed: DiskTrouble | null = null
-  #low = false
-  #told: DiskTrouble | null = null
-  #timer: NodeJS.Timeout | null = null
-
-  constructor(log: Logger) {
-    this.storeEvents = {
-      onPersisted: (receipts) => this.#driver?.feed({ type: 'persisted', receipts }),
-      onFailed: (receipts, reason) => this.#driver?.feed({ type: 'persistFailed', receipts, reason }),
-      onTrouble: (trouble, error) => {
-        this.#failed = trouble
-        if (trouble === null) log.info('the disk takes writes again')
-        else
-          log.error(
-            { trouble, error: String(error) },
-            'the disk refuses writes: packets are refused until it takes them',
-          )
-        this.#tell()
-      },
-      onGroup: (operations, ms) => this.#groupWritten(operations, ms),
-    }
-  }
-
-  watch(path: string, driver: RelayDriver, groupWritten: (operations: number, ms: number) => void): void {
-    this.#driver = driver
-    this.#groupWritten = groupWritten
-    this.#timer = setInterval(() => void this.#look(path), DISK_LOOK_MS)
-  }
-
-  stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer)
-  }
-
-  async #look(path: string): Promise<void> {
-    try {
-      const { bavail, bsize } = await statfs(path)
-      // Once low it stays low until there is a little more, or it would flutter.
-      const needed = this.#low ? DISK_RESERVE_BYTES * 1.25 : DISK_RESERVE_BYTES
-      this.#low = bavail * bsize < needed
-    } catch {
-      // Some file systems do not say; then a failing write does.
-      this.#low = false
-    }
-    this.#tell()
-  }
-
-  #tell(): void {
-    const trouble = this.#failed ?? (this.#low ? 'DISK_FULL' : null)
-    if (trouble === this.#told) return
-    this.#told = trouble
-    this.#driver?.feed({ type: 'disk', trouble })
-  }
-}
 
 function certificateFor(options: RelayOptions): Promise<Certificate | null> {
   switch (options.tls.type) {

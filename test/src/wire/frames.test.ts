@@ -65,6 +65,7 @@ describe('a decoder', () => {
     }
   })
   test('never throws on changed bytes, and what it accepts it writes again', () => {
+    const wrong: string[] = []
     for (const { hex } of vectors.good) {
       const whole = fromHex(hex)
       for (let at = 0; at < whole.length; at++) {
@@ -77,10 +78,11 @@ describe('a decoder', () => {
           const again = encodeFrame(decoded.value)
           const reread = decodeFrame(again)
           if (!reread.ok || toHex(encodeFrame(reread.value)) !== toHex(again) || again.length > bytes.length)
-            expect.unreachable(`byte ${at} of ${hex} changed to ${bytes[at]}`)
+            wrong.push(`byte ${at} of ${hex} changed to ${bytes[at]}`)
         }
       }
     }
+    expect(wrong).toEqual([])
   })
   test('never throws on anything', () => {
     fc.assert(

@@ -47,12 +47,14 @@ describe('a chain of tokens', () => {
   test('that has one bit changed anywhere is refused', () => {
     const root = mesh.member('founder', { admin: true })
     const bytes = encodeTokenChain(mesh.member('second', { by: root, expiresMs: NOW_MS + 5 }).chain)
+    const accepted: number[] = []
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const changed = Uint8Array.from(bytes)
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       const chain = decodeTokenChain(changed)
-      if (chain.ok) expect(verify(chain.value).ok).toBe(false)
+      if (chain.ok && verify(chain.value).ok) accepted.push(bit)
     }
+    expect(accepted).toEqual([])
   })
   test('that is cut anywhere is refused', () => {
     const bytes = encodeTokenChain(mesh.member('a').chain)
@@ -114,11 +116,13 @@ describe('a revocation', () => {
       admin.sign.secretKey,
       sodium,
     )
+    const accepted: number[] = []
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const changed = Uint8Array.from(bytes)
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       const decoded = decodeRevocation(changed)
-      if (decoded.ok) expect(verifyRevocation(decoded.value, NOW_MS, sodium)).toBe(false)
+      if (decoded.ok && verifyRevocation(decoded.value, NOW_MS, sodium)) accepted.push(bit)
     }
+    expect(accepted).toEqual([])
   })
 })

@@ -19,13 +19,14 @@ export interface Dialled {
   send(frames: readonly Uint8Array[]): void
   /** Bytes that the kernel has not taken yet. */
   readonly queuedBytes: number
-  /** Ends politely: what was sent still leaves. No event follows. */
-  close(): void
+  /** Ends politely: what was sent still leaves. No event follows. Resolves when the socket is gone. */
+  close(): Promise<void>
   /** Ends now. No event follows. */
   destroy(): void
 }
 
 const CONNECT_WAIT_MS = 10_000
+const CLOSE_WAIT_MS = 1_000
 
 /** Opens a WebSocket to a relay whose certificate is checked before the first byte of HTTP leaves. */
 export function dial(address: RelayAddress, events: DialEvents): Dialled {
@@ -77,9 +78,18 @@ export function dial(address: RelayAddress, events: DialEvents): Dialled {
     get queuedBytes() {
       return ws.bufferedAmount
     },
-    close() {
+    async close() {
       over = true
+      if (ws.readyState === WebSocket.CLOSED) return
+      const closed = new Promise<void>((resolve) => ws.once('close', () => resolve()))
       ws.close(1000)
+      // A relay that does not answer must not hold up whoever leaves.
+      const giveUp = setTimeout(() => {
+        ws.terminate()
+        raw?.destroy()
+      }, CLOSE_WAIT_MS)
+      await closed
+      clearTimeout(giveUp)
     },
     destroy() {
       over = true

@@ -128,15 +128,15 @@ class Link implements RelayLink {
     this.#feed({ type: 'nudged' })
   }
 
-  close(): Promise<void> {
-    if (this.#closed) return Promise.resolve()
+  async close(): Promise<void> {
+    if (this.#closed) return
     this.#flush()
     this.#closed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#session?.socket.close()
+    const socket = this.#session?.socket
     this.#uplink = { state: 'refused', reason: 'RELAY_CLOSED' }
     this.#endSession('RELAY_CLOSED')
-    return Promise.resolve()
+    await socket?.close()
   }
 
   #feed(event: UplinkEvent): void {

@@ -1,4 +1,5 @@
 import { Failure, reactions } from '@sealmesh/protocol/errors'
+import { MAILBOX_BYTES_MAX, MAILBOX_PACKETS_MAX } from '@sealmesh/protocol/limits'
 import { Command, CommanderError } from 'commander'
 
 /** The `sealmesh-relay` command. Heavy modules load per verb. */
@@ -21,6 +22,8 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--cert <file>', 'a certificate that nodes’ machines trust, PEM')
     .option('--key <file>', 'its key, PEM')
     .option('--public-host <name>', 'the name or address that nodes dial')
+    .option('--mailbox-bytes <number>', 'what may wait for one node', String(MAILBOX_BYTES_MAX))
+    .option('--mailbox-packets <number>', 'how many packets may wait for one node', String(MAILBOX_PACKETS_MAX))
     .option('--log-level <level>', 'silent, error, warn, info or debug', 'info')
     .action(async (flags: Record<string, string | undefined>) => (await import('./up.ts')).up(flags))
   withData(program.command('claim'))

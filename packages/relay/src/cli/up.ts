@@ -1,4 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import { PACKET_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { dataDirectory } from '../data/data-directory.ts'
 import { type RelayOptions, runRelay } from '../main.ts'
 
@@ -8,6 +9,11 @@ const STOP_WAIT_MS = 8_000
 
 /** Runs until SIGTERM or SIGINT. Address and claim code go to stdout, logs to stderr. */
 export async function up(flags: Readonly<Record<string, string | undefined>>): Promise<void> {
+  // Listened for before anything says that the relay is up: whoever reads that may stop it at once.
+  const told = new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve())
+    process.once('SIGINT', () => resolve())
+  })
   const relay = await runRelay(optionsOf(flags))
   const { address, claim, http } = relay
   if (flags['json'] === undefined) {
@@ -15,18 +21,15 @@ export async function up(flags: Readonly<Record<string, string | undefined>>): P
     if (claim !== null) process.stdout.write(`claim code:    ${claim}\n  admits one mesh, once, within a day\n`)
   } else process.stdout.write(`${JSON.stringify({ address, claim, http })}\n`)
 
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', () => resolve())
-    process.once('SIGINT', () => resolve())
-  })
+  await told
   setTimeout(() => process.exit(1), STOP_WAIT_MS).unref()
   await relay.stop()
 }
 
 function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOptions {
-  const port = Number(flags['port'])
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new Failure('USAGE', 'A port is a number between 0 and 65535.', { next: 'sealmesh-relay up --port 7443' })
+  const port = whole(flags, 'port', 0, 65_535)
+  const mailboxBytesMax = whole(flags, 'mailboxBytes', PACKET_BYTES_MAX, 2 ** 40)
+  const mailboxPacketsMax = whole(flags, 'mailboxPackets', 1, 2 ** 24)
   const logLevel = flags['logLevel'] ?? 'info'
   if (!LOG_LEVELS.includes(logLevel))
     throw new Failure('USAGE', `A log level is one of ${LOG_LEVELS.join(', ')}.`, { next: 'sealmesh-relay up --help' })
@@ -38,8 +41,18 @@ function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOp
     port,
     tls,
     logLevel,
+    limits: { mailboxBytesMax, mailboxPacketsMax },
     ...(publicHost === undefined ? {} : { publicHost }),
   }
+}
+
+function whole(flags: Readonly<Record<string, string | undefined>>, name: string, min: number, max: number): number {
+  const value = Number(flags[name])
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  throw new Failure('USAGE', `--${flag} is a whole number between ${min} and ${max}.`, {
+    next: 'sealmesh-relay up --help',
+  })
 }
 
 function tlsOf(flags: Readonly<Record<string, string | undefined>>): RelayOptions['tls'] {
