@@ -23,7 +23,7 @@ const setShare = (cli: Cli): Command =>
     .summary('share a layer, or stop sharing it')
     .description('Lets somebody read a layer of an agent, or ends that. What was sent cannot be taken back.')
     .argument('<agent>', 'the agent, or AGENT.LAYER')
-    .argument('<layer>', 'the layer (left out after AGENT.LAYER)')
+    .argument('<layer>', 'the layer, or LAYER=TO (left out after AGENT.LAYER)')
     .argument('[to]', TO)
     .addHelpText(
       'after',
@@ -43,7 +43,7 @@ const preview = (cli: Cli): Command =>
     .summary('show what sharing a layer would send')
     .description('Shows which nodes would newly get a layer, and what is in it. Sends nothing.')
     .argument('<agent>', 'the agent, or AGENT.LAYER')
-    .argument('<layer>', 'the layer (left out after AGENT.LAYER)')
+    .argument('<layer>', 'the layer, or LAYER=TO (left out after AGENT.LAYER)')
     .argument('[to]', TO)
     .addHelpText('after', example('sealmesh share preview claude semantic office'))
     .action(
@@ -73,12 +73,15 @@ const list = (cli: Cli): Command =>
       }),
     )
 
-/** `claude semantic office` and `claude.semantic office` say the same. */
+/** `claude semantic=office`, `claude semantic office` and `claude.semantic office` say the same. */
 function targetOf([first, second, third]: [string, string, string | undefined, object]): {
   agent: string
   layer: string
   to: string
 } {
+  const assigned = second.indexOf('=')
+  if (assigned > 0 && third === undefined)
+    return { agent: first, layer: second.slice(0, assigned), to: second.slice(assigned + 1) }
   const [agent = '', layer, ...more] = first.split('.')
   if (layer === undefined && third !== undefined) return { agent, layer: second, to: third }
   if (layer !== undefined && third === undefined && more.length === 0) return { agent, layer, to: second }
