@@ -1,12 +1,17 @@
-import { toHex } from '@sealmesh/protocol/bytes'
+import { fromHex, toHex } from '@sealmesh/protocol/bytes'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
 import { err, ok, type Result } from '@sealmesh/protocol/result'
-import { fromHex } from '@sealmesh/protocol/bytes'
 import { claimMessage, claimProof, loginMessage } from '@sealmesh/protocol/wire/challenge'
 import type { FrameOf } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
-import { decodeTokenChain, keyText, type VerifiedLogin, verifyTokenChain } from '@sealmesh/protocol/wire/token'
+import {
+  decodeTokenChain,
+  keyText,
+  type Token,
+  type VerifiedLogin,
+  verifyTokenChain,
+} from '@sealmesh/protocol/wire/token'
 import type { ClaimKey } from './event.ts'
 import type { Connection, LoginRecord, RelayState, World } from './state.ts'
 
@@ -30,7 +35,13 @@ export function judgeLogin(
   const message = loginMessage({ relay, relayNonce, generation, nodeNonce: frame.nonce, chain: frame.chain })
   if (!world.sodium.verify(frame.signature, message, frame.loginKey)) return err('LOGIN_SIGNATURE')
   const mailbox = mailboxOf(frame.loginKey, world.sodium)
-  const record = frame.chain.length === 0 ? enrolledAs(state, mailbox, frame, world) : tokensSay(state, frame, world)
+  const tokens = decodeTokenChain(frame.chain)
+  if (!tokens.ok) return err('TOKEN_INVALID')
+  const [first] = tokens.value
+  const record =
+    first === undefined
+      ? enrolledAs(state, mailbox, frame, world)
+      : tokensSay(state, frame, mailbox, first.mesh, tokens.value, world)
   if (!record.ok) return record
   const { mesh } = record.value
   const known = state.meshes.get(mesh)
@@ -74,18 +85,21 @@ export function judgeEnrolment(
   return ok({ mailbox, record: recordOf(login.value) })
 }
 
-function tokensSay(state: RelayState, frame: FrameOf<'login'>, world: World): Result<LoginRecord, Reason> {
-  const tokens = decodeTokenChain(frame.chain)
-  const first = tokens.ok ? tokens.value[0] : undefined
-  if (!tokens.ok || first === undefined) return err('TOKEN_INVALID')
-  const login = verifyTokenChain(tokens.value, first.mesh, world.nowMs, world.sodium)
+function tokensSay(
+  state: RelayState,
+  frame: FrameOf<'login'>,
+  mailbox: MailboxId,
+  mesh: MeshId,
+  tokens: readonly Token[],
+  world: World,
+): Result<LoginRecord, Reason> {
+  const login = verifyTokenChain(tokens, mesh, world.nowMs, world.sodium)
   if (!login.ok) return err(login.error)
   if (keyText(login.value.loginKey) !== keyText(frame.loginKey)) return err('TOKEN_INVALID')
-  const mailbox = mailboxOf(frame.loginKey, world.sodium)
   if (isRevoked(state, mailbox, login.value)) return err('NODE_REVOKED')
   const held = state.mailboxes.get(mailbox)
   // One login key in two meshes would share a mailbox between them.
-  if (held !== undefined && held.login.mesh !== first.mesh) return err('TOKEN_INVALID')
+  if (held !== undefined && held.login.mesh !== mesh) return err('TOKEN_INVALID')
   return ok(recordOf(login.value))
 }
 
