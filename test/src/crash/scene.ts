@@ -16,6 +16,16 @@ export class Scene {
   static readonly PREFIX = 'home.semantic.'
 
   async open(): Promise<this> {
+    try {
+      await this.#start()
+      return this
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async #start(): Promise<void> {
     this.#relay = await RelayProcess.start({ data: this.relayData })
     const { address, claim } = this.#relay
     this.#home = await NodeProcess.start({
@@ -27,7 +37,6 @@ export class Scene {
     this.#office = await pairNodes(this.#home, { home: this.homeOf('office'), name: 'office' })
     await shareLayers(this.#home, 'home', [Scene.LAYER], 'office')
     await untilInSync(this.#home, this.#office)
-    return this
   }
 
   get relayData(): string {
