@@ -19,6 +19,7 @@ import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { handlersOf } from './service/handlers.ts'
+import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
 import {
   chooseName,
@@ -223,6 +224,7 @@ async function compose(
     meta,
     sodium,
     inviter,
+    mergedLate: await MergedLate.load(meta),
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

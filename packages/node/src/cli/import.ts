@@ -2,7 +2,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { isItemId, isName } from '@sealmesh/protocol/ids'
 import { REGISTER_VALUE_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { Command } from 'commander'
-import type { MemoryItem } from '../import/memory-item.ts'
+import type { MemoryItem, Skipped } from '../import/memory-item.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
@@ -16,7 +16,7 @@ interface Options {
 interface Plan {
   readonly registers: { umr: string; value: string }[]
   readonly texts: { umr: string; text: string }[]
-  readonly skipped: { where: string; why: string }[]
+  readonly skipped: Skipped[]
   readonly layers: Map<string, number>
 }
 
@@ -42,11 +42,10 @@ export const importMemory = (cli: Cli): Command =>
         const plan = planOf(items, skipped, options.agent)
         const total = plan.registers.length + plan.texts.length
         report(session, plan)
-        if (plan.skipped.length > 0 && options.skipInvalid !== true && options.dryRun !== true)
-          throw new Failure(
-            'IMPORT_INVALID',
-            `${count(plan.skipped.length, 'item')} cannot be taken, and nothing was written.`,
-          )
+        // What is left out on purpose (a diary, pictures, settings) is only listed.
+        const invalid = plan.skipped.filter((each) => each.invalid).length
+        if (invalid > 0 && options.skipInvalid !== true && options.dryRun !== true)
+          throw new Failure('IMPORT_INVALID', `${count(invalid, 'item')} cannot be taken, and nothing was written.`)
         if (total === 0) throw new Failure('IMPORT_NOTHING', 'There is nothing in it that can be taken.')
         if (options.dryRun !== true) await write(session, plan, total)
         session.output.data({
@@ -63,10 +62,10 @@ export const importMemory = (cli: Cli): Command =>
     )
 
 /** What can be written, checked here as the node will check it, so that a long import does not fail half-way. */
-function planOf(items: readonly MemoryItem[], skipped: readonly { where: string; why: string }[], agent: string): Plan {
+function planOf(items: readonly MemoryItem[], skipped: readonly Skipped[], agent: string): Plan {
   const plan: Plan = { registers: [], texts: [], skipped: [...skipped], layers: new Map() }
   const skip = (item: MemoryItem, why: string): void =>
-    void plan.skipped.push({ where: `${item.layer}.${item.id}`, why })
+    void plan.skipped.push({ where: `${item.layer}.${item.id}`, why, invalid: true })
   for (const item of items) {
     const umr = `${agent}.${item.layer}.${item.id}`
     if (!isName(item.layer) || !isItemId(item.id)) skip(item, 'its name cannot be part of a UMR')

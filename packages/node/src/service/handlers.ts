@@ -14,6 +14,7 @@ import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
 import { itemHandlers } from './items.ts'
 import { lateHandlers } from './late.ts'
+import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
 import { revokeHandlers } from './revoke.ts'
 import { sharingHandlers } from './sharing.ts'
@@ -32,6 +33,7 @@ export interface NodeServices extends ServiceContext {
   readonly meta: Meta
   readonly sodium: Sodium
   readonly inviter: InviterDriver
+  readonly mergedLate: MergedLate
   readonly stop: () => void
 }
 

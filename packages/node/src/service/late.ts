@@ -4,13 +4,16 @@ import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 import type { Handlers } from '../ipc/door.ts'
+import type { MergedLate } from './merged-late.ts'
 import { merge, putText } from './texts.ts'
 
 type Aside = Awaited<ReturnType<Handlers['late.ls']>>['aside'][number]
 type AsideWrite = Aside['writes'][number]
 
 /** Blocks that are kept and shown and folded by nobody, and merging one of them by choice. */
-export function lateHandlers(context: ServiceContext): Pick<Handlers, 'late.ls' | 'late.merge'> {
+export function lateHandlers(
+  context: ServiceContext & { readonly mergedLate: MergedLate },
+): Pick<Handlers, 'late.ls' | 'late.merge'> {
   return {
     'late.ls': async ({ agent }) => {
       const mesh = context.log.mesh
@@ -20,6 +23,7 @@ export function lateHandlers(context: ServiceContext): Pick<Handlers, 'late.ls' 
         if (owner !== undefined && name.agent !== owner) continue
         const document = await context.documents.open(name)
         for (const { block, reason, term } of document.aside()) {
+          if (context.mergedLate.has(block.hash)) continue
           aside.push({
             agent: agentName(mesh, name.agent),
             layer: name.layer,
@@ -39,12 +43,15 @@ export function lateHandlers(context: ServiceContext): Pick<Handlers, 'late.ls' 
       const found: { document: Document; block: Block }[] = []
       for (const name of context.documents.names()) {
         const document = await context.documents.open(name)
-        for (const { block } of document.aside()) if (block.hash.startsWith(prefix)) found.push({ document, block })
+        for (const { block } of document.aside())
+          if (block.hash.startsWith(prefix) && !context.mergedLate.has(block.hash)) found.push({ document, block })
       }
       const [only, ...more] = found
       if (only === undefined || more.length > 0 || prefix === '')
         throw new Failure('BLOCK_NOT_FOUND', 'No single block that is kept apart has a hash that begins with that.')
-      return { written: await reissue(context, only.document, only.block) }
+      const written = await reissue(context, only.document, only.block)
+      await context.mergedLate.add([only.block.hash])
+      return { written }
     },
   }
 }

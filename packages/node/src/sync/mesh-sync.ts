@@ -156,8 +156,10 @@ export class MeshSync {
         const readers = readersOf(mesh, name.agent, name.layer)
         const peerReads = readers.includes(peer.node)
         const bothRead = peerReads && readers.includes(me)
-        // A peer that writes what it may not read still wants to know that it arrived.
-        const peerWrites = !isSingleWriter(name.layer) && writersOf(mesh, name.agent, name.layer).includes(peer.node)
+        // A peer that writes, or wrote in a term of its own, what it may not read still wants to know that it arrived.
+        const peerWrites = isSingleWriter(name.layer)
+          ? (mesh.agents.get(name.agent)?.terms.some((term) => term.holder === peer.node) ?? false)
+          : writersOf(mesh, name.agent, name.layer).includes(peer.node)
         if (!peerReads && !peerWrites) continue
         const vector = this.#vectors.get(key) ?? []
         shared.push({ name, peerReads, bothRead, vector, receipted: receipted.get(key) ?? [] })

@@ -28,7 +28,6 @@ export class PeerSync {
   #wantRecords = false
   #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
-  #mismatches = 0
   #root: Uint8Array | undefined
   #rootMatched = false
   #lastHeardAtMs: number | undefined
@@ -253,7 +252,6 @@ export class PeerSync {
     this.#rootMatched = matches
     if (fresh && this.#owesHeads === 'no') this.#owesHeads = 'yes'
     if (matches) {
-      this.#mismatches = 0
       for (const shared of this.#documents.values()) {
         if (!shared.bothRead || shared.mine === shared.receipted) continue
         shared.receipted = shared.sent = shared.named = shared.mine
@@ -261,10 +259,7 @@ export class PeerSync {
       }
       return
     }
-    // Under load the last blocks are always on their way, so one difference between heartbeats means nothing yet.
-    this.#mismatches += 1
-    if (!fresh && this.#mismatches < 2) return
-    this.#mismatches = 0
+    // Under load the last blocks are on their way; asking then costs one repetition of them for each heartbeat.
     for (const shared of this.#documents.values()) if (shared.bothRead) this.ask(shared.name, nowMs) // Invariant (3).
   }
 }
