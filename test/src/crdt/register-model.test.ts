@@ -83,7 +83,7 @@ test('replicas show the same registers, and no write vanishes that no clock domi
     fc.property(fc.integer({ min: 1 }), (seed) => {
       expect(history(seed)).toBe('')
     }),
-    { numRuns: 3_000, endOnFailure: true },
+    { numRuns: 3_000, endOnFailure: true, examples: [[902181914]] },
   )
 })
 

@@ -1,6 +1,6 @@
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
 import type { Block, BlockHeader } from './block.ts'
-import { type Dot, EMPTY_CLOCK, type IsAncestor } from './clock.ts'
+import { type Dot, EMPTY_CLOCK, type IsAncestor, isAncestorBySequence, isSameDot } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
 import { HashRun } from './hash-run.ts'
 import type { Unsettled } from './register.ts'
@@ -151,8 +151,8 @@ export class Chain {
 
   /** By ancestry of hashes once the incarnation has forked: of a block that is not here, nothing but itself. */
   readonly isAncestor: IsAncestor = (a, b) => {
-    if (!this.forked || a.hash === b.hash) return a.sequence < b.sequence || a.hash === b.hash
-    if (a.sequence >= b.sequence) return false
+    if (!this.forked) return isAncestorBySequence(a, b)
+    if (a.sequence >= b.sequence) return isSameDot(a, b)
     let branch = this.find(b.sequence, b.hash)
     while (branch !== undefined && branch.start > a.sequence) branch = branch.parent
     return branch?.holds(a.sequence, a.hash) ?? false

@@ -10,7 +10,8 @@ import {
   firstOf,
   type IsAncestor,
   isAncestorBySequence,
-  mergeByIncarnation,
+  isSameDot,
+  joinClocks,
   type VersionVector,
 } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
@@ -101,23 +102,24 @@ export class Chains {
   }
 
   /**
-   * Takes note of what the author had received when it made the block that `branch` has just settled: `received`
-   * replaces what its earlier blocks said of the same incarnations. Gives what of it is not settled here, for the
-   * block's writes to keep; undefined in the usual case of nothing.
+   * Takes note of what the author had received when it made the block that `branch` has just settled: `received` and
+   * all that its earlier blocks said. Gives what of it is not settled here, for the block's writes to keep; undefined
+   * in the usual case of nothing.
    */
   follow(branch: Branch, received: Clock): Unsettled | undefined {
     const { progress } = branch
     const before = progress.unsettled
     if (before === undefined && received.length === 0) return undefined
-    received.forEach((dot, at) => this.#hear(progress.heard, dot, received[at - 1]?.incarnation !== dot.incarnation))
+    for (const dot of received) this.#hear(progress.heard, dot)
     // A long list shrinks only as others' blocks arrive, so it is looked through once for as many arrivals.
     if (before !== undefined && received.length === 0 && before.open.length > FILTER_ALWAYS_MAX) {
       if (this.#arrivals - branch.filteredAt < before.open.length) return before
     }
     branch.filteredAt = this.#arrivals
-    const all = mergeByIncarnation(before?.open ?? EMPTY_CLOCK, received, (_, said) => said)
+    const all = joinClocks(before?.open ?? EMPTY_CLOCK, received, this.isAncestor)
     const open = all.filter((dot) => !this.hasSettled(dot))
     if (open.length === 0) {
+      // What an author said only grows, so nothing that it said earlier is open either.
       for (const earlier of branch.unsettled) earlier.open = EMPTY_CLOCK
       branch.unsettled.length = 0
       progress.unsettled = undefined
@@ -155,21 +157,18 @@ export class Chains {
     else this.#declared.delete(incarnation)
   }
 
-  /** The first entry of an incarnation takes the place of what was heard of it before, further ones join it. */
-  #hear(heard: Dot[], dot: Dot, isFirst: boolean): void {
-    const chain = this.#byIncarnation.get(dot.incarnation)
+  #hear(heard: Dot[], dot: Dot): void {
+    const first = firstOf(heard, dot.incarnation)
+    let end = first
+    for (; heard[end]?.incarnation === dot.incarnation; end++) if (this.isAncestor(dot, heard[end]!)) return
+    const tip = this.#byIncarnation.get(dot.incarnation)?.branches[0]?.tip
     // Nearly always the tip as we have it too: one object for all who name it.
-    const shared = chain?.branches[0]?.tip.hash === dot.hash ? chain.branches[0].tip : dot
-    let at = firstOf(heard, dot.incarnation)
-    if (isFirst) {
-      let old = 0
-      while (heard[at + old]?.incarnation === dot.incarnation) old++
-      if (old === 1) heard[at] = shared
-      else heard.splice(at, old, shared)
-      return
+    const shared = tip !== undefined && isSameDot(tip, dot) ? tip : dot
+    if (end === first + 1 && this.isAncestor(heard[first]!, dot)) heard[first] = shared
+    else {
+      const others = heard.slice(first, end).filter((other) => !this.isAncestor(other, dot))
+      heard.splice(first, end - first, ...[...others, shared].sort(compareDots))
     }
-    while (heard[at]?.incarnation === dot.incarnation) at++
-    heard.splice(at, 0, shared)
   }
 
   #add(chain: Chain): void {

@@ -41,7 +41,10 @@ const DOT_BYTES_MIN = INCARNATION_BYTES + 1 + HASH_BYTES
 export type IsAncestor = (a: Dot, b: Dot) => boolean
 
 /** True of every incarnation that has not forked. */
-export const isAncestorBySequence: IsAncestor = (a, b) => a.sequence < b.sequence || a.hash === b.hash
+export const isAncestorBySequence: IsAncestor = (a, b) => a.sequence < b.sequence || isSameDot(a, b)
+
+/** Both, since whoever makes up a clock can put any sequence beside any hash. */
+export const isSameDot = (a: Dot, b: Dot): boolean => a.sequence === b.sequence && a.hash === b.hash
 
 export const compareDots = (a: Dot, b: Dot): number =>
   compareText(a.incarnation, b.incarnation) || compareText(a.hash, b.hash)
@@ -113,7 +116,7 @@ function readDot(reader: Reader): Dot {
 /** Those that no other one follows, sorted, each once. */
 function maximal(dots: readonly Dot[], isAncestor: IsAncestor): Dot[] {
   return dots
-    .filter((dot, at) => !dots.some((other, i) => (other.hash === dot.hash ? i < at : isAncestor(dot, other))))
+    .filter((dot, at) => !dots.some((other, i) => (isSameDot(other, dot) ? i < at : isAncestor(dot, other))))
     .sort(compareDots)
 }
 
