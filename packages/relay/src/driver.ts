@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { decodeFrame } from '@sealmesh/protocol/wire/frame'
+import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
@@ -103,32 +103,25 @@ export class RelayDriver {
     const { store, tally, claims } = this.#deps
     switch (effect.type) {
       case 'send':
-        return this.#withWire(effect.connection, ({ outgoing }) => {
-          const { type } = effect.frame
-          if (type === 'goodbye') outgoing.last(effect.frame)
-          else if (type === 'drained') outgoing.inOrder(effect.frame)
-          else outgoing.control(effect.frame)
-        })
+        return this.#send(this.#wireOf(effect.connection), effect.frame)
       case 'answer':
         for (const outcome of effect.answer.outcomes) {
           if (outcome.outcome === 'refused') Tally.count(tally.refused, outcome.reason)
           else tally[outcome.outcome] += 1
         }
-        return this.#withWire(effect.connection, ({ outgoing }) => outgoing.answer(effect.answer))
+        return this.#wireOf(effect.connection)?.outgoing.answer(effect.answer)
       case 'deliver':
         tally.packetsOut += 1
         tally.packetBytesOut += effect.packet.packet.length
-        return this.#withWire(effect.connection, ({ outgoing }) => outgoing.packet(effect.packet))
+        return this.#wireOf(effect.connection)?.outgoing.packet(effect.packet)
       case 'close':
-        return this.#withWire(effect.connection, (wire) => {
-          wire.closing = effect.atOnce ? 'at once' : 'softly'
-        })
+        return this.#close(effect.connection, effect.atOnce ? 'at once' : 'softly')
       case 'welcomed':
-        return this.#withWire(effect.connection, (wire) => wire.welcomed())
+        return this.#wireOf(effect.connection)?.welcomed()
       case 'pause':
-        return this.#withWire(effect.connection, ({ ws }) => ws.pause())
+        return this.#wireOf(effect.connection)?.ws.pause()
       case 'resume':
-        return this.#withWire(effect.connection, ({ ws }) => ws.resume())
+        return this.#wireOf(effect.connection)?.ws.resume()
       case 'persist':
         return store.persist(effect.operations, effect.receipt)
       case 'read':
@@ -149,17 +142,26 @@ export class RelayDriver {
     } catch (error) {
       // The reader keeps its place and is cut; what it did not get waits for its next visit.
       this.#deps.log.error({ error: String(error) }, 'mailbox cannot be read')
-      this.#withWire(connection, (wire) => {
-        wire.closing = 'at once'
-      })
+      this.#close(connection, 'at once')
     }
   }
 
-  #withWire(id: ConnectionId, act: (wire: Wire) => void): void {
+  #send(wire: Wire | undefined, frame: Frame): void {
+    if (frame.type === 'goodbye') wire?.outgoing.last(frame)
+    else if (frame.type === 'drained') wire?.outgoing.inOrder(frame)
+    else wire?.outgoing.control(frame)
+  }
+
+  #close(id: ConnectionId, how: 'softly' | 'at once'): void {
+    const wire = this.#wireOf(id)
+    if (wire !== undefined) wire.closing = how
+  }
+
+  /** Undefined when it is gone. Whatever is given to it leaves at the end of the turn. */
+  #wireOf(id: ConnectionId): Wire | undefined {
     const wire = this.#wires.get(id)
-    if (wire === undefined) return
-    act(wire)
-    this.#touch(wire)
+    if (wire !== undefined) this.#touch(wire)
+    return wire
   }
 
   #touch(wire: Wire): void {

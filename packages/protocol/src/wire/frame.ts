@@ -3,6 +3,7 @@ import {
   type DecodeError,
   decode,
   encode,
+  fromHex,
   Malformed,
   type Reader,
   readByte,
@@ -16,7 +17,6 @@ import {
   writeBytes,
   writeFixed,
   writeId,
-  writeList,
   writeUint,
 } from '../bytes.ts'
 import type { PacketId, RelayId } from '../ids.ts'
@@ -25,7 +25,7 @@ import { FRAME_BYTES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../lim
 import { err, ok, type Result } from '../result.ts'
 import { WIRE_VERSION } from '../version.ts'
 import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
-import { encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
+import { encodeNumberedPackets, encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
 import { REASON_BYTES, type Reason, readReason, readReasonOrNone, reasonOfByte } from './reason.ts'
 import { REVOCATION_BYTES_MAX } from './revocation.ts'
 import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
@@ -51,6 +51,7 @@ const DONE = 0x22 // → request uint | reason 1B, 0 when done
 const PING = 0x30 // ← number uint
 const PONG = 0x31 // → the same number
 
+const PACKET_ID_BYTES = 16
 const OUTCOME_DELIVERED = 0
 const OUTCOME_STORED = 1
 
@@ -110,25 +111,23 @@ export const DELIVERED: Outcome = { outcome: 'delivered' }
 export const STORED: Outcome = { outcome: 'stored' }
 
 /** What one answer takes: an id, a count and the outcomes. */
-export const answerBytes = (answer: Answer): number => 18 + answer.outcomes.length
+export const answerBytes = (answer: Answer): number => PACKET_ID_BYTES + 1 + answer.outcomes.length
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.type) {
-    // The two that carry the load are laid out in one allocation.
+    // The three that carry the load are laid out in one allocation.
     case 'send':
-      return encodePackets(SEND, frame.packets, null)
+      return encodePackets(SEND, frame.packets)
     case 'deliver':
-      return encodePackets(
-        DELIVER,
-        frame.packets.map((item) => item.packet),
-        frame.packets.map((item) => item.sequence),
-      )
+      return encodeNumberedPackets(DELIVER, frame.packets)
+    case 'answer':
+      return encodeAnswers(frame.answers)
     default:
       return encode((writer) => writeFrame(writer, frame))
   }
 }
 
-function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deliver' }>): void {
+function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deliver' | 'answer' }>): void {
   switch (frame.type) {
     case 'challenge':
       writeByte(writer, CHALLENGE)
@@ -155,13 +154,6 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       writeByte(writer, GOODBYE)
       writeByte(writer, REASON_BYTES[frame.reason])
       return writeUint(writer, frame.retryAfterMs)
-    case 'answer':
-      writeByte(writer, ANSWER)
-      for (const answer of frame.answers) {
-        writeId(writer, answer.packet)
-        writeList(writer, answer.outcomes, (outcome) => writeByte(writer, outcomeByte(outcome)))
-      }
-      return
     case 'ack':
       writeByte(writer, ACK)
       return writeUint(writer, frame.sequence)
@@ -193,6 +185,22 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       writeByte(writer, PONG)
       return writeUint(writer, frame.number)
   }
+}
+
+/** Outcomes are at most 32, so their count is one byte. */
+function encodeAnswers(answers: readonly Answer[]): Uint8Array {
+  let size = 1
+  for (const { outcomes } of answers) size += PACKET_ID_BYTES + 1 + outcomes.length
+  const frame = new Uint8Array(size)
+  frame[0] = ANSWER
+  let at = 1
+  for (const { packet, outcomes } of answers) {
+    frame.set(fromHex(packet), at)
+    at += PACKET_ID_BYTES
+    frame[at++] = outcomes.length
+    for (const outcome of outcomes) frame[at++] = outcomeByte(outcome)
+  }
+  return frame
 }
 
 /** Untrusted bytes in. Never throws. The result shares memory with `bytes`. */
@@ -247,7 +255,7 @@ function readBody(type: number, reader: Reader): Frame {
       return {
         type: 'answer',
         answers: readRest(reader, () => ({
-          packet: readId<PacketId>(reader, 16),
+          packet: readId<PacketId>(reader, PACKET_ID_BYTES),
           outcomes: readList(reader, PACKET_RECIPIENTS_MAX, readOutcome),
         })),
       }

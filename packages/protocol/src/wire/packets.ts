@@ -9,26 +9,25 @@ export interface NumberedPacket {
 /** Empty packets do not exist, so a frame holds fewer; this bounds what a decoder makes of hostile bytes. */
 export const PACKETS_PER_FRAME_MAX = 4_096
 
-/** A type byte, then each packet behind its length, and behind its sequence if there are any. */
-export function encodePackets(
-  type: number,
-  packets: readonly Uint8Array[],
-  sequences: readonly number[] | null,
-): Uint8Array {
+/** A type byte, then each packet behind its length. */
+export function encodePackets(type: number, packets: readonly Uint8Array[]): Uint8Array {
   let size = 1
-  for (const [i, packet] of packets.entries()) {
-    size += uintBytes(sequences?.[i]) + uintBytes(packet.length) + packet.length
-  }
+  for (const packet of packets) size += uintBytes(packet.length) + packet.length
   const frame = new Uint8Array(size)
   frame[0] = type
   let at = 1
-  for (const [i, packet] of packets.entries()) {
-    const sequence = sequences?.[i]
-    if (sequence !== undefined) at = putUint(frame, at, sequence)
-    at = putUint(frame, at, packet.length)
-    frame.set(packet, at)
-    at += packet.length
-  }
+  for (const packet of packets) at = putPacket(frame, at, packet)
+  return frame
+}
+
+/** A type byte, then each packet behind its sequence and its length. */
+export function encodeNumberedPackets(type: number, packets: readonly NumberedPacket[]): Uint8Array {
+  let size = 1
+  for (const { sequence, packet } of packets) size += uintBytes(sequence) + uintBytes(packet.length) + packet.length
+  const frame = new Uint8Array(size)
+  frame[0] = type
+  let at = 1
+  for (const { sequence, packet } of packets) at = putPacket(frame, putUint(frame, at, sequence), packet)
   return frame
 }
 
@@ -76,6 +75,12 @@ export class FrameFiller<Item> {
 /** What a packet takes in a frame at most: sequence, length and bytes. */
 export const packetFrameBytes = (packet: Uint8Array): number => 8 + 3 + packet.length
 
+function putPacket(frame: Uint8Array, at: number, packet: Uint8Array): number {
+  const start = putUint(frame, at, packet.length)
+  frame.set(packet, start)
+  return start + packet.length
+}
+
 /** The same numbers as `writeUint`: seven bits to a byte, the lowest first. */
 function putUint(bytes: Uint8Array, at: number, value: number): number {
   let rest = value
@@ -88,8 +93,7 @@ function putUint(bytes: Uint8Array, at: number, value: number): number {
   return next
 }
 
-function uintBytes(value: number | undefined): number {
-  if (value === undefined) return 0
+function uintBytes(value: number): number {
   let bytes = 1
   for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) bytes += 1
   return bytes

@@ -1,7 +1,7 @@
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
-import type { Effect, Operation } from './event.ts'
+import type { Effect } from './event.ts'
 import { abandon, forward, keep, putOf } from './mailbox.ts'
 import { bye } from './session.ts'
 import {
@@ -28,8 +28,7 @@ export function route(
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
   const expiresMs = Math.min(header.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
-  const operations: Operation[] = []
-  const waiting: { at: number; mailbox: Mailbox; entry: Entry }[] = []
+  let waiting: { at: number; mailbox: Mailbox; entry: Entry }[] | null = null
   for (const recipient of recipients) {
     const mailbox = state.mailboxes.get(recipient.mailbox)
     const barred = barrier(connection, mailbox, recipient.mailbox, expiresMs, world)
@@ -46,17 +45,18 @@ export function route(
       outcomes.push(refused(kept))
       continue
     }
-    operations.push(...putOf(mailbox, kept))
+    waiting ??= []
     waiting.push({ at: outcomes.length, mailbox, entry: kept })
     outcomes.push(STORED)
   }
-  if (waiting.length === 0) {
+  if (waiting === null) {
     effects.push({ type: 'answer', connection: connection.id, answer: { packet: id, outcomes } })
     return
   }
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
   state.pending.set(receipt, { type: 'packet', connection, packet: id, bytes: packet.length, outcomes, waiting })
+  const operations = waiting.flatMap(({ mailbox, entry }) => putOf(mailbox, entry))
   effects.push({ type: 'persist', operations, receipt })
   connection.unansweredBytes += packet.length
   if (!connection.paused && connection.unansweredBytes > state.limits.unansweredBytesMax) {
