@@ -1,6 +1,6 @@
 /** A queue whose both ends are cheap: an array whose head moves, and which is cut when half of it is gone. */
 export class Fifo<T> {
-  #items: T[] = []
+  #items: (T | undefined)[] = []
   #head = 0
 
   get length(): number {
@@ -9,10 +9,6 @@ export class Fifo<T> {
 
   get first(): T | undefined {
     return this.#items[this.#head]
-  }
-
-  get last(): T | undefined {
-    return this.#items.at(-1)
   }
 
   /** Counted from the first. */
@@ -27,6 +23,8 @@ export class Fifo<T> {
   shift(): T | undefined {
     const item = this.#items[this.#head]
     if (item === undefined) return undefined
+    // Not held until the array is cut: entries carry packets.
+    this.#items[this.#head] = undefined
     this.#head += 1
     if (this.#head > 1_024 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head)

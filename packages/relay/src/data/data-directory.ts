@@ -73,7 +73,8 @@ export async function writePrivate(path: string, text: string): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes the names in it, and renames among them, survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
   // Windows has no handle for a directory, and journals names itself.
   if (process.platform === 'win32') return
   const directory = await open(path, 'r')

@@ -2,6 +2,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { MailboxId } from '@sealmesh/protocol/ids'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import { Level } from 'level'
+import { syncDirectory } from '../data/data-directory.ts'
 import type { Operation } from '../core/event.ts'
 import { type DiskTrouble, openFailure, troubleOf } from './disk-failure.ts'
 import { GroupCommit, type Item } from './group-commit.ts'
@@ -65,6 +66,8 @@ export class Store {
     const db: Database = new Level(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false })
     try {
       await db.open()
+      // LevelDB renames CURRENT last and does not sync the names: a power cut could take a new database's first packets.
+      await syncDirectory(directory)
       const format = await db.get(VERSION_KEY)
       if (format === undefined) await db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
       else if (format.toString() !== STORE_FORMAT)
@@ -155,6 +158,7 @@ export class Store {
   async #reopen(): Promise<void> {
     if (this.db.status !== 'closed') await this.db.close()
     await this.db.open()
+    await syncDirectory(this.db.location)
     await this.db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
   }
 }
