@@ -7,7 +7,7 @@ import { NodeProcess } from '../processes/node.ts'
 import { RelayProcess } from '../processes/relay.ts'
 
 /** Keys, identity and databases are all new here, so nothing old can stand in for what was not synced. */
-const MODELS: readonly NamesModel[] = ['ordered']
+const MODELS: readonly NamesModel[] = ['ordered', 'directory']
 
 describe.skipIf(mustSkipPowerCuts())('a power cut right after the first start', () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-first-'))

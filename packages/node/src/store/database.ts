@@ -1,6 +1,8 @@
 import { mkdir, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import { Level } from 'level'
+import { syncDirectory } from '../keys/durable-file.ts'
 
 /**
  * The few things that a store asks of LevelDB, so that a test can stand in a disk that fails. Keys sort by unsigned
@@ -55,6 +57,9 @@ export class LevelDatabase implements Database {
   async open(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 })
     await this.#level.open()
+    // LevelDB renames CURRENT last and does not sync the names: a power cut could take a new database's first commits.
+    await syncDirectory(this.#directory)
+    await syncDirectory(dirname(this.#directory))
   }
 
   close(): Promise<void> {
