@@ -27,6 +27,7 @@ import {
 
 /** What is used of sodium-native, which ships no types. Its functions throw on wrong lengths and on refusals. */
 interface SodiumNative {
+  crypto_generichash(output: Uint8Array, input: Uint8Array, key?: Uint8Array): void
   crypto_generichash_batch(output: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
   crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void
@@ -62,11 +63,28 @@ export function loadNative(): Result<Sodium, unknown> {
   }
 }
 
+/** Short messages are put together here: crossing into the addon with a list costs more than copying a kilobyte. */
+const SCRATCH_BYTES = 4_096
+
 function nativeSodium(library: SodiumNative): Sodium {
+  const scratch = new Uint8Array(SCRATCH_BYTES)
+
   function hash(parts: readonly Uint8Array[], bytes: number = HASH_BYTES, key?: Uint8Array): Uint8Array {
     assertHash(bytes, key)
     const digest = new Uint8Array(bytes)
-    library.crypto_generichash_batch(digest, parts, key)
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > SCRATCH_BYTES) {
+      library.crypto_generichash_batch(digest, parts, key)
+      return digest
+    }
+    let at = 0
+    for (const part of parts) {
+      scratch.set(part, at)
+      at += part.length
+    }
+    library.crypto_generichash(digest, scratch.subarray(0, length), key)
+    scratch.fill(0, 0, length) // A part may have been a secret.
     return digest
   }
 

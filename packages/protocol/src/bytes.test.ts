@@ -1,0 +1,34 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { decode, encode, readText, utf8, writeBytes, writeText } from './bytes.ts'
+
+const read = (bytes: Uint8Array) =>
+  decode(
+    encode((w) => writeBytes(w, bytes)),
+    (r) => readText(r, 1_000),
+  )
+
+test('a text is read only from the bytes that writing it gives', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
+      const text = read(bytes)
+      if (text.ok) expect(utf8(text.value)).toEqual(bytes)
+    }),
+    { numRuns: 20_000 },
+  )
+})
+
+test.each([
+  ['a byte that begins nothing', [0x80]],
+  ['a slash in two bytes', [0xc0, 0xaf]],
+  ['half a surrogate pair', [0xed, 0xa0, 0x80]],
+  ['a character that is cut off', [0xe2, 0x98]],
+  ['a code point past the last', [0xf4, 0x90, 0x80, 0x80]],
+])('%s is malformed', (_what, bytes) => {
+  expect(read(new Uint8Array(bytes))).toEqual({ ok: false, error: { code: 'BYTES_MALFORMED' } })
+})
+
+test('a byte order mark is part of the text', () => {
+  const bytes = encode((w) => writeText(w, '\ufeffx'))
+  expect(decode(bytes, (r) => readText(r, 100))).toEqual({ ok: true, value: '\ufeffx' })
+})
