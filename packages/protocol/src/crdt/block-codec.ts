@@ -1,4 +1,3 @@
-import { createDecoder } from 'lib0/decoding'
 import { length as bytesWritten } from 'lib0/encoding'
 import {
   compareText,
@@ -41,6 +40,7 @@ import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 import { BLOCK_VERSION } from '../version.ts'
 import type { Block, BlockHeader, DocumentName, TermRef, Write } from './block.ts'
+import { headerLengthOf, isShortest } from './block-walk.ts'
 import { type Clock, INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from './clock.ts'
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
 import { leafOf, rootOf } from './merkle.ts'
@@ -90,7 +90,7 @@ export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sod
 }
 
 /**
- * Untrusted bytes in. Never throws. Checks structure, limits and canonical order, and computes the writes' root and
+ * Untrusted bytes in. Never throws. Checks structure, limits and canonical form, and computes the writes' root and
  * the hash; the signature is `verifyBlock`'s. The result shares memory with `bytes`.
  */
 export function decodeBlock(bytes: Uint8Array, sodium: Sodium): Result<Block, BlockError> {
@@ -102,8 +102,10 @@ export function decodeBlock(bytes: Uint8Array, sodium: Sodium): Result<Block, Bl
 }
 
 /** Whether the node that owns `signKey` wrote it: the caller looks the key up by the header's author. */
-export const verifyBlock = (block: Block, signKey: SignPublicKey, sodium: Sodium): boolean =>
-  sodium.verify(block.signature, concatBytes(TAGS.block, headerOf(block), block.header.writesRoot), signKey)
+export function verifyBlock(block: Block, signKey: SignPublicKey, sodium: Sodium): boolean {
+  const headerBytes = block.bytes.subarray(0, headerLengthOf(block.bytes))
+  return sodium.verify(block.signature, concatBytes(TAGS.block, headerBytes, block.header.writesRoot), signKey)
+}
 
 /** 03-blocks §1. */
 export const documentIdOf = (name: DocumentName, sodium: Sodium): DocumentId =>
@@ -125,6 +127,7 @@ function readBlock(reader: Reader, sodium: Sodium): Block {
     sodium,
   )
   const signature = readFixed(reader, SIGNATURE_BYTES) as Signature
+  if (!isShortest(arr)) throw new Malformed()
   return {
     header: { ...rest, writesRoot },
     writes,
@@ -137,37 +140,6 @@ function readBlock(reader: Reader, sodium: Sodium): Block {
 /** The signature is not in it: a block signed twice is one block, and nobody else can make a second hash of it. */
 const hashOf = (headerBytes: Uint8Array, writesRoot: Uint8Array, sodium: Sodium): BlockHash =>
   toHex(sodium.hash([TAGS.blockHash, headerBytes, writesRoot])) as BlockHash
-
-/** The header's bytes within a block that was decoded or signed here: walks over it without reading it again. */
-function headerOf({ header, bytes }: Block): Uint8Array {
-  const reader: Reader = { decoder: createDecoder(bytes) }
-  const skip = (length: number) => {
-    reader.decoder.pos += length
-  }
-  const skipClock = () => {
-    for (let left = readUint(reader); left > 0; left--) {
-      skip(INCARNATION_BYTES)
-      readUint(reader)
-      skip(HASH_BYTES)
-    }
-  }
-  skip(1 + 32 + 32)
-  skip(readUint(reader))
-  skip(32 + INCARNATION_BYTES)
-  readUint(reader)
-  if (header.previous !== null) skip(HASH_BYTES)
-  readUint(reader)
-  readUint(reader)
-  skip(readUint(reader) * HASH_BYTES)
-  skipClock()
-  skip(1)
-  if (header.term !== null) {
-    readUint(reader)
-    skip(HASH_BYTES)
-  }
-  skipClock()
-  return bytes.subarray(0, reader.decoder.pos)
-}
 
 function writeHeader(writer: Writer, header: Omit<BlockHeader, 'writesRoot'>, table: Clock): void {
   writeByte(writer, BLOCK_VERSION)

@@ -13,10 +13,11 @@ export type TextSettled =
   | { readonly type: 'folded'; readonly block: Block; readonly names: readonly string[] }
   | { readonly type: 'aside'; readonly block: Block; readonly reason: TextAside }
 
-interface Waiting {
+interface Candidate {
   readonly block: Block
   readonly client: number
   readonly update: TextUpdate
+  state: 'new' | 'waiting' | 'settled'
 }
 
 interface Need {
@@ -34,20 +35,15 @@ export class Texts {
   readonly yDoc: Y.Doc
   /** From this clock on, nothing of the client will be folded. */
   readonly #asideFrom = new Map<number, number>()
-  /** By the client that they wait for, in the order of the clocks that they need. */
-  readonly #waiting = new Map<number, { readonly waiting: Waiting; readonly clock: number }[]>()
+  /** Under every client that they wait for, in the order of the clocks that they need of it. */
+  readonly #waiting = new Map<number, { readonly candidate: Candidate; readonly clock: number }[]>()
   readonly #owners = new Map<number, IncarnationId>()
   readonly #names = new Map<unknown, string>()
-  #waitingCount = 0
 
   constructor() {
     this.yDoc = new Y.Doc()
     // Every edit sets the client id of its incarnation; between edits nobody writes.
     this.yDoc.clientID = 0
-  }
-
-  get waiting(): number {
-    return this.#waitingCount
   }
 
   /**
@@ -79,7 +75,7 @@ export class Texts {
       return { end: textEnd, settled }
     }
     const settled: TextSettled[] = []
-    this.#try({ block, client, update }, settled)
+    this.#try({ block, client, update, state: 'new' }, settled)
     return { end: update.end, settled }
   }
 
@@ -107,19 +103,23 @@ export class Texts {
     return text.length === 0 ? undefined : text.toString()
   }
 
-  #try(waiting: Waiting, settled: TextSettled[]): void {
-    const queue = [waiting]
+  #try(first: Candidate, settled: TextSettled[]): void {
+    const queue = [first]
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      if (next.state === 'settled') continue
       const { block, client, update } = next
-      const missing = this.#missing(update)
+      const missing = this.#missing(client, update)
       if (missing === 'aside') {
+        next.state = 'settled'
         settled.push({ type: 'aside', block, reason: 'DEPENDS_ON_ASIDE' })
         if (update.end > update.start) this.#markAside(client, update.start, queue)
-      } else if (missing !== undefined) this.#wait(missing, next)
+      } else if (missing.length > 0) this.#wait(missing, next)
       else if (this.#apply(block)) {
+        next.state = 'settled'
         settled.push({ type: 'folded', block, names: this.#namesIn(update) })
         if (update.end > update.start) this.#wake(client, queue)
       } else {
+        next.state = 'settled'
         settled.push({ type: 'aside', block, reason: 'BROKEN_TEXT' })
         if (update.end > update.start) this.#markAside(client, update.start, queue)
       }
@@ -127,28 +127,32 @@ export class Texts {
   }
 
   #setAside(client: number, from: number, settled: TextSettled[]): void {
-    const woken: Waiting[] = []
+    const woken: Candidate[] = []
     this.#markAside(client, from, woken)
-    for (const waiting of woken) this.#try(waiting, settled)
+    for (const candidate of woken) this.#try(candidate, settled)
   }
 
-  #markAside(client: number, from: number, woken: Waiting[]): void {
+  #markAside(client: number, from: number, woken: Candidate[]): void {
     this.#asideFrom.set(client, Math.min(from, this.#asideFrom.get(client) ?? from))
     this.#wake(client, woken)
   }
 
-  #wait(need: Need, waiting: Waiting): void {
-    const others = this.#waiting.get(need.client) ?? []
-    this.#waiting.set(need.client, others)
-    let at = others.length
-    // Nearly always the last: an author's own blocks come in chain order.
-    while (at > 0 && others[at - 1]!.clock > need.clock) at--
-    others.splice(at, 0, { waiting, clock: need.clock })
-    this.#waitingCount += 1
+  /** Under all of its needs, since any of them may turn out to be set aside while others never come. */
+  #wait(needs: readonly Need[], candidate: Candidate): void {
+    if (candidate.state === 'waiting') return
+    candidate.state = 'waiting'
+    for (const { client, clock } of needs) {
+      const others = this.#waiting.get(client) ?? []
+      this.#waiting.set(client, others)
+      let at = others.length
+      // Nearly always the last: an author's own blocks come in chain order.
+      while (at > 0 && others[at - 1]!.clock > clock) at--
+      others.splice(at, 0, { candidate, clock })
+    }
   }
 
   /** Takes out those whose need is met, or never will be. */
-  #wake(client: number, woken: Waiting[]): void {
+  #wake(client: number, woken: Candidate[]): void {
     const waiting = this.#waiting.get(client)
     if (waiting === undefined) return
     const there = Y.getState(this.yDoc.store, client)
@@ -159,17 +163,18 @@ export class Texts {
     while (hopeless > met && waiting[hopeless - 1]!.clock >= gone) hopeless--
     const out = [...waiting.splice(hopeless), ...waiting.splice(0, met)]
     if (waiting.length === 0) this.#waiting.delete(client)
-    this.#waitingCount -= out.length
-    for (const each of out) woken.push(each.waiting)
+    for (const { candidate } of out) woken.push(candidate)
   }
 
   /** What has to come first; invariant (2) before all. */
-  #missing({ needs }: TextUpdate): Need | 'aside' | undefined {
-    let missing: Need | undefined
+  #missing(own: number, { start, end, needs }: TextUpdate): Need[] | 'aside' {
+    // After a block that cannot be read nobody knows which clocks it meant.
+    if (end > start && start >= (this.#asideFrom.get(own) ?? Number.POSITIVE_INFINITY)) return 'aside'
+    const missing: Need[] = []
     for (const [client, clock] of needs) {
       const asideFrom = this.#asideFrom.get(client)
       if (asideFrom !== undefined && clock >= asideFrom) return 'aside'
-      if (Y.getState(this.yDoc.store, client) <= clock) missing ??= { client, clock }
+      if (Y.getState(this.yDoc.store, client) <= clock) missing.push({ client, clock })
     }
     return missing
   }

@@ -21,6 +21,7 @@ import {
 } from '../limits.ts'
 import { assert } from '../result.ts'
 import type { Write } from './block.ts'
+import { DELETE, SET, TEXT } from './block-walk.ts'
 import { type Clock, compareDots, type Dot, EMPTY_CLOCK } from './clock.ts'
 
 /**
@@ -33,10 +34,6 @@ import { type Clock, compareDots, type Dot, EMPTY_CLOCK } from './clock.ts'
  * `replaces` is a list of places in the header's table, ascending: the first as it is, each further one as the
  * distance from the one before. What a write replaces of its own incarnation is not written: it is all of it.
  */
-const SET = 0x01
-const DELETE = 0x02
-const TEXT = 0x03
-
 /** By UTF-8 bytes, which is by code points; JavaScript's own order differs beyond U+FFFF. */
 export function compareKeys(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
