@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws'
 import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
 import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
+import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
 import type { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
@@ -55,7 +56,7 @@ export class RelayDriver {
   /** Takes over an open WebSocket. `welcomed` is called when its peer has logged in. */
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void {
     const id = this.#nextId++
-    const outgoing = new Outgoing({ send: (frame) => ws.send(frame) }, socket)
+    const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket)
     const wire: Wire = { ws, socket, outgoing, closing: null, welcomed }
     this.#wires.set(id, wire)
     ws.on('message', (data, isBinary) => {

@@ -1,5 +1,6 @@
 import {
   bytesLeft,
+  concatBytes,
   type DecodeError,
   decode,
   encode,
@@ -119,7 +120,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case 'send':
       return encodePackets(SEND, frame.packets)
     case 'deliver':
-      return encodeNumberedPackets(DELIVER, frame.packets)
+      return concatBytes(...encodeDeliver(frame.packets))
     case 'answer':
       return encodeAnswers(frame.answers)
     default:
@@ -186,6 +187,10 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       return writeUint(writer, frame.number)
   }
 }
+
+/** A `deliver` frame in parts that follow one another; large packets are among them, not copied. */
+export const encodeDeliver = (packets: readonly NumberedPacket[]): Uint8Array[] =>
+  encodeNumberedPackets(DELIVER, packets)
 
 /** Outcomes are at most 32, so their count is one byte. */
 function encodeAnswers(answers: readonly Answer[]): Uint8Array {

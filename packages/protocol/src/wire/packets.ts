@@ -1,5 +1,3 @@
-import { FRAME_BYTES_MAX } from '../limits.ts'
-
 /** A packet with its place in a mailbox. Sequences grow; those of expired packets are left out. */
 export interface NumberedPacket {
   readonly sequence: number
@@ -8,6 +6,9 @@ export interface NumberedPacket {
 
 /** Empty packets do not exist, so a frame holds fewer; this bounds what a decoder makes of hostile bytes. */
 export const PACKETS_PER_FRAME_MAX = 4_096
+
+/** Beyond this a packet is passed on as it is: below, copying costs less than one more piece to write. */
+const COPIED_BYTES_MAX = 2_048
 
 /** A type byte, then each packet behind its length. */
 export function encodePackets(type: number, packets: readonly Uint8Array[]): Uint8Array {
@@ -20,16 +21,54 @@ export function encodePackets(type: number, packets: readonly Uint8Array[]): Uin
   return frame
 }
 
-/** A type byte, then each packet behind its sequence and its length. */
-export function encodeNumberedPackets(type: number, packets: readonly NumberedPacket[]): Uint8Array {
-  let size = 1
-  for (const { sequence, packet } of packets) size += uintBytes(sequence) + uintBytes(packet.length) + packet.length
-  const frame = new Uint8Array(size)
-  frame[0] = type
-  let at = 1
-  for (const { sequence, packet } of packets) at = putPacket(frame, putUint(frame, at, sequence), packet)
-  return frame
+/**
+ * A type byte, then each packet behind its sequence and its length: as parts that follow one another, so that large
+ * packets leave as they came, without being copied.
+ */
+export function encodeNumberedPackets(type: number, packets: readonly NumberedPacket[]): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  let from = 0
+  for (const [i, { packet }] of packets.entries()) {
+    if (packet.length < COPIED_BYTES_MAX) continue
+    parts.push(encodeRun(parts.length === 0 ? type : null, packets, from, i, true), packet)
+    from = i + 1
+  }
+  if (from < packets.length)
+    parts.push(encodeRun(parts.length === 0 ? type : null, packets, from, packets.length - 1, false))
+  return parts
 }
+
+/** The packets from one index to another in one allocation, the last of them perhaps without its bytes. */
+function encodeRun(
+  type: number | null,
+  packets: readonly NumberedPacket[],
+  from: number,
+  to: number,
+  bare: boolean,
+): Uint8Array {
+  let size = type === null ? 0 : 1
+  for (let i = from; i <= to; i++) {
+    const item = packets[i]
+    if (item === undefined) continue
+    size += uintBytes(item.sequence) + uintBytes(item.packet.length) + (bare && i === to ? 0 : item.packet.length)
+  }
+  const run = new Uint8Array(size)
+  let at = 0
+  if (type !== null) run[at++] = type
+  for (let i = from; i <= to; i++) {
+    const item = packets[i]
+    if (item === undefined) continue
+    at = putUint(run, at, item.sequence)
+    at = bare && i === to ? putUint(run, at, item.packet.length) : putPacket(run, at, item.packet)
+  }
+  return run
+}
+
+/**
+ * A frame takes no more packets beyond this: sixteen small ones to a frame is where the gain ends, and a frame longer
+ * than a socket's read has to be put together by copying.
+ */
+const FRAME_BYTES_TARGET = 16_384
 
 /**
  * Collects what one loop turn has for one destination into as few frames as fit. The owner flushes it once per turn:
@@ -38,7 +77,7 @@ export function encodeNumberedPackets(type: number, packets: readonly NumberedPa
 export class FrameFiller<Item> {
   readonly #bytesOf: (item: Item) => number
   #frames: Item[][] = []
-  #bytes = FRAME_BYTES_MAX
+  #bytes = FRAME_BYTES_TARGET
   #items = 0
 
   constructor(bytesOf: (item: Item) => number) {
@@ -48,7 +87,7 @@ export class FrameFiller<Item> {
   add(item: Item): void {
     const bytes = this.#bytesOf(item)
     // One byte of type stands before the items.
-    if (this.#bytes + bytes > FRAME_BYTES_MAX || this.#items === PACKETS_PER_FRAME_MAX) {
+    if (this.#bytes + bytes > FRAME_BYTES_TARGET || this.#items === PACKETS_PER_FRAME_MAX) {
       this.#frames.push([])
       this.#bytes = 1
       this.#items = 0
@@ -66,7 +105,7 @@ export class FrameFiller<Item> {
   take(): Item[][] {
     const frames = this.#frames
     this.#frames = []
-    this.#bytes = FRAME_BYTES_MAX
+    this.#bytes = FRAME_BYTES_TARGET
     this.#items = 0
     return frames
   }

@@ -16,7 +16,8 @@ function scene() {
   })
   const outgoing = new Outgoing(
     {
-      send: (bytes) => {
+      send: (parts) => {
+        const bytes = Buffer.concat(parts)
         const frame = decodeFrame(bytes)
         if (frame.ok) frames.push(frame.value)
         socket.write(bytes)

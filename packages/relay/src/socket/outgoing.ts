@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream'
-import { type Answer, answerBytes, encodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
+import { type Answer, answerBytes, encodeDeliver, encodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import { FrameFiller, type NumberedPacket, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
 
-/** Where frames go: a WebSocket, as far as this file needs to know it. */
+/** Where frames go, each in parts that follow one another. */
 export interface FrameSink {
-  send(frame: Uint8Array): void
+  send(parts: readonly Uint8Array[]): void
 }
 
 /**
@@ -20,7 +20,7 @@ export class Outgoing {
   readonly #socket: Duplex
   #control: Uint8Array[] = []
   readonly #answers = new FrameFiller<Answer>(answerBytes)
-  #lane: Uint8Array[] = []
+  #lane: (readonly Uint8Array[])[] = []
   #last: Uint8Array | null = null
   readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
 
@@ -44,7 +44,7 @@ export class Outgoing {
   /** A frame that must not overtake the packets before it. */
   inOrder(frame: Frame): void {
     this.#closePackets()
-    this.#lane.push(encodeFrame(frame))
+    this.#lane.push([encodeFrame(frame)])
   }
 
   /** Ends the talk: packets that still wait are not sent, they go back to their mailbox. */
@@ -58,24 +58,24 @@ export class Outgoing {
   flush(): 'ok' | 'overflow' {
     this.#closePackets()
     this.#socket.cork()
-    for (const frame of this.#control) this.#sink.send(frame)
+    for (const frame of this.#control) this.#sink.send([frame])
     this.#control = []
-    for (const answers of this.#answers.take()) this.#sink.send(encodeFrame({ type: 'answer', answers }))
+    for (const answers of this.#answers.take()) this.#sink.send([encodeFrame({ type: 'answer', answers })])
     const overflow = this.#socket.writableLength > SOCKET_BYTES_MAX + CONTROL_BYTES_MAX
     let sent = 0
-    for (const frame of this.#lane) {
+    for (const parts of this.#lane) {
       if (this.#socket.writableLength > SOCKET_BYTES_MAX) break
-      this.#sink.send(frame)
+      this.#sink.send(parts)
       sent += 1
     }
     this.#lane.splice(0, sent)
-    if (this.#last !== null) this.#sink.send(this.#last)
+    if (this.#last !== null) this.#sink.send([this.#last])
     this.#last = null
     this.#socket.uncork()
     return overflow ? 'overflow' : 'ok'
   }
 
   #closePackets(): void {
-    for (const packets of this.#packets.take()) this.#lane.push(encodeFrame({ type: 'deliver', packets }))
+    for (const packets of this.#packets.take()) this.#lane.push(encodeDeliver(packets))
   }
 }
