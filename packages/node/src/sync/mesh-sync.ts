@@ -66,7 +66,10 @@ export class MeshSync {
       if (this.#live) core.greet(this.#deps.now())
     }
     await this.#refreshShared()
-    for (const peer of this.#peers.values()) peer.core.logChanged(mesh.heads)
+    for (const peer of this.#peers.values()) {
+      peer.core.logChanged(mesh.heads)
+      peer.pausedUntilMs = 0 // It may have a prekey now.
+    }
     this.#flushAll()
   }
 
