@@ -108,7 +108,8 @@ export function history(seed: number, options: HistoryOptions): History {
     replica.nowMs = wallMs + skews.get(replica)!
     const what = random()
     if (what < 0.3) write(replica)
-    else if (what < 0.5) options.texts ? edit(replica) : write(replica)
+    else if (what < 0.5 && options.texts) edit(replica)
+    else if (what < 0.5) write(replica)
     else if (what < 0.85) pull(replica, one(replicas))
     else if (what < 0.87) {
       // What a receipt of every other replica, fresh from the wire, allows.

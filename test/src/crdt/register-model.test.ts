@@ -1,3 +1,4 @@
+import { toHex } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import * as fc from 'fast-check'
@@ -59,7 +60,7 @@ function history(seed: number): string {
       }),
     )
   if (new Set(replicas.map(shown)).size > 1) return 'replicas differ'
-  if (new Set(replicas.map(({ replica }) => `${replica.document.digest()}`)).size > 1) return 'digests differ'
+  if (new Set(replicas.map(({ replica }) => toHex(replica.document.digest()))).size > 1) return 'digests differ'
   const live = new Set(
     replicas.flatMap(({ replica }) => keys.flatMap((key) => replica.document.siblings(key).map(({ dot }) => dot.hash))),
   )
