@@ -8,39 +8,68 @@ import type { System } from './sync.ts'
 const LAYER = 'semantic'
 const PREFIX = `home.${LAYER}.`
 
-/** A relay, a home and an office, paired by a real link; the office may read the layer that the bench writes. */
-export async function startOurs(directory: string): Promise<System> {
+export interface Ours extends System {
+  /** The same nodes, written to and watched by processes of their own over the local sockets. */
+  readonly throughSockets: System
+}
+
+/**
+ * A relay process, and home and office, paired by a real link, each hosted by the process that writes or watches: the
+ * shape that the rival's clients have. The office may read the layer that the bench writes.
+ */
+export async function startOurs(directory: string): Promise<Ours> {
   const relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
   const closers: (() => Promise<void>)[] = [async () => await relay.stop()]
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
-    const { address, claim } = relay
-    const founding = { home: path.join(directory, 'home'), name: 'home', relay: address, ...(claim ? { claim } : {}) }
-    const home = await NodeProcess.start(founding)
-    closers.push(async () => await home.stop())
-    const office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
-    closers.push(async () => await office.stop())
-    await shareLayers(home, 'home', [LAYER], 'office')
-    await untilInSync(home, office)
-
+    const homes = { home: path.join(directory, 'home'), office: path.join(directory, 'office') }
+    const sockets = await introduce(relay, homes)
+    const hosted = await openPair(
+      startPart('our-home.js', [homes.home, PREFIX]),
+      startPart('our-office.js', [homes.office, PREFIX]),
+    )
+    closers.push(async () => await closePair(hosted))
     return {
-      async withPair(clients, use) {
-        const pair = await openPair(
-          startPart('our-writer.js', [await home.socketPath(), PREFIX, String(clients)]),
-          startPart('our-observer.js', [await office.socketPath(), PREFIX]),
-        )
-        try {
-          return await use(pair)
-        } finally {
-          await closePair(pair)
-        }
+      withPair: async (_clients, use) => await use(hosted),
+      throughSockets: {
+        async withPair(clients, use) {
+          const pair = await openPair(
+            startPart('our-writer.js', [sockets.home, PREFIX, String(clients)]),
+            startPart('our-observer.js', [sockets.office, PREFIX]),
+          )
+          try {
+            return await use(pair)
+          } finally {
+            await closePair(pair)
+          }
+        },
+        close: async () => {},
       },
       close,
     }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Founds, pairs and shares once, with nodes of their own processes; the homes stay. */
+async function introduce(relay: RelayProcess, homes: { home: string; office: string }) {
+  const { address, claim } = relay
+  const founding = { home: homes.home, name: 'home', relay: address, ...(claim ? { claim } : {}) }
+  const home = await NodeProcess.start(founding)
+  try {
+    const office = await pairNodes(home, { home: homes.office, name: 'office' })
+    try {
+      await shareLayers(home, 'home', [LAYER], 'office')
+      await untilInSync(home, office)
+      return { home: await home.socketPath(), office: await office.socketPath() }
+    } finally {
+      await office.stop()
+    }
+  } finally {
+    await home.stop()
   }
 }

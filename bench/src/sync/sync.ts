@@ -2,7 +2,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { type BenchOptions, type Measured, median, quantile, type Row, row } from '../result.ts'
-import { startOurs } from './ours.ts'
+import { type Ours, startOurs } from './ours.ts'
 import { startRival } from './rival.ts'
 import { type Pair, runBurst, runPaced } from './run.ts'
 import { measureUnitCosts } from './unit-costs.ts'
@@ -67,6 +67,9 @@ export async function benchSync({ runs, progress }: BenchOptions): Promise<Measu
       rows.push(
         row({ id: shape.id, ours: mine, rival: theirs, unit: 'writes/s', bar: '>= the rival', ok: mine >= theirs }),
       )
+      const rate = await burst(ours.throughSockets, shape.writers, shape, ++run)
+      const id = `${shape.id}-over-local-sockets`
+      rows.push(row({ id, ours: rate, rival: theirs, unit: 'writes/s', bar: null, ok: null }))
     }
     rows.push(...(await latency(ours, rival, directory, runs, progress)))
     return { rows, notes: [...notes, ...NOTES] }
@@ -80,6 +83,7 @@ const NOTES = [
   `${KEYS} keys written round and round, values of ${VALUE_BYTES} bytes. At most ${WINDOW} writes of a writer in flight: sent and not yet visible at the other machine, in both systems.`,
   `Rows without "single": ${BATCH} writes go together, in one set.many call here and in one Yjs transaction there. "single": every write is a call, or a transaction, of its own.`,
   'writes/s: from the first write until the last is visible at the other machine; ours are then fsynced on both, the rival has stored nothing.',
+  'Each system is hosted by the process that writes and the process that watches. "over-local-sockets": the same nodes, with writer and watcher in two further processes that use the local socket; one run, no bar.',
   `Latency: from the call until the write is visible at the other machine, at ${PACED_PER_SECOND} single writes a second, ${PACED_WRITES} of them in each run.`,
 ]
 
@@ -96,7 +100,7 @@ async function warmUp(...both: readonly System[]): Promise<void> {
 }
 
 async function latency(
-  ours: System,
+  ours: Ours,
   rival: System,
   directory: string,
   runs: number,
