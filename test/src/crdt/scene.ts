@@ -120,7 +120,7 @@ export class Replica {
   }
 }
 
-/** All that two documents must agree on. */
+/** All that two documents must agree on. A lone tombstone is left out: one of them may have collected it. */
 export function stateOf(document: Document) {
   const registers: Record<string, unknown> = {}
   for (const key of keysOf(document))
@@ -142,8 +142,12 @@ export function stateOf(document: Document) {
   }
 }
 
-/** Deleted ones included, which `keys()` leaves out. */
-const keysOf = (document: Document): string[] => KEYS.filter((key) => document.siblings(key).length > 0)
+/** With those whose winner is a tombstone beside others, which `keys()` leaves out. */
+const keysOf = (document: Document): string[] =>
+  KEYS.filter((key) => {
+    const [first, ...others] = document.siblings(key)
+    return first !== undefined && (first.value !== undefined || others.length > 0)
+  })
 export const KEYS = ['k0', 'k1', 'k2']
 
 /** Whether a vector covers a block by the chain of hashes: slow, and nothing in common with the document's way. */

@@ -16,8 +16,9 @@ export interface TermRef {
 }
 
 /**
- * `replaces` is the write's vector clock: everything that it supersedes, own earlier writes included. A block holds
- * at most one register write for each key, so (block, key) names a write.
+ * `replaces` is the write's vector clock: what it supersedes of other incarnations. Of its own it supersedes every
+ * earlier write of the key without saying so (03-blocks §7). A block holds at most one register write per key, or one
+ * text write and nothing else, so (block, key) names a write.
  */
 export type Write =
   | { readonly type: 'set'; readonly key: string; readonly value: string; readonly replaces: Clock }

@@ -17,4 +17,8 @@ export type Verdict =
 /** Whether a vector covers a block, by sequence, or by ancestry on an incarnation that has forked. */
 export type Covers = (vector: VersionVector, block: Block) => boolean
 
+/**
+ * Monotone along a branch: of blocks with one author, term and set of log heads it lets a beginning count and not the
+ * rest. So documents judge a run of such blocks again by its two ends.
+ */
 export type Judge = (block: Block, covers: Covers) => Verdict
