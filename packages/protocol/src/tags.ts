@@ -17,6 +17,7 @@ export const TAGS = {
   writeNode: tag('write node'),
   packet: tag('packet'),
   packetHeader: tag('packet header'),
+  packetInside: tag('packet inside'),
   contentKeyCommitment: tag('content key commitment'),
   vectorDigest: tag('vector digest'),
   documentDigest: tag('document digest'),

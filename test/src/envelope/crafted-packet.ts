@@ -27,7 +27,8 @@ export function craft(scene: Scene, parts: Craft): Uint8Array {
   const hash = headerHash(header, sodium)
   const signed = encodeInside(parts.inside)
   const signature =
-    parts.signature?.({ header: hash, signed }) ?? sodium.sign(signedMessage(scene.mesh, hash, signed), parts.signKey)
+    parts.signature?.({ header: hash, signed }) ??
+    sodium.sign(signedMessage(scene.mesh, hash, signed, sodium), parts.signKey)
   const padded = padInside(signed, signature)
   const nonce = scene.random(24)
   return concatBytes(header, nonce, sodium.encrypt(parts.spoil?.(padded) ?? padded, hash, nonce, parts.contentKey))

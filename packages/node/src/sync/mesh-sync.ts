@@ -62,6 +62,7 @@ export class MeshSync {
         sending: false,
         inFlight: 0,
         pausedUntilMs: 0,
+        due: undefined,
       })
       if (this.#live) core.greet(this.#deps.now())
     }
@@ -277,8 +278,8 @@ export class MeshSync {
   #flush(peer: Peer): void {
     if (!this.#live || this.#closed || peer.sending || peer.inFlight >= IN_FLIGHT_MAX) return
     if (this.#deps.now() < peer.pausedUntilMs) return
-    const plan = peer.core.plan()
-    if (plan === null) return
+    const plan = peer.core.plan(this.#deps.now())
+    if (plan === null) return this.#flushWhenDue(peer)
     peer.sending = true
     void this.#send(peer, plan)
       .catch((error: unknown) => {
@@ -290,6 +291,20 @@ export class MeshSync {
         if (sent) this.#flush(peer)
         else peer.pausedUntilMs = this.#deps.now() + TICK_MS
       })
+  }
+
+  /** Receipts wait a moment for others to share their packet. */
+  #flushWhenDue(peer: Peer): void {
+    const dueMs = peer.core.receiptsDueMs()
+    if (dueMs === undefined || peer.due !== undefined) return
+    peer.due = setTimeout(
+      () => {
+        peer.due = undefined
+        this.#flush(peer)
+      },
+      Math.max(1, dueMs - this.#deps.now()),
+    )
+    peer.due.unref()
   }
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
@@ -358,6 +373,7 @@ interface Peer {
   sending: boolean
   inFlight: number
   pausedUntilMs: number
+  due: NodeJS.Timeout | undefined
 }
 
 export interface MeshSyncDeps {

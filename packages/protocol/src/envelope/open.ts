@@ -67,7 +67,7 @@ export function openPacket(bytes: Uint8Array, context: OpenContext, sodium: Sodi
 
   const signKey = context.signKeyOf(sender)
   if (signKey === undefined) return err({ code: 'PACKET_SENDER_UNKNOWN', sender })
-  if (!sodium.verify(signature, signedMessage(context.mesh, hash, signed), signKey))
+  if (!sodium.verify(signature, signedMessage(context.mesh, hash, signed, sodium), signKey))
     return err({ code: 'PACKET_SIGNATURE', sender })
 
   const bound = inside.recipients[index]

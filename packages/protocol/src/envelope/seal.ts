@@ -58,16 +58,19 @@ export function sealPacket(draft: PacketDraft, sodium: Sodium): Uint8Array {
     recipients,
     payload: draft.payload,
   })
-  const signature = sodium.sign(signedMessage(draft.mesh, hash, signed), draft.sender.signKey)
+  const signature = sodium.sign(signedMessage(draft.mesh, hash, signed, sodium), draft.sender.signKey)
   const body = sodium.encrypt(padInside(signed, signature), hash, draft.nonce, draft.content.expose())
   const packet = concatBytes(header, draft.nonce, body)
   assert(packet.length <= PACKET_BYTES_MAX, 'a packet fits a frame')
   return packet
 }
 
-/** What a packet's signature is over. */
-export const signedMessage = (mesh: MeshId, hash: Uint8Array, signed: Uint8Array): Uint8Array =>
-  concatBytes(TAGS.packet, fromHex(mesh), hash, signed)
+/**
+ * What a packet's signature is over. The inside goes in as its hash: Ed25519 reads its message twice, and for a full
+ * packet that costs four times as much as hashing it once.
+ */
+export const signedMessage = (mesh: MeshId, hash: Uint8Array, signed: Uint8Array, sodium: Sodium): Uint8Array =>
+  concatBytes(TAGS.packet, fromHex(mesh), hash, sodium.hash([TAGS.packetInside, signed]))
 
 export const commitmentTo = (contentKey: Uint8Array, sodium: Sodium): Uint8Array =>
   sodium.hash([TAGS.contentKeyCommitment, contentKey])

@@ -32,6 +32,7 @@ export class PeerSync {
   #rootMatched = false
   #lastHeardAtMs: number | undefined
   #heartbeatAtMs = 0
+  #receiptedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(sodium: Sodium) {
     this.#sodium = sodium
@@ -161,11 +162,19 @@ export class PeerSync {
     this.#wantedRecordsAtMs = nowMs
   }
 
+  /** When receipts that are owed may go; undefined when none are owed. */
+  receiptsDueMs(): number | undefined {
+    for (const shared of this.#documents.values())
+      if (shared.owesReceipt) return this.#receiptedAtMs + RECEIPTS_APART_MS
+    return undefined
+  }
+
   /** What the next packet should carry; null when there is nothing to say. Call `planned` once it is on its way. */
-  plan(): Plan | null {
+  plan(nowMs: number): Plan | null {
     const items: SyncItem[] = []
     if (this.#wantRecords) items.push({ type: 'want-records' })
-    const receipts = take(this.#documents.values(), (shared) => shared.owesReceipt && !shared.asks)
+    const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
+    const receipts = due ? take(this.#documents.values(), (shared) => shared.owesReceipt && !shared.asks) : []
     const asking = take(this.#documents.values(), (shared) => shared.asks)
     if (receipts.length > 0) items.push({ type: 'vectors', asks: false, documents: receipts.map(vectorOf) })
     if (asking.length > 0) items.push({ type: 'vectors', asks: true, documents: asking.map(vectorOf) })
@@ -178,12 +187,13 @@ export class PeerSync {
     }
     const recordsAfter = this.#sendRecordsAfter ?? null
     if (items.length === 0 && pushes.length === 0 && recordsAfter === null) return null
-    return { items, recordsAfter, pushes, owed: { receipts, asking } }
+    return { items, recordsAfter, pushes, owed: { receipts, asking }, plannedAtMs: nowMs }
   }
 
   /** The plan's packet is on its way; `reached` says how far each push went. */
   planned(plan: Plan, reached: readonly { name: DocumentName; vector: VersionVector }[]): void {
     for (const shared of plan.owed.receipts) shared.owesReceipt = false
+    if (plan.owed.receipts.length > 0) this.#receiptedAtMs = plan.plannedAtMs
     for (const shared of plan.owed.asking) Object.assign(shared, { asks: false, owesReceipt: false })
     for (const item of plan.items) {
       if (item.type === 'want-records') this.#wantRecords = false
@@ -268,6 +278,8 @@ export class PeerSync {
 export const HEARTBEAT_MS = 10_000
 /** A question, about one document or about the log, is not repeated sooner than this. */
 const ASK_AGAIN_MS = 1_000
+/** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
+const RECEIPTS_APART_MS = 20
 /** Vectors in one packet: some hundred bytes each. */
 const VECTORS_AT_ONCE = 256
 /** Documents whose blocks share one packet. */
@@ -308,6 +320,7 @@ export interface Plan {
   readonly recordsAfter: readonly RecordHash[] | null
   /** Blocks to add, as many as fit. */
   readonly pushes: readonly Push[]
+  readonly plannedAtMs: number
   readonly owed: { readonly receipts: readonly Shared[]; readonly asking: readonly Shared[] }
 }
 
