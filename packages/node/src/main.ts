@@ -21,6 +21,7 @@ import { LogKeeper } from './membership/log-keeper.ts'
 import { handlersOf } from './service/handlers.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
+import { tellRelayOfRevoked } from './service/revoke.ts'
 import {
   chooseName,
   ensureOwnAgent,
@@ -178,7 +179,10 @@ async function compose(
     logger,
   })
   closers.push(() => sync.close())
-  relays.onEvent = (event) => sync.onLinkEvent(event)
+  relays.onEvent = (event) => {
+    sync.onLinkEvent(event)
+    if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays, sodium })
+  }
   sync.attach(relays)
 
   log.onChange(async (mesh) => {

@@ -1,19 +1,19 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { parseId } from '@sealmesh/protocol/ids'
 import { nodeByName } from '@sealmesh/protocol/membership/access'
+import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { signRevocation } from '@sealmesh/protocol/wire/revocation'
 import type { Handlers } from '../ipc/door.ts'
-import type { KeyStore } from '../keys/key-store.ts'
 import { ownChain } from '../setup/identity.ts'
 import type { Meta } from '../store/meta.ts'
 import type { Relays } from '../uplink/relays.ts'
 import type { ServiceContext } from './context.ts'
 
+type Context = ServiceContext & { meta: Meta; relays: Relays; sodium: Sodium }
+
 /** Removes a node: one record in the log, and the relay told to let it in no more. */
-export function revokeHandlers(
-  context: ServiceContext & { keys: KeyStore; meta: Meta; relays: Relays; sodium: Sodium },
-): Pick<Handlers, 'revoke'> {
+export function revokeHandlers(context: Context): Pick<Handlers, 'revoke'> {
   return {
     revoke: async ({ node: named, reason }) => {
       const mesh = context.log.mesh
@@ -33,21 +33,29 @@ export function revokeHandlers(
         { type: 'node', node: context.node },
         context.signKey,
       )
-      const word = signRevocation(
-        {
-          mesh: mesh.id,
-          loginKey: node.loginKey,
-          adminKey: node.admin ? node.signKey : null,
-          chain: await ownChain(context.meta),
-        },
-        context.signKey,
-        context.sodium,
-      )
-      // The log has it already, and every node obeys that; a relay that is away is told on the next removal or by its owner.
-      await context.relays
-        .revoke(word)
-        .catch((error: unknown) => context.logger.warn({ err: error }, 'the relay was not told'))
+      await tellRelayOfRevoked(context, [node])
       return { node: node.name, record: record.hash }
     },
+  }
+}
+
+/**
+ * Called for a new removal, and for all of them whenever the relay is reached: it may have been away, wiped or
+ * restored. Nodes obey the log meanwhile; what the relay adds is that a removed node cannot even connect. Never rejects.
+ */
+export async function tellRelayOfRevoked(
+  context: Context,
+  nodes: readonly MeshNode[] = [...context.log.mesh.nodes.values()].filter((node) => node.revocations.length > 0),
+): Promise<void> {
+  const mesh = context.log.mesh
+  if (mesh.nodes.get(context.node)?.admin !== true) return
+  try {
+    const chain = await ownChain(context.meta)
+    for (const { loginKey, signKey, admin } of nodes) {
+      const draft = { mesh: mesh.id, loginKey, adminKey: admin ? signKey : null, chain }
+      await context.relays.revoke(signRevocation(draft, context.signKey, context.sodium))
+    }
+  } catch (error) {
+    context.logger.warn({ err: error }, 'the relay was not told of a removal: it is told when it is reached again')
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, NodeId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
@@ -15,6 +16,10 @@ import { type LinkEvent, openRelayLink, type RelayLink } from './relay-link.ts'
 /** The last session of each relay, by relay id: a counter that falls means a wiped or restored relay. */
 const Generations = z.record(z.string(), z.object({ generation: z.string(), counter: z.number() }))
 const GENERATIONS = 'relay-generations'
+
+/** Dialling and logging in take some 50 ms on a LAN, and a second or two around the world. */
+const LIVE_WAIT_MS = 10_000
+const LOOK_AGAIN_MS = 50
 
 /** The relays that the membership log names, and the link to the one in use: the first. */
 export class Relays {
@@ -51,12 +56,13 @@ export class Relays {
     return this.#link?.send(packet) ?? 'down'
   }
 
+  /** Waits a little for a relay that is being dialled: right after `up` there is none yet. */
   async enrol(token: Uint8Array): Promise<void> {
-    await this.#live().enrol(token)
+    await (await this.#live(LIVE_WAIT_MS)).enrol(token)
   }
 
   async revoke(revocation: Uint8Array): Promise<void> {
-    await this.#live().revoke(revocation)
+    await (await this.#live(0)).revoke(revocation)
   }
 
   /** Where this node meets others, for links that invite one more. */
@@ -76,9 +82,16 @@ export class Relays {
     this.#link = undefined
   }
 
-  #live(): RelayLink {
-    if (this.#link?.status.state === 'live') return this.#link
-    throw new Failure('RELAY_UNREACHABLE', 'This node is not connected to its relay.')
+  async #live(waitMs: number): Promise<RelayLink> {
+    const giveUpAtMs = performance.now() + waitMs
+    for (;;) {
+      const state = this.#link?.status.state
+      if (this.#link !== undefined && state === 'live') return this.#link
+      // A refusal does not pass by waiting.
+      if (state === undefined || state === 'refused' || performance.now() >= giveUpAtMs)
+        throw new Failure('RELAY_UNREACHABLE', 'This node is not connected to its relay.')
+      await wait(LOOK_AGAIN_MS)
+    }
   }
 
   async #open(text: string): Promise<void> {
