@@ -11,6 +11,7 @@ export const TAGS = {
   documentId: tag('document id'),
   mailboxId: tag('mailbox id'),
   record: tag('record'),
+  incarnation: tag('incarnation'),
   block: tag('block'),
   blockHash: tag('block hash'),
   writeLeaf: tag('write leaf'),
