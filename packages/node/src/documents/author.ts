@@ -1,18 +1,25 @@
-import { toHex } from '@sealmesh/protocol/bytes'
 import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
-import type { IncarnationId } from '@sealmesh/protocol/ids'
+import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
+import type { IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 
-const INCARNATION_BYTES = 16
+export interface AuthorDeps {
+  readonly node: NodeId
+  /** Minted for `node`: peers refuse blocks under any other. */
+  readonly incarnation: IncarnationId
+  readonly random: (bytes: number) => Uint8Array
+  readonly sodium: Sodium
+}
 
 /** Who writes here now: one incarnation and one clock for all documents of this process. */
 export class Author {
-  readonly #random: (bytes: number) => Uint8Array
+  readonly #deps: AuthorDeps
   #incarnation: IncarnationId
   #clock = new HybridClock()
 
-  constructor(incarnation: IncarnationId, random: (bytes: number) => Uint8Array) {
-    this.#incarnation = incarnation
-    this.#random = random
+  constructor(deps: AuthorDeps) {
+    this.#deps = deps
+    this.#incarnation = deps.incarnation
   }
 
   get incarnation(): IncarnationId {
@@ -29,7 +36,8 @@ export class Author {
    * set aside with them) or when somebody else writes under it: counters are never reused.
    */
   renew(): void {
-    this.#incarnation = toHex(this.#random(INCARNATION_BYTES)) as IncarnationId
+    const { node, random, sodium } = this.#deps
+    this.#incarnation = mintIncarnation(node, random(SALT_BYTES), sodium)
     this.#clock = new HybridClock()
   }
 }

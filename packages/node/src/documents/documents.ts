@@ -3,13 +3,14 @@ import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock, documentIdOf, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { Document } from '@sealmesh/protocol/crdt/document'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
 import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
-import { judgeWith } from '@sealmesh/protocol/membership/judge'
+import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
@@ -41,7 +42,7 @@ export interface DocumentsDeps {
   /** The fold of this moment. */
   readonly mesh: () => Mesh
   readonly signKey: Secret<'sign'>
-  /** Random, new at every start. */
+  /** Minted for `node` (`mintIncarnation`), new at every start: peers refuse blocks under any other. */
   readonly incarnation: IncarnationId
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
@@ -68,7 +69,7 @@ export class Documents {
   constructor(deps: DocumentsDeps) {
     this.#deps = deps
     this.#blocks = new BlockStore(deps.store)
-    this.#author = new Author(deps.incarnation, deps.random)
+    this.#author = new Author(deps)
     const { store, index, sodium, node, signKey, mesh, now } = deps
     this.#around = {
       store,
@@ -196,14 +197,14 @@ export class Documents {
     return new Promise<T>((resolve, reject) => this.#opened(name).enqueue(job({ resolve, reject })))
   }
 
-  /** A block that is what it says, signed by whom it says, or a line in a report. */
+  /** A block that is what it says, by somebody who has or had a right to its document; or a line in a report. */
   #check(bytes: Uint8Array, arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>): void {
     const { sodium, log } = this.#deps
     // A copy: a block that is kept must not keep the packet that it came in.
     const decoded = decodeBlock(bytes.slice(), sodium)
     if (!decoded.ok) return log.warn({ code: decoded.error.code }, 'a block from a peer cannot be read')
     const block = decoded.value
-    const { document: name, author, logHeads } = block.header
+    const { document: name, author, incarnation } = block.header
     const mesh = this.#deps.mesh()
     if (block.header.mesh !== mesh.id) return log.warn({ code: 'OTHER_MESH' }, 'a block from a peer is of another mesh')
     const id = this.#idOf(name)
@@ -213,20 +214,20 @@ export class Documents {
       arrivals.set(id, arrival)
     }
     const { report } = arrival
-    const signKey = mesh.nodes.get(author)?.signKey
-    if (signKey === undefined) {
-      const missing = logHeads.filter((head) => !mesh.records.has(head) && !report.unknownHeads.includes(head))
-      // Its author may be admitted by a record that has not arrived; with all heads here nobody admitted it.
-      if (missing.length === 0 && logHeads.every((head) => mesh.records.has(head))) report.refused += 1
-      else report.waiting += 1
-      report.unknownHeads.push(...missing)
-      return
-    }
-    if (verifyBlock(block, signKey, sodium)) arrival.blocks.push(block)
-    else {
+    // Signed truly or not: it would make the incarnation look forked, and set aside the texts of its owner.
+    if (!isIncarnationOf(incarnation, author, sodium)) {
       report.refused += 1
-      log.warn({ code: 'BLOCK_SIGNATURE' }, 'a block from a peer is not signed by its author')
+      return log.warn({ code: 'INCARNATION_NOT_THEIRS' }, "a block from a peer is under another author's incarnation")
     }
+    const signKey = mesh.nodes.get(author)?.signKey
+    if (signKey === undefined) return turnAway(block, mesh, report)
+    if (!verifyBlock(block, signKey, sodium)) {
+      report.refused += 1
+      return log.warn({ code: 'BLOCK_SIGNATURE' }, 'a block from a peer is not signed by its author')
+    }
+    // What counts no more is stored, for it counted once. What never could would let any member fill this disk.
+    if (mayEverWrite(mesh, author, name)) arrival.blocks.push(block)
+    else turnAway(block, mesh, report)
   }
 
   #opened(name: DocumentName): OpenDocument {
@@ -281,6 +282,17 @@ export class Documents {
       }
     }
   }
+}
+
+/**
+ * Not stored: nothing in the log lets its author write here. A record that has not arrived may; then the sender sends
+ * the block again. With all its heads here there is none that the author knew of.
+ */
+function turnAway({ header }: Block, mesh: Mesh, report: ReceiveReport): void {
+  const missing = header.logHeads.filter((head) => !mesh.records.has(head))
+  if (missing.length === 0) report.refused += 1
+  else report.waiting += 1
+  for (const head of missing) if (!report.unknownHeads.includes(head)) report.unknownHeads.push(head)
 }
 
 function checkIntent(intent: Intent): void {

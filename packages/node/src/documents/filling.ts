@@ -61,6 +61,7 @@ export class Filling {
   readonly #id: DocumentId
   readonly #around: Surroundings
   readonly #operations: Operation[] = []
+  /** Every job that was taken, before anything of it is done: what throws then still answers it. Answered once. */
   readonly #aboard: { readonly reject: (reason: unknown) => void; readonly settle: () => void }[] = []
   #bytes = 0
 
@@ -125,14 +126,13 @@ export class Filling {
   }
 
   #edit(job: EditJob): void {
+    const written: Written[] = []
+    this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written[0]) })
     const permission = this.#permission()
     if (!permission.ok) return job.reject(permission.error)
     try {
       const update = editText(this.document, this.#around.author.incarnation, job.edit)
-      if (update === undefined) {
-        this.#aboard.push({ reject: job.reject, settle: () => job.resolve(undefined) })
-        return
-      }
+      if (update === undefined) return
       if (update.length > TEXT_UPDATE_BYTES_MAX) {
         throw new Failure(
           'VALUE_TOO_LARGE',
@@ -142,9 +142,7 @@ export class Filling {
           },
         )
       }
-      const written: Written[] = []
       this.#sign([{ intent: { type: 'text', update }, written }], permission.value)
-      this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written[0]) })
     } catch (error) {
       // The edit is in the text in memory and will never be on disk. What came before it stands.
       this.rebuild = true
@@ -185,7 +183,18 @@ export class Filling {
     for (const { written } of items) written.push({ block: block.hash, time: block.header.time })
   }
 
-  #receive({ blocks, report, resolve, reject }: ReceiveJob): void {
+  #receive(job: ReceiveJob): void {
+    this.#aboard.push({ reject: job.reject, settle: () => job.resolve() })
+    try {
+      this.#fold(job)
+    } catch (error) {
+      // How far the fold in memory got nobody knows. What came before it stands, and its writers are not to blame.
+      this.rebuild = true
+      job.reject(error)
+    }
+  }
+
+  #fold({ blocks, report }: ReceiveJob): void {
     const { author, node, rolledBack } = this.#around
     const mesh = this.#around.mesh()
     const nowMs = this.#around.now()
@@ -210,7 +219,6 @@ export class Filling {
       }
     }
     report.unknownHeads = [...unknownHeads]
-    this.#aboard.push({ reject, settle: () => resolve() })
   }
 
   #store(block: Block): void {

@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { compareText, equalBytes, toHex } from '@sealmesh/protocol/bytes'
+import { compareText, equalBytes } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import type { IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -93,7 +91,7 @@ test('what a removed node wrote beyond its cut stops counting', async () => {
 })
 
 test('a home that was copied notices its own unknown blocks, writes under a new incarnation, and both branches stay', async () => {
-  const incarnation = toHex(randomBytes(16)) as IncarnationId
+  const incarnation = homes.mint(homes.mesh.home)
   const home = await homes.start('home', homes.mesh.home, { incarnation })
   await home.documents.write(homes.semantic, [set('a', '1')])
   await homes.stop(home)

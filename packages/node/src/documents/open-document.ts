@@ -68,6 +68,8 @@ export class OpenDocument {
   #pending: Promise<void> | undefined
   /** The mesh changed since blocks were judged. */
   #judgeAgain = false
+  /** Who asked for that. They are answered between two batches: a document that is written to is never idle. */
+  #askedToJudge: (() => void)[] = []
 
   constructor(name: DocumentName, id: DocumentId, around: Surroundings) {
     this.name = name
@@ -102,12 +104,13 @@ export class OpenDocument {
     while (this.#running !== undefined) await this.#running
   }
 
-  /** A document that is not in memory is judged when it is loaded. */
+  /** Resolves when the present mesh has judged. A document that is not in memory is judged when it is loaded. */
   async judgeAgain(): Promise<void> {
     if (this.#document === undefined && this.#loading === undefined) return
+    const judged = new Promise<void>((resolve) => this.#askedToJudge.push(resolve))
     this.#judgeAgain = true
     this.#run()
-    await this.settle()
+    await judged
   }
 
   #run(): void {
@@ -125,6 +128,7 @@ export class OpenDocument {
         if (this.#judgeAgain) await this.#rejudge()
       } catch (error) {
         this.#judgeAgain = false // What cannot be loaded now is judged when it can.
+        for (const answer of this.#askedToJudge.splice(0)) answer()
         for (const job of this.#jobs.splice(0)) job.reject(error)
         return
       }
@@ -195,9 +199,15 @@ export class OpenDocument {
 
   async #rejudge(): Promise<void> {
     this.#judgeAgain = false
-    const document = this.#document
-    if (document === undefined || !document.needsRebuild(this.#around.judge(), this.#around.now())) return
-    this.#tell([], await this.#rebuild(document), false)
+    // Who asks from here on may have a later mesh in mind, and is answered by the next round.
+    const asked = this.#askedToJudge.splice(0)
+    try {
+      const document = this.#document
+      if (document === undefined || !document.needsRebuild(this.#around.judge(), this.#around.now())) return
+      this.#tell([], await this.#rebuild(document), false)
+    } finally {
+      for (const answer of asked) answer()
+    }
   }
 
   /** Reads the document back from disk; what readers will see change. */

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { toHex } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import type { IncarnationId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -44,6 +44,10 @@ export class TestHomes {
     return { agent: this.mesh.agent, layer: 'session' }
   }
 
+  mint(node: TestNode): IncarnationId {
+    return mintIncarnation(node.id, randomBytes(SALT_BYTES), this.#sodium)
+  }
+
   async start(home: string, node: TestNode, options: StartOptions = {}): Promise<Running> {
     const database = new GatedDatabase(join(this.directory, home))
     const store = await openStore(join(this.directory, home), database)
@@ -56,7 +60,7 @@ export class TestHomes {
       node: node.id,
       mesh: options.mesh ?? (() => this.mesh.mesh),
       signKey: node.keys.secretKey,
-      incarnation: options.incarnation ?? (toHex(randomBytes(16)) as IncarnationId),
+      incarnation: options.incarnation ?? this.mint(node),
       random: (bytes) => randomBytes(bytes),
       now: options.now ?? Date.now,
       ...(options.documentsOpenMax === undefined ? {} : { documentsOpenMax: options.documentsOpenMax }),

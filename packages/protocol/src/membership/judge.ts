@@ -34,6 +34,17 @@ export function judgeWith(mesh: Mesh): Judge {
   }
 }
 
+/**
+ * Whether any record, ended or not, let `author` write the document: only then can some block of its count, now or
+ * after a change of cuts. Blocks of others need not be kept. A record that comes later may turn false into true.
+ */
+export function mayEverWrite(mesh: Mesh, author: NodeId, document: DocumentName): boolean {
+  const part = findPart(mesh, author, document)
+  if (part === 'unknown') return false
+  if (!isSingleWriter(document.layer)) return part.rights.length > 0
+  return part.agent?.terms.some(({ holder }) => holder === author) ?? false
+}
+
 /** One way in which an author may write a document: every link of it has to hold. */
 type Right = readonly Link[]
 
