@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { formatId, type IncarnationId, type MeshId } from '@sealmesh/protocol/ids'
+import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
+import { formatId, type MeshId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import { decodeRecord } from '@sealmesh/protocol/membership/record-codec'
@@ -108,6 +110,11 @@ async function compose(
 
   const known = await meta.read(MEMBERSHIP, Membership)
   const firstRun = known === undefined
+  // A join that never finished leaves keys without a root; founding a mesh starts afresh.
+  if (firstRun && options.relay !== undefined && (await KeyStore.exists(home.keys))) {
+    const begun = await KeyStore.load(home.keys, { sodium, random })
+    if (begun.root === undefined) await rm(home.keys, { recursive: true })
+  }
   const keys = (await KeyStore.exists(home.keys))
     ? await KeyStore.load(home.keys, { sodium, random })
     : await KeyStore.create(home.keys, { sodium, random }, { root: true })
@@ -126,7 +133,7 @@ async function compose(
     await foundMesh(log, keys, meta, { mesh: name, node: name, agent: options.agent ?? name }, sodium)
   }
 
-  const incarnation = toHex(random(16)) as IncarnationId
+  const incarnation = mintIncarnation(node, random(SALT_BYTES), sodium)
   const signKey = keys.sign.secretKey
   const documents = new Documents({
     store,
@@ -164,7 +171,7 @@ async function compose(
     log: logger,
   })
   closers.push(() => relays.close())
-  const context = { node, incarnation, signKey, log, documents, diary, logger, now }
+  const context = { node, incarnation, signKey, log, documents, diary, sodium, logger, now }
   const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
   closers.push(() => inviter.close())
   const sync = new MeshSync({
@@ -175,13 +182,14 @@ async function compose(
     receipts,
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
-    now,
+    monotonicMs: () => performance.now(),
+    wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
-    if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays, sodium })
+    if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
   }
   sync.attach(relays)
 
@@ -226,7 +234,6 @@ async function compose(
     relays,
     keys,
     meta,
-    sodium,
     inviter,
     mergedLate: await MergedLate.load(meta),
     stop: () => void close(),

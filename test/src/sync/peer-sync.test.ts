@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
-import type { AgentId, BlockHash, IncarnationId, RecordHash } from '@sealmesh/protocol/ids'
+import type { AgentId, BlockHash, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { keyOf, PeerSync } from '@sealmesh/protocol/sync/peer-sync'
@@ -22,6 +22,7 @@ const documents: readonly DocumentName[] = ['semantic', 'episodic'].map((layer) 
   agent: sha('agent') as AgentId,
   layer,
 }))
+const ENDS = { me: sha('me') as NodeId, peer: sha('peer') as NodeId }
 const LOG_HEADS = [sha('log') as RecordHash]
 
 /** Blocks are only counted: an incarnation's block n has a hash made from both, and its bytes name all three. */
@@ -33,7 +34,7 @@ class Node {
   readonly incarnation: IncarnationId
   readonly has = new Map<string, Map<string, number>>()
   readonly receipted = new Map<string, VersionVector>()
-  core = new PeerSync(fakeSodium)
+  core = new PeerSync(fakeSodium, ENDS)
   sentPackets = 0
 
   constructor(name: string) {
@@ -71,7 +72,7 @@ class Node {
 
   /** Everything on disk stays; what the core guessed is gone. */
   restart(): void {
-    this.core = new PeerSync(fakeSodium)
+    this.core = new PeerSync(fakeSodium, ENDS)
     this.share()
   }
 

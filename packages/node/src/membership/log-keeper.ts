@@ -15,11 +15,14 @@ export class LogKeeper {
   readonly #sodium: Sodium
   readonly #now: () => number
   readonly #listeners: ((mesh: Mesh) => Promise<void> | void)[] = []
+  /** How many of the log's records are stored and told of. */
+  #settled: number
   /** One change at a time: a record is signed over the heads that the one before it left. */
   #tail: Promise<unknown> = Promise.resolve()
 
   constructor(deps: { log: MembershipLog; records: RecordStore; sodium: Sodium; now: () => number }) {
     this.#log = deps.log
+    this.#settled = deps.log.size
     this.#records = deps.records
     this.#sodium = deps.sodium
     this.#now = deps.now
@@ -41,6 +44,7 @@ export class LogKeeper {
     secret: Secret<'root' | 'sign' | 'agent'>,
   ): Promise<SignedRecord> {
     return this.#inTurn(async () => {
+      await this.#settle() // What we sign on must be stored before we are.
       const mesh = this.mesh
       const record = signRecord(
         {
@@ -55,8 +59,8 @@ export class LogKeeper {
       )
       await this.#records.put([record])
       this.#log.add(record)
+      await this.#settle()
       const voided = this.mesh.voided.get(record.hash)
-      await this.#tell()
       if (voided !== undefined) {
         const code =
           voided === 'TERM_NOT_HIGHER' ? 'TERM_NOT_HIGHER' : voided === 'NOT_A_HOST' ? 'NOT_A_HOST' : 'NOT_ADMIN'
@@ -70,18 +74,12 @@ export class LogKeeper {
   receive(records: readonly Uint8Array[]): Promise<{ added: number; refused: number }> {
     return this.#inTurn(async () => {
       let refused = 0
-      const before = this.#log.size
       for (const bytes of records) {
         const record = decodeRecord(bytes, this.#sodium)
         // One that waits for its parents is kept in memory, bounded, and asked for again with them.
         if (!record.ok || this.#log.add(record.value) === 'refused') refused += 1
       }
-      const entered = this.#log.entered(before)
-      if (entered.length > 0) {
-        await this.#records.put(entered)
-        await this.#tell()
-      }
-      return { added: entered.length, refused }
+      return { added: await this.#settle(), refused }
     })
   }
 
@@ -93,8 +91,17 @@ export class LogKeeper {
     return this.#log.after(heads)
   }
 
-  async #tell(): Promise<void> {
+  /**
+   * Stores what the log holds beyond what is stored, then tells. After a failed write both are made good with the next
+   * record: a record that counts in memory is never left unstored or untold.
+   */
+  async #settle(): Promise<number> {
+    const entered = this.#log.entered(this.#settled)
+    if (entered.length === 0) return 0
+    await this.#records.put(entered)
     for (const listener of this.#listeners) await listener(this.mesh)
+    this.#settled += entered.length
+    return entered.length
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

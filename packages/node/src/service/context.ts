@@ -1,11 +1,13 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, formatUmr, type IncarnationId, type NodeId, parseUmr, type Umr } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
 import { agentByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
-import type { RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Cut, RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
 import type { Diary } from '../diary/diary.ts'
 import type { Documents } from '../documents/documents.ts'
@@ -19,6 +21,7 @@ export interface ServiceContext {
   readonly log: LogKeeper
   readonly documents: Documents
   readonly diary: Diary
+  readonly sodium: Sodium
   readonly logger: Logger
   readonly now: () => number
 }
@@ -72,4 +75,24 @@ export function signAsHolder(
   if (agent.term?.holder !== context.node)
     throw new Failure('NOT_THE_HOLDER', `${agent.name} is held by another node, and only its holder may sign for it.`)
   return context.log.append(body, { type: 'node', node: context.node }, context.signKey)
+}
+
+/**
+ * What counts of writers whose right ends: their own blocks that are here. Nothing of what others wrote, which would
+ * tell every member of documents that were never granted to it.
+ */
+export async function cutsOf(
+  context: Pick<ServiceContext, 'documents' | 'sodium'>,
+  names: readonly DocumentName[],
+  writers: readonly NodeId[],
+): Promise<Cut[]> {
+  const cuts: Cut[] = []
+  for (const document of names) {
+    const all = await context.documents.vectorOf(document)
+    const vector = all.filter((dot) =>
+      writers.some((writer) => isIncarnationOf(dot.incarnation, writer, context.sodium)),
+    )
+    if (vector.length > 0) cuts.push({ document, vector })
+  }
+  return cuts
 }

@@ -1,7 +1,6 @@
 import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -31,7 +30,6 @@ export interface NodeServices extends ServiceContext {
   readonly relays: Relays
   readonly keys: KeyStore
   readonly meta: Meta
-  readonly sodium: Sodium
   readonly inviter: InviterDriver
   readonly mergedLate: MergedLate
   readonly stop: () => void

@@ -35,7 +35,7 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       return write(context, target, { type: 'set', key: target.umr.id, value })
     },
 
-    'set.many': async ({ writes }) => {
+    'set.many': async ({ writes, onlyChanged }) => {
       const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
       for (const { umr, value } of writes) {
         const end = umr.indexOf('.', umr.indexOf('.') + 1)
@@ -53,10 +53,15 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
         checkValue(value)
         group.intents.push({ type: 'set', key, value })
       }
+      let written = 0
       await Promise.all(
-        [...byDocument.values()].map(({ target, intents }) => context.documents.write(target.document, intents)),
+        [...byDocument.values()].map(async ({ target, intents }) => {
+          const wanted = onlyChanged ? await changed(context, target, intents) : intents
+          written += wanted.length
+          await context.documents.write(target.document, wanted)
+        }),
       )
-      return { written: writes.length }
+      return { written, unchanged: writes.length - written }
     },
 
     rm: async ({ umr }) => {
@@ -127,6 +132,11 @@ async function read(context: ServiceContext, target: Target): Promise<ItemView |
   }
   const text = document.text(target.umr.id)
   return text === undefined ? null : { umr: target.text, type: 'text', text }
+}
+
+async function changed(context: ServiceContext, target: Target, intents: readonly Intent[]): Promise<Intent[]> {
+  const document = await context.documents.open(target.document)
+  return intents.filter((intent) => intent.type !== 'set' || document.read(intent.key)?.value !== intent.value)
 }
 
 /** One register write, answered when it is durable here. */

@@ -2,15 +2,14 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { parseId } from '@sealmesh/protocol/ids'
 import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import { signRevocation } from '@sealmesh/protocol/wire/revocation'
 import type { Handlers } from '../ipc/door.ts'
 import { ownChain } from '../setup/identity.ts'
 import type { Meta } from '../store/meta.ts'
 import type { Relays } from '../uplink/relays.ts'
-import type { ServiceContext } from './context.ts'
+import { cutsOf, type ServiceContext } from './context.ts'
 
-type Context = ServiceContext & { meta: Meta; relays: Relays; sodium: Sodium }
+type Context = ServiceContext & { meta: Meta; relays: Relays }
 
 /** Removes a node: one record in the log, and the relay told to let it in no more. */
 export function revokeHandlers(context: Context): Pick<Handlers, 'revoke'> {
@@ -23,11 +22,7 @@ export function revokeHandlers(context: Context): Pick<Handlers, 'revoke'> {
         throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node removes others.')
-      const cuts = await Promise.all(
-        context.documents
-          .names()
-          .map(async (document) => ({ document, vector: await context.documents.vectorOf(document) })),
-      )
+      const cuts = await cutsOf(context, context.documents.names(), [node.id])
       const record = await context.log.append(
         { type: 'revoke', node: node.id, reason, cuts },
         { type: 'node', node: context.node },

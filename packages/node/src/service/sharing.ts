@@ -5,7 +5,7 @@ import { agentByName, nodeByName, readersOf } from '@sealmesh/protocol/membershi
 import type { Grant, Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { GrantTo } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
-import { agentNamed, nodeName, type ServiceContext, signAsHolder } from './context.ts'
+import { agentNamed, cutsOf, nodeName, type ServiceContext, signAsHolder } from './context.ts'
 
 /** Grants: what leaves this machine, and to whom. Nothing does until one of these says so. */
 export function sharingHandlers(context: ServiceContext): Pick<Handlers, 'share.set' | 'share.ls' | 'share.preview'> {
@@ -15,9 +15,11 @@ export function sharingHandlers(context: ServiceContext): Pick<Handlers, 'share.
       checkLayer(layer)
       const live = agent.grants.filter((grant) => grant.layer === layer && grant.ended === null)
       if (to === 'none') {
-        const cuts = await cutOf(context, agent, layer)
-        for (const grant of live)
+        for (const grant of live) {
+          const writers = grant.access === 'write' ? recipientsOf(context.log.mesh, agent, grant.to) : []
+          const cuts = await cutsOf(context, [{ agent: agent.id, layer }], writers)
           await signAsHolder(context, agent, { type: 'ungrant', agent: agent.id, grant: grant.record, cuts })
+        }
         return {
           grants: grantsOf(context.log.mesh, name),
           note: live.length > 0 ? 'the flow has stopped; what was sent cannot be unsent' : null,
@@ -66,12 +68,6 @@ export function sharingHandlers(context: ServiceContext): Pick<Handlers, 'share.
 }
 
 const PREVIEW_NAMES = 100
-
-/** What an ended grant's writers had written that we have: all of that still counts. */
-async function cutOf(context: ServiceContext, agent: MeshAgent, layer: string) {
-  const document = { agent: agent.id, layer }
-  return [{ document, vector: await context.documents.vectorOf(document) }]
-}
 
 /** `standby`, a node's or an agent's name, each with `:write` when it may write too. */
 function parseTo(mesh: Mesh, text: string): { to: GrantTo; access: 'read' | 'write' } {

@@ -16,7 +16,8 @@ export function takeoverHandlers(
     'takeover.preview': async ({ agent: name }) => {
       const mesh = context.log.mesh
       const agent = agentNamed(mesh, name)
-      const documents = await documentsOf(context, agent)
+      const all = await documentsOf(context, agent)
+      const documents = all.filter(({ layer }) => isSingleWriter(layer))
       const peers = context.sync.peers()
       const words = peers.flatMap(({ node, view, words: said }) => {
         const named = said.filter(({ document }) => document.agent === agent.id)
@@ -25,7 +26,7 @@ export function takeoverHandlers(
           ? []
           : [{ node, heardAtMs, documents: named.map(({ document, vector }) => ({ layer: document.layer, vector })) }]
       })
-      const preview = previewTakeover({ mesh, agent: agent.id, node: context.node, documents, words })
+      const preview = previewTakeover({ mesh, agent: agent.id, node: context.node, documents: all, words })
       if (preview === undefined) throw new Failure('AGENT_UNKNOWN', `${agent.name} is not an agent of this mesh.`)
       const heardAtMs = peers.find(({ node }) => node === preview.holder)?.view.lastHeardAtMs ?? null
       return {
@@ -35,7 +36,7 @@ export function takeoverHandlers(
         term: preview.term,
         nextTerm: preview.nextTerm,
         basis: documents.map(({ layer, blocks, registers, texts }) => ({ layer, blocks, registers, texts })),
-        known: documents.map(
+        known: all.map(
           ({ layer, blocks, registers, texts }) =>
             `${layer}: ${registers} registers and ${texts} texts in ${blocks} blocks`,
         ),
@@ -53,7 +54,7 @@ export function takeoverHandlers(
           holder: nodeName(context.log.mesh, context.node),
           record: agent.term.record,
         }
-      const documents = await documentsOf(context, agent)
+      const documents = (await documentsOf(context, agent)).filter(({ layer }) => isSingleWriter(layer))
       const record = await context.log.append(
         (mesh) => {
           const plan = planTakeover({ mesh, agent: agent.id, node: context.node, documents, reason })
@@ -90,7 +91,6 @@ function unknownInWords(mesh: Mesh, agent: MeshAgent, unknown: Unknowable): stri
   }
 }
 
-/** A single-writer document as it stands here. */
 interface Held {
   readonly layer: string
   readonly vector: VersionVector
@@ -100,11 +100,11 @@ interface Held {
   readonly texts: number
 }
 
-/** Single-writer documents as they stand here: what the new term starts from. Only their blocks can be late. */
+/** The agent's documents as they stand here. A term starts from the single-writer ones: only their blocks can be late. */
 async function documentsOf(context: ServiceContext, agent: MeshAgent): Promise<Held[]> {
   const held: Held[] = []
   for (const name of context.documents.names()) {
-    if (name.agent !== agent.id || !isSingleWriter(name.layer)) continue
+    if (name.agent !== agent.id) continue
     const document = await context.documents.open(name)
     const { received, registers, texts } = document.counts()
     held.push({

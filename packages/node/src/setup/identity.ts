@@ -108,14 +108,20 @@ export async function ownChain(meta: Meta): Promise<readonly Token[]> {
 /** Every node has at least one agent: the one that its id derives from. */
 export async function ensureOwnAgent(log: LogKeeper, keys: KeyStore, node: NodeId): Promise<void> {
   const own = log.mesh.nodes.get(node)
-  if (own === undefined || log.mesh.agents.get(own.foundingAgent.id)?.term) return
+  if (own === undefined || own.revocations.length > 0 || log.mesh.agents.get(own.foundingAgent.id)?.term) return
   await foundAgent(log, own.foundingAgent.name, keys.foundingAgent, [node], node, keys.sign.secretKey)
 }
 
 /** A live prekey at all times: a new one each week, old private halves destroyed when nothing may be sealed to them. */
 export async function ensurePrekeys(log: LogKeeper, keys: KeyStore, node: NodeId, nowMs: number): Promise<void> {
-  const announced = log.mesh.nodes.get(node)?.prekeys ?? []
-  const newest = announced.reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
+  const own = log.mesh.nodes.get(node)
+  // A removed node still serves its owner what is on its disk; nobody seals to it any more.
+  if (own === undefined || own.revocations.length > 0) return
+  const announced = own.prekeys
+  // One that was made while the clock ran ahead does not count: nobody can seal to it yet.
+  const newest = announced
+    .filter((each) => each.notBeforeMs <= nowMs + PREKEY_SKEW_MS)
+    .reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
   if (nowMs - newest >= PREKEY_ROTATE_MS) {
     const pair = await keys.addPrekey()
     await log.append(

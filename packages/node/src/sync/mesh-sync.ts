@@ -1,5 +1,7 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
+import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import { isSingleWriter, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
@@ -19,12 +21,15 @@ export class MeshSync {
   readonly #deps: MeshSyncDeps
   readonly #peers = new Map<NodeId, Peer>()
   readonly #inFlight = new Map<PacketId, NodeId>()
+  /** Packets that are not durable yet, and how to acknowledge each copy of them. */
+  readonly #inHand = new Map<string, (() => void)[]>()
   /** Documents that a peer named and we may read, though we hold nothing of them yet. */
   readonly #interests = new Map<string, DocumentName>()
   readonly #timer: NodeJS.Timeout
   /** Of every document that is here or that a peer named: what is durable of it. */
   readonly #vectors = new Map<string, VersionVector>()
   #sharing: Promise<void> = Promise.resolve()
+  #again: Promise<void> | undefined
   #link: Pick<RelayLink, 'send'> | undefined
   #live = false
   #closed = false
@@ -49,11 +54,11 @@ export class MeshSync {
       const known = mesh.nodes.get(node)
       if (known !== undefined && known.revocations.length === 0) continue
       this.#peers.delete(node)
-      peer.inbox.length = 0
+      for (const { key } of peer.inbox.splice(0)) this.#acknowledge(key)
     }
     for (const node of mesh.nodes.values()) {
       if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
-      const core = new PeerSync(this.#deps.sodium)
+      const core = new PeerSync(this.#deps.sodium, { me: this.#deps.node, peer: node.id })
       this.#peers.set(node.id, {
         node: node.id,
         core,
@@ -63,8 +68,9 @@ export class MeshSync {
         inFlight: 0,
         pausedUntilMs: 0,
         due: undefined,
+        interests: 0,
       })
-      if (this.#live) core.greet(this.#deps.now())
+      if (this.#live) core.greet(this.#deps.monotonicMs())
     }
     await this.#refreshShared()
     for (const peer of this.#peers.values()) {
@@ -74,7 +80,16 @@ export class MeshSync {
     this.#flushAll()
   }
 
+  /** Never throws: it runs in the socket's turn, where that would end the process. */
   onLinkEvent(event: LinkEvent): void {
+    try {
+      this.#heed(event)
+    } catch (error) {
+      this.#deps.logger.error({ err: error, event: event.type }, 'an event of the relay link was not dealt with')
+    }
+  }
+
+  #heed(event: LinkEvent): void {
     switch (event.type) {
       case 'live':
         this.#live = true
@@ -84,12 +99,12 @@ export class MeshSync {
           if (event.newGeneration || peer.inFlight > 0) peer.core.doubt()
           peer.inFlight = 0
           peer.pausedUntilMs = 0
-          peer.core.greet(this.#deps.now())
+          peer.core.greet(this.#deps.monotonicMs())
         }
         this.#flushAll()
         return
       case 'lost':
-        for (const peer of this.#peers.values()) peer.core.greet(this.#deps.now())
+        for (const peer of this.#peers.values()) peer.core.greet(this.#deps.monotonicMs())
         this.#flushAll()
         return
       case 'room':
@@ -110,7 +125,12 @@ export class MeshSync {
   }
 
   peers(): { node: NodeId; view: PeerView; words: DocumentVector[] }[] {
-    return [...this.#peers.values()].map(({ node, core }) => ({ node, view: core.view(), words: core.words() }))
+    const aheadMs = this.#deps.wallMs() - this.#deps.monotonicMs()
+    return [...this.#peers.values()].map(({ node, core }) => {
+      const view = core.view()
+      const lastHeardAtMs = view.lastHeardAtMs === null ? null : view.lastHeardAtMs + aheadMs
+      return { node, view: { ...view, lastHeardAtMs }, words: core.words() }
+    })
   }
 
   get live(): boolean {
@@ -123,9 +143,12 @@ export class MeshSync {
   }
 
   #tick(): void {
-    const nowMs = this.#deps.now()
+    const nowMs = this.#deps.monotonicMs()
     this.#deps.port.tick()
-    for (const peer of this.#peers.values()) peer.core.tick(nowMs)
+    for (const peer of this.#peers.values()) {
+      peer.core.tick(nowMs)
+      if (peer.inbox.length > 0 && !peer.draining) void this.#drain(peer) // What could not be stored the last time.
+    }
     this.#flushAll()
   }
 
@@ -136,13 +159,25 @@ export class MeshSync {
     for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
     if (known) return
     // The first block of a document: who shares it has to be worked out once.
-    this.#sharing = this.#refreshShared().then(
+    this.#refreshShared().then(
       () => this.#flushAll(),
       (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
     )
   }
 
-  async #refreshShared(): Promise<void> {
+  /** One at a time over the newest state: an older run that overtakes a newer one would drop its documents. */
+  #refreshShared(): Promise<void> {
+    this.#again ??= this.#sharing
+      .catch(() => undefined)
+      .then(() => {
+        this.#again = undefined
+        this.#sharing = this.#workOutShared()
+        return this.#sharing
+      })
+    return this.#again
+  }
+
+  async #workOutShared(): Promise<void> {
     const { documents, receipts, log, node: me } = this.#deps
     const names = new Map(this.#interests)
     for (const name of documents.names()) names.set(keyOf(name), name)
@@ -161,9 +196,7 @@ export class MeshSync {
         const peerReads = readers.includes(peer.node)
         const bothRead = peerReads && readers.includes(me)
         // A peer that writes, or wrote in a term of its own, what it may not read still wants to know that it arrived.
-        const peerWrites = isSingleWriter(name.layer)
-          ? (mesh.agents.get(name.agent)?.terms.some((term) => term.holder === peer.node) ?? false)
-          : writersOf(mesh, name.agent, name.layer).includes(peer.node)
+        const peerWrites = wrote(mesh, name, peer.node)
         if (!peerReads && !peerWrites) continue
         const vector = this.#vectors.get(key) ?? []
         shared.push({ name, peerReads, bothRead, vector, receipted: receipted.get(key) ?? [] })
@@ -173,41 +206,64 @@ export class MeshSync {
   }
 
   #delivered(packet: Uint8Array, acknowledge: () => void): void {
-    const opened = this.#deps.port.open(packet)
+    const { port, logger } = this.#deps
+    const opened = port.open(packet)
     if (!opened.ok) {
-      if (this.#deps.onUnopened(packet)) return acknowledge()
-      // Kept out, said, and nothing else stalls: the peer's heads will show what is missing.
-      this.#deps.logger.warn({ code: opened.error.code }, 'packet not opened')
-      acknowledge()
-      return
+      // Somebody else's packet, or kept out and said: nothing else stalls, and heads show what is missing.
+      if (!this.#deps.onUnopened(packet)) logger.warn({ code: opened.error.code }, 'packet not opened')
+      return acknowledge()
     }
-    const peer = this.#peers.get(opened.value.sender)
+    const { sender, incarnation, sequence } = opened.value
+    const key = `${sender}.${incarnation}.${sequence}`
+    const inHand = this.#inHand.get(key)
+    // A second copy of what is being stored: the relay may forget it only together with the first.
+    if (inHand !== undefined) return void inHand.push(acknowledge)
+    const peer = this.#peers.get(sender)
     const items = decodePayload(opened.value.payload)
     if (peer === undefined || !items.ok) {
-      this.#deps.logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
-      acknowledge()
-      return
+      logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
+      return acknowledge()
     }
-    peer.inbox.push({ items: items.value, logHeads: opened.value.logHeads, acknowledge })
+    this.#inHand.set(key, [acknowledge])
+    peer.inbox.push({ items: items.value, packet: opened.value, key })
     if (!peer.draining) void this.#drain(peer)
   }
 
-  /** While one group is being stored the next one gathers, so that load shares fsyncs. Never rejects. */
+  /**
+   * While one group is being stored the next one gathers, so that load shares fsyncs. Never rejects. What cannot be
+   * stored stays, unacknowledged, and is tried again; damage to one document of ours must not keep out the others.
+   */
   async #drain(peer: Peer): Promise<void> {
     peer.draining = true
+    let together = Number.POSITIVE_INFINITY
     while (peer.inbox.length > 0 && !this.#closed) {
-      const group = peer.inbox.splice(0)
+      const group = peer.inbox.splice(0, together)
       try {
         await this.#take(peer, group)
-        for (const each of group) each.acknowledge()
       } catch (error) {
-        // A full disk: not acknowledged, so the relay and the peer's outbox keep it for us.
         this.#deps.logger.error({ err: error }, 'received data could not be stored')
-        break
+        if (!(error instanceof Failure) || error.code !== 'STORE_DAMAGED') {
+          peer.inbox.unshift(...group)
+          break
+        }
+        if (group.length > 1) {
+          peer.inbox.unshift(...group)
+          together = 1
+          continue
+        }
+      }
+      for (const each of group) {
+        this.#deps.port.accept(each.packet)
+        this.#acknowledge(each.key)
       }
       this.#flushAll()
     }
     peer.draining = false
+  }
+
+  #acknowledge(key: string): void {
+    for (const acknowledge of this.#inHand.get(key) ?? []) acknowledge()
+    this.#inHand.delete(key)
   }
 
   async #take(peer: Peer, group: readonly Arrived[]): Promise<void> {
@@ -217,38 +273,39 @@ export class MeshSync {
     if (records.length > 0) {
       const { added } = await log.receive(records)
       // Blocks that nobody could be asked about before may be welcome now.
-      if (added > 0) for (const name of documents.names()) peer.core.ask(name, this.#deps.now())
+      if (added > 0) for (const name of documents.names()) peer.core.ask(name, this.#deps.monotonicMs())
     }
     const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
     if (blocks.length > 0) {
       const reports = await documents.receive(blocks)
-      await this.#sharing
+      await (this.#again ?? this.#sharing)
       for (const report of reports) {
         if (report.stored > 0) {
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
-        if (report.waiting > 0) peer.core.ask(report.name, this.#deps.now())
-        if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.now())
+        if (report.waiting > 0) peer.core.ask(report.name, this.#deps.monotonicMs())
+        if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.monotonicMs())
       }
     }
-    await this.#noteInterests(items)
-    const nowMs = this.#deps.now()
+    await this.#noteInterests(peer, items)
+    const nowMs = this.#deps.monotonicMs()
     for (const each of group) {
-      const said = peer.core.heard(each.items, each.logHeads, !log.knows(each.logHeads), nowMs)
+      const said = peer.core.heard(each.items, each.packet.logHeads, !log.knows(each.packet.logHeads), nowMs)
       if (said.length > 0) await receipts.write(peer.node, said)
     }
   }
 
   /** A document that the peer named and we may read, of which nobody has sent us anything yet. */
-  async #noteInterests(items: readonly SyncItem[]): Promise<void> {
+  async #noteInterests(peer: Peer, items: readonly SyncItem[]): Promise<void> {
     const mesh = this.#deps.log.mesh
     let added = false
     for (const item of items) {
       if (item.type !== 'vectors') continue
       for (const { document } of item.documents) {
         const key = keyOf(document)
-        if (this.#vectors.has(key) || this.#interests.size >= INTERESTS_MAX) continue
+        if (this.#vectors.has(key) || peer.interests >= INTERESTS_MAX) continue
         if (!readersOf(mesh, document.agent, document.layer).includes(this.#deps.node)) continue
+        peer.interests += 1
         this.#interests.set(key, document)
         added = true
       }
@@ -265,7 +322,7 @@ export class MeshSync {
     const refusal = outcomes.find((each) => each.outcome === 'refused')
     if (refusal !== undefined) {
       this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
-      peer.pausedUntilMs = this.#deps.now() + REFUSED_PAUSE_MS
+      peer.pausedUntilMs = this.#deps.monotonicMs() + REFUSED_PAUSE_MS
       peer.core.doubt()
     }
     this.#flush(peer)
@@ -277,8 +334,8 @@ export class MeshSync {
 
   #flush(peer: Peer): void {
     if (!this.#live || this.#closed || peer.sending || peer.inFlight >= IN_FLIGHT_MAX) return
-    if (this.#deps.now() < peer.pausedUntilMs) return
-    const plan = peer.core.plan(this.#deps.now())
+    if (this.#deps.monotonicMs() < peer.pausedUntilMs) return
+    const plan = peer.core.plan(this.#deps.monotonicMs())
     if (plan === null) return this.#flushWhenDue(peer)
     peer.sending = true
     void this.#send(peer, plan)
@@ -289,7 +346,7 @@ export class MeshSync {
       .then((sent) => {
         peer.sending = false
         if (sent) this.#flush(peer)
-        else peer.pausedUntilMs = this.#deps.now() + TICK_MS
+        else peer.pausedUntilMs = this.#deps.monotonicMs() + TICK_MS
       })
   }
 
@@ -302,33 +359,53 @@ export class MeshSync {
         peer.due = undefined
         this.#flush(peer)
       },
-      Math.max(1, dueMs - this.#deps.now()),
+      Math.max(1, dueMs - this.#deps.monotonicMs()),
     )
     peer.due.unref()
   }
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
-    const items: SyncItem[] = [...plan.items]
+    const deltas: { name: DocumentName; blocks: readonly Uint8Array[]; reached: VersionVector }[] = []
+    let left = PAYLOAD_BYTES_TARGET
+    for (const push of plan.pushes) {
+      if (left <= 0) break
+      const { blocks, reached } = await this.#deps.documents.after(push.name, push.after, left)
+      const bytes = blocks.reduce((total, block) => total + block.length, 0)
+      // A delta is one block at least, however large: with others before it, it waits for a packet of its own.
+      if (deltas.length > 0 && bytes > left) break
+      left -= bytes
+      deltas.push({ name: push.name, blocks, reached })
+    }
+    // From here to the packet nothing is awaited: rights are those of the log that the packet names.
+    const { mesh } = this.#deps.log
+    const mayRead = ({ agent, layer }: DocumentName) => readersOf(mesh, agent, layer).includes(peer.node)
+    const pushed = deltas.filter(({ name }) => mayRead(name))
+    const items: SyncItem[] = plan.items.map((item) =>
+      item.type === 'vectors'
+        ? { ...item, documents: item.documents.filter((each) => this.#mayHear(peer, each.document)) }
+        : item,
+    )
     if (items.some((item) => item.type === 'heads' && item.fresh)) items.unshift(...this.#introduction())
     if (plan.recordsAfter !== null) {
       for (const records of chunk(this.#deps.log.after(plan.recordsAfter).map((record) => record.bytes))) {
         if (!this.#dispatch(peer, [{ type: 'records', records }])) return false
       }
     }
-    const reached: { name: DocumentName; vector: VersionVector }[] = []
-    const blocks: Uint8Array[] = []
-    let left = PAYLOAD_BYTES_TARGET
-    for (const push of plan.pushes) {
-      if (left <= 0) break
-      const delta = await this.#deps.documents.after(push.name, push.after, left)
-      for (const bytes of delta.blocks) left -= bytes.length
-      blocks.push(...delta.blocks)
-      reached.push({ name: push.name, vector: delta.reached })
-    }
-    if (blocks.length > 0) items.push({ type: 'blocks', blocks })
-    if (items.length > 0 && !this.#dispatch(peer, items)) return false
-    peer.core.planned(plan, reached)
+    const blocks = pushed.flatMap((delta) => delta.blocks)
+    const data: SyncItem[] = blocks.length > 0 ? [{ type: 'blocks', blocks }] : []
+    // A large block and long vectors would not fit one packet; neither is ever too large alone.
+    const packets = left < 0 && items.length > 0 ? [items, data] : [[...items, ...data]]
+    for (const packet of packets) if (packet.length > 0 && !this.#dispatch(peer, packet)) return false
+    peer.core.planned(
+      plan,
+      pushed.map(({ name, reached }) => ({ name, vector: reached })),
+    )
     return true
+  }
+
+  #mayHear(peer: Peer, name: DocumentName): boolean {
+    const { mesh } = this.#deps.log
+    return readersOf(mesh, name.agent, name.layer).includes(peer.node) || wrote(mesh, name, peer.node)
   }
 
   /**
@@ -356,13 +433,13 @@ const IN_FLIGHT_MAX = 4
 const TICK_MS = 1_000
 /** After a refusal (a full mailbox, a peer that never logged in) the same packets wait this long. */
 const REFUSED_PAUSE_MS = 5_000
-/** Documents that peers may make us ask about. */
-const INTERESTS_MAX = 4_096
+/** Documents that one peer may make us ask about, since it can invent names; a start forgets them. */
+const INTERESTS_MAX = 256
 
 interface Arrived {
   readonly items: readonly SyncItem[]
-  readonly logHeads: Parameters<PeerSync['heard']>[1]
-  readonly acknowledge: () => void
+  readonly packet: OpenedPacket
+  readonly key: string
 }
 
 interface Peer {
@@ -374,6 +451,7 @@ interface Peer {
   inFlight: number
   pausedUntilMs: number
   due: NodeJS.Timeout | undefined
+  interests: number
 }
 
 export interface MeshSyncDeps {
@@ -385,8 +463,16 @@ export interface MeshSyncDeps {
   readonly port: PacketPort
   /** Whether somebody else (a pairing) could use a packet that does not open. */
   readonly onUnopened: (packet: Uint8Array) => boolean
-  readonly now: () => number
+  /** Only for waits and intervals: a wall clock that is set back would stop them. */
+  readonly monotonicMs: () => number
+  readonly wallMs: () => number
   readonly logger: Logger
+}
+
+/** Whether a node writes a document now or, in a single-writer layer, held a term that it wrote under. */
+function wrote(mesh: Mesh, { agent, layer }: DocumentName, node: NodeId): boolean {
+  if (!isSingleWriter(layer)) return writersOf(mesh, agent, layer).includes(node)
+  return mesh.agents.get(agent)?.terms.some((term) => term.holder === node) ?? false
 }
 
 /** Lists that fit a packet each, in order. */

@@ -10,7 +10,7 @@ import { type KeyPair, NONCE_BYTES, type SealPublicKey, type Secret } from '@sea
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { livePrekey } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { err, ok, type Result } from '@sealmesh/protocol/result'
+import { err, type Result } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 
 /** Turns payloads into sealed packets for nodes, and packets into payloads that their senders signed. */
@@ -92,13 +92,17 @@ export class PacketPort {
       this.#deps.sodium,
     )
     if (!opened.ok) return opened
-    const { sender, incarnation, sequence, expiresMs } = opened.value
-    if (this.#window(sender, incarnation).accept(sequence) !== 'new') return err({ code: 'PACKET_SEEN' })
-    if (expiresMs < this.#deps.now()) return err({ code: 'PACKET_EXPIRED' })
-    return ok(opened.value)
+    if (!this.#window(opened.value).wouldAccept(opened.value.sequence)) return err({ code: 'PACKET_SEEN' })
+    if (opened.value.expiresMs < this.#deps.now()) return err({ code: 'PACKET_EXPIRED' })
+    return opened
   }
 
-  #window(sender: NodeId, incarnation: IncarnationId): ReplayWindow {
+  /** What the packet says is durable: from now on a second copy is a replay. */
+  accept(packet: OpenedPacket): void {
+    this.#window(packet).accept(packet.sequence)
+  }
+
+  #window({ sender, incarnation }: OpenedPacket): ReplayWindow {
     const key = `${sender}.${incarnation}`
     let window = this.#windows.get(key)
     if (window === undefined) {

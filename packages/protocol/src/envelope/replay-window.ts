@@ -9,6 +9,12 @@ export class ReplayWindow {
   readonly #seen = new Uint8Array(REPLAY_WINDOW_PACKETS)
   #highest = 0
 
+  /** Whether `accept` would take it. Accept only once what the packet says is durable, or a second copy is lost with it. */
+  wouldAccept(sequence: number): boolean {
+    if (sequence <= this.#highest - REPLAY_WINDOW_PACKETS || sequence < 1) return false
+    return sequence > this.#highest || this.#seen[sequence % REPLAY_WINDOW_PACKETS] !== 1
+  }
+
   accept(sequence: number): 'new' | 'seen' | 'too-old' {
     if (sequence <= this.#highest - REPLAY_WINDOW_PACKETS || sequence < 1) return 'too-old'
     const place = sequence % REPLAY_WINDOW_PACKETS

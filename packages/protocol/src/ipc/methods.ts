@@ -172,8 +172,10 @@ export const methods = {
         .array(z.object({ umr: Umr, value: Json }))
         .min(1)
         .max(1_000),
+      /** Leaves out what already reads so here: importing the same again writes nothing. */
+      onlyChanged: z.boolean().default(false),
     }),
-    result: z.object({ written: z.number().int() }),
+    result: z.object({ written: z.number().int(), unchanged: z.number().int() }),
   },
   rm: { params: z.object({ umr: Umr }), result: Written },
 

@@ -2,7 +2,8 @@ import { compareText, utf8 } from '../bytes.ts'
 import type { DocumentName } from '../crdt/block.ts'
 import type { VersionVector } from '../crdt/clock.ts'
 import { countMissing, digestOf, joinTips } from '../crdt/vector.ts'
-import type { RecordHash } from '../ids.ts'
+import { isIncarnationOf } from '../crdt/incarnation.ts'
+import type { NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
@@ -20,6 +21,7 @@ import type { DocumentVector, SyncItem } from './payload.ts'
  */
 export class PeerSync {
   readonly #sodium: Sodium
+  readonly #ends: { readonly me: NodeId; readonly peer: NodeId }
   readonly #documents = new Map<string, Shared>()
   #logHeads: readonly RecordHash[] = []
   /** The log heads that our last records or the peer's last packet brought it to. */
@@ -34,8 +36,9 @@ export class PeerSync {
   #heartbeatAtMs = 0
   #receiptedAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(sodium: Sodium) {
+  constructor(sodium: Sodium, ends: { readonly me: NodeId; readonly peer: NodeId }) {
     this.#sodium = sodium
+    this.#ends = ends
   }
 
   /** The documents that this peer may read, or writes to, as the membership log has it now. */
@@ -44,14 +47,14 @@ export class PeerSync {
     for (const key of this.#documents.keys()) if (!named.has(key)) this.#documents.delete(key)
     for (const [key, { name, peerReads, bothRead, vector, receipted }] of named) {
       const known = this.#documents.get(key)
-      if (known !== undefined)
-        Object.assign(known, { peerReads, bothRead }) // `mine` is kept by `advanced`.
+      const mine = this.#concerning(peerReads, bothRead, vector)
+      if (known !== undefined) Object.assign(known, { peerReads, bothRead, mine })
       else {
         this.#documents.set(key, {
           name,
           peerReads,
           bothRead,
-          mine: vector,
+          mine,
           receipted,
           sent: receipted,
           named: undefined,
@@ -68,12 +71,13 @@ export class PeerSync {
   advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
     const shared = this.#documents.get(keyOf(name))
     if (shared === undefined) return
+    const mine = this.#concerning(shared.peerReads, shared.bothRead, vector)
     if (!authoredHere) {
       const before = new Set(shared.mine.map((tip) => tip.hash))
-      const grown = vector.filter((tip) => !before.has(tip.hash))
+      const grown = mine.filter((tip) => !before.has(tip.hash))
       shared.sent = joinTips(shared.sent, grown)
     }
-    shared.mine = vector
+    shared.mine = mine
     this.#root = undefined
   }
 
@@ -100,6 +104,9 @@ export class PeerSync {
     if (nowMs >= this.#heartbeatAtMs) {
       this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
       if (this.#owesHeads === 'no') this.#owesHeads = 'yes'
+      // Heads speak of what both read. What one only writes for the other is sent again until it is receipted.
+      for (const shared of this.#documents.values())
+        if (shared.peerReads && !shared.bothRead) shared.sent = shared.receipted
     }
     return this.#heartbeatAtMs
   }
@@ -241,6 +248,16 @@ export class PeerSync {
     )
   }
 
+  /**
+   * The part of our vector that is the peer's business. Who may not read a document learns of it only what it wrote
+   * itself, and of what we only write for somebody, only our own blocks count.
+   */
+  #concerning(peerReads: boolean, bothRead: boolean, vector: VersionVector): VersionVector {
+    if (bothRead) return vector
+    const author = peerReads ? this.#ends.me : this.#ends.peer
+    return vector.filter((dot) => isIncarnationOf(dot.incarnation, author, this.#sodium))
+  }
+
   #heardVector({ document, vector }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
@@ -280,8 +297,14 @@ export const HEARTBEAT_MS = 10_000
 const ASK_AGAIN_MS = 1_000
 /** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
 const RECEIPTS_APART_MS = 20
-/** Vectors in one packet: some hundred bytes each. */
+/** Vectors in one packet: some hundred bytes each. Receipts and questions have as many bytes, each. */
 const VECTORS_AT_ONCE = 256
+const VECTORS_BYTES = 32_768
+/** An agent, a layer and a count; an incarnation, a sequence and a hash. */
+const VECTOR_BYTES = 112
+const ENTRY_BYTES = 56
+/** One vector of so many entries, twice, still fits a packet. */
+const VECTOR_ENTRIES_SENT = 1_500
 /** Documents whose blocks share one packet. */
 const PUSHES_MAX = 64
 
@@ -335,13 +358,24 @@ export interface PeerView {
 
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
 
-const vectorOf = (shared: Shared): DocumentVector => ({ document: shared.name, vector: shared.mine })
+/** Naming fewer entries than we have claims less than is true, which only makes the peer send something twice. */
+const vectorOf = (shared: Shared): DocumentVector => ({
+  document: shared.name,
+  vector: shared.mine.slice(0, VECTOR_ENTRIES_SENT),
+})
 
 const sameHeads = (a: readonly RecordHash[], b: readonly RecordHash[]): boolean =>
   a.length === b.length && a.every((hash, at) => hash === b[at])
 
+/** As many as fit their part of a packet; the rest goes into the next. */
 function take(all: Iterable<Shared>, wanted: (shared: Shared) => boolean): Shared[] {
   const taken: Shared[] = []
-  for (const shared of all) if (wanted(shared) && taken.push(shared) === VECTORS_AT_ONCE) break
+  let bytes = 0
+  for (const shared of all) {
+    if (!wanted(shared)) continue
+    bytes += VECTOR_BYTES + ENTRY_BYTES * Math.min(shared.mine.length, VECTOR_ENTRIES_SENT)
+    if (taken.length > 0 && (bytes > VECTORS_BYTES || taken.length === VECTORS_AT_ONCE)) break
+    taken.push(shared)
+  }
   return taken
 }
