@@ -69,6 +69,28 @@ test('what the old holder wrote alone is set aside when the log moves the term, 
   expect(equalBytes(mine.digest(), theirs.digest())).toBe(true)
 })
 
+test('a document that is written to without a pause is judged all the same', async () => {
+  const home = await homes.start('home', homes.mesh.home)
+  const office = await homes.start('office', homes.mesh.office)
+  await office.documents.write(homes.semantic, [set('gone', '1')])
+  await sync(office.documents, home.documents, homes.semantic)
+  expect(await valueOf(home.documents, homes.semantic, 'gone')).toBe('1')
+  homes.mesh.append({ type: 'revoke', node: homes.mesh.office.id, reason: 'test', cuts: [] }, 'root')
+  let judged = false
+  let writesBefore = 0
+  // Two writers: there is always a next write in the queue when the one before it is answered.
+  const writers = [0, 1].map(async (writer) => {
+    for (; !judged && writesBefore < 1_000; writesBefore++) {
+      await home.documents.write(homes.semantic, [set(`w${writer}`, `${writesBefore}`)])
+    }
+  })
+  await home.documents.meshChanged()
+  judged = true
+  expect(writesBefore).toBeLessThan(1_000)
+  expect(await valueOf(home.documents, homes.semantic, 'gone')).toBe(undefined)
+  await Promise.all(writers)
+})
+
 test('what a removed node wrote beyond its cut stops counting', async () => {
   const office = await homes.start('office', homes.mesh.office)
   await office.documents.write(homes.semantic, [set('kept', '1')])

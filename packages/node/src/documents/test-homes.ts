@@ -52,11 +52,16 @@ export class TestHomes {
     const database = new GatedDatabase(join(this.directory, home))
     const store = await openStore(join(this.directory, home), database)
     const errors: unknown[] = []
+    const warnings: unknown[] = []
     const documents = new Documents({
       store,
       index: await DocumentIndex.load(store),
       sodium: this.#sodium,
-      log: { info: () => {}, warn: () => {}, error: (fields: unknown) => void errors.push(fields) },
+      log: {
+        info: () => {},
+        warn: (fields: unknown) => void warnings.push(fields),
+        error: (fields: unknown) => void errors.push(fields),
+      },
       node: node.id,
       mesh: options.mesh ?? (() => this.mesh.mesh),
       signKey: node.keys.secretKey,
@@ -67,7 +72,7 @@ export class TestHomes {
     })
     const commits: Commit[] = []
     documents.onCommit((commit) => commits.push(commit))
-    const each = { documents, store, database, commits, errors }
+    const each = { documents, store, database, commits, errors, warnings }
     this.#running.push(each)
     return each
   }
@@ -91,6 +96,7 @@ export interface Running {
   readonly database: GatedDatabase
   readonly commits: Commit[]
   readonly errors: unknown[]
+  readonly warnings: unknown[]
 }
 
 interface StartOptions {
