@@ -184,8 +184,21 @@ describe('ls and rm', () => {
     const { cli } = await keeper()
     expect(await cli(['rm', 'a.b.c'])).toEqual({ exit: 0, out: '', err: 'deleted a.b.c\n' })
   })
-  test('what the node refuses is printed with its code, its words and its next step', async () => {
+  test.each([
+    [['set', 'a', 'b'], 2, 'error UMR_INVALID: That is not a UMR'],
+    [['rm', 'claude.session.x'], 4, 'next: sealmesh takeover claude --home /'],
+  ])('a next step names the agent and the home: %j', async (words, exit, expected) => {
     const { cli } = await nodeWithCli({
+      rm: () => {
+        throw new Failure('NOT_THE_HOLDER', 'Another node holds this agent.')
+      },
+    })
+    const outcome = await cli(words)
+    expect(outcome.exit).toBe(exit)
+    expect(outcome.err).toContain(expected)
+  })
+  test('what the node refuses is printed with its code, its words and its next step', async () => {
+    const { cli, home } = await nodeWithCli({
       rm: () => {
         throw new Failure('NOT_A_WRITER', 'This node may not.\nIt has read access only.')
       },
@@ -193,7 +206,7 @@ describe('ls and rm', () => {
     expect(await cli(['rm', 'a.b.c'])).toEqual({
       exit: 4,
       out: '',
-      err: 'error NOT_A_WRITER: This node may not.\n  It has read access only.\n  next: sealmesh share ls shows who may write this layer\n',
+      err: `error NOT_A_WRITER: This node may not.\n  It has read access only.\n  next: sealmesh share ls --home ${home.path} shows who may write this layer\n`,
     })
   })
 })
@@ -249,13 +262,15 @@ describe('import', () => {
   async function importer() {
     const [registers, texts] = [new Map<string, string>(), new Map<string, string>()]
     const world = await nodeWithCli({
-      'set.many': ({ writes }) => {
-        for (const { umr, value } of writes) registers.set(umr, value)
-        return { written: writes.length }
+      'set.many': ({ writes, onlyChanged }) => {
+        const changed = writes.filter(({ umr, value }) => !onlyChanged || registers.get(umr) !== value)
+        for (const { umr, value } of changed) registers.set(umr, value)
+        return { written: changed.length, unchanged: writes.length - changed.length }
       },
       'text.put': ({ umr, text }) => {
+        const write = texts.get(umr) === text ? '' : 'ab'
         texts.set(umr, text)
-        return { umr, write: 'ab', at: 'now' }
+        return { umr, write, at: 'now' }
       },
     })
     return { ...world, registers, texts }
@@ -273,6 +288,18 @@ describe('import', () => {
     })
     expect(registers.size + texts.size).toBeGreaterThan(0)
     for (const umr of [...registers.keys(), ...texts.keys()]) expect(umr).toMatch(/^claude\./)
+  })
+  test('the same again writes nothing, and says how much was unchanged', async () => {
+    const { cli, registers, texts } = await importer()
+    const path = await memory()
+    expect((await cli(['import', path, '--agent', 'claude'])).out).toMatch(/^wrote .*; 0 unchanged\n$/)
+    const all = registers.size + texts.size
+    expect((await cli(['import', path, '--agent', 'claude'])).out).toBe(
+      `wrote 0 registers and 0 texts; ${all} unchanged\n`,
+    )
+    expect(JSON.parse((await cli(['import', path, '--agent', 'claude', '--json'])).out)).toMatchObject({
+      unchanged: all,
+    })
   })
   test('--dry-run counts the same and writes nothing', async () => {
     const { cli, registers, texts } = await importer()

@@ -1,3 +1,4 @@
+import { Failure } from '@sealmesh/protocol/errors'
 import type { Handlers } from '@sealmesh/node/ipc/door'
 import type { MethodResult, Status } from '@sealmesh/protocol/ipc/methods'
 import { describe, expect, test } from 'vitest'
@@ -128,15 +129,18 @@ const preview: MethodResult<'takeover.preview'> = {
 }
 
 describe('takeover and revoke ask', () => {
-  const world = async () => {
+  const world = async ({ holdsHere = false } = {}) => {
     const calls: string[] = []
     const { cli } = await nodeWithCli({
-      'takeover.preview': () => preview,
+      'takeover.preview': ({ agent }) => {
+        if (agent !== 'claude') throw new Failure('AGENT_UNKNOWN', 'There is no such agent.')
+        return preview
+      },
       takeover: ({ agent, reason }) => {
         calls.push(`takeover ${agent} ${reason}`)
         return { agent, term: 2, holder: 'office', record: 'ab' }
       },
-      status: () => STATUS,
+      status: () => ({ ...STATUS, agents: STATUS.agents.map((agent) => ({ ...agent, holdsHere })) }),
       revoke: ({ node }) => {
         calls.push(`revoke ${node}`)
         return { node, record: 'ab' }
@@ -152,6 +156,24 @@ describe('takeover and revoke ask', () => {
     for (const words of [...preview.known, ...preview.mayBeLost, ...preview.cannotBeKnown])
       expect(err.indexOf(words)).toBeLessThan(err.indexOf('[y/N]'))
     expect(calls).toEqual(['takeover claude stolen'])
+  })
+  test('an agent that is here already is not taken over again', async () => {
+    const { cli, calls } = await world({ holdsHere: true })
+    for (const more of [[], ['--yes']])
+      expect(await cli(['takeover', 'claude', ...more])).toEqual({
+        exit: 0,
+        out: 'this node holds claude already, term 1: nothing to take over\n',
+        err: '',
+      })
+    expect(calls).toEqual([])
+  })
+  test('for a script the preview is in the result, and a slip in the name is told before a missing --yes', async () => {
+    const { cli } = await world()
+    expect(JSON.parse((await cli(['takeover', 'claude', '--yes', '--json'])).out)).toMatchObject({ term: 2, preview })
+    expect(await cli(['takeover', 'cluade'])).toMatchObject({
+      exit: 5,
+      err: expect.stringContaining('AGENT_UNKNOWN'),
+    })
   })
   test('a no changes nothing', async () => {
     const { cli, calls } = await world()
@@ -180,10 +202,11 @@ describe('takeover and revoke ask', () => {
   })
   test('a node that is not there cannot be removed by a slip', async () => {
     const { cli, calls } = await world()
-    expect(await cli(['revoke', 'hmoe'], { types: 'y' })).toMatchObject({
-      exit: 5,
-      err: expect.stringContaining('NODE_UNKNOWN'),
-    })
+    for (const person of [{ types: 'y' }, {}])
+      expect(await cli(['revoke', 'hmoe'], person)).toMatchObject({
+        exit: 5,
+        err: expect.stringContaining('NODE_UNKNOWN'),
+      })
     expect(calls).toEqual([])
   })
 })
@@ -301,13 +324,23 @@ describe('agents, share, conflicts and late', () => {
       ['claude.semantic', 'x', 'y'],
       ['a.b.c', 'x'],
     ])
-      expect(await cli(['share', 'set', ...words])).toMatchObject({ exit: 2 })
+      for (const verb of ['set', 'preview'])
+        expect(await cli(['share', verb, ...words])).toMatchObject({
+          exit: 2,
+          err: expect.stringContaining(`next: sealmesh share ${verb} AGENT LAYER TO`),
+        })
   })
   test('a preview says to whom, how much, and that there is more', async () => {
     const { cli } = await world()
     expect((await cli(['share', 'preview', 'claude', 'semantic', 'office'])).out).toBe(
       'to      office\nsends   2 registers, 1 text, 300 bytes\n  claude.semantic.x\n  and 2 more\n',
     )
+  })
+  test('a preview that would send nothing says so', async () => {
+    const { cli } = await nodeWithCli({
+      'share.preview': () => ({ nodes: [], registers: 2, texts: 1, bytes: 300, umrs: ['claude.semantic.x'] }),
+    })
+    expect((await cli(['share', 'preview', 'claude', 'semantic', 'office'])).out).toBe('sends nothing new\n')
   })
   test('conflicts show both values with both writers, and keep takes the beginning of one', async () => {
     const { cli, calls } = await world()

@@ -118,6 +118,15 @@ test('what keeps a detached node from starting is told as if it had happened her
   expect((await readFile(key, 'utf8')).length).toBe(40)
 })
 
+test('a relay that is not reached is told, with its reason, and the node is up all the same', async () => {
+  const { run } = await newHome()
+  // Nothing listens on the discard port.
+  const relay = `ws://127.0.0.1:9#relay=${'ab'.repeat(32)}`
+  const up = await run('up', '--relay', relay, '--name', 'home', '--claim', 'x', '--detach')
+  expect(up.exit).toBe(0)
+  expect(up.err).toMatch(/: not reached yet: RELAY_UNREACHABLE; next: check the address/)
+})
+
 test('the claim code is not among the arguments of a node that goes on running', async () => {
   const { run } = await newHome()
   await run('up', ...FIRST_TIME, '--claim', 'PLANTED-CODE', '--detach')

@@ -53,10 +53,19 @@ describe('wrong words', () => {
     expect(err).toContain(words)
     expect(err).toMatch(/\n {2}next: sealmesh \S+/)
   })
-  test('with --json that is one line of JSON as well', async () => {
-    const { exit, err } = await runVerb(['get', '--json'])
-    expect(exit).toBe(2)
-    expect(JSON.parse(err)).toMatchObject({ error: { code: 'USAGE', exit: 2 } })
+  test.each(['get', 'agents', 'share', 'late', 'conflicts', 'text'])(
+    'with --json that is one line of JSON as well: %s',
+    async (verb) => {
+      const { exit, out, err } = await runVerb([verb, '--json'])
+      expect([exit, out]).toEqual([2, ''])
+      expect(JSON.parse(err)).toMatchObject({ error: { code: 'USAGE', exit: 2 } })
+    },
+  )
+  test('a link that is none is refused, and nobody is said to be asked', async () => {
+    const home = await temporaryHome()
+    const { exit, out, err } = await runVerb(['join', 'nonsense', '--home', home.path])
+    expect([exit, out]).toEqual([4, ''])
+    expect(err).toMatch(/^error LINK_INVALID: /)
   })
 })
 

@@ -4,6 +4,7 @@ import { example } from './example.ts'
 import { plain } from './get.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
+import { checkUmr } from './umr.ts'
 import { moment } from './when.ts'
 
 const WRITE_SHOWN = 12 // Characters of a hash: enough to name one of at most sixteen.
@@ -47,6 +48,7 @@ const show = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh conflicts show claude.semantic.deploy-day'))
     .action(
       withDoor(cli, async ({ door, output, command }, umr: string) => {
+        checkUmr(umr)
         const found = await door.call('conflicts.show', { umr })
         output.data(found)
         output.table(
@@ -72,6 +74,7 @@ const keep = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh conflicts keep claude.semantic.deploy-day 3fa2b1c90d11'))
     .action(
       withDoor(cli, async ({ door, output, command }, umr: string, beginning: string) => {
+        checkUmr(umr)
         const { siblings } = await door.call('conflicts.show', { umr })
         const matching = siblings.filter(({ origin }) => origin.write.startsWith(beginning.toLowerCase()))
         const [chosen] = matching

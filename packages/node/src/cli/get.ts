@@ -3,6 +3,7 @@ import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
+import { checkUmr } from './umr.ts'
 
 export const get = (cli: Cli): Command =>
   new Command('get')
@@ -13,6 +14,7 @@ export const get = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh get claude.semantic.deploy-day'))
     .action(
       withDoor(cli, async (session, umr: string, options: { rawJson?: boolean }) => {
+        checkUmr(umr)
         const { item } = await session.door.call('get', { umr })
         if (item === null)
           throw new Failure('ITEM_NOT_FOUND', 'There is no such item here.', {

@@ -47,17 +47,19 @@ export const importMemory = (cli: Cli): Command =>
         if (invalid > 0 && options.skipInvalid !== true && options.dryRun !== true)
           throw new Failure('IMPORT_INVALID', `${count(invalid, 'item')} cannot be taken, and nothing was written.`)
         if (total === 0) throw new Failure('IMPORT_NOTHING', 'There is nothing in it that can be taken.')
-        if (options.dryRun !== true) await write(session, plan, total)
+        const kept = options.dryRun === true ? { registers: 0, texts: 0 } : await write(session, plan, total)
+        const unchanged = kept.registers + kept.texts
         session.output.data({
           agent: options.agent,
           dryRun: options.dryRun === true,
           registers: plan.registers.length,
           texts: plan.texts.length,
+          unchanged,
           layers: Object.fromEntries(plan.layers),
           skipped: plan.skipped,
         })
-        const what = `${count(plan.registers.length, 'register')} and ${count(plan.texts.length, 'text')}`
-        session.output.print(options.dryRun === true ? `would write ${what}` : `wrote ${what}`)
+        const what = `${count(plan.registers.length - kept.registers, 'register')} and ${count(plan.texts.length - kept.texts, 'text')}`
+        session.output.print(options.dryRun === true ? `would write ${what}` : `wrote ${what}; ${unchanged} unchanged`)
       }),
     )
 
@@ -94,7 +96,13 @@ function report({ output }: DoorSession, plan: Plan): void {
   if (more > 0) output.say(`left out: ${more} more`)
 }
 
-async function write({ door, output }: DoorSession, plan: Plan, total: number): Promise<void> {
+/** Gives how many of each kind read so already, and were not written. */
+async function write(
+  { door, output }: DoorSession,
+  plan: Plan,
+  total: number,
+): Promise<{ registers: number; texts: number }> {
+  const kept = { registers: 0, texts: 0 }
   let done = 0
   const step = (number: number): void => {
     done += number
@@ -102,13 +110,17 @@ async function write({ door, output }: DoorSession, plan: Plan, total: number): 
   }
   step(0)
   for (const writes of batchesOf(plan.registers)) {
-    await door.call('set.many', { writes })
+    const { unchanged } = await door.call('set.many', { writes, onlyChanged: true })
+    kept.registers += unchanged
     step(writes.length)
   }
   for (const { umr, text } of plan.texts) {
-    await door.call('text.put', { umr, text })
+    const { write } = await door.call('text.put', { umr, text })
+    // No block: the text read so already.
+    if (write === '') kept.texts += 1
     step(1)
   }
+  return kept
 }
 
 function* batchesOf(registers: Plan['registers']): Generator<Plan['registers']> {

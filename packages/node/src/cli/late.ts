@@ -1,4 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import { isName } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { Command } from 'commander'
 import { example } from './example.ts'
@@ -46,7 +47,7 @@ const merge = (cli: Cli): Command =>
     .argument('<block>', 'the block that `late ls` prints, or its beginning')
     .addHelpText('after', example('sealmesh late merge 3fa2b1c90d11'))
     .action(
-      withDoor(cli, async ({ door, output, command }, beginning: string) => {
+      withDoor(cli, async ({ door, output, command, subject }, beginning: string) => {
         const { aside } = await door.call('late.ls', {})
         const matching = aside.filter(({ block }) => beginning !== '' && block.startsWith(beginning.toLowerCase()))
         const [chosen] = matching
@@ -56,6 +57,7 @@ const merge = (cli: Cli): Command =>
             chosen === undefined ? 'Nothing that is kept apart begins so.' : 'More than one block begins so.',
             { next: command('late ls') },
           )
+        subject.agent = isName(chosen.agent) ? chosen.agent : undefined
         const merged = await door.call('late.merge', { block: chosen.block })
         output.data(merged)
         output.print(...merged.written.map((umr) => oneLine(umr)))

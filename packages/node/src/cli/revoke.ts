@@ -1,5 +1,6 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
+import { shellWord } from '../keys/modes.ts'
 import { ask, requirePerson } from './ask.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
@@ -24,13 +25,13 @@ export const revoke = (cli: Cli): Command =>
       withDoor(cli, async (session, node: string, options: Options) => {
         const { door, output } = session
         if (options.yes !== true) {
-          requirePerson(session, 'A removal', `revoke ${node} --yes`)
           const { peers } = await door.call('status', {})
           const peer = peers.find((each) => each.name === node || each.node === node)
           if (peer === undefined)
             throw new Failure('NODE_UNKNOWN', 'No other node of this mesh is called so.', {
               next: session.command('status'),
             })
+          requirePerson(session, 'A removal', `revoke ${shellWord(node)} --yes`)
           const question = `Remove ${oneLine(peer.name)} (${oneLine(peer.state)}) for good?`
           if (!(await ask(session, question))) return output.say('nothing was changed')
         }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { type Cli, withDoor } from './session.ts'
+import { checkUmr } from './umr.ts'
 
 export const rm = (cli: Cli): Command =>
   new Command('rm')
@@ -10,6 +11,7 @@ export const rm = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh rm claude.semantic.deploy-day'))
     .action(
       withDoor(cli, async ({ door, output }, umr: string) => {
+        checkUmr(umr)
         const written = await door.call('rm', { umr })
         output.data(written)
         output.hint(`deleted ${written.umr}`)

@@ -11,7 +11,7 @@ export async function runCli(argv: readonly string[], cli: Cli): Promise<number>
   const verb = verbOf(argv)
   const output = new Output(cli.terminal, beforeEndOfOptions(argv).includes('--json'))
   try {
-    const program = await programFor(verb, cli)
+    const program = await programFor(verb, cli, output.json)
     await program.parseAsync(argv.length === 0 ? ['help'] : [...argv], { from: 'user' })
     return 0
   } catch (error) {
@@ -24,7 +24,7 @@ export async function runCli(argv: readonly string[], cli: Cli): Promise<number>
   }
 }
 
-async function programFor(verb: string | undefined, cli: Cli): Promise<Command> {
+async function programFor(verb: string | undefined, cli: Cli, json: boolean): Promise<Command> {
   const { stdout, stderr } = cli.terminal
   const program = new Command('sealmesh')
     .description('Keeps the state of your AI agents alive and in step on every machine that you run.')
@@ -41,7 +41,7 @@ async function programFor(verb: string | undefined, cli: Cli): Promise<Command> 
   settle(program, {
     writeOut: (text) => stdout.write(text),
     // What commander says about wrong usage comes back as an error and is printed as all failures are.
-    writeErr: (text) => (isHelp(text) ? stderr.write(text) : undefined),
+    writeErr: (text) => (isHelp(text) && !json ? stderr.write(text) : undefined),
   })
   return program
 }

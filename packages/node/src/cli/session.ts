@@ -1,9 +1,11 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import { isName } from '@sealmesh/protocol/ids'
 import type { Command } from 'commander'
 import { connectDoor, type DoorClient } from '../ipc/client.ts'
 import { type Home, resolveHome } from '../keys/home.ts'
 import { shellWord } from '../keys/modes.ts'
 import { findSocket } from '../keys/socket-path.ts'
+import { withKnown } from './next-step.ts'
 import { Output } from './output.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,6 +22,8 @@ export interface Session extends Cli {
   readonly output: Output
   /** A command for the same home, to paste. */
   readonly command: (words: string) => string
+  /** The agent that the next steps of a failure name; a verb that finds it out later says so here. */
+  readonly subject: { agent: string | undefined }
 }
 
 export interface DoorSession extends Session {
@@ -36,7 +40,13 @@ export function withHome<Args extends unknown[]>(
   return async (...args) => {
     // Commander adds itself as the last argument.
     const command = args.at(-1) as Command
-    await action(openSession(cli, command), ...(args.slice(0, -1) as Args))
+    const session = openSession(cli, command)
+    try {
+      await action(session, ...(args.slice(0, -1) as Args))
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      throw withKnown(error, { command: session.command, agent: session.subject.agent ?? 'AGENT' })
+    }
   }
 }
 
@@ -66,8 +76,23 @@ function openSession(cli: Cli, command: Command): Session {
     ...cli,
     home,
     output: new Output(cli.terminal, json === true),
+    subject: { agent: agentOf(command) },
     command: (words) => `sealmesh ${words}${flag === undefined ? '' : ` --home ${shellWord(flag)}`}`,
   }
+}
+
+/** The agent that a command line is about: an argument of its own, the beginning of a UMR, or `--agent`. */
+function agentOf(command: Command): string | undefined {
+  const { agent: option } = command.opts<{ agent?: unknown }>()
+  const words = command.registeredArguments.map((argument, index) =>
+    ['agent', 'umr'].includes(argument.name()) || command.parent?.name() === 'agents'
+      ? command.processedArgs[index]
+      : undefined,
+  )
+  const [name] = [...words, option]
+    .filter((word) => typeof word === 'string')
+    .map((word) => word.slice(0, word.indexOf('.') === -1 ? undefined : word.indexOf('.')))
+  return name !== undefined && isName(name) ? name : undefined
 }
 
 async function connectTo(session: Session): Promise<DoorClient> {

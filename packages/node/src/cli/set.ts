@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { example } from './example.ts'
 import { readInput, withoutLastLineBreak } from './input.ts'
 import { type Cli, withDoor } from './session.ts'
+import { checkUmr } from './umr.ts'
 
 interface Options {
   readonly rawJson?: boolean
@@ -20,6 +21,7 @@ export const set = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh set claude.semantic.deploy-day Tuesday'))
     .action(
       withDoor(cli, async ({ door, output, terminal }, umr: string, given: string, options: Options) => {
+        checkUmr(umr)
         const value = given === '-' ? await readInput(terminal) : given
         const json = options.rawJson === true ? checkedJson(value) : JSON.stringify(withoutInputEnd(value, given))
         const written = await door.call('set', { umr, value: json, tags: options.tag })

@@ -30,8 +30,8 @@ const setShare = (cli: Cli): Command =>
       example('sealmesh share set claude semantic standby', 'sealmesh share set claude.semantic none   ends it'),
     )
     .action(
-      withDoor(cli, async ({ door, output }, ...words: [string, string, string | undefined, object]) => {
-        const result = await door.call('share.set', targetOf(words))
+      withDoor(cli, async ({ door, output, command }, ...words: [string, string, string | undefined, object]) => {
+        const result = await door.call('share.set', targetOf(words, command('share set AGENT LAYER TO')))
         output.data(result)
         showGrants(output, result.grants)
         if (result.note !== null) output.hint(oneLine(result.note))
@@ -47,11 +47,12 @@ const preview = (cli: Cli): Command =>
     .argument('[to]', TO)
     .addHelpText('after', example('sealmesh share preview claude semantic office'))
     .action(
-      withDoor(cli, async ({ door, output }, ...words: [string, string, string | undefined, object]) => {
-        const seen = await door.call('share.preview', targetOf(words))
+      withDoor(cli, async ({ door, output, command }, ...words: [string, string, string | undefined, object]) => {
+        const seen = await door.call('share.preview', targetOf(words, command('share preview AGENT LAYER TO')))
         output.data(seen)
         const nodes = seen.nodes.map((node) => oneLine(node)).join(', ')
-        output.print(`to      ${nodes === '' ? 'nobody who has it not already' : nodes}`)
+        if (nodes === '') return output.print('sends nothing new')
+        output.print(`to      ${nodes}`)
         output.print(`sends   ${count(seen.registers, 'register')}, ${count(seen.texts, 'text')}, ${seen.bytes} bytes`)
         output.print(...seen.umrs.map((umr) => `  ${oneLine(umr)}`))
         const more = seen.registers + seen.texts - seen.umrs.length
@@ -74,20 +75,17 @@ const list = (cli: Cli): Command =>
     )
 
 /** `claude semantic=office`, `claude semantic office` and `claude.semantic office` say the same. */
-function targetOf([first, second, third]: [string, string, string | undefined, object]): {
-  agent: string
-  layer: string
-  to: string
-} {
+function targetOf(
+  [first, second, third]: [string, string, string | undefined, object],
+  next: string,
+): { agent: string; layer: string; to: string } {
   const assigned = second.indexOf('=')
   if (assigned > 0 && third === undefined)
     return { agent: first, layer: second.slice(0, assigned), to: second.slice(assigned + 1) }
   const [agent = '', layer, ...more] = first.split('.')
   if (layer === undefined && third !== undefined) return { agent, layer: second, to: third }
   if (layer !== undefined && third === undefined && more.length === 0) return { agent, layer, to: second }
-  throw new Failure('USAGE', 'Say which agent, which layer and with whom.', {
-    next: 'sealmesh share set AGENT LAYER TO',
-  })
+  throw new Failure('USAGE', 'Say which agent, which layer and with whom.', { next })
 }
 
 function showGrants(output: Output, grants: MethodResult<'share.ls'>['grants']): void {

@@ -27,12 +27,19 @@ export const takeover = (cli: Cli): Command =>
       withDoor(cli, async (session, agent: string, options: Options) => {
         const { door, output } = session
         const unattended = options.yes === true
+        const preview = await door.call('takeover.preview', { agent })
+        const { agents } = await door.call('status', {})
+        if (agents.find(({ name }) => name === preview.agent)?.holdsHere === true) {
+          const { term, holder } = preview
+          output.data({ agent: preview.agent, term, holder, record: null, preview })
+          return output.print(`this node holds ${oneLine(preview.agent)} already, term ${term}: nothing to take over`)
+        }
         if (!unattended) requirePerson(session, 'A takeover', `takeover ${agent} --yes`)
-        show(output, await door.call('takeover.preview', { agent }))
+        show(output, preview)
         if (!unattended && !(await ask(session, `Move ${oneLine(agent)} to this node?`)))
           return output.say('nothing was changed')
         const taken = await door.call('takeover', { agent, reason: options.reason ?? '' })
-        output.data(taken)
+        output.data({ ...taken, preview })
         output.print(`${oneLine(taken.agent)} is held by ${oneLine(taken.holder)}, term ${taken.term}`)
         output.hint(
           `What its old machine wrote alone shows up when it is back: ${session.command(`late ls ${oneLine(taken.agent)}`)}`,
@@ -56,6 +63,9 @@ function show(output: Output, preview: MethodResult<'takeover.preview'>): void {
   ] as const) {
     if (lines.length === 0) continue
     output.say(output.styledTalk('bold', title))
-    for (const line of lines) output.say(`  ${oneLine(line)}`)
+    for (const line of lines) output.say(`  ${singular(oneLine(line))}`)
   }
 }
+
+/** The node counts `1 registers`. */
+const singular = (line: string): string => line.replaceAll(/\b1 (register|text|block)s\b/g, '1 $1')

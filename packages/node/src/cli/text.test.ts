@@ -93,6 +93,19 @@ describe('text', () => {
     })
     expect(shared.toString()).toBe('FIRST ONE\ntwo\nbetween\nthree and last\n')
   })
+  test('nothing on standard input and an empty file erase nothing, and --empty does', async () => {
+    const { cli, shared } = await textNode('kept')
+    const file = join(await temporaryFolder(), 'empty.md')
+    await writeFile(file, '')
+    for (const words of [[], ['--file', '-'], ['--file', file]])
+      expect(await cli(['text', 'edit', 'a.b.notes', ...words])).toMatchObject({
+        exit: 2,
+        err: expect.stringMatching(/error USAGE: .*\n {2}next: .*sealmesh text edit a\.b\.notes --empty/),
+      })
+    expect(shared.toString()).toBe('kept')
+    expect(await cli(['text', 'edit', 'a.b.notes', '--empty'])).toMatchObject({ exit: 0 })
+    expect(shared.toString()).toBe('')
+  })
   test('the same text again writes nothing', async () => {
     const { cli, hooks } = await textNode('same')
     let updates = 0

@@ -1,9 +1,16 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
+import { shellWord } from '../keys/modes.ts'
 import { example } from './example.ts'
 import { readInput, readTextFile } from './input.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { canAsk } from './terminal.ts'
+import { checkUmr } from './umr.ts'
+
+interface EditOptions {
+  readonly file?: string
+  readonly empty?: boolean
+}
 
 export const text = (cli: Cli): Command =>
   new Command('text')
@@ -21,6 +28,7 @@ const getText = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh text get claude.procedural.release-notes > notes.md'))
     .action(
       withDoor(cli, async ({ door, output, command }, umr: string) => {
+        checkUmr(umr)
         const { item } = await door.call('get', { umr })
         if (item === null) throw new Failure('ITEM_NOT_FOUND', 'There is no such text here.', { next: command('ls') })
         if (item.type !== 'text')
@@ -38,21 +46,39 @@ const edit = (cli: Cli): Command =>
     )
     .argument('<umr>', 'agent.layer.id')
     .option('--file <file>', 'take the new content from a file (- is standard input)')
+    .option('--empty', 'empty it: nothing on standard input is taken for a slip')
     .addHelpText('after', example('sealmesh text edit claude.procedural.release-notes --file notes.md'))
     .action(
-      withDoor(cli, async (session, umr: string, options: { file?: string }) => {
+      withDoor(cli, async (session, umr: string, options: EditOptions) => {
+        checkUmr(umr)
+        if (options.empty === true && options.file !== undefined)
+          throw new Failure('USAGE', 'Say --file or --empty, not both.', { next: session.command('text edit --help') })
         // Only this verb needs Yjs, which takes longer to load than all the rest.
         const { openText } = await import('./text-session.ts')
         const open = await openText(session.door, umr)
-        const write = await open.save(await wantedText(session, open.text, options.file))
+        const write = await open.save(await wantedText(session, umr, open.text, options))
         session.output.data({ umr, write, changed: write !== null })
         session.output.hint(write === null ? 'nothing to change' : `edited ${umr}`)
       }),
     )
 
-async function wantedText(session: DoorSession, text: string, file: string | undefined): Promise<string> {
-  if (file !== undefined && file !== '-') return await readTextFile(file)
-  if (file === '-' || !canAsk(session.terminal)) return await readInput(session.terminal)
-  const { editInEditor } = await import('./editor.ts')
-  return await editInEditor(session, text)
+async function wantedText(session: DoorSession, umr: string, text: string, options: EditOptions): Promise<string> {
+  if (options.empty === true) return ''
+  const { file } = options
+  if (file === undefined && canAsk(session.terminal)) {
+    const { editInEditor } = await import('./editor.ts')
+    return await editInEditor(session, text)
+  }
+  const fromInput = file === undefined || file === '-'
+  const wanted = fromInput ? await readInput(session.terminal) : await readTextFile(file)
+  // A job without a terminal has an empty standard input, and would erase the text on every machine.
+  if (wanted === '')
+    throw new Failure(
+      'USAGE',
+      fromInput
+        ? 'Nothing was given on standard input, and nothing was changed.'
+        : 'The file is empty, and nothing was changed.',
+      { next: `give it content; or ${session.command(`text edit ${shellWord(umr)} --empty`)} empties it on purpose` },
+    )
+  return wanted
 }

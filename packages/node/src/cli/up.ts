@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { Command, Option } from 'commander'
 import { connectDoor } from '../ipc/client.ts'
 import type { RunningNode } from '../main.ts'
 import { announce, failureReport, startDetached } from './detach.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
+import { relayWords, tellRelays } from './relay-words.ts'
 import { type Cli, type Session, withHome } from './session.ts'
 import { shortId } from './status.ts'
 
@@ -45,6 +45,7 @@ export const up = (cli: Cli): Command =>
         if (options.detach === true) {
           const info = await startDetached(session.home, argumentsOf(options), environmentOf(session, options))
           report(session, info)
+          await tellRelays(session, info.socketPath)
           return session.output.say(`The node runs in the background. Next: ${session.command('status')}`)
         }
         try {
@@ -86,7 +87,8 @@ function report({ output, command }: Session, info: Info): void {
  * One line when the relay or a peer changes its state, asked for through the node's own door. Away from a terminal it
  * ends when the relay has answered: from then on the log has it all.
  */
-async function narrate({ output, terminal }: Session, info: Info, signal: AbortSignal): Promise<void> {
+async function narrate(session: Session, info: Info, signal: AbortSignal): Promise<void> {
+  const { output, terminal } = session
   const said = new Map<string, string>()
   const say = (thing: string, state: string): void => {
     if (said.get(thing) !== state) output.say(`${thing}: ${state}`)
@@ -97,7 +99,7 @@ async function narrate({ output, terminal }: Session, info: Info, signal: AbortS
     try {
       while (!signal.aborted) {
         const now = await door.call('status', {})
-        for (const relay of now.relays) say(`relay ${oneLine(relay.address, 60)}`, stateOf(relay))
+        for (const relay of now.relays) say(`relay ${oneLine(relay.address, 60)}`, relayWords(session, relay))
         for (const peer of now.peers) say(`peer ${oneLine(peer.name)}`, peer.state)
         for (const warning of now.warnings) say(`warning ${warning.code}`, oneLine(warning.message))
         if (terminal.stderr.isTTY !== true && now.relays.every((relay) => relay.state === 'live')) return
@@ -111,9 +113,6 @@ async function narrate({ output, terminal }: Session, info: Info, signal: AbortS
     if (!signal.aborted && !(error instanceof Failure && error.code === 'NODE_NOT_RUNNING')) throw error
   }
 }
-
-const stateOf = (relay: Status['relays'][number]): string =>
-  relay.reason === null ? relay.state : `${relay.state} (${relay.reason})`
 
 function chosen({ name, agent, relay, claim, logLevel }: Options) {
   return {

@@ -1,11 +1,13 @@
 import { Failure, reactions } from '@sealmesh/protocol/errors'
 import { MAILBOX_BYTES_MAX, MAILBOX_PACKETS_MAX } from '@sealmesh/protocol/limits'
 import { Command, CommanderError } from 'commander'
+import { RELAY_VERSION } from '../version.ts'
 
 /** The `sealmesh-relay` command. Heavy modules load per verb. */
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('sealmesh-relay')
     .description('A relay for sealed packets between the machines of a mesh. It can read none of them.')
+    .version(RELAY_VERSION, '--version', 'print the version')
     .exitOverride()
     .configureOutput({ writeErr: (text) => (json ? undefined : process.stderr.write(text)) })
   const json = argv.includes('--json')
@@ -47,7 +49,12 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 const usage = (error: CommanderError): Failure =>
-  new Failure('USAGE', error.message.replace(/^error: /, ''), { next: 'sealmesh-relay --help' })
+  new Failure(
+    'USAGE',
+    // Help that was not asked for has been printed already; commander calls that message `(outputHelp)`.
+    error.code === 'commander.help' ? 'Which of these?' : error.message.replace(/^error: /, ''),
+    { next: 'sealmesh-relay --help' },
+  )
 
 function fail(error: unknown, json: boolean): void {
   const failure =

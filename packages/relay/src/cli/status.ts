@@ -25,7 +25,7 @@ export async function status(flags: Readonly<Record<string, string | undefined>>
     `relay ${version}: ${state}, process ${pid}, up since ${new Date(startedMs).toISOString()}\n` +
       `address:     ${address}\n` +
       `connections: ${connections}\n` +
-      `mailboxes:   ${mailboxes}, holding ${storedPackets} packets (${storedBytes} bytes)\n`,
+      `mailboxes:   ${mailboxes}, holding ${storedPackets} ${storedPackets === 1 ? 'packet' : 'packets'} (${storedBytes} bytes)\n`,
   )
 }
 
