@@ -386,21 +386,28 @@ export class MeshSync {
         : item,
     )
     if (items.some((item) => item.type === 'heads' && item.fresh)) items.unshift(...this.#introduction())
+    let dispatched = false
     if (plan.recordsAfter !== null) {
       for (const records of chunk(this.#deps.log.after(plan.recordsAfter).map((record) => record.bytes))) {
         if (!this.#dispatch(peer, [{ type: 'records', records }])) return false
+        dispatched = true
       }
     }
     const blocks = pushed.flatMap((delta) => delta.blocks)
     const data: SyncItem[] = blocks.length > 0 ? [{ type: 'blocks', blocks }] : []
     // A large block and long vectors would not fit one packet; neither is ever too large alone.
     const packets = left < 0 && items.length > 0 ? [items, data] : [[...items, ...data]]
-    for (const packet of packets) if (packet.length > 0 && !this.#dispatch(peer, packet)) return false
+    for (const packet of packets) {
+      if (packet.length === 0) continue
+      if (!this.#dispatch(peer, packet)) return false
+      dispatched = true
+    }
     peer.core.planned(
       plan,
       pushed.map(({ name, reached }) => ({ name, vector: reached })),
     )
-    return true
+    // A plan of which nothing may go (a grant has just ended) would be made again at once, for ever.
+    return dispatched
   }
 
   #mayHear(peer: Peer, name: DocumentName): boolean {
