@@ -15,7 +15,7 @@ serveWriter({
     const answered =
       writes.length === 1 && only !== undefined
         ? node.handlers.set({ ...only, tags: [] }, nobody)
-        : node.handlers['set.many']({ writes }, nobody)
+        : node.handlers['set.many']({ writes, onlyChanged: false }, nobody)
     Promise.resolve(answered).catch(fail)
   },
   close: () => node.close(),
