@@ -1,4 +1,4 @@
-import { cpSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, rmSync } from 'node:fs'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { loadSodium } from '@sealmesh/sodium/load'
@@ -123,6 +123,7 @@ describe('a node notices', () => {
     await relay.program.stop()
     rmSync(directory.data, { recursive: true })
     cpSync(`${directory.data}.copy`, directory.data, { recursive: true })
+    chmodSync(directory.data, 0o700) // Node 22 gives a copied folder the default mode.
     await restart()
     const restored = await open(alice, undefined, before.seen).live()
     expect(restored.events[0]).toMatchObject({ type: 'live', newGeneration: true })
