@@ -1,4 +1,5 @@
-import { chmodSync, cpSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { loadSodium } from '@sealmesh/sodium/load'
@@ -53,6 +54,9 @@ afterEach(async () => {
   await relay.program.kill()
   directory.remove()
 })
+
+/** As a backup does it, modes and all: Node 22's own copying gives folders the default mode. */
+const copy = (from: string, to: string) => execFileSync('cp', ['-a', from, to])
 
 describe('packets that were called stored', () => {
   test('are drained in order after kill -9, then live traffic follows', async () => {
@@ -116,14 +120,13 @@ describe('a node notices', () => {
   })
   test('a relay that was restored from an old copy, and one whose database was lost', async () => {
     await relay.program.stop()
-    cpSync(directory.data, `${directory.data}.copy`, { recursive: true })
+    copy(directory.data, `${directory.data}.copy`)
     await restart()
     const before = await open(alice).live()
     await before.link.close()
     await relay.program.stop()
     rmSync(directory.data, { recursive: true })
-    cpSync(`${directory.data}.copy`, directory.data, { recursive: true })
-    chmodSync(directory.data, 0o700) // Node 22 gives a copied folder the default mode.
+    copy(`${directory.data}.copy`, directory.data)
     await restart()
     const restored = await open(alice, undefined, before.seen).live()
     expect(restored.events[0]).toMatchObject({ type: 'live', newGeneration: true })
