@@ -86,8 +86,7 @@ const isBroken = (error: unknown): boolean =>
 export async function readAll(node: NodeProcess, prefix: string): Promise<Map<string, string>> {
   const door = await node.door()
   try {
-    const { items, truncated } = await door.call('ls', { prefix, limit: 100_000 })
-    if (truncated) throw new Error('the listing was cut short')
+    const items = await listAll(door, prefix)
     const held = new Map<string, string>()
     // In slices: the door bounds what one connection may have in flight.
     for (let at = 0; at < items.length; at += READS_AT_ONCE)
@@ -103,6 +102,15 @@ export async function readAll(node: NodeProcess, prefix: string): Promise<Map<st
   } finally {
     await door.close()
   }
+}
+
+/** A listing has an end: past it, one for each character that may come next in a key of ours. */
+async function listAll(door: DoorClient, prefix: string): Promise<{ umr: string; conflicts: number }[]> {
+  const { items, truncated } = await door.call('ls', { prefix, limit: 100_000 })
+  if (!truncated) return items
+  const parts: { umr: string; conflicts: number }[] = []
+  for (const next of '0123456789abcdefghijklmnopqrstuvwxyz-_.') parts.push(...(await listAll(door, prefix + next)))
+  return parts
 }
 
 const READS_AT_ONCE = 100
