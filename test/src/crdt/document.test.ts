@@ -1,5 +1,6 @@
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { signBlock } from '@sealmesh/protocol/crdt/block-codec'
+import { choicesOf } from '@sealmesh/protocol/crdt/choices'
 import { type Change, Document } from '@sealmesh/protocol/crdt/document'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { IncarnationId } from '@sealmesh/protocol/ids'
@@ -62,6 +63,41 @@ describe('registers', () => {
     c.write({ type: 'set', key: 'k0', value: 'merged', seen: 'all' })
     expect(values(c, 'k0')).toEqual(['merged'])
     expect([...c.document.conflicted()]).toEqual([])
+  })
+
+  test('two machines that wrote the same leave nothing to choose, though the state keeps both writes', () => {
+    const [a, b, c] = [replica(home), replica(office), replica(shed)]
+    for (const each of [a, b]) each.set('k0', 'the same')
+    a.receive(...b.stored)
+    expect(values(a, 'k0')).toEqual(['the same', 'the same'])
+    expect([[...a.document.conflicted()], a.document.counts().conflicts]).toEqual([[], 0])
+    c.set('k0', 'another')
+    a.receive(...c.stored)
+    expect([...a.document.conflicted()]).toEqual(['k0'])
+    expect(choicesOf(a.document.siblings('k0')).map(({ value, writes }) => [value, writes.length])).toEqual(
+      expect.arrayContaining([
+        ['the same', 2],
+        ['another', 1],
+      ]),
+    )
+  })
+
+  test('a write that carries over what was set aside says so to every replica, and wins over it should it count', () => {
+    const judge = without(home)
+    const [a, b, c] = [replica(home), replica(office), replica(shed)]
+    a.nowMs += 60_000
+    const aside = a.set('k0', 'from home')
+    b.look(judge, NOW_MS)
+    b.receive(aside)
+    expect(b.document.isMerged(aside)).toBe(false)
+    const dot = { incarnation: aside.header.incarnation, sequence: aside.header.sequence, hash: aside.hash }
+    b.write({ type: 'set', key: 'k0', value: 'from home', merges: [{ dot, time: aside.header.time }] })
+    b.set('k0', 'and then edited')
+    c.look(judge, NOW_MS)
+    c.receive(aside, ...b.stored)
+    expect([b.document.isMerged(aside), c.document.isMerged(aside)]).toEqual([true, true])
+    c.look(foldAll, NOW_MS + 60_000)
+    expect(values(c, 'k0')).toEqual(['and then edited'])
   })
 
   test('a delete is a write: it can win and lose, and what it replaced stays away', () => {

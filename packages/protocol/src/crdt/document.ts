@@ -217,6 +217,24 @@ export class Document {
     return [...this.#aside]
   }
 
+  /** Blocks received that count later; cheaper than `counts`. */
+  get held(): number {
+    return this.#received - this.#folded - this.#aside.length
+  }
+
+  /** Whether a write that counts names this block as one whose words it carries over: then nothing of it is open. */
+  isMerged(block: Block): boolean {
+    const dot = dotOf(block)
+    return (
+      block.writes.length > 0 &&
+      block.writes.every(
+        (write) =>
+          write.type !== 'text' &&
+          this.stored(write.key).some(({ replaces }) => coversDot(replaces, dot, this.#chains.isAncestor)),
+      )
+    )
+  }
+
   forks(): ReturnType<Chains['forks']> {
     return this.#chains.forks()
   }

@@ -154,9 +154,12 @@ export function winnerOf(register: Register): StoredWrite | undefined {
 export const writesOf = (register: Register): StoredWrite[] =>
   Array.isArray(register) ? register.filter((write) => !(write instanceof Ghost)).sort(compareEntries) : [register]
 
-/** Several writes, unless all of them delete: then there is nothing to choose. */
+/**
+ * Several writes that do not all say the same: with one value, or only deletes, there is nothing to choose. In reading
+ * only: the state keeps every write, since each clock covers what the others do not.
+ */
 export const isConflicted = (register: Register): boolean => {
   if (!Array.isArray(register)) return false
-  const writes = writesOf(register)
-  return writes.length > 1 && writes.some((write) => write.value !== undefined)
+  const [first, ...others] = writesOf(register)
+  return first !== undefined && others.some((write) => write.value !== first.value)
 }

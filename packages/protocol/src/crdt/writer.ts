@@ -3,7 +3,7 @@ import type { Secret } from '../keys.ts'
 import type { Sodium } from '../sodium.ts'
 import type { Block, TermRef, Write } from './block.ts'
 import { signBlock } from './block-codec.ts'
-import { type Clock, coversDot, EMPTY_CLOCK, type IsAncestor, joinClocks } from './clock.ts'
+import { type Clock, coversDot, type Dot, EMPTY_CLOCK, type IsAncestor, joinClocks } from './clock.ts'
 import type { Document } from './document.ts'
 import { compareTimes, type HybridClock, type HybridTime, timeAfter } from './hybrid-time.ts'
 import type { StoredWrite } from './register.ts'
@@ -14,9 +14,18 @@ import type { StoredWrite } from './register.ts'
  * go with it in any case.
  */
 export type Intent =
-  | { readonly type: 'set'; readonly key: string; readonly value: string; readonly seen?: Seen }
-  | { readonly type: 'delete'; readonly key: string; readonly seen?: Seen }
+  | ({ readonly type: 'set'; readonly key: string; readonly value: string } & Over)
+  | ({ readonly type: 'delete'; readonly key: string } & Over)
   | { readonly type: 'text'; readonly update: Uint8Array }
+
+interface Over {
+  readonly seen?: Seen
+  /**
+   * Blocks that were set aside and whose words this write carries over by choice. Its clock covers them, so that every
+   * replica can tell that they are dealt with, and so that they win nothing should they ever count.
+   */
+  readonly merges?: readonly { readonly dot: Dot; readonly time: HybridTime }[]
+}
 
 export type Seen = readonly BlockHash[] | 'all'
 
@@ -52,8 +61,12 @@ export function draftBlock(
   const writes = intents.map((intent): Write => {
     if (intent.type === 'text') return intent
     const replaced = document.stored(intent.key).filter((write, at) => isReplaced(write, at, intent.seen, node))
-    for (const { time } of replaced) if (latest === undefined || compareTimes(time, latest) > 0) latest = time
-    const replaces = clockOver(replaced, incarnation, isAncestor)
+    const merges = intent.merges ?? []
+    for (const { time } of [...replaced, ...merges])
+      if (latest === undefined || compareTimes(time, latest) > 0) latest = time
+    let replaces = clockOver(replaced, incarnation, isAncestor)
+    for (const { dot } of merges)
+      if (dot.incarnation !== incarnation) replaces = joinClocks(replaces, [dot], isAncestor)
     return intent.type === 'set'
       ? { type: 'set', key: intent.key, value: intent.value.toWellFormed(), replaces }
       : { type: 'delete', key: intent.key, replaces }

@@ -248,6 +248,20 @@ export class PeerSync {
     )
   }
 
+  /** Where each document stands that the two of us have in common; for showing, never for deciding what to send. */
+  standings(): Standing[] {
+    return [...this.#documents.values()].map(({ name, peerReads, bothRead, mine, receipted, named }) => ({
+      name,
+      peerReads,
+      bothRead,
+      mine,
+      receipted,
+      named: named ?? (bothRead && this.#rootMatched ? mine : undefined),
+      toSend: peerReads ? countMissing(receipted, mine) : 0,
+      toReceive: named === undefined ? 0 : countMissing(mine, named),
+    }))
+  }
+
   /**
    * The part of our vector that is the peer's business. Who may not read a document learns of it only what it wrote
    * itself, and of what we only write for somebody, only our own blocks count.
@@ -354,6 +368,20 @@ export interface PeerView {
   readonly toSend: number
   readonly toReceive: number | null
   readonly lastHeardAtMs: number | null
+}
+
+export interface Standing {
+  readonly name: DocumentName
+  readonly peerReads: boolean
+  readonly bothRead: boolean
+  /** What of it is durable here and the peer's business. */
+  readonly mine: VersionVector
+  readonly receipted: VersionVector
+  /** What the peer has said that it holds; undefined when it has said nothing in this run. */
+  readonly named: VersionVector | undefined
+  /** Blocks that the peer has not receipted, and blocks that it named and we lack. */
+  readonly toSend: number
+  readonly toReceive: number
 }
 
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
