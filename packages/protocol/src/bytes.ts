@@ -22,7 +22,30 @@ export const writeUint = (writer: Writer, value: number): void => encoding.write
 /** Bytes whose length the reader knows. */
 export const writeFixed = (writer: Writer, bytes: Uint8Array): void => encoding.writeUint8Array(writer, bytes)
 export const writeBytes = (writer: Writer, bytes: Uint8Array): void => encoding.writeVarUint8Array(writer, bytes)
-export const writeText = (writer: Writer, text: string): void => encoding.writeVarString(writer, text)
+
+/** Short ASCII, which most keys and many values are, needs no encoder. */
+const SHORT_TEXT_MAX = 127
+
+export function writeText(writer: Writer, text: string): void {
+  if (text.length <= SHORT_TEXT_MAX && writeAscii(writer, text)) return
+  encoding.writeVarString(writer, text)
+}
+
+/** False when it is not ASCII: then nothing has been written. */
+function writeAscii(writer: Writer, text: string): boolean {
+  const { length } = text
+  encoding.verifyLen(writer, length + 1)
+  const { cbuf, cpos: at } = writer
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return false
+    cbuf[at + 1 + i] = code
+  }
+  cbuf[at] = length
+  writer.cpos = at + 1 + length
+  return true
+}
+
 /** A branded id: hexadecimal in memory, half as many raw bytes on the wire. */
 export const writeId = (writer: Writer, id: string): void => encoding.writeUint8Array(writer, fromHex(id))
 

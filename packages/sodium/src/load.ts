@@ -15,7 +15,7 @@ const FORCE_VARIABLE = 'SEALMESH_SODIUM'
 export async function loadSodium(prefer?: SodiumImplementation): Promise<Sodium> {
   const wanted = forced() ?? prefer
   if (wanted === 'wasm') return loadWasm()
-  const native = loadNative()
+  const native = await loadNative()
   if (native.ok) return native.value
   if (wanted === 'native')
     throw new Failure('USAGE', 'Native libsodium was asked for, and does not load on this machine.', {

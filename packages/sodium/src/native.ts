@@ -15,6 +15,7 @@ import {
 } from '@sealmesh/protocol/keys'
 import { err, ok, type Result } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import wrappers from 'libsodium-wrappers'
 import {
   assertEncrypt,
   assertHash,
@@ -24,10 +25,10 @@ import {
   BOX_SECRET_KEY_BYTES,
   SIGN_SECRET_KEY_BYTES,
 } from './lengths.ts'
+import { type WasmHash, wasmHash } from './wasm-hash.ts'
 
 /** What is used of sodium-native, which ships no types. Its functions throw on wrong lengths and on refusals. */
 interface SodiumNative {
-  crypto_generichash(output: Uint8Array, input: Uint8Array, key?: Uint8Array): void
   crypto_generichash_batch(output: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
   crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void
@@ -55,42 +56,34 @@ interface SodiumNative {
 }
 
 /** The addon, or what stopped it: it is an optional dependency, and has no build for every machine. */
-export function loadNative(): Result<Sodium, unknown> {
+export async function loadNative(): Promise<Result<Sodium, unknown>> {
   try {
-    return ok(nativeSodium(createRequire(import.meta.url)('sodium-native') as SodiumNative))
+    const library = createRequire(import.meta.url)('sodium-native') as SodiumNative
+    await wrappers.ready
+    return ok(nativeSodium(library, wasmHash()))
   } catch (cause) {
     return err(cause)
   }
 }
 
-/** Short messages are put together here: crossing into the addon with a list costs more than copying a kilobyte. */
-const SCRATCH_BYTES = 4_096
+/** Crossing into the addon costs as much as hashing a kilobyte in WebAssembly. */
+const SHORT_BYTES = 1_024
 
-function nativeSodium(library: SodiumNative): Sodium {
-  const scratch = new Uint8Array(SCRATCH_BYTES)
-
+function nativeSodium(library: SodiumNative, short: WasmHash): Sodium {
   function hash(parts: readonly Uint8Array[], bytes: number = HASH_BYTES, key?: Uint8Array): Uint8Array {
     assertHash(bytes, key)
-    const digest = new Uint8Array(bytes)
     let length = 0
     for (const part of parts) length += part.length
-    if (length > SCRATCH_BYTES) {
-      library.crypto_generichash_batch(digest, parts, key)
-      return digest
-    }
-    let at = 0
-    for (const part of parts) {
-      scratch.set(part, at)
-      at += part.length
-    }
-    library.crypto_generichash(digest, scratch.subarray(0, length), key)
-    scratch.fill(0, 0, length) // A part may have been a secret.
+    if (length <= SHORT_BYTES) return short.hash(parts, bytes, key)
+    const digest = new Uint8Array(bytes)
+    library.crypto_generichash_batch(digest, parts, key)
     return digest
   }
 
   return {
     implementation: 'native',
     hash,
+    hashRuns: short.hashRuns,
 
     signKeys(role, seed) {
       assertSeed(seed)

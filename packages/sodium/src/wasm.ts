@@ -39,12 +39,13 @@ function wasmSodium(): Sodium {
 
   function hash(parts: readonly Uint8Array[], bytes: number = HASH_BYTES, key?: Uint8Array): Uint8Array {
     assertHash(bytes, key)
-    return digest(parts, bytes, key)
+    return digest.hash(parts, bytes, key)
   }
 
   return {
     implementation: 'wasm',
     hash,
+    hashRuns: digest.hashRuns,
 
     signKeys(role, seed) {
       assertSeed(seed)

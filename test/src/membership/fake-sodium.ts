@@ -22,6 +22,11 @@ export class FakeSodium implements Sodium {
     return sha256(word('hash'), Uint8Array.of(bytes), key, ...parts).slice(0, bytes)
   }
 
+  hashRuns(prefix: Uint8Array, bytes: Uint8Array, ends: readonly number[]): Uint8Array {
+    const runs = ends.slice(1).map((end, i) => this.hash([prefix, bytes.subarray(ends[i], end)]))
+    return new Uint8Array(Buffer.concat(runs))
+  }
+
   signKeys<Role extends SecretRole>(role: Role, seed: Uint8Array): KeyPair<SignPublicKey, Role> {
     const publicKey = sha256(word('public'), seed) as SignPublicKey
     return { publicKey, secretKey: new Secret(role, new Uint8Array([...seed, ...publicKey])) }

@@ -51,6 +51,18 @@ export function sodiumContract(sodium: Sodium): void {
       expect(sodium.hash([])).toEqual(sodium.hash([new Uint8Array()]))
     })
 
+    test('hashes of runs are those of each run behind its prefix, at every size that is handled apart', () => {
+      const prefix = random(21)
+      for (const lengths of [[0], [0, 0, 5], [1, 200, 3], [65_515, 1], [65_514], [70_000, 1, 65_000, 600], [200_000]]) {
+        const ends = [7]
+        for (const length of lengths) ends.push(ends.at(-1)! + length)
+        const bytes = random(ends.at(-1)! + 3)
+        const apart = lengths.map((length, i) => sodium.hash([prefix, bytes.subarray(ends[i], ends[i]! + length)]))
+        expect(sodium.hashRuns(prefix, bytes, ends)).toEqual(new Uint8Array(Buffer.concat(apart)))
+      }
+      expect(sodium.hashRuns(prefix, random(3), [1])).toEqual(new Uint8Array())
+    })
+
     test('a hash that was returned does not change with the next', () => {
       const first = sodium.hash([random(10)])
       const copy = first.slice()

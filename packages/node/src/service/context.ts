@@ -56,7 +56,13 @@ export function agentNamed(mesh: Mesh, name: string): MeshAgent {
 export const nodeName = (mesh: Mesh, node: NodeId): string => mesh.nodes.get(node)?.name ?? node.slice(0, 8)
 export const agentName = (mesh: Mesh, agent: AgentId): string => mesh.agents.get(agent)?.name ?? agent.slice(0, 8)
 
-export const iso = (wallMs: number): string => new Date(wallMs).toISOString()
+let lastIso: { readonly wallMs: number; readonly text: string } | undefined
+
+/** A block's writes share their time, so the last answer often serves again. */
+export function iso(wallMs: number): string {
+  if (lastIso?.wallMs !== wallMs) lastIso = { wallMs, text: new Date(wallMs).toISOString() }
+  return lastIso.text
+}
 
 export const originOf = (mesh: Mesh, entry: { dot: { hash: string }; author: NodeId; time: HybridTime }) => ({
   write: entry.dot.hash,

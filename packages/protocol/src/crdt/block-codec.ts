@@ -43,7 +43,7 @@ import type { Block, BlockHeader, DocumentName, TermRef, Write } from './block.t
 import { headerLengthOf, isShortest } from './block-walk.ts'
 import { type Clock, INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from './clock.ts'
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
-import { leafOf, rootOf } from './merkle.ts'
+import { rootOf } from './merkle.ts'
 import { readWrites, sortedWrites, tableOf, writeWrite } from './write-codec.ts'
 
 /**
@@ -71,19 +71,20 @@ export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sod
   const table = tableOf(sorted, draft.incarnation)
   const header = { ...rest, logHeads: draft.logHeads.toSorted(compareText) }
   // One buffer for everything but the signature: small ones cost more than what is in them.
+  let headerEnd = 0
   const ends: number[] = []
   const body = encode((writer) => {
     writeHeader(writer, header, table)
-    ends.push(bytesWritten(writer))
+    headerEnd = bytesWritten(writer)
     writeUint(writer, sorted.length)
+    ends.push(bytesWritten(writer))
     for (const write of sorted) {
-      ends.push(bytesWritten(writer))
       writeWrite(writer, write, table)
+      ends.push(bytesWritten(writer))
     }
   })
-  const headerBytes = body.subarray(0, ends[0])
-  const leaves = sorted.map((_, at) => leafOf(body.subarray(ends[at + 1], ends[at + 2]), sodium))
-  const writesRoot = rootOf(leaves, sodium)
+  const headerBytes = body.subarray(0, headerEnd)
+  const writesRoot = rootOf(body, ends, sodium)
   const signature = sodium.sign(concatBytes(TAGS.block, headerBytes, writesRoot), secret)
   const hash = hashOf(headerBytes, writesRoot, sodium)
   return { header: { ...header, writesRoot }, writes: sorted, signature, hash, bytes: concatBytes(body, signature) }
@@ -121,11 +122,8 @@ function readBlock(reader: Reader, sodium: Sodium): Block {
   const { arr, pos: start } = reader.decoder
   const { table, ...rest } = readHeader(reader)
   const headerBytes = arr.subarray(start, reader.decoder.pos)
-  const { writes, leaves } = readWrites(reader, table)
-  const writesRoot = rootOf(
-    leaves.map((bytes) => leafOf(bytes, sodium)),
-    sodium,
-  )
+  const { writes, ends } = readWrites(reader, table)
+  const writesRoot = rootOf(arr, ends, sodium)
   const signature = readFixed(reader, SIGNATURE_BYTES) as Signature
   if (!isShortest(arr)) throw new Malformed()
   return {

@@ -103,7 +103,8 @@ function writeReplaces(writer: Writer, replaces: Clock, table: Clock): void {
 
 export interface ReadWrites {
   readonly writes: Write[]
-  readonly leaves: Uint8Array[]
+  /** Where each begins, and where the last ends: the leaves of the Merkle tree. */
+  readonly ends: number[]
 }
 
 /** Throws inside `decode` unless canonical: sorted, one write for each key, and no entry of the table unused. */
@@ -111,19 +112,18 @@ export function readWrites(reader: Reader, table: Clock): ReadWrites {
   const count = readUint(reader, BLOCK_WRITES_MAX)
   if (count === 0) throw new Malformed()
   const writes: Write[] = []
-  const leaves: Uint8Array[] = []
+  const ends = [reader.decoder.pos]
   const used = new Uint8Array(table.length)
   for (let i = 0; i < count; i++) {
-    const { arr, pos: start } = reader.decoder
     const write = readWrite(reader, table, used)
     const before = writes[i - 1]
     if (write.type === 'text' && count > 1) throw new Malformed()
     if (before !== undefined && compareKeys(keyOf(before), keyOf(write)) >= 0) throw new Malformed()
     writes.push(write)
-    leaves.push(arr.subarray(start, reader.decoder.pos))
+    ends.push(reader.decoder.pos)
   }
   if (used.includes(0)) throw new Malformed()
-  return { writes, leaves }
+  return { writes, ends }
 }
 
 function readWrite(reader: Reader, table: Clock, used: Uint8Array): Write {
