@@ -32,3 +32,19 @@ test('a byte order mark is part of the text', () => {
   const bytes = encode((w) => writeText(w, '\ufeffx'))
   expect(decode(bytes, (r) => readText(r, 100))).toEqual({ ok: true, value: '\ufeffx' })
 })
+
+test('a text is written as its UTF-8 behind its length, whether it is short, long, ASCII or not', () => {
+  for (const text of [
+    '',
+    'a',
+    'x'.repeat(127),
+    'x'.repeat(128),
+    `${'x'.repeat(126)}é`,
+    'é'.repeat(127),
+    '€'.repeat(200),
+  ]) {
+    const expected = encode((w) => writeBytes(w, utf8(text)))
+    expect(encode((w) => writeText(w, text))).toEqual(expected)
+    expect(encode((w) => (writeText(w, 'before'), writeText(w, text))).subarray(7)).toEqual(expected)
+  }
+})
