@@ -83,7 +83,7 @@ function nativeSodium(library: SodiumNative, short: WasmHash): Sodium {
   return {
     implementation: 'native',
     hash,
-    hashRuns: short.hashRuns,
+    hashRuns: (prefix, bytes, ends) => short.hashRuns(prefix, bytes, ends),
 
     signKeys(role, seed) {
       assertSeed(seed)

@@ -45,7 +45,7 @@ function wasmSodium(): Sodium {
   return {
     implementation: 'wasm',
     hash,
-    hashRuns: digest.hashRuns,
+    hashRuns: (prefix, bytes, ends) => digest.hashRuns(prefix, bytes, ends),
 
     signKeys(role, seed) {
       assertSeed(seed)
