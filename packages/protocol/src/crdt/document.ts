@@ -11,16 +11,8 @@ import type { Block, DocumentName } from './block.ts'
 import { digestOfContent } from './digest.ts'
 import { EarlyBlocks } from './early-blocks.ts'
 import type { HybridTime } from './hybrid-time.ts'
-import {
-  type Entry,
-  isConflicted,
-  mergeWrite,
-  type Register,
-  StoredWrite,
-  type Unsettled,
-  winnerOf,
-  writesOf,
-} from './register.ts'
+import { type Entry, isConflicted, StoredWrite, type Unsettled, winnerOf } from './register.ts'
+import { RegisterMap } from './register-map.ts'
 import { type TextAside, Texts, type TextSettled } from './texts.ts'
 import type { Covers, Judge, Verdict } from './verdict.ts'
 
@@ -94,7 +86,7 @@ export class Document {
   readonly #sodium: Sodium
   readonly #chains = new Chains()
   readonly #early = new EarlyBlocks()
-  readonly #registers = new Map<string, Register>()
+  readonly #registers = new RegisterMap(this.#chains.isAncestor)
   readonly #texts = new Texts()
   readonly #aside: AsideBlock[] = []
   readonly #covers: Covers = (vector, block) => coversDot(vector, dotOf(block), this.#chains.isAncestor)
@@ -171,8 +163,7 @@ export class Document {
 
   /** The winner, tombstones included; undefined when nothing was ever written. */
   read(key: string): Entry | undefined {
-    const register = this.#registers.get(key)
-    return register && winnerOf(register)
+    return this.#registers.read(key)
   }
 
   /** Every write that no other one replaces, the winner first. */
@@ -182,17 +173,16 @@ export class Document {
 
   /** The same with their clocks: for `draftBlock`. */
   stored(key: string): StoredWrite[] {
-    const register = this.#registers.get(key)
-    return register === undefined ? [] : writesOf(register)
+    return this.#registers.writes(key)
   }
 
   /** Of registers whose winner is a value. */
   *keys(): Iterable<string> {
-    for (const [key, register] of this.#registers) if (winnerOf(register)?.value !== undefined) yield key
+    for (const [key, register] of this.#registers.entries()) if (winnerOf(register)?.value !== undefined) yield key
   }
 
   *conflicted(): Iterable<string> {
-    for (const [key, register] of this.#registers) if (isConflicted(register)) yield key
+    for (const [key, register] of this.#registers.entries()) if (isConflicted(register)) yield key
   }
 
   textNames(): string[] {
@@ -245,12 +235,7 @@ export class Document {
   }
 
   counts(): Counts {
-    let registers = 0
-    let conflicts = 0
-    for (const register of this.#registers.values()) {
-      if (winnerOf(register)?.value !== undefined) registers++
-      if (isConflicted(register)) conflicts++
-    }
+    const { live: registers, conflicted: conflicts } = this.#registers
     const aside = this.#aside.length - this.#late
     const held = this.#received - this.#folded - this.#aside.length
     const texts = this.#texts.names().length
@@ -267,10 +252,10 @@ export class Document {
     const { isAncestor } = this.#chains
     if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return 0
     let collected = 0
-    for (const [key, register] of this.#registers) {
+    for (const [key, register] of this.#registers.entries()) {
       if (Array.isArray(register) || register.value !== undefined) continue
       if (!receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) continue
-      this.#registers.delete(key)
+      this.#registers.forget(key)
       collected++
     }
     return collected
@@ -371,8 +356,7 @@ export class Document {
       const stored = new StoredWrite(dot, author, header.time, value, write.replaces, unsettled)
       const before = this.#registers.get(write.key)
       const was = before && winnerOf(before)
-      const after = mergeWrite(before, stored, branch.progress.heard, this.#chains.isAncestor)
-      if (after !== before) this.#registers.set(write.key, after)
+      const after = this.#registers.merge(write.key, stored, branch.progress.heard)
       const is = winnerOf(after)
       if (is !== was && (is?.value !== undefined || was?.value !== undefined))
         changes.push(changeOf(write.key, is ?? stored))

@@ -50,7 +50,7 @@ export class StoredWrite implements Entry {
 }
 
 /** What is left of writes that displaced one another, which no honest clocks do: their clocks, and nothing to read. */
-class Ghost extends StoredWrite {}
+export class Ghost extends StoredWrite {}
 
 /** A register's state. One write is by far the usual case and costs no array. */
 export type Register = StoredWrite | StoredWrite[]

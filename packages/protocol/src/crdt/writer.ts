@@ -3,10 +3,11 @@ import type { Secret } from '../keys.ts'
 import type { Sodium } from '../sodium.ts'
 import type { Block, TermRef, Write } from './block.ts'
 import { signBlock } from './block-codec.ts'
-import { type Clock, coversDot, type Dot, EMPTY_CLOCK, type IsAncestor, joinClocks } from './clock.ts'
+import { type Dot, joinClocks } from './clock.ts'
 import type { Document } from './document.ts'
 import { compareTimes, type HybridClock, type HybridTime, timeAfter } from './hybrid-time.ts'
 import type { StoredWrite } from './register.ts'
+import { clockOver } from './register-map.ts'
 
 /**
  * What a caller wants written. A set or delete replaces what its caller saw: the winner unless `seen` names blocks,
@@ -83,23 +84,6 @@ export function draftBlock(
 function isReplaced(write: StoredWrite, at: number, seen: Seen | undefined, node: NodeId): boolean {
   if (write.value === undefined || write.author === node || seen === 'all') return true
   return seen === undefined ? at === 0 : seen.includes(write.dot.hash)
-}
-
-/**
- * Closed: with what it replaces a write replaces all that this had replaced. Only entries that the incarnation's own
- * write in the register does not hold already: it goes without saying, and hands over its clock (03-blocks §7). So a
- * writer who overwrites its own value names nothing.
- */
-function clockOver(replaced: readonly StoredWrite[], own: IncarnationId, isAncestor: IsAncestor): Clock {
-  const said = replaced.find(({ dot }) => dot.incarnation === own)?.replaces ?? EMPTY_CLOCK
-  let clock = EMPTY_CLOCK
-  for (const { dot, replaces } of replaced) {
-    clock = joinClocks(clock, replaces, isAncestor)
-    if (dot.incarnation !== own) clock = joinClocks(clock, [dot], isAncestor)
-  }
-  if (clock === said) return EMPTY_CLOCK
-  const unsaid = clock.filter((dot) => dot.incarnation !== own && !coversDot(said, dot, isAncestor))
-  return unsaid.length === 0 ? EMPTY_CLOCK : unsaid
 }
 
 function timeBeyond(latest: HybridTime | undefined, { clock, nowMs }: WriterWorld): HybridTime {
