@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
+import { isIncarnationOf, mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { formatId, type MeshId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
@@ -34,11 +34,14 @@ import {
   nodeIdFrom,
 } from './setup/identity.ts'
 import { Relays } from './uplink/relays.ts'
+import { DamageBook } from './store/damage-book.ts'
 import { DocumentIndex } from './store/document-index.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
 import { RecordStore } from './store/record-store.ts'
+import { recoverIndex } from './store/recover-index.ts'
 import { openStore } from './store/store.ts'
+import { decodedBlock, type Surveyed } from './store/survey.ts'
 import { MeshSync } from './sync/mesh-sync.ts'
 import { PacketPort } from './sync/packet-port.ts'
 
@@ -135,9 +138,19 @@ async function compose(
 
   const incarnation = mintIncarnation(node, random(SALT_BYTES), sodium)
   const signKey = keys.sign.secretKey
+  const surveyed: Surveyed = {
+    store,
+    sodium,
+    decode: (bytes) => decodedBlock(bytes, sodium),
+    exists: (id) => [...log.mesh.nodes.keys()].some((each) => isIncarnationOf(id, each, sodium)),
+  }
+  const damage = await DamageBook.load(surveyed)
+  const index = await DocumentIndex.load(store)
+  if (index.damaged.length > 0) await recoverIndex(surveyed, index)
   const documents = new Documents({
     store,
-    index: await DocumentIndex.load(store),
+    index,
+    damage,
     sodium,
     log: logger,
     node,

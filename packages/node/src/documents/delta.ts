@@ -19,7 +19,7 @@ export interface Delta {
 export interface DeltaSource {
   readonly blocks: BlockStore
   readonly document: DocumentId
-  /** Last known dots of every incarnation; may run ahead of the disk, never behind it. */
+  /** Last known dots of every incarnation; may run ahead of the disk, behind it only where it is damaged. */
   readonly tips: VersionVector
   readonly forked: readonly IncarnationId[]
   readonly recent: RecentBlocks
@@ -99,6 +99,7 @@ async function linearRun(
     async *links() {
       let previous = known?.hash ?? null
       for await (const block of rest()) {
+        if (block.sequence > tip.sequence) return // Beyond damage: nobody could use it.
         yield { block, previous }
         previous = block.hash
       }

@@ -16,11 +16,13 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
+import type { DamageBook, Examination } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
-import type { Store } from '../store/store.ts'
+import type { Operation, Store } from '../store/store.ts'
 import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
+import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
 import { RecentBlocks } from './recent-blocks.ts'
 
@@ -36,6 +38,7 @@ const VERIFY_PER_TURN = 64
 export interface DocumentsDeps {
   readonly store: Store
   readonly index: DocumentIndex
+  readonly damage: DamageBook
   readonly sodium: Sodium
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly node: NodeId
@@ -62,7 +65,10 @@ export class Documents {
   #latest: OpenDocument | undefined
   readonly #ids = new Map<string, DocumentId>()
   readonly #onCommit = new Set<(commit: Commit) => void>()
-  readonly #onRolledBack = new Set<(name: DocumentName) => void>()
+  readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
+  readonly #onRestated = new Set<(name: DocumentName) => void>()
+  /** Documents whose last blocks have changed since they were noted. */
+  readonly #unnoted = new Map<DocumentId, DocumentName>()
   #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
   #closed = false
 
@@ -70,10 +76,11 @@ export class Documents {
     this.#deps = deps
     this.#blocks = new BlockStore(deps.store)
     this.#author = new Author(deps)
-    const { store, index, sodium, node, signKey, mesh, now } = deps
+    const { store, index, damage, sodium, node, signKey, mesh, now } = deps
     this.#around = {
       store,
       index,
+      damage,
       sodium,
       node,
       signKey,
@@ -83,14 +90,18 @@ export class Documents {
       author: this.#author,
       recent: this.#recent,
       judge: () => this.#judgeNow(),
-      committed: (commit) => this.#tell(this.#onCommit, commit),
+      committed: (commit) => {
+        if (commit.blocks.length > 0) this.#unnoted.set(this.#idOf(commit.name), commit.name)
+        this.#tell(this.#onCommit, (listener) => listener(commit))
+      },
+      restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
       rolledBack: (name, block) => {
         const { incarnation, sequence } = block.header
         deps.log.warn(
           { incarnation, sequence },
           'a block of this node came back from a peer: this home was restored or copied',
         )
-        this.#tell(this.#onRolledBack, name)
+        this.#tell(this.#onRolledBack, (listener) => listener(name, block))
       },
     }
   }
@@ -149,18 +160,64 @@ export class Documents {
     const id = this.#idOf(name)
     const open = this.#open.get(id)
     const forked = this.#deps.index.get(id)?.forked ?? []
-    if (open?.inMemory === undefined && forked.length === 0) return this.#blocks.tips(id)
-    return (await this.open(name)).vector
+    // Of a damaged one no more is claimed than what lies before the damage: peers then send the rest.
+    if (this.#deps.damage.of(id).length > 0) return this.#claimable(id)
+    try {
+      if (open?.inMemory === undefined && forked.length === 0) return await this.#blocks.tips(id)
+      return (await this.open(name)).vector
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      if (this.#deps.damage.of(id).length === 0) await this.examine(name)
+      return this.#claimable(id)
+    }
   }
 
   /** Durable blocks that a peer with `vector` lacks; at least one of them if there is any. */
   async after(name: DocumentName, vector: VersionVector, bytesMax: number): Promise<Delta> {
     const id = this.#idOf(name)
-    const tips = this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id))
+    const { sodium, damage } = this.#deps
     const forked = this.#deps.index.get(id)?.forked ?? []
-    const { sodium } = this.#deps
-    const source = { blocks: this.#blocks, document: id, tips, forked, recent: this.#recent, sodium }
-    return deltaAfter(source, vector, bytesMax)
+    try {
+      const damaged = damage.of(id).length > 0
+      const tips = damaged
+        ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
+        : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
+      const source = { blocks: this.#blocks, document: id, tips, forked, recent: this.#recent, sodium }
+      return await deltaAfter(source, vector, bytesMax)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      // Nothing of it goes out now; what is whole does once it is known what is not.
+      await this.examine(name)
+      return { blocks: [], reached: vector, more: false }
+    }
+  }
+
+  /** Reads the whole document from disk. If something is missing it is refused from now on, and asked for. */
+  async examine(name: DocumentName): Promise<Examination> {
+    const id = this.#idOf(name)
+    const before = this.#deps.damage.of(id).length
+    const examination = await this.#deps.damage.examine(id, this.#deps.index.get(id) !== undefined)
+    if (examination.damaged) this.#open.get(id)?.distrust()
+    if (examination.damaged || before > 0) this.#around.restated(name)
+    return examination
+  }
+
+  /** Writes down what the last blocks of documents are, so that the loss of an end shows. A few at a time. */
+  async noteTips(documentsMax: number = Number.POSITIVE_INFINITY): Promise<void> {
+    const { store, damage } = this.#deps
+    const operations: Operation[] = []
+    for (const id of [...this.#unnoted.keys()].slice(0, documentsMax)) {
+      this.#unnoted.delete(id)
+      if (damage.of(id).length > 0) continue // What is noted of it says what is missing.
+      operations.push(damage.note(id, await this.#blocks.tips(id)))
+    }
+    if (operations.length > 0) await store.commit(operations)
+  }
+
+  /** Called when what is durable of a document turned out to be less than was said, and when it is whole again. */
+  onRestated(listener: (name: DocumentName) => void): () => void {
+    this.#onRestated.add(listener)
+    return () => this.#onRestated.delete(listener)
   }
 
   /**
@@ -178,7 +235,7 @@ export class Documents {
   }
 
   /** A block that this node had signed came back from a peer, unknown: this home was restored from a copy, or is one. */
-  onRolledBack(listener: (name: DocumentName) => void): () => void {
+  onRolledBack(listener: (name: DocumentName, block: Block) => void): () => void {
     this.#onRolledBack.add(listener)
     return () => this.#onRolledBack.delete(listener)
   }
@@ -187,6 +244,16 @@ export class Documents {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#open.values()].map((document) => document.settle()))
+    await this.noteTips()
+  }
+
+  async #claimable(id: DocumentId): Promise<VersionVector> {
+    try {
+      return this.#deps.damage.lower(id, await this.#blocks.tips(id))
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      return [] // Claiming less than is true only makes a peer send something twice.
+    }
   }
 
   #ask<T>(
@@ -272,10 +339,10 @@ export class Documents {
     return this.#judge.judge
   }
 
-  #tell<T>(listeners: Iterable<(said: T) => void>, said: T): void {
+  #tell<Listener>(listeners: Iterable<Listener>, say: (listener: Listener) => void): void {
     for (const listener of listeners) {
       try {
-        listener(said)
+        say(listener)
       } catch (error) {
         // What is durable is answered as durable, whatever a listener makes of it.
         this.#deps.log.error({ err: error }, 'a listener to documents failed')

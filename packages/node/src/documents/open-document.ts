@@ -8,12 +8,14 @@ import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { assert } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { BlockStore } from '../store/block-store.ts'
+import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
 import type { Operation, Store } from '../store/store.ts'
 import type { Author } from './author.ts'
 import { decodeStored } from './delta.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
+import { damagedFailure, isDamage, mend, nothingLeft } from './mending.ts'
 import type { RecentBlocks } from './recent-blocks.ts'
 
 /** What an open document uses of its node. */
@@ -33,6 +35,9 @@ export interface Surroundings {
   readonly committed: (commit: Commit) => void
   /** A block that this node signed and had lost, or that a copy of it signed. */
   readonly rolledBack: (name: DocumentName, block: Block) => void
+  readonly damage: DamageBook
+  /** What is durable of it is less than was said, or the same again. */
+  readonly restated: (name: DocumentName) => void
 }
 
 export interface Commit {
@@ -66,6 +71,8 @@ export class OpenDocument {
   #loading: Promise<Loaded> | undefined
   #running: Promise<void> | undefined
   #pending: Promise<void> | undefined
+  /** What is on disk may be less than what is in memory. */
+  #distrusted = false
   /** The mesh changed since blocks were judged. */
   #judgeAgain = false
   /** Who asked for that. They are answered between two batches: a document that is written to is never idle. */
@@ -104,6 +111,12 @@ export class OpenDocument {
     while (this.#running !== undefined) await this.#running
   }
 
+  /** Its bytes on disk are not what is in memory any more: it is read back before anybody sees it. */
+  distrust(): void {
+    this.#distrusted = true
+    this.#run()
+  }
+
   /** Resolves when the present mesh has judged. A document that is not in memory is judged when it is loaded. */
   async judgeAgain(): Promise<void> {
     if (this.#document === undefined && this.#loading === undefined) return
@@ -116,20 +129,25 @@ export class OpenDocument {
   #run(): void {
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined
-      if (this.#jobs.length > 0 || this.#judgeAgain) this.#run()
+      if (this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted) this.#run()
     })
   }
 
   /** Never rejects: failures go to the jobs that they concern. */
   async #work(): Promise<void> {
-    while (this.#jobs.length > 0 || this.#judgeAgain) {
+    while (this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted) {
       try {
+        if (this.#distrusted) this.#document = undefined
+        this.#distrusted = false
         if (this.#document === undefined) await this.#load()
         if (this.#judgeAgain) await this.#rejudge()
       } catch (error) {
         this.#judgeAgain = false // What cannot be loaded now is judged when it can.
         for (const answer of this.#askedToJudge.splice(0)) answer()
-        for (const job of this.#jobs.splice(0)) job.reject(error)
+        for (const job of this.#jobs.splice(0)) {
+          if (job.type === 'receive' && isDamage(error)) await mend(job, this.id, this.#around, this)
+          else job.reject(error)
+        }
         return
       }
       if (this.#jobs.length > 0) await this.#fly()
@@ -226,10 +244,28 @@ export class OpenDocument {
     return this.#loading
   }
 
+  /** What is damaged is looked at once, and put right where that needs nobody. */
   async #replay(): Promise<Loaded> {
-    const { blocks, author, sodium, judge, now } = this.#around
+    const { damage, index, restated } = this.#around
+    if (damage.of(this.id).length === 0) {
+      try {
+        return await this.#replayWhole()
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        const { damaged } = await damage.examine(this.id, index.get(this.id) !== undefined)
+        if (!damaged) return await this.#replayWhole()
+        restated(this.name)
+      }
+    }
+    throw damagedFailure(this.id, damage)
+  }
+
+  async #replayWhole(): Promise<Loaded> {
+    const { blocks, author, sodium, judge, now, index } = this.#around
     const all: Block[] = []
     for await (const stored of blocks.iterate(this.id)) all.push(decodeStored(stored, this.id, sodium))
+    if (all.length === 0 && index.get(this.id) !== undefined) throw nothingLeft(this.id)
+    await this.#checkEnds(all)
     // From here on without a pause: the mesh that judges is the one of this moment.
     const document = Document.rebuild(this.name, all, judge(), now(), sodium)
     let lastText: Loaded['lastText']
@@ -242,6 +278,16 @@ export class OpenDocument {
     if (document.aside().some(({ block }) => block.header.incarnation === author.incarnation)) author.renew()
     this.#document = document
     return { document, lastText }
+  }
+
+  /** A hole shows by itself, a lost end only against what was noted. */
+  async #checkEnds(all: readonly Block[]): Promise<void> {
+    const noted = await this.#around.damage.noted(this.id)
+    if (noted.length === 0) return
+    const last = new Map<string, number>()
+    for (const { header } of all)
+      last.set(header.incarnation, Math.max(header.sequence, last.get(header.incarnation) ?? 0))
+    if (noted.some((dot) => dot.sequence > (last.get(dot.incarnation) ?? 0))) throw nothingLeft(this.id)
   }
 }
 

@@ -9,8 +9,11 @@ import type { IncarnationId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { LevelDatabase, type Operation } from '../store/database.ts'
+import { DamageBook } from '../store/damage-book.ts'
 import { DocumentIndex } from '../store/document-index.ts'
+import { recoverIndex } from '../store/recover-index.ts'
 import { openStore, type Store } from '../store/store.ts'
+import { decodedBlock } from '../store/survey.ts'
 import { type Commit, Documents } from './documents.ts'
 import { TestMesh, type TestNode } from './fixture.ts'
 
@@ -53,9 +56,18 @@ export class TestHomes {
     const store = await openStore(join(this.directory, home), database)
     const errors: unknown[] = []
     const warnings: unknown[] = []
+    const surveyed = {
+      store,
+      sodium: this.#sodium,
+      decode: (bytes: Uint8Array) => decodedBlock(bytes, this.#sodium),
+      exists: () => true,
+    }
+    const index = await DocumentIndex.load(store)
+    if (index.damaged.length > 0) await recoverIndex(surveyed, index)
     const documents = new Documents({
       store,
-      index: await DocumentIndex.load(store),
+      index,
+      damage: await DamageBook.load(surveyed),
       sodium: this.#sodium,
       log: {
         info: () => {},

@@ -17,12 +17,21 @@ export function withCheck(key: Uint8Array, value: Uint8Array): Uint8Array {
 
 /** The value without its check. Throws STORE_DAMAGED that names the entry. */
 export function fromChecked(key: Uint8Array, checked: Uint8Array): Uint8Array {
-  const value = checked.subarray(0, Math.max(0, checked.length - CHECK_BYTES))
-  if (checked.length < CHECK_BYTES || checkOf(key, value).compare(checked, value.length) !== 0) {
-    throw new Failure('STORE_DAMAGED', `Stored bytes have changed: ${describeKey(key)}.`)
-  }
+  const value = valueOf(key, checked)
+  if (value === undefined) throw new Failure('STORE_DAMAGED', `Stored bytes have changed: ${describeKey(key)}.`)
   return value
 }
+
+/** The value without its check; undefined when it is not the one that was written under this key. */
+export function valueOf(key: Uint8Array, checked: Uint8Array): Uint8Array | undefined {
+  const value = uncheckedValue(checked)
+  if (checked.length < CHECK_BYTES || checkOf(key, value).compare(checked, value.length) !== 0) return undefined
+  return value
+}
+
+/** What may be left of a value whose check does not match. Nothing vouches for it. */
+export const uncheckedValue = (checked: Uint8Array): Uint8Array =>
+  checked.subarray(0, Math.max(0, checked.length - CHECK_BYTES))
 
 const checkOf = (key: Uint8Array, value: Uint8Array): Buffer =>
   createHash('blake2b512').update(key).update(value).digest().subarray(0, CHECK_BYTES)

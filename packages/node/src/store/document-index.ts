@@ -1,4 +1,5 @@
 import {
+  type DecodeError,
   decode,
   encode,
   Malformed,
@@ -10,10 +11,10 @@ import {
   writeText,
 } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, type DocumentId, type IncarnationId, isName, NAME_CHARACTERS_MAX } from '@sealmesh/protocol/ids'
 import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
-import { afterPrefix, describeKey, documentKey, documentOfKey, TABLES, tablePrefix } from './keys.ts'
+import type { Result } from '@sealmesh/protocol/result'
+import { afterPrefix, documentKey, documentOfKey, TABLES, tablePrefix } from './keys.ts'
 import type { Operation, Store } from './store.ts'
 
 /** What is known of a document without loading it. */
@@ -27,17 +28,25 @@ export interface IndexEntry {
 export class DocumentIndex {
   readonly #entries: Map<DocumentId, IndexEntry>
 
-  private constructor(entries: Map<DocumentId, IndexEntry>) {
+  /** Keys under which no entry can be read. */
+  readonly damaged: readonly Uint8Array[]
+
+  private constructor(entries: Map<DocumentId, IndexEntry>, damaged: readonly Uint8Array[]) {
     this.#entries = entries
+    this.damaged = damaged
   }
 
+  /** Entries that are damaged are left out and named: their documents' blocks say what they were (`recover`). */
   static async load(store: Store): Promise<DocumentIndex> {
     const entries = new Map<DocumentId, IndexEntry>()
+    const damaged: Uint8Array[] = []
     const prefix = tablePrefix(TABLES.document)
-    for await (const [key, value] of store.read({ from: prefix, to: afterPrefix(prefix) })) {
-      entries.set(documentOfKey(key), readEntry(key, value))
+    for await (const { key, value } of store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      const entry = value && readEntry(value)
+      if (entry?.ok) entries.set(documentOfKey(key), entry.value)
+      else damaged.push(key)
     }
-    return new DocumentIndex(entries)
+    return new DocumentIndex(entries, damaged)
   }
 
   get(document: DocumentId): IndexEntry | undefined {
@@ -66,12 +75,9 @@ const writeEntry = (entry: IndexEntry): Uint8Array =>
     writeList(w, entry.forked, (incarnation) => writeId(w, incarnation))
   })
 
-function readEntry(key: Uint8Array, value: Uint8Array): IndexEntry {
-  const entry = decode(value, (r): IndexEntry => {
+const readEntry = (value: Uint8Array): Result<IndexEntry, DecodeError> =>
+  decode(value, (r): IndexEntry => {
     const name = { agent: readId<AgentId>(r, 32), layer: readText(r, NAME_CHARACTERS_MAX) }
     if (!isName(name.layer)) throw new Malformed()
     return { name, forked: readList(r, VECTOR_ENTRIES_MAX, () => readId<IncarnationId>(r, 16)) }
   })
-  if (!entry.ok) throw new Failure('STORE_DAMAGED', `Stored bytes cannot be read: ${describeKey(key)}.`)
-  return entry.value
-}

@@ -11,18 +11,24 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x02 name                                                         small named values
  *   0x10 document 32                                                  its name, and incarnations that have forked
  *   0x11 document 32 | incarnation 16 | sequence 8, big-endian | hash 32   a block, as signed
+ *   0x12 document 32                                                  what is missing of its blocks, found and not yet repaired
+ *   0x13 document 32                                                  its last blocks, noted now and then: a lost end shows
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
+ *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
 export const TABLES = {
   version: 0x01,
   meta: 0x02,
   document: 0x10,
   block: 0x11,
+  damage: 0x12,
+  tips: 0x13,
   record: 0x20,
   receipt: 0x30,
   diary: 0x40,
+  aside: 0x7e,
 } as const
 
 export const VERSION_KEY = Uint8Array.of(TABLES.version)
@@ -31,6 +37,11 @@ export const metaKey = (name: string): Uint8Array => concatBytes(Uint8Array.of(T
 
 export const documentKey = (document: DocumentId): Uint8Array => under(TABLES.document, document)
 export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray(1, 33)) as DocumentId
+
+export const damageKey = (document: DocumentId): Uint8Array => under(TABLES.damage, document)
+export const tipsKey = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
+/** Damaged bytes keep the key under which they lay. */
+export const asideKey = (key: Uint8Array): Uint8Array => concatBytes(Uint8Array.of(TABLES.aside), key)
 
 const SEQUENCE_AT = 49
 const HASH_AT = 57
@@ -92,6 +103,12 @@ export function describeKey(key: Uint8Array): string {
       const document = toHex(key.subarray(1, 33))
       return `block ${sequence} of incarnation ${incarnation} in document ${document} (${hash})`
     }
+    case TABLES.damage:
+      return `the list of what is missing of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.tips:
+      return `the note of the last blocks of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.aside:
+      return 'damaged bytes that were kept'
     case TABLES.record:
       return `membership record ${toHex(key.subarray(9))}`
     case TABLES.receipt:

@@ -4,7 +4,7 @@ import { readClock, type VersionVector, writeClock } from '@sealmesh/protocol/cr
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
-import { describeKey, receiptKey } from './keys.ts'
+import { receiptKey } from './keys.ts'
 import type { Store } from './store.ts'
 
 /** What each peer says that it has durably received of each document: all that it does not cover is the outbox. */
@@ -15,14 +15,17 @@ export class ReceiptStore {
     this.#store = store
   }
 
-  /** Empty when the peer has receipted nothing. */
+  /** Empty when the peer has receipted nothing, or its word was damaged here: it says it again with the next heads. */
   async read(peer: NodeId, name: DocumentName): Promise<VersionVector> {
     const key = receiptKey(peer, name)
-    const value = await this.#store.get(key)
-    if (value === undefined) return []
-    const vector = decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
-    if (!vector.ok) throw new Failure('STORE_DAMAGED', `Stored bytes cannot be read: ${describeKey(key)}.`)
-    return vector.value
+    try {
+      const value = await this.#store.get(key)
+      const vector = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
+      return vector?.ok ? vector.value : []
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'STORE_DAMAGED') throw error
+      return []
+    }
   }
 
   /** Durable when it resolves. */

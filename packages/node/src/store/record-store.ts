@@ -15,16 +15,24 @@ export class RecordStore {
     this.#store = store
   }
 
-  /** Reads all: the log is folded at every start, and has at most RECORDS_MAX records. */
-  static async load(store: Store): Promise<{ records: RecordStore; stored: Uint8Array[] }> {
+  /**
+   * Reads all: the log is folded at every start, and has at most RECORDS_MAX records. Damaged ones are left out and
+   * counted: a peer, or the copy beside the database, has them.
+   */
+  static async load(store: Store): Promise<{ records: RecordStore; stored: Uint8Array[]; damaged: Uint8Array[] }> {
     const records = new RecordStore(store)
     const stored: Uint8Array[] = []
-    for await (const [key, bytes] of store.read({ from: PREFIX, to: afterPrefix(PREFIX) })) {
+    const damaged: Uint8Array[] = []
+    for await (const { key, value } of store.examine({ from: PREFIX, to: afterPrefix(PREFIX) })) {
+      if (value === undefined) {
+        damaged.push(key)
+        continue
+      }
       records.#stored.add(hashOfRecordKey(key))
-      records.#next = placeOfRecordKey(key) + 1
-      stored.push(bytes)
+      records.#next = Math.max(records.#next, placeOfRecordKey(key) + 1)
+      stored.push(value)
     }
-    return { records, stored }
+    return { records, stored, damaged }
   }
 
   has(hash: RecordHash): boolean {

@@ -1,6 +1,6 @@
 import { encode, equalBytes, toHex, writeUint } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { fromChecked, withCheck } from './check.ts'
+import { fromChecked, valueOf, withCheck } from './check.ts'
 import { type Database, diskFailure, LevelDatabase, type Operation, type Range } from './database.ts'
 import { VERSION_KEY } from './keys.ts'
 
@@ -14,6 +14,14 @@ const BATCH_BYTES_MAX = 1_048_576
 const REOPEN_BYTES_MIN = 16 * 1_048_576
 /** Entries that cross from LevelDB at a time: one costs a trip to its thread, 16 KiB of them cost the same. */
 const ENTRIES_PER_READ = 256
+
+export interface Examined {
+  readonly key: Uint8Array
+  /** Undefined when it does not match its check. */
+  readonly value: Uint8Array | undefined
+  /** As stored, with its check. */
+  readonly raw: Uint8Array
+}
 
 /** What is to be written: known now, or made when its batch is put together. */
 export type Work = readonly Operation[] | (() => readonly Operation[])
@@ -82,6 +90,30 @@ export class Store {
 
   /** In key order, over the state at the first step (or at the reopening that a failed disk made necessary). */
   async *read(range: Range): AsyncGenerator<[Uint8Array, Uint8Array]> {
+    for await (const [key, checked] of this.#entries(range)) yield [key, fromChecked(key, checked)]
+  }
+
+  /**
+   * For the scrub: every entry that LevelDB can still find, whole or not. Stops with STORE_DAMAGED after the last one
+   * when a part of the files could not be read at all.
+   */
+  async *examine(range: Range): AsyncGenerator<Examined> {
+    let rest = range
+    for (let perRead = ENTRIES_PER_READ; ; perRead = 1) {
+      try {
+        for await (const [key, raw] of this.#entries(rest, perRead)) {
+          yield { key, value: valueOf(key, raw), raw }
+          rest = after(rest, key)
+        }
+        return
+      } catch (error) {
+        // What could not be read takes the entries along that were read with it: one by one they come out.
+        if (perRead === 1 || !(error instanceof Failure) || error.code !== 'STORE_DAMAGED') throw error
+      }
+    }
+  }
+
+  async *#entries(range: Range, perRead: number = ENTRIES_PER_READ): AsyncGenerator<[Uint8Array, Uint8Array]> {
     let rest = range
     for (;;) {
       await this.#readable()
@@ -89,11 +121,11 @@ export class Store {
       const cursor = this.#database.read(rest)
       try {
         for (;;) {
-          const entries = await cursor.next(ENTRIES_PER_READ)
+          const entries = await cursor.next(perRead)
           if (entries.length === 0) return
           for (const [key, checked] of entries) {
-            yield [key, fromChecked(key, checked)]
-            rest = range.reverse ? { ...range, to: key } : { ...range, from: keyAfter(key) }
+            yield [key, checked]
+            rest = after(rest, key)
           }
         }
       } catch (error) {
@@ -256,6 +288,10 @@ export async function openStore(directory: string, database: Database = new Leve
 }
 
 const closedFailure = (): Failure => new Failure('CORE_BUSY', 'The node is stopping.')
+
+/** What is left of a range once `key` has been read. */
+const after = (range: Range, key: Uint8Array): Range =>
+  range.reverse ? { ...range, to: key } : { ...range, from: keyAfter(key) }
 
 function keyAfter(key: Uint8Array): Uint8Array {
   const after = new Uint8Array(key.length + 1)

@@ -40,6 +40,11 @@ export class MeshSync {
       this.#advanced(name, document.vector, local)
       this.#flushAll()
     })
+    deps.documents.onRestated((name) => {
+      this.#restate(name).catch((error: unknown) =>
+        this.#deps.logger.error({ err: error }, 'a damaged document could not be asked for'),
+      )
+    })
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
   }
@@ -163,6 +168,14 @@ export class MeshSync {
       () => this.#flushAll(),
       (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
     )
+  }
+
+  /** Damage was found, or mended: peers are told what is durable now, and asked for what is not. */
+  async #restate(name: DocumentName): Promise<void> {
+    this.#vectors.set(keyOf(name), await this.#deps.documents.vectorOf(name))
+    await this.#refreshShared()
+    for (const peer of this.#peers.values()) peer.core.ask(name, this.#deps.monotonicMs())
+    this.#flushAll()
   }
 
   /** One at a time over the newest state: an older run that overtakes a newer one would drop its documents. */

@@ -1,0 +1,210 @@
+import {
+  decode,
+  encode,
+  readByte,
+  readId,
+  readList,
+  readUint,
+  writeByte,
+  writeId,
+  writeList,
+  writeUint,
+} from '@sealmesh/protocol/bytes'
+import type { Block } from '@sealmesh/protocol/crdt/block'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
+import { readClock, type VersionVector, writeClock } from '@sealmesh/protocol/crdt/clock'
+import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
+import {
+  afterPrefix,
+  asideKey,
+  blockKey,
+  damageKey,
+  documentOfKey,
+  documentPrefix,
+  TABLES,
+  tablePrefix,
+  tipsKey,
+} from './keys.ts'
+import type { Operation } from './store.ts'
+import { type Gap, surveyBlocks, type Surveyed } from './survey.ts'
+
+/** Written down of one document at a time. The others show again when these are filled. */
+const GAPS_MAX = 4_096
+/** Damaged bytes that are kept in the database as evidence. */
+const ASIDE_BYTES_MAX = 1_048_576
+
+/**
+ * A document that was here and of which nothing at all is left: any first block begins to fill it. No incarnation is
+ * all zeros, since half of one is random and the other a hash.
+ */
+const EVERYTHING = '0'.repeat(32) as IncarnationId
+
+export interface Examination {
+  readonly damaged: boolean
+  /** Something was put right without anybody's help. */
+  readonly mended: number
+  readonly unreadable: boolean
+}
+
+/**
+ * What is missing of which document, durably: until it is filled the document is refused, its vector is claimed only
+ * up to the damage, and so every exchange of vectors asks for the rest. What a peer sends verbatim is written back,
+ * since the chain of hashes and its author's signature prove it. What was whole stays where it is.
+ */
+export class DamageBook {
+  readonly #deps: Surveyed
+  readonly #gaps = new Map<DocumentId, readonly Gap[]>()
+  #asideBytes = 0
+
+  private constructor(deps: Surveyed) {
+    this.#deps = deps
+  }
+
+  /** Entries of the book that are damaged themselves are found again when their document is opened. */
+  static async load(deps: Surveyed): Promise<DamageBook> {
+    const book = new DamageBook(deps)
+    const prefix = tablePrefix(TABLES.damage)
+    for await (const { key, value } of deps.store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      const gaps = value && decode(value, (r) => readList(r, GAPS_MAX, () => readGap(r)))
+      if (gaps?.ok && gaps.value.length > 0) book.#gaps.set(documentOfKey(key), gaps.value)
+    }
+    return book
+  }
+
+  /** Empty for a document that is whole, as far as is known. */
+  of(document: DocumentId): readonly Gap[] {
+    return this.#gaps.get(document) ?? []
+  }
+
+  documents(): DocumentId[] {
+    return [...this.#gaps.keys()]
+  }
+
+  get size(): number {
+    return this.#gaps.size
+  }
+
+  /** Reads the whole document, mends what needs nobody, and writes down what is missing. */
+  async examine(document: DocumentId, expected: boolean): Promise<Examination> {
+    const { store, sodium } = this.#deps
+    const survey = await surveyBlocks(this.#deps, document, [
+      ...(await this.noted(document)),
+      ...this.of(document).flatMap(({ incarnation, to }) =>
+        incarnation === EVERYTHING ? [] : [{ incarnation, sequence: to }],
+      ),
+    ])
+    const operations: Operation[] = []
+    for (const { at, block } of survey.misplaced) {
+      const { incarnation, sequence } = block.header
+      const key = blockKey(documentIdOf(block.header.document, sodium), { incarnation, sequence, hash: block.hash })
+      operations.push({ type: 'put', key, value: block.bytes }, { type: 'delete', key: at })
+    }
+    for (const { key, raw } of survey.ruined) {
+      operations.push({ type: 'delete', key })
+      this.#asideBytes += raw.length
+      if (this.#asideBytes <= ASIDE_BYTES_MAX) operations.push({ type: 'put', key: asideKey(key), value: raw })
+    }
+    let gaps: readonly Gap[] = survey.gaps.slice(0, GAPS_MAX)
+    if (gaps.length === 0 && expected && (await this.#isEmpty(document, survey.misplaced.length > 0)))
+      gaps = [{ incarnation: EVERYTHING, from: 1, to: 1, before: null }]
+    const before = this.of(document).length
+    if (gaps.length > 0 || before > 0) operations.push(this.#write(document, gaps))
+    if (operations.length > 0) await store.commit(operations)
+    this.#remember(document, gaps)
+    return { damaged: gaps.length > 0, mended: survey.misplaced.length, unreadable: survey.unreadable }
+  }
+
+  /** What may be claimed of a vector: nothing at or beyond the first hole of an incarnation. */
+  lower(document: DocumentId, vector: VersionVector): VersionVector {
+    const gaps = this.of(document)
+    if (gaps.length === 0) return vector
+    return vector.flatMap((dot) => {
+      const first = gaps.find((gap) => gap.incarnation === dot.incarnation && gap.from <= dot.sequence)
+      if (first === undefined) return [dot]
+      if (first.before === null) return []
+      return [{ incarnation: dot.incarnation, sequence: first.from - 1, hash: first.before }]
+    })
+  }
+
+  /**
+   * Verified blocks of a damaged document, in any order. `operations` write those back that continue from what is
+   * here; `filled` must be called once they are durable.
+   */
+  fill(document: DocumentId, blocks: readonly Block[]): { operations: Operation[]; filled: () => void; used: number } {
+    let gaps = [...this.of(document)]
+    const operations: Operation[] = []
+    for (const block of blocks.toSorted((a, b) => a.header.sequence - b.header.sequence)) {
+      const { incarnation, sequence, previous } = block.header
+      const at = gaps.findIndex(
+        (gap) =>
+          (gap.incarnation === EVERYTHING && sequence === 1) ||
+          (gap.incarnation === incarnation && gap.from === sequence && gap.before === previous),
+      )
+      const gap = gaps[at]
+      if (gap === undefined) continue
+      operations.push({
+        type: 'put',
+        key: blockKey(document, { incarnation, sequence, hash: block.hash }),
+        value: block.bytes,
+      })
+      const rest = { ...gap, from: sequence + 1, before: block.hash }
+      gaps = gaps.toSpliced(at, 1, ...(sequence < gap.to ? [rest] : []))
+    }
+    const used = operations.length
+    if (used > 0) operations.push(this.#write(document, gaps))
+    return { operations, used, filled: () => this.#remember(document, gaps) }
+  }
+
+  /** Takes the loss: the document goes on without what is missing. Gives what was. */
+  async accept(document: DocumentId): Promise<readonly Gap[]> {
+    const gaps = this.of(document)
+    await this.#deps.store.commit([this.#write(document, []), { type: 'delete', key: tipsKey(document) }])
+    this.#remember(document, [])
+    return gaps
+  }
+
+  /** The last blocks that were known to be here when that was last written down. */
+  async noted(document: DocumentId): Promise<VersionVector> {
+    const value = await this.#deps.store.get(tipsKey(document)).catch(() => undefined)
+    const tips = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
+    return tips?.ok ? tips.value : []
+  }
+
+  /** So that a lost end shows later: holes show by themselves. */
+  note(document: DocumentId, tips: VersionVector): Operation {
+    return { type: 'put', key: tipsKey(document), value: encode((w) => writeClock(w, tips)) }
+  }
+
+  async #isEmpty(document: DocumentId, mended: boolean): Promise<boolean> {
+    if (mended) return false
+    const from = documentPrefix(document)
+    for await (const _ of this.#deps.store.examine({ from, to: afterPrefix(from), first: true })) return false
+    return true
+  }
+
+  #write(document: DocumentId, gaps: readonly Gap[]): Operation {
+    const key = damageKey(document)
+    if (gaps.length === 0) return { type: 'delete', key }
+    return { type: 'put', key, value: encode((w) => writeList(w, gaps, (gap) => writeGap(w, gap))) }
+  }
+
+  #remember(document: DocumentId, gaps: readonly Gap[]): void {
+    if (gaps.length === 0) this.#gaps.delete(document)
+    else this.#gaps.set(document, gaps)
+  }
+}
+
+function writeGap(w: Parameters<Parameters<typeof encode>[0]>[0], gap: Gap): void {
+  writeId(w, gap.incarnation)
+  writeUint(w, gap.from)
+  writeUint(w, gap.to)
+  writeByte(w, gap.before === null ? 0 : 1)
+  if (gap.before !== null) writeId(w, gap.before)
+}
+
+function readGap(r: Parameters<Parameters<typeof decode>[1]>[0]): Gap {
+  const incarnation = readId<IncarnationId>(r, 16)
+  const [from, to] = [readUint(r), readUint(r)]
+  return { incarnation, from, to, before: readByte(r) === 0 ? null : readId<BlockHash>(r, 32) }
+}
