@@ -14,6 +14,7 @@ import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
+import { chunk } from './chunk.ts'
 import type { PacketPort } from './packet-port.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
@@ -40,11 +41,7 @@ export class MeshSync {
       this.#advanced(name, document.vector, local)
       this.#flushAll()
     })
-    deps.documents.onRestated((name) => {
-      this.#restate(name).catch((error: unknown) =>
-        this.#deps.logger.error({ err: error }, 'a damaged document could not be asked for'),
-      )
-    })
+    deps.documents.onRestated((name) => void this.#restate(name))
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
   }
@@ -172,10 +169,14 @@ export class MeshSync {
 
   /** Damage was found, or mended: peers are told what is durable now, and asked for what is not. */
   async #restate(name: DocumentName): Promise<void> {
-    this.#vectors.set(keyOf(name), await this.#deps.documents.vectorOf(name))
-    await this.#refreshShared()
-    for (const peer of this.#peers.values()) peer.core.ask(name, this.#deps.monotonicMs())
-    this.#flushAll()
+    try {
+      this.#vectors.set(keyOf(name), await this.#deps.documents.vectorOf(name))
+      await this.#refreshShared()
+      for (const peer of this.#peers.values()) peer.core.ask(name, this.#deps.monotonicMs())
+      this.#flushAll()
+    } catch (error) {
+      this.#deps.logger.error({ err: error }, 'a damaged document could not be asked for')
+    }
   }
 
   /** One at a time over the newest state: an older run that overtakes a newer one would drop its documents. */
@@ -493,19 +494,4 @@ export interface MeshSyncDeps {
 function wrote(mesh: Mesh, { agent, layer }: DocumentName, node: NodeId): boolean {
   if (!isSingleWriter(layer)) return writersOf(mesh, agent, layer).includes(node)
   return mesh.agents.get(agent)?.terms.some((term) => term.holder === node) ?? false
-}
-
-/** Lists that fit a packet each, in order. */
-function chunk(all: readonly Uint8Array[]): Uint8Array[][] {
-  const chunks: Uint8Array[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const each of all) {
-    if (bytes + each.length > PAYLOAD_BYTES_TARGET) {
-      chunks.push([])
-      bytes = 0
-    }
-    chunks.at(-1)?.push(each)
-    bytes += each.length
-  }
-  return chunks
 }
