@@ -4,12 +4,13 @@
  * against this table.
  *
  * - `exit`: the CLI's exit code. 2 usage, 3 not running or not reachable, 4 refused, 5 not found, 6 this machine
- *   (disk, port, file modes), 7 damaged data, 8 version, 9 conflict with another process or with what is there.
+ *   (disk, port, file modes), 7 damaged data, 8 version, 9 conflict with another process or with what is there, 10
+ *   waited in vain.
  * - `retry`: whether the same call may succeed later without anyone doing anything.
  * - `next`: the next command or step, shown to the person.
  */
 export interface Reaction {
-  readonly exit: 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
+  readonly exit: 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10
   readonly retry: boolean
   readonly next: string
 }
@@ -80,7 +81,11 @@ export const reactions = {
   NODE_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh status' },
   ITEM_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh ls' },
   CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },
+  CONFLICT_CHANGED: { exit: 9, retry: false, next: 'sealmesh conflicts show UMR, and choose again' },
   BLOCK_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh late ls' },
+  HISTORY_ENDED: { exit: 5, retry: false, next: 'sealmesh history UMR shows how far back it goes' },
+  NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER standby' },
+  WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },
   FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },
   IMPORT_NOTHING: {
     exit: 5,

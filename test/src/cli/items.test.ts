@@ -6,7 +6,14 @@ import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../keys/temporary-home.ts'
 import { nodeWithCli } from './run-verb.ts'
 
-const ORIGIN = { write: 'ab'.repeat(32), node: 'cd', nodeName: 'office', at: '2026-11-20T12:00:00.000Z', wallMs: 0 }
+const ORIGIN = {
+  write: 'ab'.repeat(32),
+  node: 'cd',
+  nodeName: 'office',
+  writer: 'claude',
+  at: '2026-11-20T12:00:00.000Z',
+  wallMs: 0,
+}
 const register = (value: string, conflicts = 0): ItemView => ({
   umr: 'claude.semantic.x',
   type: 'register',

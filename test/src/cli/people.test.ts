@@ -264,13 +264,22 @@ describe('agents, share, conflicts and late', () => {
     write,
     node: 'ab',
     nodeName,
+    writer: 'claude',
     at: '2026-11-20T12:00:00.000Z',
     wallMs: 0,
   })
   const siblings = [
-    { value: '"Tuesday"', origin: origin(`aaaa${'0'.repeat(60)}`, 'home'), winner: true },
-    { value: null, origin: origin(`aabb${'0'.repeat(60)}`, 'office'), winner: false },
+    { value: '"Tuesday"', origin: origin(`aaaa${'0'.repeat(60)}`, 'home'), also: [], winner: true },
+    { value: null, origin: origin(`aabb${'0'.repeat(60)}`, 'office'), also: [], winner: false },
   ]
+  const seen = siblings.map((each) => each.origin.write)
+  const settled = (umr: string) => ({
+    umr,
+    write: 'cd',
+    at: 'now',
+    replaced: siblings.map((each) => ({ value: each.value, origin: each.origin })),
+    left: 0,
+  })
   const block = `cafe${'0'.repeat(60)}`
   const world = async () => {
     const calls: unknown[] = []
@@ -283,8 +292,13 @@ describe('agents, share, conflicts and late', () => {
       'share.preview': (params) => (
         record(params), { nodes: ['office'], registers: 2, texts: 1, bytes: 300, umrs: ['claude.semantic.x'] }
       ),
-      'conflicts.show': ({ umr }) => ({ umr, siblings }),
-      'conflicts.keep': (params) => (record(params), { umr: params.umr, write: 'cd', at: 'now' }),
+      'conflicts.ls': () => ({
+        conflicts: [{ umr: 'claude.semantic.day', siblings: 5, values: siblings, more: 3, seen }],
+        truncated: false,
+      }),
+      'conflicts.show': ({ umr }) => ({ umr, conflict: true, siblings, more: 0, seen }),
+      'conflicts.keep': (params) => (record(params), settled(params.umr)),
+      'conflicts.merge': (params) => (record(params), settled(params.umr)),
       'late.ls': () => ({
         aside: [
           {
@@ -342,15 +356,57 @@ describe('agents, share, conflicts and late', () => {
     })
     expect((await cli(['share', 'preview', 'claude', 'semantic', 'office'])).out).toBe('sends nothing new\n')
   })
-  test('conflicts show both values with both writers, and keep takes the beginning of one', async () => {
+  test('conflicts show both values with writers, machines and times, and keep takes the beginning of one', async () => {
     const { cli, calls } = await world()
-    const { out } = await cli(['conflicts', 'show', 'claude.semantic.day'])
-    expect(out).toMatch(/aaaa00000000 +home +.* shown +Tuesday\naabb00000000 +office +.* \(deleted\)/)
-    expect(await cli(['conflicts', 'keep', 'claude.semantic.day', 'AAbb'])).toMatchObject({
-      exit: 0,
-      err: 'kept what office wrote\n',
+    const { out, err } = await cli(['conflicts', 'show', 'claude.semantic.day'])
+    expect(out).toMatch(
+      /aaaa00000000 +claude +home +2026-.* shown +Tuesday\naabb00000000 +claude +office +2026-.* \(deleted\)/,
+    )
+    expect(err).toContain('conflicts keep claude.semantic.day WRITE --seen aaaa00000000,aabb00000000')
+    const kept = await cli(['conflicts', 'keep', 'claude.semantic.day', 'AAbb'])
+    expect(kept).toMatchObject({ exit: 0, err: expect.stringContaining('kept what office wrote\n') })
+    expect(kept.err).toContain('replaced Tuesday by claude on home, 2026-')
+    expect(calls).toEqual([{ umr: 'claude.semantic.day', write: seen[1], seen }])
+  })
+  test('the listing names each value with its writer, machine and time, and how many more there are', async () => {
+    const { cli } = await world()
+    const { out } = await cli(['conflicts', 'ls'])
+    expect(out).toMatch(/claude\.semantic\.day +aaaa00000000 +claude +home +2026-.* Tuesday\n +aabb0/)
+    expect(out).toContain('and 3 older ones')
+  })
+  test('merge keeps text as text, takes standard input, and names what it has seen', async () => {
+    const { cli, calls } = await world()
+    await cli(['conflicts', 'merge', 'claude.semantic.day', '42', '--seen', 'aaaa,aabb'])
+    await cli(['conflicts', 'merge', 'claude.semantic.day', '-'], { input: 'Tuesday, at noon\n' })
+    await cli(['conflicts', 'merge', 'claude.semantic.day', '[1]', '--raw-json', '--seen', 'aabb'])
+    expect(calls).toEqual([
+      { umr: 'claude.semantic.day', value: '"42"', seen },
+      { umr: 'claude.semantic.day', value: '"Tuesday, at noon"', seen },
+      { umr: 'claude.semantic.day', value: '[1]', seen: [seen[1]] },
+    ])
+  })
+  test('where the values are JSON a merge is JSON, as it was written', async () => {
+    const calls: unknown[] = []
+    const numbers = siblings.map((each, at) => ({ ...each, value: at === 0 ? '{"port":8080}' : '7' }))
+    const { cli } = await nodeWithCli({
+      'conflicts.show': ({ umr }) => ({ umr, conflict: true, siblings: numbers, more: 0, seen }),
+      'conflicts.merge': (params) => (calls.push(params.value), settled(params.umr)),
     })
-    expect(calls).toEqual([{ umr: 'claude.semantic.day', write: siblings[1]?.origin.write }])
+    await cli(['conflicts', 'merge', 'claude.semantic.port', '{"port": 12345678901234567890}'])
+    expect(calls).toEqual(['{"port": 12345678901234567890}'])
+    expect(await cli(['conflicts', 'merge', 'claude.semantic.port', 'eighty'])).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('VALUE_INVALID'),
+    })
+  })
+  test('an empty standard input and a write that is gone change nothing', async () => {
+    const { cli, calls } = await world()
+    expect(await cli(['conflicts', 'merge', 'claude.semantic.day'])).toMatchObject({ exit: 2 })
+    expect(await cli(['conflicts', 'merge', 'claude.semantic.day', 'x', '--seen', 'beef'])).toMatchObject({
+      exit: 9,
+      err: expect.stringContaining('CONFLICT_CHANGED'),
+    })
+    expect(calls).toEqual([])
   })
   test.each(['aa', 'ff'])('a beginning that names not exactly one value keeps nothing: %s', async (beginning) => {
     const { cli, calls } = await world()

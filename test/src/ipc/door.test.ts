@@ -14,7 +14,7 @@ const item = (umr: string, value: string) => ({
     umr,
     type: 'register' as const,
     value,
-    origin: { write: 'ab', node: 'cd', nodeName: 'home', at: '2026-11-20T00:00:00.000Z', wallMs: 0 },
+    origin: { write: 'ab', node: 'cd', nodeName: 'home', writer: 'claude', at: '2026-11-20T00:00:00.000Z', wallMs: 0 },
     conflicts: 0,
   },
 })

@@ -89,7 +89,10 @@ export class TestHomes {
     return each
   }
 
-  async stop({ documents, store, database, errors }: Running): Promise<void> {
+  async stop(running: Running): Promise<void> {
+    const { documents, store, database, errors } = running
+    const at = this.#running.indexOf(running)
+    if (at >= 0) this.#running.splice(at, 1)
     database.release()
     await documents.close()
     await store.close()
@@ -97,7 +100,7 @@ export class TestHomes {
   }
 
   async remove(): Promise<void> {
-    for (const each of this.#running.splice(0)) await this.stop(each)
+    for (const each of [...this.#running]) await this.stop(each)
     await rm(this.directory, { recursive: true })
   }
 }

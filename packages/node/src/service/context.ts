@@ -64,10 +64,30 @@ export function iso(wallMs: number): string {
   return lastIso.text
 }
 
-export const originOf = (mesh: Mesh, entry: { dot: { hash: string }; author: NodeId; time: HybridTime }) => ({
+/**
+ * For whom a machine wrote: the document's own agent where the machine is one of its hosts, else the agent that a
+ * grant names and that lives there, else the one that founded the machine.
+ */
+export function writerOf(mesh: Mesh, document: DocumentName, author: NodeId): string {
+  const owner = mesh.agents.get(document.agent)
+  if (owner === undefined) return document.agent.slice(0, 8)
+  if (owner.hosts.includes(author)) return owner.name
+  for (const { layer, to } of owner.grants) {
+    const granted = layer === document.layer && to.type === 'agent' ? mesh.agents.get(to.agent) : undefined
+    if (granted?.hosts.includes(author) === true) return granted.name
+  }
+  return mesh.nodes.get(author)?.foundingAgent.name ?? nodeName(mesh, author)
+}
+
+export const originOf = (
+  mesh: Mesh,
+  document: DocumentName,
+  entry: { dot: { hash: string }; author: NodeId; time: HybridTime },
+) => ({
   write: entry.dot.hash,
   node: entry.author,
   nodeName: nodeName(mesh, entry.author),
+  writer: writerOf(mesh, document, entry.author),
   at: iso(entry.time.wallMs),
   wallMs: entry.time.wallMs,
 })

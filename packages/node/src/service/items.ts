@@ -1,9 +1,10 @@
+import { choicesOf } from '@sealmesh/protocol/crdt/choices'
 import type { Entry } from '@sealmesh/protocol/crdt/document'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { formatUmr, isItemId } from '@sealmesh/protocol/ids'
+import { type BlockHash, formatUmr, isItemId } from '@sealmesh/protocol/ids'
 import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -28,11 +29,11 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       return { item: await read(context, target) }
     },
 
-    set: async ({ umr, value, tags }) => {
+    set: async ({ umr, value, tags, seen }) => {
       const target = resolveUmr(context.log.mesh, umr)
       checkValue(value)
       if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags)
-      return write(context, target, { type: 'set', key: target.umr.id, value })
+      return write(context, target, { type: 'set', key: target.umr.id, value, ...seenBy(seen) })
     },
 
     'set.many': async ({ writes, onlyChanged }) => {
@@ -64,12 +65,12 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       return { written, unchanged: writes.length - written }
     },
 
-    rm: async ({ umr }) => {
+    rm: async ({ umr, seen }) => {
       const target = resolveUmr(context.log.mesh, umr)
       const document = await context.documents.open(target.document)
       if (document.read(target.umr.id)?.value === undefined)
         throw new Failure('ITEM_NOT_FOUND', `${target.text} is not there to remove.`)
-      return write(context, target, { type: 'delete', key: target.umr.id })
+      return write(context, target, { type: 'delete', key: target.umr.id, ...seenBy(seen) })
     },
 
     ls: async ({ prefix, limit }) => {
@@ -90,6 +91,8 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
   }
 }
 
+const seenBy = (seen: readonly string[] | undefined) => (seen === undefined ? {} : { seen: seen as BlockHash[] })
+
 type Listed = Awaited<ReturnType<Handlers['ls']>>['items'][number]
 
 function* listDocument(mesh: Mesh, document: Document, start: string): Generator<Listed> {
@@ -103,7 +106,7 @@ function* listDocument(mesh: Mesh, document: Document, start: string): Generator
       bytes: utf8(entry.value).length,
       at: iso(entry.time.wallMs),
       nodeName: nodeName(mesh, entry.author),
-      conflicts: document.siblings(key).length - 1,
+      conflicts: choicesOf(document.siblings(key)).length - 1,
     }
   }
   for (const text of document.textNames())
@@ -126,8 +129,8 @@ async function read(context: ServiceContext, target: Target): Promise<ItemView |
       umr: target.text,
       type: 'register',
       value: entry.value,
-      origin: originOf(context.log.mesh, entry),
-      conflicts: document.siblings(target.umr.id).length - 1,
+      origin: originOf(context.log.mesh, target.document, entry),
+      conflicts: choicesOf(document.siblings(target.umr.id)).length - 1,
     }
   }
   const text = document.text(target.umr.id)
@@ -166,7 +169,7 @@ async function readDiary(context: ServiceContext, target: Target, entry: Entry |
   return { umr: target.text, type: 'diary', content: own?.content ?? null, at: iso(atMs), characters, tags: [...tags] }
 }
 
-function checkValue(value: string): void {
+export function checkValue(value: string): void {
   // Three bytes at most for each code unit: short values need no encoding to know that they fit.
   if (value.length * 3 > REGISTER_VALUE_BYTES_MAX && utf8(value).length > REGISTER_VALUE_BYTES_MAX)
     throw new Failure(

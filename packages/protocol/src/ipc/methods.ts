@@ -18,10 +18,18 @@ const Origin = z.object({
   /** `block hash` of the write: names it in `conflicts keep` and `late merge`. */
   write: z.string(),
   node: z.string(),
+  /** The machine. */
   nodeName: z.string(),
+  /** The agent for which that machine wrote: the document's own where it is a host, else the one that was granted. */
+  writer: z.string(),
   at: Iso,
   wallMs: z.number(),
 })
+/** Writes of a register that the caller has looked at; every other one is left as it is. */
+const Seen = z
+  .array(z.string().regex(/^[0-9a-f]{64}$/))
+  .min(1)
+  .max(256)
 
 const RegisterView = z.object({
   umr: Umr,
@@ -110,6 +118,13 @@ const Status = z.object({
 export type Status = z.infer<typeof Status>
 
 const Written = z.object({ umr: Umr, write: z.string(), at: Iso })
+const Settled = z.object({
+  ...Written.shape,
+  /** What is no longer shown anywhere. */
+  replaced: z.array(z.object({ value: Json.nullable(), origin: Origin })),
+  /** Values that stand beside the new one: they had not been seen. */
+  left: z.number().int(),
+})
 const GrantView = z.object({
   agent: z.string(),
   layer: z.string(),
@@ -117,7 +132,21 @@ const GrantView = z.object({
   access: z.enum(['read', 'write']),
   record: z.string(),
 })
-const SiblingView = z.object({ value: Json.nullable(), origin: Origin, winner: z.boolean() })
+/** One value of a register. `also`: the others who wrote the same. Null: a delete. */
+const SiblingView = z.object({
+  value: Json.nullable(),
+  origin: Origin,
+  also: z.array(Origin),
+  winner: z.boolean(),
+})
+const Siblings = {
+  /** Of the latest sixteen writes, the winner's value first. */
+  siblings: z.array(SiblingView),
+  /** Older writes with other values. */
+  more: z.number().int(),
+  /** The writes that are shown here: for `keep` and `merge`. */
+  seen: z.array(z.string()),
+}
 const AsideView = z.object({
   agent: z.string(),
   layer: z.string(),
@@ -164,7 +193,11 @@ export const methods = {
     }),
     result: z.object({ items: z.array(ListedItem), truncated: z.boolean() }),
   },
-  set: { params: z.object({ umr: Umr, value: Json, tags: z.array(z.string()).default([]) }), result: Written },
+  /** With `seen` it replaces those writes and no other; without, the one that `get` would give. */
+  set: {
+    params: z.object({ umr: Umr, value: Json, tags: z.array(z.string()).default([]), seen: Seen.optional() }),
+    result: Written,
+  },
   /** Many writes, each its own register; answered when all are durable. */
   'set.many': {
     params: z.object({
@@ -177,7 +210,7 @@ export const methods = {
     }),
     result: z.object({ written: z.number().int(), unchanged: z.number().int() }),
   },
-  rm: { params: z.object({ umr: Umr }), result: Written },
+  rm: { params: z.object({ umr: Umr, seen: Seen.optional() }), result: Written },
 
   /** One y-protocols sync message in, at most one out, both base64: how an editor or a CLI edits a text. */
   'text.sync': {
@@ -205,12 +238,30 @@ export const methods = {
   },
 
   'conflicts.ls': {
-    params: z.object({ agent: Name.optional() }),
-    result: z.object({ conflicts: z.array(z.object({ umr: Umr, siblings: z.number().int() })) }),
+    params: z.object({ agent: Name.optional(), limit: z.number().int().min(1).max(10_000).default(1_000) }),
+    result: z.object({
+      conflicts: z.array(
+        z.object({
+          umr: Umr,
+          /** How many values it has. */
+          siblings: z.number().int(),
+          /** As `conflicts.show` has them; a value over 1,024 characters is cut short. */
+          values: Siblings.siblings,
+          more: Siblings.more,
+          seen: Siblings.seen,
+        }),
+      ),
+      truncated: z.boolean(),
+    }),
   },
-  'conflicts.show': { params: z.object({ umr: Umr }), result: z.object({ umr: Umr, siblings: z.array(SiblingView) }) },
-  /** Keeps one sibling and replaces all the others. */
-  'conflicts.keep': { params: z.object({ umr: Umr, write: z.string() }), result: Written },
+  'conflicts.show': {
+    params: z.object({ umr: Umr }),
+    result: z.object({ umr: Umr, conflict: z.boolean(), ...Siblings }),
+  },
+  /** Keeps one sibling and replaces the others that were seen; without `seen`, those that `conflicts.show` gives now. */
+  'conflicts.keep': { params: z.object({ umr: Umr, write: z.string(), seen: Seen.optional() }), result: Settled },
+  /** Writes a value in place of all siblings that were seen. */
+  'conflicts.merge': { params: z.object({ umr: Umr, value: Json, seen: Seen }), result: Settled },
 
   'late.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ aside: z.array(AsideView) }) },
   /** Re-issues a late block's writes under the present term. */

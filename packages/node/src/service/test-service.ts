@@ -1,0 +1,24 @@
+import type { Running, TestHomes } from '../documents/test-homes.ts'
+import type { TestNode } from '../documents/fixture.ts'
+import type { DoorContext } from '../ipc/dispatch.ts'
+import type { ServiceContext } from './context.ts'
+
+/** For tests: what handlers work on, over real documents of a test's mesh; what a test does not need is missing. */
+export function serviceOf(homes: TestHomes, node: TestNode, { documents }: Running): ServiceContext {
+  const part: Partial<ServiceContext> = {
+    node: node.id,
+    signKey: node.keys.secretKey,
+    sodium: homes.mesh.sodium,
+    documents,
+    log: {
+      get mesh() {
+        return homes.mesh.mesh
+      },
+    } as ServiceContext['log'],
+    now: Date.now,
+  }
+  return part as ServiceContext
+}
+
+/** Handlers take who is calling; these ask nothing of it. */
+export const nobody: DoorContext = { notify: () => undefined, signal: new AbortController().signal }
