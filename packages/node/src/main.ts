@@ -20,6 +20,7 @@ import { KeyStore } from './keys/key-store.ts'
 import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
+import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
 import { handlersOf } from './service/handlers.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
@@ -195,11 +196,20 @@ async function compose(
     receipts,
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
+    onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
+  const presence = new Presence({
+    node,
+    mesh: () => log.mesh,
+    monotonicMs: () => performance.now(),
+    wallMs: now,
+    tell: (document, update) => sync.tellAwareness({ type: 'awareness', document, update }, AWARENESS_LIFE_MS),
+  })
+  closers.push(() => presence.close())
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
@@ -245,6 +255,7 @@ async function compose(
     startedAtMs,
     sync,
     relays,
+    presence,
     keys,
     meta,
     inviter,

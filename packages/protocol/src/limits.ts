@@ -22,6 +22,8 @@ export const TEXT_UPDATE_BYTES_MAX = 196_608
 export const BLOCK_BYTES_MAX = 221_184
 /** One commit; more are split into several blocks. */
 export const BLOCK_WRITES_MAX = 1_024
+/** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */
+export const AWARENESS_BYTES_MAX = 4_096
 /** Incarnations that one vector may name: a node that restarts hourly for a year stays below. */
 export const VECTOR_ENTRIES_MAX = 16_384
 /** Incarnations that one write may replace. */

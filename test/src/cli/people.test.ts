@@ -233,6 +233,7 @@ const STATUS: Status = {
   ],
   summary: 'cut off',
   warnings: [{ code: 'DISK_FULL', message: 'The disk is full.' }],
+  editing: [],
 }
 
 describe('status', () => {

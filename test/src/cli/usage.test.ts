@@ -9,6 +9,7 @@ const NESTED = [
   'agents ls',
   'text get',
   'text edit',
+  'text who',
   'share set',
   'share ls',
   'share preview',

@@ -274,6 +274,7 @@ test('a payload decodes to what was encoded, and no bytes make the decoder throw
     },
     { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5) },
     { type: 'want-records' },
+    { type: 'awareness', document: documents[0] as DocumentName, update: new Uint8Array([1, 2]) },
   ]
   const bytes = encodePayload(items)
   expect(decodePayload(bytes)).toEqual({ ok: true, value: items })

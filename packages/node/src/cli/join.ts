@@ -21,13 +21,7 @@ export const join = (cli: Cli): Command =>
       withHome(cli, async ({ home, output, terminal, command, signal }, given: string, options: Options) => {
         if (given === '-' && terminal.stdin.isTTY === true) output.hint('Paste the link, then Enter and Ctrl-D:')
         const link = (given === '-' ? await readInput(terminal) : given).trim()
-        const [{ joinMesh }, { loadSodium }, { parseLink }] = await Promise.all([
-          import('../setup/join.ts'),
-          import('@sealmesh/sodium/load'),
-          import('@sealmesh/protocol/pairing/link'),
-        ])
-        // A link that is none is refused at once: nobody is asked, so nothing of the kind is said.
-        const isLink = parseLink(link, await loadSodium()).ok
+        const { joinMesh } = await import('../setup/join.ts')
         const joining = joinMesh({
           home: home.path,
           link,
@@ -39,7 +33,6 @@ export const join = (cli: Cli): Command =>
             output.say(`  ${output.styledTalk('bold', words.map((word) => oneLine(word)).join(' '))}`)
           },
           onProgress: (text) => {
-            if (!isLink) return
             output.data({ event: 'progress', text })
             output.say(text)
           },

@@ -69,6 +69,7 @@ async function textNode(initial: string) {
         write: isStep1 ? null : 'ab',
       }
     },
+    'text.editing': () => ({ others: [] }),
     get: ({ umr }) => ({ item: { umr, type: 'text', text: shared.toString() } }),
   })
   return { ...world, shared, hooks }

@@ -3,9 +3,11 @@ import { Command } from 'commander'
 import { shellWord } from '../keys/modes.ts'
 import { example } from './example.ts'
 import { readInput, readTextFile } from './input.ts'
+import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { canAsk } from './terminal.ts'
 import { checkUmr } from './umr.ts'
+import { ago } from './when.ts'
 
 interface EditOptions {
   readonly file?: string
@@ -19,6 +21,7 @@ export const text = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh text edit claude.procedural.release-notes'))
     .addCommand(getText(cli))
     .addCommand(edit(cli))
+    .addCommand(who(cli))
 
 const getText = (cli: Cli): Command =>
   new Command('get')
@@ -55,12 +58,43 @@ const edit = (cli: Cli): Command =>
           throw new Failure('USAGE', 'Say --file or --empty, not both.', { next: session.command('text edit --help') })
         // Only this verb needs Yjs, which takes longer to load than all the rest.
         const { openText } = await import('./text-session.ts')
+        // Others see it for as long as this connection lives.
+        const { others } = await session.door.call('text.editing', { umr })
+        if (others.length > 0) session.output.say(`also edited by ${others.map(nameOf).join(', ')}: edits merge`)
         const open = await openText(session.door, umr)
         const write = await open.save(await wantedText(session, umr, open.text, options))
         session.output.data({ umr, write, changed: write !== null })
         session.output.hint(write === null ? 'nothing to change' : `edited ${umr}`)
       }),
     )
+
+const who = (cli: Cli): Command =>
+  new Command('who')
+    .summary('who is editing a text')
+    .description('Lists who edits a text now, on this machine and on others that may read it.')
+    .argument('<umr>', 'agent.layer.id')
+    .addHelpText('after', example('sealmesh text who claude.procedural.release-notes'))
+    .action(
+      withDoor(cli, async ({ door, output }, umr: string) => {
+        checkUmr(umr)
+        const said = await door.call('text.who', { umr })
+        output.data(said)
+        if (said.editors.length === 0) return output.hint('Nobody is editing it.')
+        const nowMs = Date.now()
+        output.table(
+          [{ title: 'NODE' }, { title: 'AGENT' }, { title: 'CURSOR' }, { title: 'LAST SAID' }],
+          said.editors.map((editor) => [
+            editor.here ? `${editor.nodeName} (here)` : editor.nodeName,
+            editor.agent ?? '-',
+            editor.cursor === null ? '-' : String(editor.cursor.head),
+            ago(editor.at, nowMs),
+          ]),
+        )
+      }),
+    )
+
+const nameOf = ({ agent, nodeName }: { agent: string | null; nodeName: string }): string =>
+  agent === null ? oneLine(nodeName) : `${oneLine(agent)} on ${oneLine(nodeName)}`
 
 async function wantedText(session: DoorSession, umr: string, text: string, options: EditOptions): Promise<string> {
   if (options.empty === true) return ''

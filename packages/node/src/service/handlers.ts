@@ -4,6 +4,7 @@ import { formatId } from '@sealmesh/protocol/ids'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
+import type { Presence } from '../presence/presence.ts'
 import type { Meta } from '../store/meta.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
@@ -15,6 +16,7 @@ import { itemHandlers } from './items.ts'
 import { lateHandlers } from './late.ts'
 import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
+import { editingNow, presenceHandlers } from './presence.ts'
 import { revokeHandlers } from './revoke.ts'
 import { sharingHandlers } from './sharing.ts'
 import { statusOf } from './status.ts'
@@ -28,6 +30,7 @@ export interface NodeServices extends ServiceContext {
   readonly startedAtMs: number
   readonly sync: MeshSync
   readonly relays: Relays
+  readonly presence: Presence
   readonly keys: KeyStore
   readonly meta: Meta
   readonly inviter: InviterDriver
@@ -51,6 +54,7 @@ export function handlersOf(services: NodeServices): Handlers {
         peers: () => services.sync.peers(),
         relays: () => services.relays.status(),
         warnings: () => warningsOf(services),
+        editing: () => editingNow(services),
       }),
     down: () => {
       // After the answer has left: stopping closes the socket that it travels on.
@@ -60,6 +64,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...agentHandlers({ ...services, newAgentKey: () => services.keys.addAgent() }),
     ...itemHandlers(services),
     ...textHandlers(services),
+    ...presenceHandlers(services),
     ...sharingHandlers(services),
     ...conflictHandlers(services),
     ...lateHandlers(services),

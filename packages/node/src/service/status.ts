@@ -12,6 +12,7 @@ export interface StatusSources {
   readonly peers: () => readonly { node: string; view: PeerView }[]
   readonly relays: () => Status['relays']
   readonly warnings: () => Status['warnings']
+  readonly editing: () => Status['editing']
 }
 
 /** What is going on, in words that never claim more than is known. */
@@ -47,6 +48,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
             ? 'in sync'
             : 'syncing',
     warnings: sources.warnings(),
+    editing: sources.editing(),
   }
 }
 

@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
+import { parseLink } from '@sealmesh/protocol/pairing/link'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { prepareHome, resolveHome } from '../keys/home.ts'
 import { lockHome } from '../keys/home-lock.ts'
 import { KeyStore } from '../keys/key-store.ts'
 import { openLog } from '../log.ts'
 import { LogKeeper } from '../membership/log-keeper.ts'
+import { linkMessage, refusalMessage } from '../pairing/failure-message.ts'
 import { joinByLink } from '../pairing/joiner-driver.ts'
 import { Meta } from '../store/meta.ts'
 import { RecordStore } from '../store/record-store.ts'
@@ -23,6 +26,14 @@ export interface JoinOptions {
   readonly logLevel?: string
 }
 
+/** Refuses a link that cannot be one, or that has expired. */
+function checkLink(text: string, sodium: Sodium): void {
+  const link = parseLink(text, sodium)
+  if (!link.ok) throw new Failure('LINK_INVALID', linkMessage(link.error.why))
+  link.value.secret.erase()
+  if (Date.now() >= link.value.expiresMs) throw new Failure('LINK_EXPIRED', refusalMessage('LINK_EXPIRED', 'joiner'))
+}
+
 /**
  * Brings a fresh home into a mesh by a pairing link. Keys are made once and kept over a failed try; the membership is
  * written last, so that a home that was cut off half-way is joined again instead of half used.
@@ -31,11 +42,14 @@ export async function joinMesh(
   options: JoinOptions,
 ): Promise<{ node: string; mesh: string; meshName: string; agents: string[] }> {
   const home = resolveHome(options.home, process.env)
+  const sodium = await loadSodium()
+  // Before anything is made or asked: a slip of the hand must leave no home behind.
+  checkLink(options.link, sodium)
+  const name = chooseName(options.name)
   await prepareHome(home)
   const lock = await lockHome(home)
   const logger = openLog(home.log, options.logLevel)
   try {
-    const sodium = await loadSodium()
     const random = (bytes: number): Uint8Array => randomBytes(bytes)
     const store = await openStore(home.db)
     try {
@@ -48,7 +62,6 @@ export async function joinMesh(
         : await KeyStore.create(home.keys, deps, { root: false })
       if (keys.root !== undefined)
         throw new Failure('ALREADY_JOINED', `The home ${home.path} has begun to found a mesh of its own.`)
-      const name = chooseName(options.name)
       const identity = identityOf(keys, { node: name, agent: name })
       options.onProgress('asking the other machine')
       const joined = await joinByLink({

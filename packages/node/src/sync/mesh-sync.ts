@@ -4,18 +4,13 @@ import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
-import { isSingleWriter, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
 import { keyOf, PeerSync, type PeerView, type Plan, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
-import type { Logger } from 'pino'
-import type { Documents } from '../documents/documents.ts'
-import type { LogKeeper } from '../membership/log-keeper.ts'
-import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
-import type { PacketPort } from './packet-port.ts'
+import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
 export class MeshSync {
@@ -139,6 +134,23 @@ export class MeshSync {
     return this.#live
   }
 
+  /**
+   * Who edits what, to those who may read it and were heard of lately. No answer is awaited and nothing is sent again;
+   * a mailbox drops it after `lifeMs`, so that nobody learns tomorrow who was editing today.
+   */
+  tellAwareness(item: AwarenessItem, lifeMs: number): void {
+    if (!this.#live || this.#closed) return
+    const { log, port } = this.#deps
+    const heardAfterMs = this.#deps.monotonicMs() - HEARD_LATELY_MS
+    const payload = encodePayload([item])
+    for (const { node, core } of this.#peers.values()) {
+      if ((core.view().lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < heardAfterMs) continue
+      if (!mayRead(log.mesh, item.document, node)) continue
+      const packet = port.seal(node, payload, lifeMs)
+      if (packet !== undefined) this.#link?.send(packet.bytes)
+    }
+  }
+
   close(): void {
     this.#closed = true
     clearInterval(this.#timer)
@@ -206,12 +218,9 @@ export class MeshSync {
       const { mesh } = log
       const shared: SharedNow[] = []
       for (const [key, name] of names) {
-        const readers = readersOf(mesh, name.agent, name.layer)
-        const peerReads = readers.includes(peer.node)
-        const bothRead = peerReads && readers.includes(me)
-        // A peer that writes, or wrote in a term of its own, what it may not read still wants to know that it arrived.
-        const peerWrites = wrote(mesh, name, peer.node)
-        if (!peerReads && !peerWrites) continue
+        if (!mayHear(mesh, name, peer.node)) continue
+        const peerReads = mayRead(mesh, name, peer.node)
+        const bothRead = peerReads && mayRead(mesh, name, me)
         const vector = this.#vectors.get(key) ?? []
         shared.push({ name, peerReads, bothRead, vector, receipted: receipted.get(key) ?? [] })
       }
@@ -236,6 +245,12 @@ export class MeshSync {
     const items = decodePayload(opened.value.payload)
     if (peer === undefined || !items.ok) {
       logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
+      return acknowledge()
+    }
+    // News of the moment: passed on at once, never stored and in nobody's way.
+    for (const item of items.value) if (item.type === 'awareness') this.#deps.onAwareness(sender, item)
+    if (items.value.length > 0 && items.value.every(({ type }) => type === 'awareness')) {
+      port.accept(opened.value)
       return acknowledge()
     }
     this.#inHand.set(key, [acknowledge])
@@ -318,7 +333,7 @@ export class MeshSync {
       for (const { document } of item.documents) {
         const key = keyOf(document)
         if (this.#vectors.has(key) || peer.interests >= INTERESTS_MAX) continue
-        if (!readersOf(mesh, document.agent, document.layer).includes(this.#deps.node)) continue
+        if (!mayRead(mesh, document, this.#deps.node)) continue
         peer.interests += 1
         this.#interests.set(key, document)
         added = true
@@ -392,11 +407,10 @@ export class MeshSync {
     }
     // From here to the packet nothing is awaited: rights are those of the log that the packet names.
     const { mesh } = this.#deps.log
-    const mayRead = ({ agent, layer }: DocumentName) => readersOf(mesh, agent, layer).includes(peer.node)
-    const pushed = deltas.filter(({ name }) => mayRead(name))
+    const pushed = deltas.filter(({ name }) => mayRead(mesh, name, peer.node))
     const items: SyncItem[] = plan.items.map((item) =>
       item.type === 'vectors'
-        ? { ...item, documents: item.documents.filter((each) => this.#mayHear(peer, each.document)) }
+        ? { ...item, documents: item.documents.filter((each) => mayHear(mesh, each.document, peer.node)) }
         : item,
     )
     if (items.some((item) => item.type === 'heads' && item.fresh)) items.unshift(...this.#introduction())
@@ -422,11 +436,6 @@ export class MeshSync {
     )
     // A plan of which nothing may go (a grant has just ended) would be made again at once, for ever.
     return dispatched
-  }
-
-  #mayHear(peer: Peer, name: DocumentName): boolean {
-    const { mesh } = this.#deps.log
-    return readersOf(mesh, name.agent, name.layer).includes(peer.node) || wrote(mesh, name, peer.node)
   }
 
   /**
@@ -457,6 +466,9 @@ const REFUSED_PAUSE_MS = 5_000
 /** Documents that one peer may make us ask about, since it can invent names; a start forgets them. */
 const INTERESTS_MAX = 256
 
+/** Three and a half heartbeats: a peer that is there has spoken. */
+const HEARD_LATELY_MS = 35_000
+
 interface Arrived {
   readonly items: readonly SyncItem[]
   readonly packet: OpenedPacket
@@ -473,25 +485,4 @@ interface Peer {
   pausedUntilMs: number
   due: NodeJS.Timeout | undefined
   interests: number
-}
-
-export interface MeshSyncDeps {
-  readonly node: NodeId
-  readonly sodium: Sodium
-  readonly documents: Documents
-  readonly log: LogKeeper
-  readonly receipts: ReceiptStore
-  readonly port: PacketPort
-  /** Whether somebody else (a pairing) could use a packet that does not open. */
-  readonly onUnopened: (packet: Uint8Array) => boolean
-  /** Only for waits and intervals: a wall clock that is set back would stop them. */
-  readonly monotonicMs: () => number
-  readonly wallMs: () => number
-  readonly logger: Logger
-}
-
-/** Whether a node writes a document now or, in a single-writer layer, held a term that it wrote under. */
-function wrote(mesh: Mesh, { agent, layer }: DocumentName, node: NodeId): boolean {
-  if (!isSingleWriter(layer)) return writersOf(mesh, agent, layer).includes(node)
-  return mesh.agents.get(agent)?.terms.some((term) => term.holder === node) ?? false
 }

@@ -45,7 +45,11 @@ export class PacketPort {
   }
 
   /** Undefined when this node cannot be sealed to: removed, or without a live prekey until it returns. */
-  seal(to: NodeId, payload: Uint8Array): { id: PacketId; bytes: Uint8Array } | undefined {
+  seal(
+    to: NodeId,
+    payload: Uint8Array,
+    lifeMs = PACKET_EXPIRY_MS_MAX,
+  ): { id: PacketId; bytes: Uint8Array } | undefined {
     const { sodium, random, now } = this.#deps
     const mesh = this.#deps.mesh()
     const node = mesh.nodes.get(to)
@@ -66,7 +70,7 @@ export class PacketPort {
         logHeads: mesh.heads,
         payload,
         packetId: id,
-        expiresMs: Math.min(nowMs + PACKET_EXPIRY_MS_MAX, prekey.expiresMs),
+        expiresMs: Math.min(nowMs + lifeMs, prekey.expiresMs),
         content: this.#contentKeys.take(recipients, nowMs, random, sodium),
         nonce: random(NONCE_BYTES),
       },

@@ -93,6 +93,18 @@ const AgentStatus = z.object({
   layers: z.array(LayerStatus),
 })
 
+const Cursor = z.object({ anchor: z.int().min(0), head: z.int().min(0) })
+const Editor = z.object({
+  umr: Umr,
+  /** Null for a person, or a program that gave no name. */
+  agent: z.string().nullable(),
+  nodeName: z.string(),
+  here: z.boolean(),
+  cursor: Cursor.nullable(),
+  /** When that was last said; 30 seconds after it the editor counts as gone. */
+  at: Iso,
+})
+
 const Status = z.object({
   version: z.string(),
   home: z.string(),
@@ -114,6 +126,8 @@ const Status = z.object({
   /** `in sync` only when every peer is. */
   summary: z.enum(['in sync', 'syncing', 'alone', 'cut off']),
   warnings: z.array(z.object({ code: z.string(), message: z.string() })),
+  /** Texts that somebody is editing now, here or at a peer. */
+  editing: z.array(Editor),
 })
 export type Status = z.infer<typeof Status>
 
@@ -219,6 +233,21 @@ export const methods = {
   },
   /** Replaces the whole text by the smallest edit from what is there now. */
   'text.put': { params: z.object({ umr: Umr, text: WholeText }), result: Written },
+
+  /**
+   * Says that this connection edits a text, until it closes or says `done`. Peers that may read the text are told; it
+   * is stored nowhere.
+   */
+  'text.editing': {
+    params: z.object({
+      umr: Umr,
+      agent: Name.nullable().default(null),
+      cursor: Cursor.nullable().default(null),
+      done: z.boolean().default(false),
+    }),
+    result: z.object({ others: z.array(Editor) }),
+  },
+  'text.who': { params: z.object({ umr: Umr }), result: z.object({ editors: z.array(Editor) }) },
 
   'share.set': {
     params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),

@@ -20,7 +20,13 @@ import {
 } from '../bytes.ts'
 import { type AgentId, isName } from '../ids.ts'
 import { HASH_BYTES } from '../keys.ts'
-import { BLOCK_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, VECTOR_ENTRIES_MAX } from '../limits.ts'
+import {
+  AWARENESS_BYTES_MAX,
+  BLOCK_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+  RECORD_BYTES_MAX,
+  VECTOR_ENTRIES_MAX,
+} from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
 
 /**
@@ -32,6 +38,7 @@ import { err, ok, type Result } from '../result.ts'
  *   0x03 vectors   flags | list of (document, version vector)
  *   0x04 heads     flags | root (32 B)
  *   0x05 want-records (empty): send me what the heads of this packet do not cover
+ *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -41,6 +48,8 @@ export type SyncItem =
   /** One root over all documents that both may read; `fresh` right after connecting, when it is answered at once. */
   | { readonly type: 'heads'; readonly fresh: boolean; readonly root: Uint8Array }
   | { readonly type: 'want-records' }
+  /** States of y-protocols' awareness, as its encoder makes them. */
+  | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
 export interface DocumentVector {
   readonly document: DocumentName
@@ -78,6 +87,11 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           return writeFixed(w, item.root)
         case 'want-records':
           return writeByte(w, 0x05)
+        case 'awareness':
+          writeByte(w, 0x06)
+          writeId(w, item.document.agent)
+          writeText(w, item.document.layer)
+          return writeBytes(w, item.update)
       }
     }),
   )
@@ -106,16 +120,23 @@ function readItem(r: Reader): SyncItem {
       return { type: 'heads', fresh: readFlag(r), root: readFixed(r, HASH_BYTES) }
     case 0x05:
       return { type: 'want-records' }
+    case 0x06:
+      return { type: 'awareness', document: readDocument(r), update: readBytes(r, AWARENESS_BYTES_MAX) }
     default:
       throw new Malformed()
   }
 }
 
-function readDocumentVector(r: Reader): DocumentVector {
+const readDocumentVector = (r: Reader): DocumentVector => ({
+  document: readDocument(r),
+  vector: readClock(r, VECTOR_ENTRIES_MAX),
+})
+
+function readDocument(r: Reader): DocumentName {
   const agent = readId<AgentId>(r, 32)
   const layer = readText(r, LAYER_BYTES_MAX)
   if (!isName(layer)) throw new Malformed()
-  return { document: { agent, layer }, vector: readClock(r, VECTOR_ENTRIES_MAX) }
+  return { agent, layer }
 }
 
 function readFlag(r: Reader): boolean {

@@ -142,6 +142,7 @@ export class PeerSync {
           break
         case 'records':
         case 'blocks':
+        case 'awareness':
           break
       }
     }

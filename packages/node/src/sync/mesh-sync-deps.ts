@@ -1,0 +1,28 @@
+import type { NodeId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { SyncItem } from '@sealmesh/protocol/sync/payload'
+import type { Logger } from 'pino'
+import type { Documents } from '../documents/documents.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { ReceiptStore } from '../store/receipt-store.ts'
+import type { PacketPort } from './packet-port.ts'
+
+export type AwarenessItem = Extract<SyncItem, { type: 'awareness' }>
+
+/** What `MeshSync` is between. */
+export interface MeshSyncDeps {
+  readonly node: NodeId
+  readonly sodium: Sodium
+  readonly documents: Documents
+  readonly log: LogKeeper
+  readonly receipts: ReceiptStore
+  readonly port: PacketPort
+  /** Whether somebody else (a pairing) could use a packet that does not open. */
+  readonly onUnopened: (packet: Uint8Array) => boolean
+  /** A peer's word of who edits what: checked for nothing but its form. */
+  readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
+  /** Only for waits and intervals: a wall clock that is set back would stop them. */
+  readonly monotonicMs: () => number
+  readonly wallMs: () => number
+  readonly logger: Logger
+}
