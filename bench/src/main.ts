@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { type Bench, type BenchResult, formatTable } from './result.ts'
 
 /**
- *   pnpm bench NAME [--json FILE] [--runs N]
+ *   pnpm bench NAME [--json FILE] [--runs N] [--only PART]
  *
  * Prints a table and writes it as JSON. Falling short of a bar is a result, not a failure: it exits 0, so that nobody
  * is tempted to soften a bar. 2: wrong usage. 1: the bench itself broke, and there are no figures.
@@ -13,9 +13,10 @@ import { type Bench, type BenchResult, formatTable } from './result.ts'
 
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   sync: async () => (await import('./sync/sync.ts')).benchSync,
+  documents: async () => (await import('./documents/documents.ts')).benchDocuments,
 }
 
-const USAGE = `usage: pnpm bench NAME [--json FILE] [--runs N]\nbenches: ${Object.keys(benches).join(', ')}\n`
+const USAGE = `usage: pnpm bench NAME [--json FILE] [--runs N] [--only PART]\nbenches: ${Object.keys(benches).join(', ')}\n`
 
 async function main(args: readonly string[]): Promise<number> {
   const asked = readArguments(args)
@@ -29,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
   const progress = (line: string) => {
     process.stderr.write(`[${((performance.now() - startedMs) / 1_000).toFixed(1)} s] ${line}\n`)
   }
-  const { rows, notes } = await bench({ runs: asked.runs, progress })
+  const { rows, notes } = await bench({ runs: asked.runs, only: asked.only, progress })
   const result: BenchResult = { name: asked.name, commit: commit(), node: process.version, rows }
   process.stdout.write(`\n${formatTable(rows)}\n\n${notes.map((note) => `- ${note}\n`).join('')}`)
   if (asked.json !== undefined) {
@@ -39,17 +40,24 @@ async function main(args: readonly string[]): Promise<number> {
   return 0
 }
 
-function readArguments(args: readonly string[]): { name: string; json: string | undefined; runs: number } | undefined {
+interface Asked {
+  readonly name: string
+  readonly json: string | undefined
+  readonly runs: number
+  readonly only: string | undefined
+}
+
+function readArguments(args: readonly string[]): Asked | undefined {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { json: { type: 'string' }, runs: { type: 'string', default: '3' } },
+      options: { json: { type: 'string' }, runs: { type: 'string', default: '3' }, only: { type: 'string' } },
       allowPositionals: true,
     })
     const runs = Number(values.runs)
     const [name, ...more] = positionals
     if (name === undefined || more.length > 0 || !Number.isInteger(runs) || runs < 1 || runs > 99) return undefined
-    return { name, json: values.json, runs }
+    return { name, json: values.json, runs, only: values.only }
   } catch {
     return undefined
   }

@@ -28,6 +28,8 @@ export interface Measured {
 
 export interface BenchOptions {
   readonly runs: number
+  /** One part of a bench that has parts, while it is worked on. */
+  readonly only: string | undefined
   /** Says what is going on, on stderr. */
   readonly progress: (line: string) => void
 }
