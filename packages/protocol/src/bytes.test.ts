@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decode, encode, readText, utf8, writeBytes, writeText } from './bytes.ts'
+import { decode, encode, fromHex, readText, toHex, utf8, writeBytes, writeText } from './bytes.ts'
 
 const read = (bytes: Uint8Array) =>
   decode(
@@ -47,4 +47,13 @@ test('a text is written as its UTF-8 behind its length, whether it is short, lon
     expect(encode((w) => writeText(w, text))).toEqual(expected)
     expect(encode((w) => (writeText(w, 'before'), writeText(w, text))).subarray(7)).toEqual(expected)
   }
+})
+
+test('bytes of any length become the hexadecimal that they are read from', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      expect(toHex(bytes)).toBe(Buffer.from(bytes).toString('hex'))
+      expect(fromHex(toHex(bytes))).toEqual(bytes)
+    }),
+  )
 })

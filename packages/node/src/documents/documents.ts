@@ -18,7 +18,8 @@ import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
 import type { DamageBook, Examination } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
-import type { Operation, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { TipStore } from '../store/tip-store.ts'
 import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
@@ -56,6 +57,7 @@ export interface DocumentsDeps {
 export class Documents {
   readonly #deps: DocumentsDeps
   readonly #blocks: BlockStore
+  readonly #tips: TipStore
   readonly #author: Author
   readonly #around: Surroundings
   readonly #recent = new RecentBlocks()
@@ -67,14 +69,13 @@ export class Documents {
   readonly #onCommit = new Set<(commit: Commit) => void>()
   readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
   readonly #onRestated = new Set<(name: DocumentName) => void>()
-  /** Documents whose last blocks have changed since they were noted. */
-  readonly #unnoted = new Map<DocumentId, DocumentName>()
   #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
   #closed = false
 
   constructor(deps: DocumentsDeps) {
     this.#deps = deps
     this.#blocks = new BlockStore(deps.store)
+    this.#tips = new TipStore(deps.store)
     this.#author = new Author(deps)
     const { store, index, damage, sodium, node, signKey, mesh, now } = deps
     this.#around = {
@@ -87,13 +88,11 @@ export class Documents {
       mesh,
       now,
       blocks: this.#blocks,
+      tips: this.#tips,
       author: this.#author,
       recent: this.#recent,
       judge: () => this.#judgeNow(),
-      committed: (commit) => {
-        if (commit.blocks.length > 0) this.#unnoted.set(this.#idOf(commit.name), commit.name)
-        this.#tell(this.#onCommit, (listener) => listener(commit))
-      },
+      committed: (commit) => this.#tell(this.#onCommit, (listener) => listener(commit)),
       restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
       rolledBack: (name, block) => {
         const { incarnation, sequence } = block.header
@@ -172,6 +171,22 @@ export class Documents {
     }
   }
 
+  /** The same of every document, in one pass over what is written of their ends; open ones are not looked at. */
+  async vectors(): Promise<Map<DocumentName, VersionVector>> {
+    const { index, damage } = this.#deps
+    const vectors = new Map<DocumentName, VersionVector>()
+    const told = new Set<DocumentId>()
+    for await (const { document, tips, damaged } of this.#tips.all()) {
+      const name = index.get(document)?.name
+      if (name === undefined || damaged || damage.of(document).length > 0) continue
+      vectors.set(name, tips)
+      told.add(document)
+    }
+    for (const [document, { name }] of index.entries())
+      if (!told.has(document)) vectors.set(name, await this.vectorOf(name))
+    return vectors
+  }
+
   /** Durable blocks that a peer with `vector` lacks; at least one of them if there is any. */
   async after(name: DocumentName, vector: VersionVector, bytesMax: number): Promise<Delta> {
     const id = this.#idOf(name)
@@ -200,18 +215,6 @@ export class Documents {
     if (examination.damaged) this.#open.get(id)?.distrust()
     if (examination.damaged || before > 0) this.#around.restated(name)
     return examination
-  }
-
-  /** Writes down what the last blocks of documents are, so that the loss of an end shows. A few at a time. */
-  async noteTips(documentsMax: number = Number.POSITIVE_INFINITY): Promise<void> {
-    const { store, damage } = this.#deps
-    const operations: Operation[] = []
-    for (const id of [...this.#unnoted.keys()].slice(0, documentsMax)) {
-      this.#unnoted.delete(id)
-      if (damage.of(id).length > 0) continue // What is noted of it says what is missing.
-      operations.push(damage.note(id, await this.#blocks.tips(id)))
-    }
-    if (operations.length > 0) await store.commit(operations)
   }
 
   /** Called when what is durable of a document turned out to be less than was said, and when it is whole again. */
@@ -244,7 +247,6 @@ export class Documents {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#open.values()].map((document) => document.settle()))
-    await this.noteTips()
   }
 
   async #claimable(id: DocumentId): Promise<VersionVector> {

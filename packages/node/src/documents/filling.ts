@@ -4,7 +4,7 @@ import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { BlockHash, DocumentId, RecordHash } from '@sealmesh/protocol/ids'
+import type { BlockHash, DocumentId, IncarnationId, RecordHash } from '@sealmesh/protocol/ids'
 import { BLOCK_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Result } from '@sealmesh/protocol/result'
 import type { Doc } from 'yjs'
@@ -99,6 +99,11 @@ export class Filling {
       }
     }
     return this.#operations
+  }
+
+  /** Incarnations that have got blocks. */
+  get grown(): ReadonlySet<IncarnationId> {
+    return new Set([...this.local.blocks, ...this.remote.blocks].map(({ header }) => header.incarnation))
   }
 
   /** The batch is durable. */

@@ -11,6 +11,7 @@ import type { BlockStore } from '../store/block-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
 import type { Operation, Store } from '../store/store.ts'
+import type { TipStore } from '../store/tip-store.ts'
 import type { Author } from './author.ts'
 import { decodeStored } from './delta.ts'
 import { differenceBetween, seenOf } from './difference.ts'
@@ -23,6 +24,7 @@ export interface Surroundings {
   readonly store: Store
   readonly blocks: BlockStore
   readonly index: DocumentIndex
+  readonly tips: TipStore
   readonly recent: RecentBlocks
   readonly sodium: Sodium
   readonly node: NodeId
@@ -204,15 +206,20 @@ export class OpenDocument {
     this.#around.committed({ name: this.name, document, blocks, changes, local })
   }
 
-  /** The document's own entry goes with its first block, and again when one of its incarnations has forked. */
+  /**
+   * What is now last of each incarnation goes with the blocks; the document's own entry with its first block, and
+   * again when one of its incarnations has forked.
+   */
   #withIndex(filling: Filling, operations: readonly Operation[]): readonly Operation[] {
     if (operations.length === 0) return operations
-    const known = this.#around.index.get(this.id)
+    const { index, tips } = this.#around
+    const ends = tips.put(this.id, filling.document.vector, filling.grown)
+    const known = index.get(this.id)
     const forked = [...new Set(filling.document.forks().map((fork) => fork.incarnation))]
-    if (known !== undefined && known.forked.length === forked.length) return operations
+    if (known !== undefined && known.forked.length === forked.length) return [...operations, ...ends]
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
-    return [...operations, this.#around.index.put(this.id, entry)]
+    return [...operations, ...ends, index.put(this.id, entry)]
   }
 
   async #rejudge(): Promise<void> {

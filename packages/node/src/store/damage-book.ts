@@ -12,9 +12,8 @@ import {
 } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
-import { readClock, type VersionVector, writeClock } from '@sealmesh/protocol/crdt/clock'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
-import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
 import {
   afterPrefix,
   asideKey,
@@ -24,10 +23,10 @@ import {
   documentPrefix,
   TABLES,
   tablePrefix,
-  tipsKey,
 } from './keys.ts'
 import type { Operation } from './store.ts'
 import { type Gap, surveyBlocks, type Surveyed } from './survey.ts'
+import { TipStore } from './tip-store.ts'
 
 /** Written down of one document at a time. The others show again when these are filled. */
 const GAPS_MAX = 4_096
@@ -54,11 +53,13 @@ export interface Examination {
  */
 export class DamageBook {
   readonly #deps: Surveyed
+  readonly #tips: TipStore
   readonly #gaps = new Map<DocumentId, readonly Gap[]>()
   #asideBytes = 0
 
   private constructor(deps: Surveyed) {
     this.#deps = deps
+    this.#tips = new TipStore(deps.store)
   }
 
   /** Entries of the book that are damaged themselves are found again when their document is opened. */
@@ -159,21 +160,14 @@ export class DamageBook {
   /** Takes the loss: the document goes on without what is missing. Gives what was. */
   async accept(document: DocumentId): Promise<readonly Gap[]> {
     const gaps = this.of(document)
-    await this.#deps.store.commit([this.#write(document, []), { type: 'delete', key: tipsKey(document) }])
+    await this.#deps.store.commit([this.#write(document, []), ...(await this.#tips.remove(document))])
     this.#remember(document, [])
     return gaps
   }
 
-  /** The last blocks that were known to be here when that was last written down. */
-  async noted(document: DocumentId): Promise<VersionVector> {
-    const value = await this.#deps.store.get(tipsKey(document)).catch(() => undefined)
-    const tips = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
-    return tips?.ok ? tips.value : []
-  }
-
-  /** So that a lost end shows later: holes show by themselves. */
-  note(document: DocumentId, tips: VersionVector): Operation {
-    return { type: 'put', key: tipsKey(document), value: encode((w) => writeClock(w, tips)) }
+  /** The last blocks that are known to have been here: a lost end shows against them, holes show by themselves. */
+  noted(document: DocumentId): Promise<VersionVector> {
+    return this.#tips.read(document)
   }
 
   async #isEmpty(document: DocumentId, mended: boolean): Promise<boolean> {

@@ -53,6 +53,10 @@ export class DocumentIndex {
     return this.#entries.get(document)
   }
 
+  entries(): Iterable<[DocumentId, IndexEntry]> {
+    return this.#entries
+  }
+
   names(): DocumentName[] {
     return [...this.#entries.values()].map((entry) => entry.name)
   }

@@ -12,7 +12,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x10 document 32                                                  its name, and incarnations that have forked
  *   0x11 document 32 | incarnation 16 | sequence 8, big-endian | hash 32   a block, as signed
  *   0x12 document 32                                                  what is missing of its blocks, found and not yet repaired
- *   0x13 document 32                                                  its last blocks, noted now and then: a lost end shows
+ *   0x13 document 32 | incarnation 16                                 the last block of that incarnation: both, if it has forked
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
@@ -39,7 +39,10 @@ export const documentKey = (document: DocumentId): Uint8Array => under(TABLES.do
 export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray(1, 33)) as DocumentId
 
 export const damageKey = (document: DocumentId): Uint8Array => under(TABLES.damage, document)
-export const tipsKey = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
+export const tipsPrefix = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
+export const tipKey = (document: DocumentId, incarnation: IncarnationId): Uint8Array =>
+  concatBytes(tipsPrefix(document), fromHex(incarnation))
+export const incarnationOfTipKey = (key: Uint8Array): IncarnationId => toHex(key.subarray(33)) as IncarnationId
 /** Damaged bytes keep the key under which they lay. */
 export const asideKey = (key: Uint8Array): Uint8Array => concatBytes(Uint8Array.of(TABLES.aside), key)
 
