@@ -119,7 +119,7 @@ export const bytesLeft = (reader: Reader): number => reader.decoder.arr.length -
 export const utf8 = (text: string): Uint8Array => string.encodeUtf8(text)
 export const fromUtf8 = (bytes: Uint8Array): string => string.decodeUtf8(bytes)
 
-const HEX_DIGITS = [...'0123456789abcdef'].map((digit) => digit.charCodeAt(0))
+const HEX_DIGITS = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 /** Ids and hashes have a few lengths: one list of codes for each is used again and again. */
 const HEX_AT_ONCE = 64
 const hexCodes: number[][] = []
