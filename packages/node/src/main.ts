@@ -36,7 +36,9 @@ import {
 } from './setup/identity.ts'
 import { Relays } from './uplink/relays.ts'
 import { DamageBook } from './store/damage-book.ts'
+import { LastHeard } from './status/last-heard.ts'
 import { DocumentIndex } from './store/document-index.ts'
+import { HomeFacts } from './store/home-facts.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -222,6 +224,21 @@ async function compose(
     await sync.meshChanged(mesh)
     await relays.meshChanged(mesh)
   })
+  const lastHeard = await LastHeard.load(meta)
+  const homeFacts = await HomeFacts.load(meta, now)
+  documents.onRolledBack(() => {
+    homeFacts.note('rolled-back').catch((error: unknown) => logger.error({ err: error }, 'a fact was not written down'))
+  })
+  const noteHeard = (): Promise<void> =>
+    lastHeard.note(sync.heard()).catch((error: unknown) => {
+      logger.error({ err: error }, 'when peers were last heard was not written down')
+    })
+  const hearing = setInterval(() => void noteHeard(), HEARD_NOTED_MS)
+  hearing.unref()
+  closers.push(async () => {
+    clearInterval(hearing)
+    await noteHeard()
+  })
   await ensurePrekeys(log, keys, node, now())
   await ensureOwnAgent(log, keys, node)
   const rotation = setInterval(() => {
@@ -260,6 +277,8 @@ async function compose(
     meta,
     inviter,
     mergedLate: await MergedLate.load(meta),
+    lastHeard,
+    homeFacts,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })
@@ -278,6 +297,8 @@ const NO_RELAY = 'none'
 const PREKEY_CHECK_MS = 60 * 60_000
 /** Blocks from a clock that runs ahead are held until they are due, which nothing but time announces. */
 const HELD_CHECK_MS = 15_000
+/** What a crash may make `last heard` forget. */
+const HEARD_NOTED_MS = 60_000
 
 function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore): MeshId {
   if (known !== undefined) return known.mesh as MeshId

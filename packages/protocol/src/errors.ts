@@ -101,6 +101,12 @@ export const reactions = {
   MODES_TOO_WIDE: { exit: 6, retry: false, next: 'chmod go= the file that is named' },
   SOCKET_PATH_TOO_LONG: { exit: 6, retry: false, next: 'use a shorter home: --home DIR' },
   HOME_UNUSABLE: { exit: 6, retry: false, next: 'use another: --home DIR' },
+  HOME_ROLLED_BACK: {
+    exit: 9,
+    retry: false,
+    next: 'nothing for the data: it is fetched again. If a copy of this home runs elsewhere, stop it',
+  },
+  HOME_COPIED: { exit: 9, retry: false, next: 'stop one of the two, and pair it again under a home of its own' },
   HOME_IN_USE: { exit: 9, retry: true, next: 'sealmesh down, or use another: --home DIR' },
   SOCKET_IN_USE: { exit: 9, retry: true, next: 'sealmesh down' },
 

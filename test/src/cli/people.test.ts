@@ -218,8 +218,30 @@ const STATUS: Status = {
   startedAt: new Date().toISOString(),
   node: { id: `node_${'ab'.repeat(32)}`, name: 'office', incarnation: 'cd' },
   mesh: { id: `mesh_${'ab'.repeat(32)}`, name: 'ours', nodes: 2, records: 9 },
-  relays: [{ address: 'wss://relay.example#relay=ab', state: 'waiting', reason: 'RELAY_UNREACHABLE', nextTryAt: null }],
-  peers: [{ node: 'node_cd', name: 'home', state: 'unreachable', toSend: 12, toReceive: null, lastHeardAt: null }],
+  relays: [
+    {
+      address: 'wss://relay.example#relay=ab',
+      state: 'waiting',
+      reason: 'RELAY_UNREACHABLE',
+      nextTryAt: null,
+      since: null,
+      unanswered: 0,
+    },
+  ],
+  peers: [
+    {
+      node: 'node_cd',
+      name: 'home',
+      state: 'unreachable',
+      toSend: 12,
+      toReceive: null,
+      lastHeardAt: null,
+      documentsBehind: 1,
+      oldestUnsentAt: '2026-11-20T12:00:00.000Z',
+      lagSeconds: 90,
+      refused: null,
+    },
+  ],
   agents: [
     {
       agent: 'agent_ab',
@@ -228,7 +250,19 @@ const STATUS: Status = {
       holder: 'home',
       term: 1,
       holdsHere: false,
-      layers: [{ layer: 'semantic', registers: 120, texts: 3, conflicts: 1, late: 0, setAside: 0, blocks: 40 }],
+      layers: [
+        {
+          layer: 'semantic',
+          registers: 120,
+          texts: 3,
+          conflicts: 1,
+          late: 0,
+          merged: 2,
+          held: 0,
+          setAside: 0,
+          blocks: 40,
+        },
+      ],
     },
   ],
   summary: 'cut off',
@@ -243,7 +277,7 @@ describe('status', () => {
     expect([exit, err]).toEqual([0, ''])
     expect(out).toContain('state   cut off: no relay answers')
     expect(out).toContain('waiting (RELAY_UNREACHABLE)\n        next: check the address')
-    expect(out).toMatch(/home +unreachable +12 +\? +never/)
+    expect(out).toMatch(/home +unreachable +12 +1 min +\? +never/)
     expect(out).toMatch(/claude +home +1 +semantic +120 +3 +1 +0 +0/)
     expect(out).toContain('warning DISK_FULL: The disk is full.\n  next: free some space')
     expect(out).not.toContain('\u001b')

@@ -50,13 +50,15 @@ function showPeers(output: Output, now: Status, nowMs: number): void {
       { title: 'PEER' },
       { title: 'STATE' },
       { title: 'TO SEND', align: 'right' },
+      { title: 'LAG', align: 'right' },
       { title: 'TO RECEIVE', align: 'right' },
       { title: 'LAST HEARD' },
     ],
     now.peers.map((peer) => [
       peer.name,
-      peer.state,
+      peer.refused === null ? peer.state : `${peer.state}, ${peer.refused}`,
       String(peer.toSend),
+      peer.lagSeconds === null ? '-' : span(peer.lagSeconds * 1_000),
       peer.toReceive === null ? '?' : String(peer.toReceive),
       ago(peer.lastHeardAt, nowMs),
     ]),
@@ -77,6 +79,7 @@ function showAgents(output: Output, now: Status): void {
       { title: 'TEXTS', ...number },
       { title: 'CONFLICTS', ...number },
       { title: 'LATE', ...number },
+      { title: 'HELD', ...number },
       { title: 'ASIDE', ...number },
     ],
     now.agents.flatMap((agent) => {
@@ -86,7 +89,7 @@ function showAgents(output: Output, now: Status): void {
       return agent.layers.map((layer, index) => [
         ...(index === 0 ? head : ['', '', '']),
         layer.layer,
-        ...[layer.registers, layer.texts, layer.conflicts, layer.late, layer.setAside].map(String),
+        ...[layer.registers, layer.texts, layer.conflicts, layer.late, layer.held, layer.setAside].map(String),
       ])
     }),
   )
@@ -111,7 +114,11 @@ function explain({ command }: DoorSession, now: Status): string {
 }
 
 function relayState(output: Output, relay: Status['relays'][number], nowMs: number): string {
-  if (relay.state === 'live') return output.styled('green', 'live')
+  if (relay.state === 'live') {
+    const since = relay.since === null ? '' : `, for ${span(nowMs - Date.parse(relay.since))}`
+    const unanswered = relay.unanswered === 0 ? '' : `, ${count(relay.unanswered, 'packet')} without an answer`
+    return `${output.styled('green', 'live')}${since}${unanswered}`
+  }
   const reason = relay.reason === null ? '' : ` (${relay.reason})`
   const again = relay.nextTryAt === null ? '' : `, tries again in ${span(Date.parse(relay.nextTryAt) - nowMs)}`
   const next = relay.reason === null ? undefined : nextOf(relay.reason)

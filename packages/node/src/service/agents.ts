@@ -7,11 +7,15 @@ import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import { agentNamed, nodeName, type ServiceContext, signAsHolder } from './context.ts'
+import type { MergedLate } from './merged-late.ts'
 import { agentStatus } from './status.ts'
 
 /** Agents: who there is, and which nodes may carry each. */
 export function agentHandlers(
-  context: ServiceContext & { readonly newAgentKey: () => Promise<KeyPair<SignPublicKey, 'agent'>> },
+  context: ServiceContext & {
+    readonly mergedLate: MergedLate
+    readonly newAgentKey: () => Promise<KeyPair<SignPublicKey, 'agent'>>
+  },
 ): Pick<Handlers, 'agents.add' | 'agents.ls'> {
   return {
     'agents.add': async ({ name, standby }) => {

@@ -5,6 +5,8 @@ import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
 import type { Presence } from '../presence/presence.ts'
+import type { LastHeard } from '../status/last-heard.ts'
+import type { HomeFacts } from '../store/home-facts.ts'
 import type { Meta } from '../store/meta.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
@@ -19,7 +21,7 @@ import { pairingHandlers } from './pairing.ts'
 import { editingNow, presenceHandlers } from './presence.ts'
 import { revokeHandlers } from './revoke.ts'
 import { sharingHandlers } from './sharing.ts'
-import { statusOf } from './status.ts'
+import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
 import { textHandlers } from './texts.ts'
 import { watchHandlers } from './watch.ts'
@@ -35,6 +37,8 @@ export interface NodeServices extends ServiceContext {
   readonly meta: Meta
   readonly inviter: InviterDriver
   readonly mergedLate: MergedLate
+  readonly lastHeard: LastHeard
+  readonly homeFacts: HomeFacts
   readonly stop: () => void
 }
 
@@ -52,7 +56,10 @@ export function handlersOf(services: NodeServices): Handlers {
         version: versionNumber(),
         startedAtMs: services.startedAtMs,
         peers: () => services.sync.peers(),
-        relays: () => services.relays.status(),
+        standings: (node) => services.sync.standings(node),
+        lastHeard: services.lastHeard,
+        mergedLate: services.mergedLate,
+        relays: () => relaysOf(services),
         warnings: () => warningsOf(services),
         editing: () => editingNow(services),
       }),

@@ -5,6 +5,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { MergedLate } from './merged-late.ts'
+import { openAside } from './open-aside.ts'
 import { merge, putText } from './texts.ts'
 
 type Aside = Awaited<ReturnType<Handlers['late.ls']>>['aside'][number]
@@ -22,8 +23,7 @@ export function lateHandlers(
       for (const name of context.documents.names()) {
         if (owner !== undefined && name.agent !== owner) continue
         const document = await context.documents.open(name)
-        for (const { block, reason, term } of document.aside()) {
-          if (context.mergedLate.has(block.hash)) continue
+        for (const { block, reason, term } of openAside(document, context.mergedLate)) {
           aside.push({
             agent: agentName(mesh, name.agent),
             layer: name.layer,
@@ -43,8 +43,8 @@ export function lateHandlers(
       const found: { document: Document; block: Block }[] = []
       for (const name of context.documents.names()) {
         const document = await context.documents.open(name)
-        for (const { block } of document.aside())
-          if (block.hash.startsWith(prefix) && !context.mergedLate.has(block.hash)) found.push({ document, block })
+        for (const { block } of openAside(document, context.mergedLate))
+          if (block.hash.startsWith(prefix)) found.push({ document, block })
       }
       const [only, ...more] = found
       if (only === undefined || more.length > 0 || prefix === '')
@@ -63,6 +63,8 @@ async function reissue(context: ServiceContext, document: Document, block: Block
   if (agent === undefined || document.name.layer === DIARY_LAYER)
     throw new Failure('BLOCK_NOT_FOUND', 'That block belongs to a document which takes no merges here.')
   const start = `${agent.name}.${document.name.layer}.`
+  const { incarnation, sequence, time } = block.header
+  const merges = [{ dot: { incarnation, sequence, hash: block.hash }, time }]
   const written: string[] = []
   const intents: Intent[] = []
   for (const write of block.writes) {
@@ -74,7 +76,9 @@ async function reissue(context: ServiceContext, document: Document, block: Block
       }
     } else {
       intents.push(
-        write.type === 'set' ? { type: 'set', key: write.key, value: write.value } : { type: 'delete', key: write.key },
+        write.type === 'set'
+          ? { type: 'set', key: write.key, value: write.value, merges }
+          : { type: 'delete', key: write.key, merges },
       )
       written.push(start + write.key)
     }

@@ -1,15 +1,26 @@
 import type { MeshAgent, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
-import { formatId } from '@sealmesh/protocol/ids'
-import type { PeerView } from '@sealmesh/protocol/sync/peer-sync'
+import { formatId, type NodeId } from '@sealmesh/protocol/ids'
+import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import { isHere } from '../status/standing.ts'
+import type { LastHeard } from '../status/last-heard.ts'
+import type { MeshSync } from '../sync/mesh-sync.ts'
+import type { PeerNow } from '../sync/peer-now.ts'
+import type { Relays } from '../uplink/relays.ts'
 import { agentName, iso, nodeName, type ServiceContext } from './context.ts'
+import { type Lag, lagOf } from './lag.ts'
+import type { MergedLate } from './merged-late.ts'
+import { openAside } from './open-aside.ts'
 
 export interface StatusSources {
   readonly home: string
   readonly version: string
   readonly startedAtMs: number
   /** Durably written and receipted state of each peer. */
-  readonly peers: () => readonly { node: string; view: PeerView }[]
+  readonly peers: () => readonly PeerNow[]
+  readonly standings: (node: NodeId) => readonly Standing[]
+  readonly lastHeard: Pick<LastHeard, 'of'>
+  readonly mergedLate: Pick<MergedLate, 'has'>
   readonly relays: () => Status['relays']
   readonly warnings: () => Status['warnings']
   readonly editing: () => Status['editing']
@@ -20,10 +31,14 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
   const mesh = context.log.mesh
   const relays = sources.relays()
   const live = relays.some((relay) => relay.state === 'live')
-  const views = new Map(sources.peers().map((peer) => [peer.node, peer.view]))
-  const peers = [...mesh.nodes.values()]
-    .filter((node) => node.id !== context.node)
-    .map((node) => peerStatus(node, views.get(node.id), context.now(), live))
+  const known = new Map(sources.peers().map((peer) => [peer.node, peer]))
+  const peers: Status['peers'] = []
+  for (const node of mesh.nodes.values()) {
+    if (node.id === context.node) continue
+    const lag = await lagOf(context, sources.standings(node.id))
+    const lastHeardMs = sources.lastHeard.of(node.id)
+    peers.push(peerStatus(node, known.get(node.id), lag, { nowMs: context.now(), live, lastHeardMs }))
+  }
   const others = peers.filter((peer) => peer.state !== 'removed')
   return {
     version: sources.version,
@@ -38,7 +53,9 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     mesh: { id: formatId('mesh', mesh.id), name: mesh.name, nodes: others.length + 1, records: mesh.records.size },
     relays,
     peers,
-    agents: await Promise.all([...mesh.agents.values()].map((agent) => agentStatus(context, agent))),
+    agents: await Promise.all(
+      [...mesh.agents.values()].map((agent) => agentStatus({ ...context, mergedLate: sources.mergedLate }, agent)),
+    ),
     summary:
       others.length === 0
         ? 'alone'
@@ -52,28 +69,54 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
   }
 }
 
-/** A peer that has named its heads within this long is taken to be there. */
-const REACHABLE_MS = 35_000
+/** Packets go through one link for now, so what no relay has answered waits for the first. */
+export function relaysOf({
+  relays,
+  sync,
+}: {
+  readonly relays: Pick<Relays, 'status'>
+  readonly sync: Pick<MeshSync, 'peers'>
+}): Status['relays'] {
+  const unanswered = sync.peers().reduce((sum, { inFlight }) => sum + inFlight, 0)
+  return relays.status().map((relay, at) => ({ ...relay, unanswered: at === 0 ? unanswered : 0 }))
+}
 
-function peerStatus(node: MeshNode, view: PeerView | undefined, nowMs: number, live: boolean): Status['peers'][number] {
+interface Around {
+  readonly nowMs: number
+  readonly live: boolean
+  readonly lastHeardMs: number | null
+}
+
+function peerStatus(
+  node: MeshNode,
+  peer: PeerNow | undefined,
+  lag: Lag,
+  { nowMs, live, lastHeardMs }: Around,
+): Status['peers'][number] {
+  const view = peer?.view
   const heard = view?.lastHeardAtMs ?? null
+  const everHeard = heard ?? lastHeardMs
   const base = {
     node: formatId('node', node.id),
     name: node.name,
     toSend: view?.toSend ?? 0,
     toReceive: view?.toReceive ?? null,
-    lastHeardAt: heard === null ? null : iso(heard),
+    lastHeardAt: everHeard === null ? null : iso(everHeard),
+    documentsBehind: lag.documents,
+    oldestUnsentAt: lag.oldestMs === null ? null : iso(lag.oldestMs),
+    lagSeconds: lag.oldestMs === null ? null : Math.max(0, Math.round((nowMs - lag.oldestMs) / 1_000)),
+    refused: peer?.refused ?? null,
   }
   if (node.revocations.length > 0) return { ...base, state: 'removed' }
-  if (heard === null) return { ...base, state: 'never heard' }
-  if (!live || nowMs - heard > REACHABLE_MS) return { ...base, state: 'unreachable' }
+  if (everHeard === null) return { ...base, state: 'never heard' }
+  if (!live || !isHere(heard, nowMs)) return { ...base, state: 'unreachable' }
   if (base.toSend > 0) return { ...base, state: 'sending' }
   if (base.toReceive === null || base.toReceive > 0) return { ...base, state: 'receiving' }
   return { ...base, state: 'in sync' }
 }
 
 export async function agentStatus(
-  context: Pick<ServiceContext, 'documents' | 'log' | 'node'>,
+  context: Pick<ServiceContext, 'documents' | 'log' | 'node'> & { readonly mergedLate: Pick<MergedLate, 'has'> },
   agent: MeshAgent,
 ): Promise<Status['agents'][number]> {
   const mesh = context.log.mesh
@@ -82,12 +125,15 @@ export async function agentStatus(
     if (name.agent !== agent.id) continue
     const document = await context.documents.open(name)
     const counts = document.counts()
+    const late = openAside(document, context.mergedLate).filter(({ reason }) => reason === 'LATE').length
     layers.push({
       layer: name.layer,
       registers: counts.registers,
       texts: counts.texts,
       conflicts: counts.conflicts,
-      late: counts.late,
+      late,
+      merged: counts.late - late,
+      held: counts.held,
       setAside: counts.aside,
       blocks: counts.received,
     })

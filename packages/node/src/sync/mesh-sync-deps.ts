@@ -2,7 +2,7 @@ import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { Logger } from 'pino'
-import type { Documents } from '../documents/documents.ts'
+import type { Documents, ReceiveReport } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { PacketPort } from './packet-port.ts'
@@ -21,6 +21,8 @@ export interface MeshSyncDeps {
   readonly onUnopened: (packet: Uint8Array) => boolean
   /** A peer's word of who edits what: checked for nothing but its form. */
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
+  /** What became of a peer's blocks. */
+  readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
   /** Only for waits and intervals: a wall clock that is set back would stop them. */
   readonly monotonicMs: () => number
   readonly wallMs: () => number

@@ -5,12 +5,13 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
-import { keyOf, PeerSync, type PeerView, type Plan, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
+import { keyOf, PeerSync, type Plan, type SharedNow, type Standing } from '@sealmesh/protocol/sync/peer-sync'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
+import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
 export class MeshSync {
@@ -64,6 +65,7 @@ export class MeshSync {
         sending: false,
         inFlight: 0,
         pausedUntilMs: 0,
+        refused: null,
         due: undefined,
         interests: 0,
       })
@@ -121,17 +123,22 @@ export class MeshSync {
     }
   }
 
-  peers(): { node: NodeId; view: PeerView; words: DocumentVector[] }[] {
-    const aheadMs = this.#deps.wallMs() - this.#deps.monotonicMs()
-    return [...this.#peers.values()].map(({ node, core }) => {
-      const view = core.view()
-      const lastHeardAtMs = view.lastHeardAtMs === null ? null : view.lastHeardAtMs + aheadMs
-      return { node, view: { ...view, lastHeardAtMs }, words: core.words() }
-    })
+  peers(): PeerNow[] {
+    return [...this.#peers.values()].map((peer) => peerNow(peer, this.#aheadMs()))
   }
 
-  get live(): boolean {
-    return this.#live
+  /** Where each document stands that this node has in common with a peer. Work for every document: not for every turn. */
+  standings(node: NodeId): Standing[] {
+    return this.#peers.get(node)?.core.standings() ?? []
+  }
+
+  /** When each peer was last heard in this run. */
+  heard(): { node: NodeId; atMs: number | null }[] {
+    return [...this.#peers.values()].map((peer) => heardNow(peer, this.#aheadMs()))
+  }
+
+  #aheadMs(): number {
+    return this.#deps.wallMs() - this.#deps.monotonicMs()
   }
 
   /**
@@ -307,6 +314,7 @@ export class MeshSync {
     const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
     if (blocks.length > 0) {
       const reports = await documents.receive(blocks)
+      this.#deps.onReceived?.(peer.node, reports)
       await (this.#again ?? this.#sharing)
       for (const report of reports) {
         if (report.stored > 0) {
@@ -351,9 +359,10 @@ export class MeshSync {
     const refusal = outcomes.find((each) => each.outcome === 'refused')
     if (refusal !== undefined) {
       this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
+      peer.refused = refusal.reason ?? null
       peer.pausedUntilMs = this.#deps.monotonicMs() + REFUSED_PAUSE_MS
       peer.core.doubt()
-    }
+    } else peer.refused = null
     this.#flush(peer)
   }
 
@@ -483,6 +492,8 @@ interface Peer {
   sending: boolean
   inFlight: number
   pausedUntilMs: number
+  /** Why the relay refused the last packet that it answered. */
+  refused: string | null
   due: NodeJS.Timeout | undefined
   interests: number
 }

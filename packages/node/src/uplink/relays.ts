@@ -26,6 +26,8 @@ export class Relays {
   readonly #deps: RelaysDeps
   #link: RelayLink | undefined
   #address: string | undefined
+  /** When the link went live or down. */
+  #changedAtMs: number | null = null
   #generations: z.infer<typeof Generations> = {}
   onEvent: (event: LinkEvent) => void = () => undefined
 
@@ -46,6 +48,7 @@ export class Relays {
     const address = mesh.relays[0]?.address
     if (address === this.#address) return
     this.#address = address
+    this.#changedAtMs = null
     const old = this.#link
     this.#link = undefined
     if (old !== undefined) await old.close()
@@ -70,11 +73,13 @@ export class Relays {
     return this.#address
   }
 
-  status(): Status['relays'] {
+  /** Without what only the sync of this node knows. */
+  status(): Omit<Status['relays'][number], 'unanswered'>[] {
     if (this.#link === undefined || this.#address === undefined) return []
     const { state, reason, nextTryAtMs } = this.#link.status
     const nextTryAt = nextTryAtMs === null ? null : new Date(nextTryAtMs).toISOString()
-    return [{ address: this.#address, state, reason, nextTryAt }]
+    const since = this.#changedAtMs === null ? null : new Date(this.#changedAtMs).toISOString()
+    return [{ address: this.#address, state, reason, nextTryAt, since }]
   }
 
   async close(): Promise<void> {
@@ -123,7 +128,10 @@ export class Relays {
       },
       sodium,
       log,
-      onEvent: (event) => this.onEvent(event),
+      onEvent: (event) => {
+        if (event.type === 'live' || event.type === 'down') this.#changedAtMs = Date.now()
+        this.onEvent(event)
+      },
     })
   }
 }

@@ -212,6 +212,11 @@ export class Document {
     return this.#received - this.#folded - this.#aside.length
   }
 
+  /** The first block of each branch that counts later. What a text waits for is not among them. */
+  heldFrom(): Judged[] {
+    return [...this.#chains.branches()].flatMap(({ progress }) => progress.heldFrom ?? [])
+  }
+
   /** Whether a write that counts names this block as one whose words it carries over: then nothing of it is open. */
   isMerged(block: Block): boolean {
     const dot = dotOf(block)

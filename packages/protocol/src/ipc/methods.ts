@@ -70,7 +70,15 @@ const PeerStatus = z.object({
   toSend: z.number().int(),
   /** Blocks that it named and we have not got; null when it has named nothing yet. */
   toReceive: z.number().int().nullable(),
+  /** When it was last heard, in this run or an earlier one. */
   lastHeardAt: Iso.nullable(),
+  /** Documents of which it lacks something. */
+  documentsBehind: z.number().int(),
+  /** When the oldest block was written that it has not receipted, and how long ago that is. */
+  oldestUnsentAt: Iso.nullable(),
+  lagSeconds: z.number().int().nullable(),
+  /** Why the relay refused the last packet for it. */
+  refused: z.string().nullable(),
 })
 
 const LayerStatus = z.object({
@@ -78,7 +86,12 @@ const LayerStatus = z.object({
   registers: z.number().int(),
   texts: z.number().int(),
   conflicts: z.number().int(),
+  /** Late blocks that nobody has merged. */
   late: z.number().int(),
+  /** Late blocks that were merged by choice. */
+  merged: z.number().int(),
+  /** Received, and counting later: a clock that is ahead, records or blocks that have not come. */
+  held: z.number().int(),
   setAside: z.number().int(),
   blocks: z.number().int(),
 })
@@ -119,6 +132,10 @@ const Status = z.object({
       /** A code from docs/errors.md when not live. */
       reason: z.string().nullable(),
       nextTryAt: Iso.nullable(),
+      /** Since when it is live, or not live. */
+      since: Iso.nullable(),
+      /** Packets that it has not answered yet. */
+      unanswered: z.number().int(),
     }),
   ),
   peers: z.array(PeerStatus),

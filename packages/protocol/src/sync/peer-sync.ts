@@ -242,6 +242,10 @@ export class PeerSync {
     return { toSend, toReceive: named ? toReceive : null, lastHeardAtMs: this.#lastHeardAtMs ?? null }
   }
 
+  get lastHeardAtMs(): number | null {
+    return this.#lastHeardAtMs ?? null
+  }
+
   /** What the peer last said that it has. */
   words(): DocumentVector[] {
     return [...this.#documents.values()].flatMap(({ name, named }) =>
