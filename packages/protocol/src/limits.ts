@@ -20,6 +20,8 @@ export const REGISTER_KEY_BYTES_MAX = 512
 export const TEXT_UPDATE_BYTES_MAX = 196_608
 /** A signed block; leaves room in a payload for its item header. */
 export const BLOCK_BYTES_MAX = 221_184
+/** A pruned block: the largest of which every write is left, with a place and an empty clock for each. */
+export const PRUNED_BYTES_MAX = BLOCK_BYTES_MAX + 3_072
 /** One commit; more are split into several blocks. */
 export const BLOCK_WRITES_MAX = 1_024
 /** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */

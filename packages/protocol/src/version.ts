@@ -9,3 +9,4 @@ export const PACKET_VERSION = 1
 export const BLOCK_VERSION = 1
 export const RECORD_VERSION = 1
 export const DOOR_VERSION = 1
+export const PRUNED_VERSION = 1

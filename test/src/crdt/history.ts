@@ -38,6 +38,8 @@ export interface HistoryOptions {
   readonly texts: boolean
   readonly log: boolean
   readonly forks: boolean
+  /** Replicas draw bases at different times, and forget. */
+  readonly compacts?: boolean
 }
 
 const TEXTS = ['notes', 'plan']
@@ -106,6 +108,14 @@ export function history(seed: number, options: HistoryOptions): History {
     wallMs += pick(2_000)
     const replica = one(replicas)
     replica.nowMs = wallMs + skews.get(replica)!
+    if (options.compacts === true && random() < 0.15) {
+      // A node fetches the log before it judges, and a receipt names the heads that it was made under.
+      lookAt(replica, log.length)
+      const keepFromMs = wallMs - pick(30_000)
+      const others = replicas.filter((other) => other !== replica).map(({ document }) => document.vector)
+      replica.compact(others, ({ header }) => header.time.wallMs > keepFromMs)
+      if (random() < 0.3) replica.rebuild()
+    }
     const what = random()
     if (what < 0.3) write(replica)
     else if (what < 0.5 && options.texts) edit(replica)

@@ -1,8 +1,10 @@
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { type BaseState, closeCausally } from '@sealmesh/protocol/crdt/base'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
+import { decodePruned, prune } from '@sealmesh/protocol/crdt/pruned'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { AgentId, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
@@ -58,7 +60,9 @@ export class Replica {
   nowMs = NOW_MS
   logHeads: readonly RecordHash[] = []
   term: TermRef | null = null
-  readonly stored: Block[] = []
+  /** Above the base. */
+  stored: Block[] = []
+  base: BaseState = { tips: [], blocks: [] }
 
   constructor(node: NodeId, incarnation: IncarnationId) {
     this.node = node
@@ -105,7 +109,41 @@ export class Replica {
   }
 
   rebuild(): void {
-    this.document = Document.rebuild(NAME, this.stored, this.judge, this.nowMs, sodium)
+    this.document = Document.rebuild(NAME, this.stored, this.judge, this.nowMs, sodium, this.base)
+  }
+
+  /**
+   * Draws a base below what all `receipts` cover and `keep` leaves alone, and forgets what it allows: as a node does,
+   * with what is stored read back from bytes.
+   */
+  compact(receipts: readonly VersionVector[], keep: (block: Block) => boolean): boolean {
+    const reaches = [...this.document.compactable()].map(([incarnation, settled]) => {
+      const own = this.stored.filter(({ header }) => header.incarnation === incarnation)
+      const kept = own.find((block) => keep(block))?.header.sequence ?? Number.POSITIVE_INFINITY
+      const receipted = receipts.map((vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0)
+      const heard = own.map(({ header }) => ({ sequence: header.sequence, received: header.received }))
+      return { incarnation, sequence: Math.min(settled, kept - 1, ...receipted), heard }
+    })
+    const ends = closeCausally(reaches)
+    const isBelow = ({ header }: Block) => header.sequence <= (ends.get(header.incarnation) ?? 0)
+    const below = this.stored.filter(isBelow)
+    if (below.length === 0) return false
+    const forgotten = this.document.forgettable(receipts)
+    const upTo = Document.rebuild(NAME, below, this.judge, this.nowMs, sodium, this.base)
+    const remains = upTo.remains(forgotten)
+    if (remains === undefined) return false
+    const blocks = [...this.base.blocks, ...below].flatMap((block) => {
+      if (block.writes[0]?.type === 'text') return [block]
+      const kept = remains.kept.get(block.hash)
+      if (kept === undefined) return []
+      const pruned = decodePruned(prune(block, kept, sodium).bytes, sodium)
+      if (!pruned.ok) throw new Error(pruned.error.code)
+      return [pruned.value]
+    })
+    this.base = { tips: remains.tips, blocks }
+    this.stored = this.stored.filter((block) => !isBelow(block))
+    this.document.stand(remains.tips, forgotten)
+    return true
   }
 
   /** A store that was copied while its process ran: both go on under one incarnation. */
@@ -115,6 +153,8 @@ export class Replica {
     twin.nowMs = this.nowMs
     twin.logHeads = this.logHeads
     twin.term = this.term
+    twin.base = this.base
+    twin.rebuild()
     twin.receive(...this.stored)
     return twin
   }

@@ -1,7 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { buildVectors } from './block-vectors.ts'
+import { buildPrunedVectors } from './pruned-vectors.ts'
 
-/** Writes test/vectors/blocks.json anew, after a change of format: a new version number, spec page and history line. */
-const file = new URL('../../vectors/blocks.json', import.meta.url)
-writeFileSync(file, `${JSON.stringify(buildVectors(await loadSodium()), null, 1)}\n`)
+/** Writes blocks.json and pruned.json anew, after a change of format: a new version number, spec page and history line. */
+const sodium = await loadSodium()
+const write = (name: string, vectors: unknown): void =>
+  writeFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), `${JSON.stringify(vectors, null, 1)}\n`)
+
+write('blocks', buildVectors(sodium))
+write('pruned', buildPrunedVectors(sodium))

@@ -136,7 +136,7 @@ function readBlock(reader: Reader, sodium: Sodium): Block {
 }
 
 /** The signature is not in it: a block signed twice is one block, and nobody else can make a second hash of it. */
-const hashOf = (headerBytes: Uint8Array, writesRoot: Uint8Array, sodium: Sodium): BlockHash =>
+export const hashOf = (headerBytes: Uint8Array, writesRoot: Uint8Array, sodium: Sodium): BlockHash =>
   toHex(sodium.hash([TAGS.blockHash, headerBytes, writesRoot])) as BlockHash
 
 function writeHeader(writer: Writer, header: Omit<BlockHeader, 'writesRoot'>, table: Clock): void {
@@ -161,7 +161,8 @@ function writeHeader(writer: Writer, header: Omit<BlockHeader, 'writesRoot'>, ta
   writeClock(writer, table)
 }
 
-function readHeader(reader: Reader): Omit<BlockHeader, 'writesRoot'> & { table: Clock } {
+/** Throws inside `decode`. */
+export function readHeader(reader: Reader): Omit<BlockHeader, 'writesRoot'> & { table: Clock } {
   if (readByte(reader) !== BLOCK_VERSION) throw new Malformed()
   const mesh = readId<MeshId>(reader, 32)
   const agent = readId<AgentId>(reader, 32)

@@ -47,14 +47,19 @@ class Walk {
     this.#clock()
   }
 
-  writes(): void {
-    for (let left = this.uint(); left > 0; left--) {
+  writes(): number[] {
+    let left = this.uint()
+    const ends = [this.at]
+    for (; left > 0; left--) {
       const type = this.bytes[this.at++]
       this.skip(this.uint())
-      if (type === TEXT) continue
-      if (type === SET) this.skip(this.uint())
-      for (let places = this.uint(); places > 0; places--) this.uint()
+      if (type !== TEXT) {
+        if (type === SET) this.skip(this.uint())
+        for (let places = this.uint(); places > 0; places--) this.uint()
+      }
+      ends.push(this.at)
     }
+    return ends
   }
 
   #clock(): void {
@@ -75,6 +80,20 @@ export function headerLengthOf(bytes: Uint8Array): number {
   const walk = new Walk(bytes)
   walk.header()
   return walk.at
+}
+
+/** Of a header alone. */
+export function isShortestHeader(bytes: Uint8Array): boolean {
+  const walk = new Walk(bytes)
+  walk.header()
+  return walk.isShortest && walk.at === bytes.length
+}
+
+/** Where the writes of a block lie in its bytes: the end of one is the start of the next. */
+export function endsOfWrites(bytes: Uint8Array): number[] {
+  const walk = new Walk(bytes)
+  walk.header()
+  return walk.writes()
 }
 
 export function isShortest(bytes: Uint8Array): boolean {

@@ -6,7 +6,7 @@ import { compareTimes, type HybridTime } from './hybrid-time.ts'
  * Blocks in an order in which nearly everything comes after what it follows: chain order within an incarnation, by
  * time between incarnations. It only saves work; any other order folds to the same state.
  */
-export function causalOrder(blocks: Iterable<Block>): Block[] {
+export function causalOrder<B extends Block>(blocks: Iterable<B>): B[] {
   const chains = [...blocks].sort(
     (a, b) => compareText(a.header.incarnation, b.header.incarnation) || a.header.sequence - b.header.sequence,
   )

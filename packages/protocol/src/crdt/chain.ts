@@ -1,4 +1,5 @@
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
+import type { BaseTip } from './base.ts'
 import type { Block, BlockHeader } from './block.ts'
 import { type Dot, EMPTY_CLOCK, type IsAncestor, isAncestorBySequence, isSameDot } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
@@ -33,12 +34,19 @@ export interface BranchProgress {
   heldFrom: Block | undefined
 }
 
+/** What a branch begins with: its first block, or the last one below the document's base. */
+export interface Start {
+  readonly author: NodeId
+  readonly dot: Dot
+  readonly time: HybridTime
+}
+
 /** One unforked stretch of an incarnation's blocks: the whole incarnation, unless it has forked. */
 export class Branch {
   readonly author: NodeId
   readonly incarnation: IncarnationId
   readonly parent: Branch | undefined
-  readonly start: number
+  start: number
   readonly hashes = new HashRun()
   readonly runs: Run[] = []
   readonly children: Branch[] = []
@@ -51,16 +59,16 @@ export class Branch {
   /** Of the last block. */
   time: HybridTime
 
-  constructor(first: Block, parent: Branch | undefined) {
-    const { author, incarnation, sequence } = first.header
+  constructor(first: Start, parent: Branch | undefined) {
+    const { author, dot, time } = first
     this.author = author
-    this.incarnation = incarnation
-    this.start = sequence
+    this.incarnation = dot.incarnation
+    this.start = dot.sequence
     this.parent = parent
     parent?.children.push(this)
-    this.hashes.push(first.hash)
-    this.tip = { incarnation, sequence, hash: first.hash }
-    this.time = first.header.time
+    this.hashes.push(dot.hash)
+    this.tip = dot
+    this.time = time
   }
 
   append(block: Block): void {
@@ -112,11 +120,19 @@ export type Placed =
 export class Chain {
   readonly incarnation: IncarnationId
   readonly branches: Branch[] = []
+  /** All up to this sequence is here and on one branch, and no hash below it is known: the base (09-bases §1). */
+  base: number
   /** The document's count of arrivals when this chain last grew. */
   grownAt = 0
 
-  constructor(incarnation: IncarnationId) {
+  constructor(incarnation: IncarnationId, base?: BaseTip) {
     this.incarnation = incarnation
+    this.base = base?.dot.sequence ?? 0
+    if (base === undefined) return
+    const branch = new Branch(base, undefined)
+    branch.progress.settled = base.dot.sequence
+    branch.progress.heard = [...base.heard]
+    this.branches.push(branch)
   }
 
   get forked(): boolean {
@@ -127,6 +143,15 @@ export class Chain {
     return this.branches.reduce((count, { parent }) => (parent === undefined ? count + 1 : count), 0)
   }
 
+  /** A base has been drawn: of an incarnation that has not forked the hashes below it are let go. */
+  stand(sequence: number): void {
+    const only = this.branches[0]
+    if (this.forked || only === undefined || sequence <= only.start || sequence > only.progress.settled) return
+    only.hashes.drop(sequence - only.start)
+    only.start = sequence
+    this.base = sequence
+  }
+
   place(block: Block): Placed {
     const { sequence, previous, author } = block.header
     const last = this.branches[0]
@@ -135,7 +160,7 @@ export class Chain {
       last.append(block)
       return { type: 'placed', branch: last }
     }
-    if (this.find(sequence, block.hash) !== undefined) return { type: 'duplicate' }
+    if (sequence <= this.base || this.find(sequence, block.hash) !== undefined) return { type: 'duplicate' }
     if (previous === null) return { type: 'placed', branch: this.#branchOff(block, undefined) }
     const before = this.find(sequence - 1, previous)
     if (before === undefined) return { type: 'early' }
@@ -153,6 +178,7 @@ export class Chain {
   readonly isAncestor: IsAncestor = (a, b) => {
     if (!this.forked) return isAncestorBySequence(a, b)
     if (a.sequence >= b.sequence) return isSameDot(a, b)
+    if (a.sequence < this.base) return b.sequence <= this.base || this.find(b.sequence, b.hash) !== undefined
     let branch = this.find(b.sequence, b.hash)
     while (branch !== undefined && branch.start > a.sequence) branch = branch.parent
     return branch?.holds(a.sequence, a.hash) ?? false
@@ -161,12 +187,14 @@ export class Chain {
   /** Whether we have judged this block and all before it. */
   hasSettled(dot: Dot): boolean {
     if (!this.forked) return (this.branches[0]?.progress.settled ?? 0) >= dot.sequence
+    if (dot.sequence < this.base) return true
     const branch = this.find(dot.sequence, dot.hash)
     return branch !== undefined && branch.progress.settled >= dot.sequence
   }
 
   #branchOff(block: Block, parent: Branch | undefined): Branch {
-    const branch = new Branch(block, parent)
+    const { author, incarnation, sequence, time } = block.header
+    const branch = new Branch({ author, dot: { incarnation, sequence, hash: block.hash }, time }, parent)
     this.branches.push(branch)
     return branch
   }

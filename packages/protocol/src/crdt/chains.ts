@@ -1,5 +1,6 @@
 import { compareText } from '../bytes.ts'
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
+import type { BaseTip } from './base.ts'
 import type { Block } from './block.ts'
 import { type Branch, Chain, type Placed } from './chain.ts'
 import {
@@ -60,6 +61,31 @@ export class Chains {
   get vector(): VersionVector {
     this.#vector ??= this.#sorted.flatMap((chain) => tipsOf(chain))
     return this.#vector
+  }
+
+  /** Before anything is placed: all incarnations begin at their tips of a base. */
+  stand(tips: readonly BaseTip[]): void {
+    for (const tip of tips) this.#add(new Chain(tip.dot.incarnation, tip))
+    this.#vector = undefined
+    // What others wrote below the base is theirs to hear of, too.
+    if (tips.length > 0) this.#arrivals = 1
+    for (const chain of this.#sorted) chain.grownAt = this.#arrivals
+  }
+
+  /** A base has been drawn below what is here. */
+  trim(tips: readonly BaseTip[]): void {
+    for (const { dot } of tips) this.#byIncarnation.get(dot.incarnation)?.stand(dot.sequence)
+  }
+
+  /** Incarnations of one branch, and how far their blocks have been judged. */
+  *unforked(): Iterable<Branch> {
+    for (const chain of this.#sorted) if (!chain.forked) yield chain.branches[0]!
+  }
+
+  /** The only branch of an incarnation that has a base. */
+  standing(incarnation: IncarnationId): Branch | undefined {
+    const chain = this.#byIncarnation.get(incarnation)
+    return chain !== undefined && chain.base > 0 ? chain.branches[0] : undefined
   }
 
   place(block: Block): Exclude<Placed, { type: 'placed' }> | { type: 'placed'; branch: Branch; chain: Chain } {

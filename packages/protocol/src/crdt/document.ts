@@ -1,78 +1,26 @@
 import type * as Y from 'yjs'
-import type { IncarnationId, NodeId } from '../ids.ts'
+import type { BlockHash, IncarnationId } from '../ids.ts'
 import type { Signature } from '../keys.ts'
 import { BLOCK_AHEAD_MS_MAX } from '../limits.ts'
 import type { Sodium } from '../sodium.ts'
+import { type BaseState, type BaseTip, isPruned, keptOf, type Remains } from './base.ts'
 import { causalOrder } from './causal-order.ts'
 import { type Branch, type Chain, type Judged, sameVerdict } from './chain.ts'
 import { Chains } from './chains.ts'
-import { coversDot, type Dot, type IsAncestor, type VersionVector } from './clock.ts'
+import { coversDot, type Dot, EMPTY_CLOCK, type IsAncestor, type VersionVector } from './clock.ts'
 import type { Block, DocumentName } from './block.ts'
 import { digestOfContent } from './digest.ts'
 import { EarlyBlocks } from './early-blocks.ts'
-import type { HybridTime } from './hybrid-time.ts'
+import type { PrunedBlock } from './pruned.ts'
+import type { AsideBlock, Change, Counts, ReceiveOutcome } from './outcome.ts'
 import { type Entry, isConflicted, StoredWrite, type Unsettled, winnerOf } from './register.ts'
 import { RegisterMap } from './register-map.ts'
-import { type TextAside, Texts, type TextSettled } from './texts.ts'
+import { Texts, type TextSettled } from './texts.ts'
 import type { Covers, Judge, Verdict } from './verdict.ts'
 
 export type { Fork } from './chains.ts'
+export type { AsideBlock, Change, Counts, ReceiveOutcome } from './outcome.ts'
 export type { Entry } from './register.ts'
-
-/** What readers of a document see change. */
-export type Change =
-  | {
-      readonly type: 'set'
-      readonly key: string
-      readonly value: string
-      readonly author: NodeId
-      readonly time: HybridTime
-    }
-  | {
-      readonly type: 'delete'
-      readonly key: string
-      readonly value: undefined
-      readonly author: NodeId
-      readonly time: HybridTime
-    }
-  | { readonly type: 'text'; readonly name: string; readonly author: NodeId; readonly time: HybridTime }
-
-/** A block that was received and counts for nothing. Kept, listed, and merged by choice only. */
-export interface AsideBlock {
-  readonly block: Block
-  readonly reason: 'LATE' | Extract<Verdict, { type: 'void' }>['reason'] | TextAside
-  /** The block's own term. */
-  readonly term: number | null
-}
-
-export interface ReceiveOutcome {
-  /**
-   * - folded: its writes count.
-   * - aside: listed by `aside()`.
-   * - held: received, and counts later: when its time comes, its log heads are known, or what a text builds on is here.
-   * - waiting: not received yet, since its predecessor is missing.
-   * - refused: it can never be part of this document.
-   */
-  readonly type: 'folded' | 'aside' | 'held' | 'waiting' | 'duplicate' | 'refused'
-  /** The document in memory is not what its blocks say: build it anew from all of them. */
-  readonly rebuild: boolean
-  readonly changes: Change[]
-  /** Received in chain order by this call, this block and those that waited for it: what the caller persists. */
-  readonly arrived: Block[]
-}
-
-export interface Counts {
-  readonly received: number
-  readonly folded: number
-  readonly late: number
-  /** Set aside for another reason than being late. */
-  readonly aside: number
-  /** received = folded + late + aside + held. */
-  readonly held: number
-  readonly registers: number
-  readonly texts: number
-  readonly conflicts: number
-}
 
 /**
  * One document in memory: registers and texts folded from its blocks (docs/spec/03-blocks.md §7, §8).
@@ -106,16 +54,32 @@ export class Document {
     this.#sodium = sodium
   }
 
-  /** Pure: the same blocks, judge and time give the same document. */
-  static rebuild(name: DocumentName, blocks: Iterable<Block>, judge: Judge, nowMs: number, sodium: Sodium): Document {
+  /**
+   * Pure: the same blocks, judge and time give the same document, and so does a base in the place of those at and
+   * below it (docs/spec/09-bases.md §2).
+   */
+  static rebuild(
+    name: DocumentName,
+    blocks: Iterable<Block>,
+    judge: Judge,
+    nowMs: number,
+    sodium: Sodium,
+    base: BaseState = NO_BASE,
+  ): Document {
     const document = new Document(name, sodium)
     document.#judge = judge
+    document.#chains.stand(base.tips)
+    const below = causalOrder(base.blocks)
+    for (const { dot } of base.tips) document.#received += dot.sequence
+    // All of them counted. Those that are left are judged and counted again.
+    document.#folded = document.#received - below.length
     // First all chains, so that forks are known before the first clock is compared.
     const arrived: { block: Block; branch: Branch }[] = []
     for (const block of causalOrder(blocks))
       document.#place(block, (each, branch) => arrived.push({ block: each, branch }))
-    document.#texts.claimAll(arrived.map(({ block }) => block))
+    document.#texts.claimAll([...below, ...arrived.map(({ block }) => block)])
     document.#texts.yDoc.transact(() => {
+      for (const block of below) document.#restore(block, judge)
       for (const { block, branch } of arrived) document.#settle(block, branch, judge, nowMs, [])
     })
     document.#stale = false
@@ -248,22 +212,65 @@ export class Document {
     return { received, folded, late, aside, held, registers, texts, conflicts }
   }
 
-  /**
-   * Forgets tombstones that stand alone and that all `receipts` cover, once everything that these cover is settled
-   * here (DESIGN.md §7). `receipts`: the last one of every other reader and writer. In memory only: a rebuild from
-   * all blocks brings them back, which changes nothing that anybody can read.
-   */
+  /** Forgets tombstones for good in memory: a rebuild from all blocks brings them back, which nobody can read. */
   collectTombstones(receipts: readonly VersionVector[]): number {
+    const forgotten = this.forgettable(receipts)
+    for (const key of forgotten.keys()) this.#registers.forget(key)
+    return forgotten.size
+  }
+
+  /** How far each incarnation may be compacted: all of it counts, nothing of it waits, and it has not forked. */
+  compactable(): Map<IncarnationId, number> {
+    const ends = new Map<IncarnationId, number>()
+    for (const { incarnation, progress } of this.#chains.unforked()) ends.set(incarnation, progress.settled)
+    for (const { header } of [...this.#texts.waiting(), ...this.#aside.map(({ block }) => block)]) {
+      const end = ends.get(header.incarnation)
+      if (end !== undefined && end >= header.sequence) ends.set(header.incarnation, header.sequence - 1)
+    }
+    return ends
+  }
+
+  /**
+   * Tombstones that stand alone and that all `receipts` cover, by key, once everything that these cover is settled
+   * here (DESIGN.md §7). `receipts`: the last one of every other reader and writer.
+   */
+  forgettable(receipts: readonly VersionVector[]): Map<string, BlockHash> {
     const { isAncestor } = this.#chains
-    if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return 0
-    let collected = 0
+    const keys = new Map<string, BlockHash>()
+    if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return keys
     for (const [key, register] of this.#registers.entries()) {
       if (Array.isArray(register) || register.value !== undefined) continue
-      if (!receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) continue
-      this.#registers.forget(key)
-      collected++
+      if (receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) keys.set(key, register.dot.hash)
     }
-    return collected
+    return keys
+  }
+
+  /** Of a document that holds the blocks at and below a base and no others: what the base has to keep. */
+  remains(forget: ReadonlyMap<string, BlockHash>): Remains | undefined {
+    const { held, late, aside } = this.counts()
+    if (this.#stale || held + late + aside > 0 || this.forks().length > 0) return undefined
+    const left = keptOf(this.#registers, this.vector, forget)
+    if (left === undefined) return undefined
+    const tips = [...this.#chains.unforked()].map(({ tip, author, time, progress }): BaseTip => {
+      // Nothing below the base is still to come, so of what it had received only this can matter to later blocks.
+      const heard = progress.heard.filter((dot) =>
+        left.tombstones.some(
+          ({ incarnation, sequence }) => incarnation === dot.incarnation && sequence <= dot.sequence,
+        ),
+      )
+      return { dot: tip, author, time, heard }
+    })
+    for (const { dot } of tips) if (!left.kept.has(dot.hash)) left.kept.set(dot.hash, new Map())
+    return { tips, kept: left.kept }
+  }
+
+  /** A base has been drawn and is durable: what is known of blocks below it is let go. */
+  stand(tips: readonly BaseTip[], forgotten: ReadonlyMap<string, BlockHash>): void {
+    this.#chains.trim(tips)
+    for (const [key, hash] of forgotten) {
+      const register = this.#registers.get(key)
+      if (register !== undefined && !Array.isArray(register) && register.dot.hash === hash) this.#registers.forget(key)
+    }
   }
 
   /** Of two dots of one incarnation: by sequence, or by hashes where it has forked. */
@@ -311,6 +318,30 @@ export class Document {
       next.push(...this.#early.takeAfter(early.hash))
     }
     return 'placed'
+  }
+
+  /** What is left of a block at or below the base. */
+  #restore(block: Block | PrunedBlock, judge: Judge): void {
+    const branch = this.#chains.standing(block.header.incarnation)
+    if (branch === undefined) return
+    const verdict = judge(block, this.#covers)
+    branch.judged(block, verdict)
+    // It counted when the base was drawn, and only a log that had shrunk would not know its heads.
+    const counts = verdict.type === 'unknown' ? FOLD : verdict
+    if (!isPruned(block)) this.#count(block, branch, counts, undefined, [])
+    else if (counts.type !== 'fold') this.#setAside(block, counts)
+    else {
+      this.#folded += 1
+      const { header, hash } = block
+      const dot: Dot =
+        branch.tip.hash === hash ? branch.tip : { incarnation: branch.incarnation, sequence: header.sequence, hash }
+      for (const [at, write] of block.writes.entries()) {
+        if (write.type === 'text') continue
+        const value = write.type === 'set' ? write.value : undefined
+        const stored = new StoredWrite(dot, branch.author, header.time, value, block.open[at] ?? [], undefined)
+        this.#registers.merge(write.key, stored, EMPTY_CLOCK)
+      }
+    }
   }
 
   /** Judges a block whose predecessors are settled, and folds it or sets it aside. */
@@ -418,6 +449,8 @@ const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
   write?.type === 'text' && write.update === update
 
 const UNKNOWN: Verdict = { type: 'unknown' }
+const FOLD = { type: 'fold' } as const
+const NO_BASE: BaseState = { tips: [], blocks: [] }
 
 const isDue = ({ header }: Block, nowMs: number): boolean => header.time.wallMs <= nowMs + BLOCK_AHEAD_MS_MAX
 

@@ -24,6 +24,12 @@ export class HashRun {
     this.#length += 1
   }
 
+  /** Forgets the first ones. */
+  drop(count: number): void {
+    this.#bytes = this.#bytes.slice(count * HASH_BYTES, Math.max(this.#length, count + 1) * HASH_BYTES)
+    this.#length -= count
+  }
+
   at(index: number): BlockHash {
     return toHex(this.#bytes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)) as BlockHash
   }

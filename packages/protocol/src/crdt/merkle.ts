@@ -31,3 +31,68 @@ export function levelAbove(level: Uint8Array, sodium: Sodium): Uint8Array {
   above.set(level.subarray(hashed), nodes.length)
   return above
 }
+
+export const leafOf = (write: Uint8Array, sodium: Sodium): Uint8Array => sodium.hash([TAGS.writeLeaf, write])
+
+/** The tree over a block's writes, as far as they are known: a part that is not is one hash. */
+export interface Tree {
+  /** The leaves under it: `from` up to, not including, `to`. */
+  readonly from: number
+  readonly to: number
+  readonly hash: Uint8Array
+  /** None: a leaf, or a part of which only the hash is left. */
+  readonly children: readonly Tree[]
+}
+
+/**
+ * `leafAt`: of a write that is there. `fringe`: the hashes that stand for the others, each part that has lost all of
+ * its writes by one, from left to right. Undefined when there are too few of them or too many.
+ */
+export function treeWith(
+  count: number,
+  leafAt: ReadonlyMap<number, Uint8Array>,
+  fringe: readonly Uint8Array[],
+  sodium: Sodium,
+): Tree | undefined {
+  const kept = [...leafAt.keys()].sort((a, b) => a - b)
+  let taken = 0
+  const build = (from: number, to: number, span: number): Tree | undefined => {
+    if (!someWithin(kept, from, to)) {
+      const hash = fringe[taken++]
+      return hash && { from, to, hash, children: [] }
+    }
+    if (span === 1) return { from, to, hash: leafAt.get(from)!, children: [] }
+    const below = span / CHILDREN_MAX
+    const children: Tree[] = []
+    for (let at = from; at < to; at += below) {
+      const child = build(at, Math.min(at + below, to), below)
+      if (child === undefined) return undefined
+      children.push(child)
+    }
+    if (children.length === 1) return children[0]
+    const hash = sodium.hash([TAGS.writeNode, ...children.map((child) => child.hash)])
+    return { from, to, hash, children }
+  }
+  let span = 1
+  while (span < count) span *= CHILDREN_MAX
+  const tree = build(0, count, span)
+  return taken === fringe.length ? tree : undefined
+}
+
+/** What is to be kept of the tree so that `kept`, some of the writes that it knows, still give its root. */
+export function fringeOf(tree: Tree, kept: readonly number[]): Uint8Array[] {
+  if (!someWithin(kept, tree.from, tree.to)) return [tree.hash]
+  return tree.children.flatMap((child) => fringeOf(child, kept))
+}
+
+/** `sorted` is ascending. */
+function someWithin(sorted: readonly number[], from: number, to: number): boolean {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle]! < from) low = middle + 1
+    else high = middle
+  }
+  return low < sorted.length && sorted[low]! < to
+}

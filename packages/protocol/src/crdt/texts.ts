@@ -103,6 +103,11 @@ export class Texts {
     return text.length === 0 ? undefined : text.toString()
   }
 
+  /** Blocks that have not come to anything yet. */
+  waiting(): Block[] {
+    return [...this.#waiting.values()].flatMap((all) => all.map(({ candidate }) => candidate.block))
+  }
+
   #try(first: Candidate, settled: TextSettled[]): void {
     const queue = [first]
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {

@@ -56,7 +56,7 @@ export function sortedWrites(writes: readonly Write[]): readonly Write[] {
   return sorted
 }
 
-const keyOf = (write: Write): string => (write.type === 'text' ? '' : write.key)
+export const keyOf = (write: Write): string => (write.type === 'text' ? '' : write.key)
 
 /** Every block that some write replaces, once. */
 export function tableOf(writes: readonly Write[], own: IncarnationId): Clock {
@@ -126,7 +126,8 @@ export function readWrites(reader: Reader, table: Clock): ReadWrites {
   return { writes, ends }
 }
 
-function readWrite(reader: Reader, table: Clock, used: Uint8Array): Write {
+/** Throws inside `decode`. Notes in `used` which places of the table it names. */
+export function readWrite(reader: Reader, table: Clock, used: Uint8Array): Write {
   switch (readByte(reader)) {
     case SET: {
       const key = readKey(reader)
