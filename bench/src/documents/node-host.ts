@@ -29,7 +29,7 @@ const answers = {
   /** When the grant was asked for. */
   async share(layer: string): Promise<number> {
     const atMs = monotonicMs()
-    await node.handlers['share.set']({ agent: 'home', layer, to: 'office' }, nobody)
+    await node.handlers['share.set']({ agent: 'home', changes: [{ layer, to: 'office' }] }, nobody)
     return atMs
   },
   /** When the register had this value here, durably. Blocks of one writer come in order: with the last all are here. */

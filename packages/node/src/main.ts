@@ -11,6 +11,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import type { z } from 'zod'
+import { ConfigKeeper } from './config/config-keeper.ts'
 import { Diary } from './diary/diary.ts'
 import { Documents } from './documents/documents.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
@@ -21,6 +22,7 @@ import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
+import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
@@ -101,9 +103,10 @@ async function compose(
   if (options.relay !== undefined && options.relay !== NO_RELAY && !parseRelayAddress(options.relay).ok)
     throw new Failure('USAGE', 'The relay address is not one that sealmesh-relay up prints.')
   await prepareHome(home)
+  const config = await ConfigKeeper.load(home.config)
   const lock = await lockHome(home)
   closers.push(() => lock.release())
-  const logger = openLog(home.log, options.logLevel)
+  const logger = openLog(home.log, options.logLevel ?? config.now.node.log_level)
   closers.push(() => logger.flush())
   const sodium = await loadSodium()
   const socketPath = await claimSocketPath(home, process.env)
@@ -187,7 +190,8 @@ async function compose(
     log: logger,
   })
   closers.push(() => relays.close())
-  const context = { node, incarnation, signKey, log, documents, diary, sodium, logger, now }
+  const layers = new Layers(() => config.now, documents)
+  const context = { node, incarnation, signKey, log, documents, layers, diary, sodium, logger, now }
   const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
   closers.push(() => inviter.close())
   const sync = new MeshSync({
@@ -273,6 +277,7 @@ async function compose(
     sync,
     relays,
     presence,
+    receipts,
     keys,
     meta,
     inviter,

@@ -22,6 +22,13 @@ export const reactions = {
   VALUE_INVALID: { exit: 2, retry: false, next: 'pass valid JSON, or plain text without --raw-json' },
   VALUE_TOO_LARGE: { exit: 2, retry: false, next: 'keep it as a text: sealmesh text edit UMR --file FILE' },
 
+  LAYER_UNKNOWN: {
+    exit: 2,
+    retry: false,
+    next: 'write the name that is meant, or add --new-layer to make a new layer',
+  },
+  CONFIG_INVALID: { exit: 2, retry: false, next: 'sealmesh config check' },
+
   NODE_NOT_RUNNING: { exit: 3, retry: true, next: 'sealmesh up' },
   NODE_NOT_SET_UP: { exit: 3, retry: false, next: 'sealmesh up --relay ADDRESS --claim CODE, or sealmesh join LINK' },
   RELAY_UNREACHABLE: { exit: 3, retry: true, next: 'check the address and that sealmesh-relay is up' },
@@ -84,7 +91,7 @@ export const reactions = {
   CONFLICT_CHANGED: { exit: 9, retry: false, next: 'sealmesh conflicts show UMR, and choose again' },
   BLOCK_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh late ls' },
   HISTORY_ENDED: { exit: 5, retry: false, next: 'sealmesh history UMR shows how far back it goes' },
-  NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER standby' },
+  NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },
   FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },
   IMPORT_NOTHING: {

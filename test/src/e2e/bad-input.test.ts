@@ -180,7 +180,7 @@ test('what does not exist or is misspelt is refused by its code', async () => {
   expect(await refused(BIN.node, ['get', 'home.semantic.nothing', ...at])).toBe('ITEM_NOT_FOUND')
   expect(await refused(BIN.node, ['get', 'no-umr', ...at])).toBe('UMR_INVALID')
   expect(await refused(BIN.node, ['get', 'nobody.semantic.x', ...at])).toBe('AGENT_UNKNOWN')
-  expect(await refused(BIN.node, ['share', 'set', 'home', 'semantic', 'nowhere', ...at])).toBe('NODE_UNKNOWN')
+  expect(await refused(BIN.node, ['share', 'set', 'home', 'semantic=nowhere', ...at])).toBe('NODE_UNKNOWN')
   expect(await refused(BIN.node, ['revoke', 'nowhere', '--yes', ...at])).toBe('NODE_UNKNOWN')
   expect(await refused(BIN.node, ['takeover', 'nobody', '--yes', ...at])).toBe('AGENT_UNKNOWN')
   expect(await refused(BIN.node, ['import', '/nowhere', '--agent', 'home', ...at])).toBe('FILE_NOT_FOUND')
@@ -192,7 +192,7 @@ test('a revoked node is told, gets nothing more, and what it writes is applied n
   try {
     const door = await home.door()
     await door.call('agents.add', { name: 'home', standby: ['office'] })
-    await door.call('share.set', { agent: 'home', layer: 'semantic', to: 'standby' })
+    await door.call('share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'standby' }] })
     await door.call('set', { umr: 'home.semantic.before', value: '1' })
     const there = await office.door()
     const seen = async (umr: string) => (await there.call('get', { umr })).item !== null
@@ -209,7 +209,7 @@ test('a revoked node is told, gets nothing more, and what it writes is applied n
     // A third node that works shows that what would have arrived has arrived.
     const third = await pairNodes(home, { home: homeOf('third'), name: 'third' })
     try {
-      await door.call('share.set', { agent: 'home', layer: 'semantic', to: 'third' })
+      await door.call('share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'third' }] })
       const witness = await third.door()
       await until('the third node has what came after', async () => {
         const { item } = await witness.call('get', { umr: 'home.semantic.after' })

@@ -64,7 +64,7 @@ test('an ended grant stops the flow while the layer is written without a pause',
   })()
   await until('the counter has arrived', async () => await seen(office, 'home.ontology.counter'))
   const owner = await home.door()
-  await owner.call('share.set', { agent: 'home', layer: 'ontology', to: 'none' })
+  await owner.call('share.set', { agent: 'home', changes: [{ layer: 'ontology', to: 'none' }] })
   await owner.call('set', { umr: 'home.ontology.after', value: '"secret"' })
   // What was granted still flows, so that all that was sent before it has arrived with it.
   await owner.call('set', { umr: 'home.semantic.marker', value: '1' })

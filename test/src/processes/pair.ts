@@ -30,7 +30,7 @@ export async function shareLayers(
   to: string,
 ): Promise<void> {
   const door = await from.door()
-  for (const layer of layers) await door.call('share.set', { agent, layer, to })
+  await door.call('share.set', { agent, changes: layers.map((layer) => ({ layer, to })) })
   await door.close()
 }
 

@@ -32,7 +32,8 @@ export async function share({ narrator, home, office, needles, memory }: Play): 
 
   await narrator.step('the office becomes a standby, and five layers are granted to it', async () => {
     await home.call('agents.add', ['agents', 'add', AGENT, '--standby', 'office'])
-    for (const layer of SHARED_LAYERS) await home.call('share.set', ['share', 'set', AGENT, layer, 'standby'])
+    for (const layer of SHARED_LAYERS)
+      await home.call('share.set', ['share', 'set', AGENT, `${layer}=standby`, '--yes'])
   })
 
   await narrator.step('the office has all of it', async (progress) => {

@@ -26,7 +26,7 @@ const add = (cli: Cli): Command =>
         output.data(agent)
         output.print(oneLine(`${agent.name}: on ${agent.hosts.join(', ')}`))
         if (agent.hosts.length > 1)
-          output.hint(`Its standbys get what you share: ${command(`share set ${agent.name} LAYER standby`)}`)
+          output.hint(`Its standbys get what you share: ${command(`share set ${agent.name} LAYER=standby`)}`)
       }),
     )
 

@@ -70,7 +70,7 @@ async function seeThrough(session: DoorSession, started: Pairing, unattended: bo
         output.data({ event: 'done', joinerName: now.joinerName })
         output.say(`${oneLine(now.joinerName ?? 'The other machine')} has joined. Nothing is shared with it yet.`)
         output.hint(
-          `Next: ${session.command('agents add AGENT --standby NODE')}, ${session.command('share set AGENT LAYER standby')}`,
+          `Next: ${session.command('agents add AGENT --standby NODE')}, ${session.command('share set AGENT LAYER=standby')}`,
         )
         return
       case 'expired':

@@ -8,6 +8,7 @@ import { checkUmr } from './umr.ts'
 interface Options {
   readonly rawJson?: boolean
   readonly tag: string[]
+  readonly newLayer?: boolean
 }
 
 export const set = (cli: Cli): Command =>
@@ -18,13 +19,19 @@ export const set = (cli: Cli): Command =>
     .argument('<value>', 'the value, or - to read it from standard input')
     .option('--raw-json', 'VALUE is JSON')
     .option('--tag <tag>', 'for the diary: a tag that may leave this machine (repeatable)', collect, [])
+    .option('--new-layer', 'a layer whose name is close to that of another is meant')
     .addHelpText('after', example('sealmesh set claude.semantic.deploy-day Tuesday'))
     .action(
       withDoor(cli, async ({ door, output, terminal }, umr: string, given: string, options: Options) => {
         checkUmr(umr)
         const value = given === '-' ? await readInput(terminal) : given
         const json = options.rawJson === true ? checkedJson(value) : JSON.stringify(withoutInputEnd(value, given))
-        const written = await door.call('set', { umr, value: json, tags: options.tag })
+        const written = await door.call('set', {
+          umr,
+          value: json,
+          tags: options.tag,
+          newLayer: options.newLayer === true,
+        })
         output.data(written)
         output.hint(`set ${written.umr}`)
       }),

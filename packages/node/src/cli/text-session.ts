@@ -21,7 +21,7 @@ export interface TextSession {
   save(wanted: string): Promise<string | null>
 }
 
-export async function openText(door: DoorClient, umr: string): Promise<TextSession> {
+export async function openText(door: DoorClient, umr: string, newLayer = false): Promise<TextSession> {
   const id = parseUmr(umr)?.id
   if (id === undefined) throw new Failure('UMR_INVALID', 'That is not a UMR of three parts.')
   const doc = new Y.Doc()
@@ -59,7 +59,7 @@ export async function openText(door: DoorClient, umr: string): Promise<TextSessi
         throw new Failure('VALUE_TOO_LARGE', 'The edit is larger than the node takes at once.', {
           next: 'make it in several smaller ones, or split the text',
         })
-      return (await door.call('text.sync', { umr, message })).write
+      return (await door.call('text.sync', { umr, message, newLayer })).write
     },
   }
 }

@@ -12,6 +12,7 @@ import { ago } from './when.ts'
 interface EditOptions {
   readonly file?: string
   readonly empty?: boolean
+  readonly newLayer?: boolean
 }
 
 export const text = (cli: Cli): Command =>
@@ -50,6 +51,7 @@ const edit = (cli: Cli): Command =>
     .argument('<umr>', 'agent.layer.id')
     .option('--file <file>', 'take the new content from a file (- is standard input)')
     .option('--empty', 'empty it: nothing on standard input is taken for a slip')
+    .option('--new-layer', 'a layer whose name is close to that of another is meant')
     .addHelpText('after', example('sealmesh text edit claude.procedural.release-notes --file notes.md'))
     .action(
       withDoor(cli, async (session, umr: string, options: EditOptions) => {
@@ -61,7 +63,7 @@ const edit = (cli: Cli): Command =>
         // Others see it for as long as this connection lives.
         const { others } = await session.door.call('text.editing', { umr })
         if (others.length > 0) session.output.say(`also edited by ${others.map(nameOf).join(', ')}: edits merge`)
-        const open = await openText(session.door, umr)
+        const open = await openText(session.door, umr, options.newLayer === true)
         const write = await open.save(await wantedText(session, umr, open.text, options))
         session.output.data({ umr, write, changed: write !== null })
         session.output.hint(write === null ? 'nothing to change' : `edited ${umr}`)

@@ -39,20 +39,21 @@ export class LogKeeper {
 
   /** Signs a record over the present heads, stores it, applies it. Refused when our own fold would void it. */
   append(
-    body: RecordBody | ((mesh: Mesh) => RecordBody),
+    body: RecordBody | ((mesh: Mesh) => RecordBody | Promise<RecordBody>),
     signer: RecordSigner,
     secret: Secret<'root' | 'sign' | 'agent'>,
   ): Promise<SignedRecord> {
     return this.#inTurn(async () => {
       await this.#settle() // What we sign on must be stored before we are.
-      const mesh = this.mesh
+      const mesh = this.mesh // Nothing changes it while this has its turn.
+      const said = typeof body === 'function' ? await body(mesh) : body
       const record = signRecord(
         {
           mesh: mesh.id,
           parents: mesh.heads,
           timeMs: this.#now(),
           signer,
-          body: typeof body === 'function' ? body(mesh) : body,
+          body: said,
         },
         secret,
         this.#sodium,

@@ -73,7 +73,7 @@ export function conflictHandlers(
 }
 
 async function find(context: ServiceContext, umr: string) {
-  const target = resolveUmr(context.log.mesh, umr)
+  const target = resolveUmr(context, umr)
   if (target.umr.region === DIARY_LAYER)
     throw new Failure('DIARY_PRIVATE', 'Of the diary only metadata is shared, and there is nothing to choose in it.')
   const document = await context.documents.open(target.document)

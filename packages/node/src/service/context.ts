@@ -12,6 +12,7 @@ import type { Logger } from 'pino'
 import type { Diary } from '../diary/diary.ts'
 import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { Layers } from './layers.ts'
 
 /** What the handlers of the local socket work on; each takes the part that it uses. */
 export interface ServiceContext {
@@ -20,17 +21,14 @@ export interface ServiceContext {
   readonly signKey: Secret<'sign'>
   readonly log: LogKeeper
   readonly documents: Documents
+  readonly layers: Layers
   readonly diary: Diary
   readonly sodium: Sodium
   readonly logger: Logger
   readonly now: () => number
 }
 
-/** A layer whose content has its own store; only metadata is a document. */
-export const DIARY_LAYER = 'diary'
-
-/** Regions that people and older tools call by another name. */
-const LAYER_OF_REGION: Readonly<Record<string, string>> = { hippo: 'episodic' }
+export { DIARY_LAYER } from '../config/layer-names.ts'
 
 export interface Target {
   readonly umr: Umr
@@ -39,12 +37,24 @@ export interface Target {
   readonly document: DocumentName
 }
 
-export function resolveUmr(mesh: Mesh, text: string): Target {
+/** What names are looked up in. */
+export interface Names {
+  readonly log: { readonly mesh: Mesh }
+  readonly layers: Pick<Layers, 'meant'>
+}
+
+export function resolveUmr({ log: { mesh }, layers }: Names, text: string): Target {
   const parsed = parseUmr(text)
   if (parsed === undefined) throw new Failure('UMR_INVALID', `"${text.slice(0, 80)}" is not a UMR of three parts.`)
-  const umr = { ...parsed, region: LAYER_OF_REGION[parsed.region] ?? parsed.region }
+  const umr = { ...parsed, region: layers.meant(parsed.agent, parsed.region) }
   const agent = agentNamed(mesh, umr.agent)
   return { umr, text: formatUmr(umr), agent, document: { agent: agent.id, layer: umr.region } }
+}
+
+/** The beginning of UMRs, with the layer's own name where its alias is written out. */
+export function meantPrefix({ layers }: Names, prefix: string): string {
+  const [agent = '', region, ...id] = prefix.split('.')
+  return region === undefined || id.length === 0 ? prefix : [agent, layers.meant(agent, region), ...id].join('.')
 }
 
 export function agentNamed(mesh: Mesh, name: string): MeshAgent {
@@ -96,7 +106,7 @@ export const originOf = (
 export function signAsHolder(
   context: Pick<ServiceContext, 'log' | 'node' | 'signKey'>,
   agent: MeshAgent,
-  body: RecordBody | ((mesh: Mesh) => RecordBody),
+  body: RecordBody | ((mesh: Mesh) => RecordBody | Promise<RecordBody>),
 ): Promise<SignedRecord> {
   if (agent.term?.holder !== context.node)
     throw new Failure('NOT_THE_HOLDER', `${agent.name} is held by another node, and only its holder may sign for it.`)

@@ -8,6 +8,7 @@ import type { Presence } from '../presence/presence.ts'
 import type { LastHeard } from '../status/last-heard.ts'
 import type { HomeFacts } from '../store/home-facts.ts'
 import type { Meta } from '../store/meta.ts'
+import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { versionNumber } from '../version-number.ts'
@@ -33,6 +34,7 @@ export interface NodeServices extends ServiceContext {
   readonly sync: MeshSync
   readonly relays: Relays
   readonly presence: Presence
+  readonly receipts: ReceiptStore
   readonly keys: KeyStore
   readonly meta: Meta
   readonly inviter: InviterDriver

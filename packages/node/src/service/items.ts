@@ -14,6 +14,7 @@ import {
   agentName,
   DIARY_LAYER,
   iso,
+  meantPrefix,
   nodeName,
   originOf,
   resolveUmr,
@@ -25,25 +26,27 @@ import {
 export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
   return {
     get: async ({ umr }) => {
-      const target = resolveUmr(context.log.mesh, umr)
+      const target = resolveUmr(context, umr)
       return { item: await read(context, target) }
     },
 
-    set: async ({ umr, value, tags, seen }) => {
-      const target = resolveUmr(context.log.mesh, umr)
+    set: async ({ umr, value, tags, seen, newLayer }) => {
+      const target = resolveUmr(context, umr)
+      context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
       checkValue(value)
       if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags)
       return write(context, target, { type: 'set', key: target.umr.id, value, ...seenBy(seen) })
     },
 
-    'set.many': async ({ writes, onlyChanged }) => {
+    'set.many': async ({ writes, onlyChanged, newLayer }) => {
       const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
       for (const { umr, value } of writes) {
         const end = umr.indexOf('.', umr.indexOf('.') + 1)
         const start = umr.slice(0, end + 1)
         let group = byDocument.get(start)
         if (group === undefined) {
-          const target = resolveUmr(context.log.mesh, umr)
+          const target = resolveUmr(context, umr)
+          context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
           if (target.umr.region === DIARY_LAYER)
             throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
           group = { target, intents: [] }
@@ -66,14 +69,15 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
     },
 
     rm: async ({ umr, seen }) => {
-      const target = resolveUmr(context.log.mesh, umr)
+      const target = resolveUmr(context, umr)
       const document = await context.documents.open(target.document)
       if (document.read(target.umr.id)?.value === undefined)
         throw new Failure('ITEM_NOT_FOUND', `${target.text} is not there to remove.`)
       return write(context, target, { type: 'delete', key: target.umr.id, ...seenBy(seen) })
     },
 
-    ls: async ({ prefix, limit }) => {
+    ls: async ({ prefix: given, limit }) => {
+      const prefix = meantPrefix(context, given)
       const mesh = context.log.mesh
       const items: Listed[] = []
       const names = context.documents

@@ -13,7 +13,7 @@ export function presenceHandlers(context: Context): Pick<Handlers, 'text.editing
   const sessions = new WeakMap<DoorContext['signal'], Map<string, LocalEditor>>()
   return {
     'text.editing': ({ umr, agent, cursor, done }, client) => {
-      const { text, document, umr: parts } = resolveUmr(context.log.mesh, umr)
+      const { text, document, umr: parts } = resolveUmr(context, umr)
       if (document.layer === DIARY_LAYER)
         throw new Failure('DIARY_PRIVATE', 'The diary holds entries, not shared texts.')
       if (agent !== null && !isName(agent)) throw new Failure('NAME_INVALID', "That is not an agent's name.")
@@ -35,7 +35,7 @@ export function presenceHandlers(context: Context): Pick<Handlers, 'text.editing
     },
 
     'text.who': ({ umr }) => {
-      const { text } = resolveUmr(context.log.mesh, umr)
+      const { text } = resolveUmr(context, umr)
       return { editors: editingNow(context).filter((each) => each.umr === text) }
     },
   }

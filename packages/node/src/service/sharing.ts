@@ -1,102 +1,143 @@
 import { utf8 } from '@sealmesh/protocol/bytes'
-import { Failure } from '@sealmesh/protocol/errors'
-import { isName, type NodeId } from '@sealmesh/protocol/ids'
-import { agentByName, nodeByName, readersOf } from '@sealmesh/protocol/membership/access'
+import { countMissing } from '@sealmesh/protocol/crdt/vector'
+import type { NodeId } from '@sealmesh/protocol/ids'
+import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Grant, Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
-import type { GrantTo } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
-import { agentNamed, cutsOf, nodeName, type ServiceContext, signAsHolder } from './context.ts'
+import type { ReceiptStore } from '../store/receipt-store.ts'
+import type { MeshSync } from '../sync/mesh-sync.ts'
+import { agentNamed, cutsOf, iso, nodeName, type ServiceContext, signAsHolder } from './context.ts'
+import { type Change, meshAfter, type Moved, movedBetween, planShares, type Step, writersUnder } from './share-plan.ts'
+
+export type SharingContext = ServiceContext & {
+  readonly receipts: Pick<ReceiptStore, 'read'>
+  readonly sync: Pick<MeshSync, 'peers'>
+}
 
 /** Grants: what leaves this machine, and to whom. Nothing does until one of these says so. */
-export function sharingHandlers(context: ServiceContext): Pick<Handlers, 'share.set' | 'share.ls' | 'share.preview'> {
+export function sharingHandlers(context: SharingContext): Pick<Handlers, 'share.set' | 'share.ls' | 'share.preview'> {
   return {
-    'share.set': async ({ agent: name, layer, to }) => {
+    'share.set': async ({ agent: name, changes, newLayer }) => {
       const agent = agentNamed(context.log.mesh, name)
-      checkLayer(layer)
-      const live = agent.grants.filter((grant) => grant.layer === layer && grant.ended === null)
-      if (to === 'none') {
-        for (const grant of live) {
-          const writers = grant.access === 'write' ? recipientsOf(context.log.mesh, agent, grant.to) : []
-          const cuts = await cutsOf(context, [{ agent: agent.id, layer }], writers)
-          await signAsHolder(context, agent, { type: 'ungrant', agent: agent.id, grant: grant.record, cuts })
-        }
-        return {
-          grants: grantsOf(context.log.mesh, name),
-          note: live.length > 0 ? 'the flow has stopped; what was sent cannot be unsent' : null,
-        }
-      }
-      const wanted = parseTo(context.log.mesh, to)
-      const same = live.some((grant) => grant.access === wanted.access && sameTo(grant.to, wanted.to))
-      if (!same)
-        await signAsHolder(context, agent, {
-          type: 'grant',
-          agent: agent.id,
-          layer,
-          to: wanted.to,
-          access: wanted.access,
-        })
-      return { grants: grantsOf(context.log.mesh, name), note: same ? 'already so' : null }
+      const meant = changesMeant(context, agent, changes, newLayer === true)
+      const steps = planShares(context.log.mesh, agent, meant)
+      // What was receipted is told as it stood when the flow stopped.
+      const layers = await previewOf(context, agent, layersOf(meant), steps, 0)
+      await takeSteps(context, agent, steps)
+      return { grants: grantsOf(context.log.mesh, name), changed: steps.length, layers }
     },
 
     'share.ls': ({ agent }) => ({ grants: grantsOf(context.log.mesh, agent) }),
 
-    'share.preview': async ({ agent: name, layer, to }) => {
-      const mesh = context.log.mesh
+    'share.preview': async ({ agent: name, changes, newLayer, keys }) => {
+      const { mesh } = context.log
       const agent = agentNamed(mesh, name)
-      checkLayer(layer)
-      const nodes = to === 'none' ? [] : recipientsOf(mesh, agent, parseTo(mesh, to).to)
-      const already = readersOf(mesh, agent.id, layer)
-      const document = await context.documents.open({ agent: agent.id, layer })
-      const umrs: string[] = []
-      let [registers, texts, bytes] = [0, 0, 0]
-      const add = (id: string, content: string) => {
-        bytes += utf8(content).length
-        if (umrs.length < PREVIEW_NAMES) umrs.push(`${name}.${layer}.${id}`)
+      const meant = changesMeant(context, agent, changes, newLayer === true)
+      const layers = changes.length > 0 ? layersOf(meant) : sharedLayers(agent)
+      return {
+        agent: agent.name,
+        layers: await previewOf(context, agent, layers, planShares(mesh, agent, meant), keys),
       }
-      for (const key of document.keys()) {
-        registers += 1
-        add(key, document.read(key)?.value ?? '')
-      }
-      for (const text of document.textNames()) {
-        texts += 1
-        add(text, document.text(text) ?? '')
-      }
-      const fresh = nodes.filter((node) => node !== context.node && !already.includes(node))
-      return { nodes: fresh.map((node) => nodeName(mesh, node)), registers, texts, bytes, umrs }
     },
   }
 }
 
-const PREVIEW_NAMES = 100
-
-/** `standby`, a node's or an agent's name, each with `:write` when it may write too. */
-function parseTo(mesh: Mesh, text: string): { to: GrantTo; access: 'read' | 'write' } {
-  const [name = '', access = 'read', ...more] = text.split(':')
-  if (more.length > 0 || (access !== 'read' && access !== 'write'))
-    throw new Failure('USAGE', 'Say none, standby, a node or an agent, with :write where it may write too.')
-  if (name === 'standby') return { to: { type: 'standby' }, access }
-  const node = nodeByName(mesh, name)
-  if (node !== undefined) return { to: { type: 'node', node: node.id }, access }
-  const agent = agentByName(mesh, name)
-  if (agent !== undefined) return { to: { type: 'agent', agent: agent.id }, access }
-  throw new Failure('NODE_UNKNOWN', `No node or agent of this mesh is called "${name.slice(0, 64)}".`)
-}
-
-function recipientsOf(mesh: Mesh, agent: MeshAgent, to: GrantTo): readonly NodeId[] {
-  switch (to.type) {
-    case 'node':
-      return [to.node]
-    case 'agent':
-      return mesh.agents.get(to.agent)?.hosts ?? []
-    case 'standby':
-      return agent.hosts
+/** Signs what was planned, one record after another. */
+export async function takeSteps(context: ServiceContext, agent: MeshAgent, steps: readonly Step[]): Promise<void> {
+  for (const step of steps) {
+    if (step.type === 'grant') {
+      const { layer, to, access } = step
+      await signAsHolder(context, agent, { type: 'grant', agent: agent.id, layer, to, access })
+      continue
+    }
+    const { grant } = step
+    await signAsHolder(context, agent, async (mesh) => {
+      const writers = writersUnder(mesh, mesh.agents.get(agent.id) ?? agent, grant)
+      // At the last moment before signing: all that was receipted by then still counts.
+      const cuts = await cutsOf(context, [{ agent: agent.id, layer: grant.layer }], writers)
+      return { type: 'ungrant', agent: agent.id, grant: grant.record, cuts }
+    })
   }
 }
 
-function sameTo(a: GrantTo, b: GrantTo): boolean {
-  if (a.type === 'node') return b.type === 'node' && a.node === b.node
-  if (a.type === 'agent') return b.type === 'agent' && a.agent === b.agent
-  return b.type === 'standby'
+function changesMeant(
+  { layers }: ServiceContext,
+  agent: MeshAgent,
+  changes: readonly Change[],
+  newLayer: boolean,
+): Change[] {
+  return changes.map(({ layer: name, to }) => {
+    const layer = layers.meant(agent.name, name)
+    // What is only ended may have any name: it has to be there anyway.
+    if (to !== 'none' && !to.endsWith(':none')) layers.refuseSlip(agent, layer, newLayer)
+    else if (!agent.grants.some((grant) => grant.layer === layer)) layers.refuseSlip(agent, layer, newLayer)
+    return { layer, to }
+  })
+}
+
+const layersOf = (changes: readonly Change[]): string[] => [...new Set(changes.map(({ layer }) => layer))]
+
+const sharedLayers = (agent: MeshAgent): string[] =>
+  [...new Set(agent.grants.filter((grant) => grant.ended === null).map(({ layer }) => layer))].toSorted()
+
+type LayerView = MethodResult<'share.preview'>['layers'][number]
+
+/** What leaves, and to whom: now, and what the steps would add or stop. */
+async function previewOf(
+  context: SharingContext,
+  agent: MeshAgent,
+  layers: readonly string[],
+  steps: readonly Step[],
+  keysMax: number,
+): Promise<LayerView[]> {
+  const { mesh } = context.log
+  const after = meshAfter(mesh, agent, steps)
+  const views: LayerView[] = []
+  for (const layer of layers) {
+    const writers = new Set(writersOf(mesh, agent.id, layer))
+    const others = readersOf(mesh, agent.id, layer).filter((node) => node !== context.node)
+    const { gains, loses } = movedBetween(mesh, after, agent, layer)
+    const named = (moved: Moved) => ({ node: nodeName(mesh, moved.node), access: moved.access })
+    views.push({
+      layer,
+      now: others.map((node) => named({ node, access: writers.has(node) ? 'write' : 'read' })),
+      gains: gains.filter(({ node }) => node !== context.node).map(named),
+      loses: await Promise.all(
+        loses
+          .filter(({ node }) => node !== context.node)
+          .map(async (moved) => ({ ...named(moved), ...(await receiptedBy(context, agent, layer, moved.node)) })),
+      ),
+      ...(await contentOf(context, agent, layer, keysMax)),
+    })
+  }
+  return views
+}
+
+/** How much of a document is at a node by its own word, and when it was last heard. */
+async function receiptedBy(context: SharingContext, agent: MeshAgent, layer: string, node: NodeId) {
+  const vector = await context.receipts.read(node, { agent: agent.id, layer })
+  const heardAtMs = context.sync.peers().find((peer) => peer.node === node)?.view.lastHeardAtMs ?? null
+  return { receipted: countMissing([], vector), lastHeardAt: heardAtMs === null ? null : iso(heardAtMs) }
+}
+
+async function contentOf({ documents }: SharingContext, agent: MeshAgent, layer: string, keysMax: number) {
+  const document = await documents.open({ agent: agent.id, layer })
+  const umrs: string[] = []
+  let [registers, texts, bytes] = [0, 0, 0]
+  const add = (id: string, content: string) => {
+    bytes += utf8(content).length
+    if (umrs.length < keysMax) umrs.push(`${agent.name}.${layer}.${id}`)
+  }
+  for (const key of document.keys()) {
+    registers += 1
+    add(key, document.read(key)?.value ?? '')
+  }
+  for (const text of document.textNames()) {
+    texts += 1
+    add(text, document.text(text) ?? '')
+  }
+  return { registers, texts, bytes, blocks: document.counts().received, umrs }
 }
 
 function grantsOf(mesh: Mesh, name: string | undefined) {
@@ -123,8 +164,4 @@ function nameOfTo(mesh: Mesh, { to }: Grant): string {
     case 'standby':
       return 'standby'
   }
-}
-
-function checkLayer(layer: string): void {
-  if (!isName(layer)) throw new Failure('NAME_INVALID', `"${layer.slice(0, 64)}" is not a layer's name.`)
 }

@@ -1,7 +1,9 @@
 import type { Running, TestHomes } from '../documents/test-homes.ts'
 import type { TestNode } from '../documents/fixture.ts'
 import type { DoorContext } from '../ipc/dispatch.ts'
+import { DEFAULTS } from '../config/schema.ts'
 import type { ServiceContext } from './context.ts'
+import { Layers } from './layers.ts'
 
 /** For tests: what handlers work on, over real documents of a test's mesh; what a test does not need is missing. */
 export function serviceOf(homes: TestHomes, node: TestNode, { documents }: Running): ServiceContext {
@@ -10,6 +12,7 @@ export function serviceOf(homes: TestHomes, node: TestNode, { documents }: Runni
     signKey: node.keys.secretKey,
     sodium: homes.mesh.sodium,
     documents,
+    layers: new Layers(() => DEFAULTS, documents),
     log: {
       get mesh() {
         return homes.mesh.mesh

@@ -14,7 +14,7 @@ import { DIARY_LAYER, iso, resolveUmr, type ServiceContext, type Target } from '
  */
 export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync' | 'text.put'> {
   return {
-    'text.sync': async ({ umr, message }) => {
+    'text.sync': async ({ umr, message, newLayer }) => {
       const target = textTarget(context, umr)
       const decoder = decoding.createDecoder(Buffer.from(message, 'base64'))
       const { kind, body } = readMessage(decoder)
@@ -24,13 +24,15 @@ export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync
         writeSyncStep2(encoder, document.yDoc, body)
         return { reply: Buffer.from(encoding.toUint8Array(encoder)).toString('base64'), write: null }
       }
+      context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
       const merged = merge(document.yDoc, [body]).getText(target.umr.id).toString()
       const written = await putText(context, target, merged)
       return { reply: null, write: written?.block ?? null }
     },
 
-    'text.put': async ({ umr, text }) => {
+    'text.put': async ({ umr, text, newLayer }) => {
       const target = textTarget(context, umr)
+      context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
       const written = await putText(context, target, text)
       return { umr: target.text, write: written?.block ?? '', at: iso(written?.time.wallMs ?? context.now()) }
     },
@@ -38,7 +40,7 @@ export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync
 }
 
 function textTarget(context: ServiceContext, umr: string): Target {
-  const target = resolveUmr(context.log.mesh, umr)
+  const target = resolveUmr(context, umr)
   if (target.umr.region === DIARY_LAYER)
     throw new Failure('DIARY_PRIVATE', 'The diary holds entries, not shared texts.')
   return target

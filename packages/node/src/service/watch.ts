@@ -1,13 +1,14 @@
 import type { Documents } from '../documents/documents.ts'
 import type { Handlers } from '../ipc/door.ts'
-import { agentName, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
+import { agentName, DIARY_LAYER, iso, meantPrefix, nodeName, type ServiceContext } from './context.ts'
 
 /** Streams what changes, local or from elsewhere, once it is durable here. */
 export function watchHandlers(
-  context: Pick<ServiceContext, 'log'> & { documents: Pick<Documents, 'onCommit'> },
+  context: Pick<ServiceContext, 'log' | 'layers'> & { documents: Pick<Documents, 'onCommit'> },
 ): Pick<Handlers, 'watch'> {
   return {
-    watch: ({ prefix }, client) => {
+    watch: ({ prefix: given }, client) => {
+      const prefix = meantPrefix(context, given)
       const stop = context.documents.onCommit(({ name, document, changes, local }) => {
         const mesh = context.log.mesh
         const start = `${agentName(mesh, name.agent)}.${name.layer}.`

@@ -201,6 +201,26 @@ const PairingView = z.object({
 })
 
 const Nothing = z.object({})
+/** Says that a layer of a name that is close to another's is meant. */
+const NewLayer = z.boolean().optional()
+/** `to`: `none`, `standby`, a node or an agent, with `:write` if it may write too, or `:none` to end its grants only. */
+const ShareChanges = z.array(z.object({ layer: Name, to: z.string().max(80) })).max(64)
+const Right = z.object({ node: z.string(), access: z.enum(['read', 'write']) })
+const SharedLayer = z.object({
+  layer: Name,
+  /** Who else reads it; `write`: and writes. */
+  now: z.array(Right),
+  gains: z.array(Right),
+  /** `read`: it is sent nothing more. `write`: what it writes from then on counts nowhere. */
+  loses: z.array(Right.extend({ receipted: z.number().int(), lastHeardAt: Iso.nullable() })),
+  registers: z.number().int(),
+  texts: z.number().int(),
+  /** Of the values and texts. */
+  bytes: z.number().int(),
+  /** What travels: they also hold what was overwritten or deleted and is not compacted yet. */
+  blocks: z.number().int(),
+  umrs: z.array(Umr),
+})
 
 export const methods = {
   hello: {
@@ -226,7 +246,13 @@ export const methods = {
   },
   /** With `seen` it replaces those writes and no other; without, the one that `get` would give. */
   set: {
-    params: z.object({ umr: Umr, value: Json, tags: z.array(z.string()).default([]), seen: Seen.optional() }),
+    params: z.object({
+      umr: Umr,
+      value: Json,
+      tags: z.array(z.string()).default([]),
+      newLayer: NewLayer,
+      seen: Seen.optional(),
+    }),
     result: Written,
   },
   /** Many writes, each its own register; answered when all are durable. */
@@ -238,6 +264,7 @@ export const methods = {
         .max(1_000),
       /** Leaves out what already reads so here: importing the same again writes nothing. */
       onlyChanged: z.boolean().default(false),
+      newLayer: NewLayer,
     }),
     result: z.object({ written: z.number().int(), unchanged: z.number().int() }),
   },
@@ -245,11 +272,11 @@ export const methods = {
 
   /** One y-protocols sync message in, at most one out, both base64: how an editor or a CLI edits a text. */
   'text.sync': {
-    params: z.object({ umr: Umr, message: z.string() }),
+    params: z.object({ umr: Umr, message: z.string(), newLayer: NewLayer }),
     result: z.object({ reply: z.string().nullable(), write: z.string().nullable() }),
   },
   /** Replaces the whole text by the smallest edit from what is there now. */
-  'text.put': { params: z.object({ umr: Umr, text: WholeText }), result: Written },
+  'text.put': { params: z.object({ umr: Umr, text: WholeText, newLayer: NewLayer }), result: Written },
 
   /**
    * Says that this connection edits a text, until it closes or says `done`. Peers that may read the text are told; it
@@ -266,21 +293,27 @@ export const methods = {
   },
   'text.who': { params: z.object({ umr: Umr }), result: z.object({ editors: z.array(Editor) }) },
 
+  /** Several assignments are checked together and signed one after another. */
   'share.set': {
-    params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),
-    result: z.object({ grants: z.array(GrantView), note: z.string().nullable() }),
+    params: z.object({ agent: Name, changes: ShareChanges.min(1), newLayer: NewLayer }),
+    result: z.object({
+      grants: z.array(GrantView),
+      /** Records that were signed; none when all was so already. */
+      changed: z.number().int(),
+      layers: z.array(SharedLayer),
+    }),
   },
   'share.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ grants: z.array(GrantView) }) },
+  /** What leaves now, and what the changes would add or stop; of all shared layers when none is named. */
   'share.preview': {
-    params: z.object({ agent: Name, layer: Name, to: z.string().max(80) }),
-    result: z.object({
-      nodes: z.array(z.string()),
-      registers: z.number().int(),
-      texts: z.number().int(),
-      bytes: z.number().int(),
-      /** The first hundred; `registers` and `texts` count all. */
-      umrs: z.array(Umr),
+    params: z.object({
+      agent: Name,
+      changes: ShareChanges.default([]),
+      newLayer: NewLayer,
+      /** How many names of items to list; the counts are of all. */
+      keys: z.number().int().min(0).max(100_000).default(10),
     }),
+    result: z.object({ agent: Name, layers: z.array(SharedLayer) }),
   },
 
   'conflicts.ls': {

@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import { DIARY_LAYER, REGION_ALIASES, STANDARD_LAYERS } from './layer-names.ts'
+
+/**
+ * Everything that `config.toml` may say. The checks of `config check`, the types and the JSON Schema for editors all
+ * come from here. Nothing in it can share the diary: its content has no document, and even its metadata is shared
+ * only by a person's own `share set`.
+ */
+
+const NAME = '[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?'
+const Name = z
+  .string()
+  .regex(new RegExp(`^${NAME}$`), 'expected a name: lower-case letters, digits, - and _, at most 64')
+
+const notOneOf = (words: readonly string[]): string => `(?!(?:${words.join('|')})$)`
+
+const SharedLayer = z
+  .string()
+  .regex(
+    new RegExp(`^${notOneOf([DIARY_LAYER])}${NAME}$`),
+    'expected a layer other than the diary, whose content never leaves its machine',
+  )
+
+/** An alias for a layer that everybody knows would send what is written to that layer elsewhere. */
+const AliasName = z
+  .string()
+  .regex(
+    new RegExp(`^${notOneOf([...STANDARD_LAYERS, ...Object.keys(REGION_ALIASES)])}${NAME}$`),
+    "expected a name of your own: not a standard layer's and not a region's",
+  )
+
+const Recipient = z
+  .string()
+  .regex(
+    new RegExp(`^${notOneOf(['none', 'none:write'])}${NAME}(?::write)?$`),
+    'expected standby, a node or an agent, with :write where it may write too',
+  )
+  .describe('standby, the name of a node or of an agent; with :write it may write too')
+
+const Recipients = z
+  .union([Recipient, z.array(Recipient).min(1).max(64)], {
+    error: 'expected standby, a node or an agent (each with :write where it may write too), or a list of these',
+  })
+  .describe('Who may read the layer, as long as nobody has ended a grant of it by `share set`.')
+
+const Aliases = z.record(AliasName, Name)
+
+const Agent = z
+  .strictObject({
+    share: z
+      .record(SharedLayer, Recipients)
+      .default({})
+      .describe('Default sharing, by layer. Applied where this node holds the agent; `share set` has the last word.'),
+    aliases: Aliases.default({}).describe("Names of your own for this agent's layers."),
+  })
+  .superRefine(({ share, aliases }, check) => {
+    // A default for an alias of the diary would share the diary.
+    for (const layer of Object.keys(share))
+      if (Object.hasOwn(aliases, layer) || Object.hasOwn(REGION_ALIASES, layer))
+        check.addIssue({
+          code: 'custom',
+          path: ['share', layer],
+          message: 'expected the layer itself, not an alias of it',
+        })
+  })
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+export const Config = z
+  .strictObject({
+    node: z
+      .strictObject({
+        log_level: z.enum(LOG_LEVELS).default('info').describe('How much the node logs. `up --log-level` comes first.'),
+      })
+      .prefault({})
+      .describe('This node. Read when it starts.'),
+    aliases: Aliases.default({}).describe("Names of your own for layers, for every agent's."),
+    agents: z.record(Name, Agent).default({}).describe('Defaults for each agent.'),
+  })
+  .superRefine(({ aliases, agents }, check) => {
+    for (const [agent, { share }] of Object.entries(agents))
+      for (const layer of Object.keys(share))
+        if (Object.hasOwn(aliases, layer))
+          check.addIssue({
+            code: 'custom',
+            path: ['agents', agent, 'share', layer],
+            message: 'expected the layer itself, not an alias of it',
+          })
+  })
+export type Config = z.infer<typeof Config>
+
+/** What holds without a config. */
+export const DEFAULTS: Config = Config.parse({})
+
+/** `office:write` as the parts that a grant takes. */
+export function recipientsOf(given: z.infer<typeof Recipients>): readonly string[] {
+  return typeof given === 'string' ? [given] : given
+}

@@ -1,0 +1,48 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { isName } from '@sealmesh/protocol/ids'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import { closestTo } from '../config/closest.ts'
+import { aliasesOf, layerOf, type OwnAliases, STANDARD_LAYERS } from '../config/layer-names.ts'
+import type { Documents } from '../documents/documents.ts'
+
+/** Layers by the names that people give them: what an alias means, and which name is a slip of the hand. */
+export class Layers {
+  readonly #own: () => OwnAliases
+  readonly #documents: Pick<Documents, 'names'>
+  /** `agent.layer` that were found to be there or meant; each is asked about once. */
+  readonly #known = new Set<string>()
+
+  constructor(own: () => OwnAliases, documents: Pick<Documents, 'names'>) {
+    this.#own = own
+    this.#documents = documents
+  }
+
+  /** What the owner, or an older tool, means by a layer's name. */
+  meant(agent: string, name: string): string {
+    return layerOf(this.#own(), agent, name)
+  }
+
+  /**
+   * Refuses a layer that nobody has used and that reads like one that is there: a slip would found a layer that
+   * nothing reads and no grant covers. `meansIt` says that it is none.
+   */
+  refuseSlip(agent: MeshAgent, layer: string, meansIt: boolean): void {
+    if (STANDARD.has(layer)) return
+    const key = `${agent.id}.${layer}`
+    if (this.#known.has(key)) return
+    if (!isName(layer)) throw new Failure('NAME_INVALID', `"${layer.slice(0, 64)}" is not a layer's name.`)
+    const used = new Set(agent.grants.map((grant) => grant.layer))
+    for (const name of this.#documents.names()) if (name.agent === agent.id) used.add(name.layer)
+    if (!used.has(layer) && !meansIt) {
+      const meant = closestTo(layer, [...STANDARD_LAYERS, ...used, ...aliasesOf(this.#own(), agent.name)])
+      if (meant !== undefined)
+        throw new Failure('LAYER_UNKNOWN', `${agent.name} has no layer "${layer}": did you mean ${meant}?`)
+    }
+    // A caller may invent names without end.
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear()
+    this.#known.add(key)
+  }
+}
+
+const STANDARD: ReadonlySet<string> = new Set(STANDARD_LAYERS)
+const KNOWN_MAX = 10_000
