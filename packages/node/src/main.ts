@@ -22,6 +22,7 @@ import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
+import { DefaultShares } from './service/default-shares.ts'
 import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
 import { MergedLate } from './service/merged-late.ts'
@@ -222,11 +223,13 @@ async function compose(
   }
   sync.attach(relays)
 
+  const defaults = new DefaultShares(context, () => config.now)
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)
     await documents.meshChanged()
     await sync.meshChanged(mesh)
     await relays.meshChanged(mesh)
+    void defaults.apply() // Signs records itself, so it has to wait for this one.
   })
   const lastHeard = await LastHeard.load(meta)
   const homeFacts = await HomeFacts.load(meta, now)
@@ -260,6 +263,15 @@ async function compose(
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
   await sync.meshChanged(log.mesh)
   await relays.meshChanged(log.mesh)
+  await defaults.apply()
+  const onHangUp = (): void => {
+    config.reload().then(
+      () => defaults.apply(),
+      (error: unknown) => logger.error({ err: error }, 'the config was not read again'),
+    )
+  }
+  process.on('SIGHUP', onHangUp)
+  closers.push(() => void process.off('SIGHUP', onHangUp))
 
   let finish: () => void = () => undefined
   const done = new Promise<void>((resolve) => {
@@ -284,6 +296,8 @@ async function compose(
     mergedLate: await MergedLate.load(meta),
     lastHeard,
     homeFacts,
+    config,
+    defaults,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

@@ -294,7 +294,7 @@ describe('status', () => {
   })
 })
 
-describe('agents, share, conflicts and late', () => {
+describe('agents, conflicts and late', () => {
   const origin = (write: string, nodeName: string) => ({
     write,
     node: 'ab',
@@ -316,17 +316,6 @@ describe('agents, share, conflicts and late', () => {
     left: 0,
   })
   const block = `cafe${'0'.repeat(60)}`
-  const semantic = {
-    layer: 'semantic',
-    now: [{ node: 'attic', access: 'read' as const }],
-    gains: (['read', 'write'] as const).map((access) => ({ node: 'office', access })),
-    loses: [],
-    registers: 2,
-    texts: 1,
-    bytes: 300,
-    blocks: 9,
-    umrs: ['claude.semantic.x'],
-  }
   const world = async () => {
     const calls: unknown[] = []
     const record = (call: unknown): void => void calls.push(call)
@@ -334,17 +323,6 @@ describe('agents, share, conflicts and late', () => {
       'agents.add': (params) => (
         record(params), { agent: 'agent_ab', name: params.name, hosts: ['home', ...params.standby] }
       ),
-      'share.set': (params) => {
-        record(params)
-        const grants = params.changes.map((change) => ({
-          agent: 'claude',
-          ...change,
-          access: 'read' as const,
-          record: 'ab',
-        }))
-        return { grants, changed: grants.length, layers: [semantic] }
-      },
-      'share.preview': () => ({ agent: 'claude', layers: [semantic] }),
       'conflicts.ls': () => ({
         conflicts: [{ umr: 'claude.semantic.day', siblings: 5, values: siblings, more: 3, seen }],
         truncated: false,
@@ -378,79 +356,6 @@ describe('agents, share, conflicts and late', () => {
       out: 'claude: on home, office, attic\n',
     })
     expect(calls).toEqual([{ name: 'claude', standby: ['office', 'attic'] }])
-  })
-  test('several layers are shared in one call, after a yes', async () => {
-    const { cli, calls } = await world()
-    const words = ['share', 'set', 'claude', 'semantic=standby', 'episodic=office:write']
-    const changes = [
-      { layer: 'semantic', to: 'standby' },
-      { layer: 'episodic', to: 'office:write' },
-    ]
-    const asked = await cli(words, { types: 'n' })
-    expect(asked).toMatchObject({ exit: 0, out: '', err: expect.stringContaining('nothing was changed') })
-    expect(asked.err).toContain(
-      'holds   2 registers, 1 text, 300 bytes in 9 blocks\n  goes to attic\n  adds    office (may write)\n',
-    )
-    expect(calls).toEqual([])
-    await cli(words, { types: 'y' })
-    await cli([...words, '--yes'])
-    expect(calls).toEqual(Array(2).fill({ agent: 'claude', changes, newLayer: false }))
-  })
-  test('without a terminal sharing wants --yes', async () => {
-    const { cli, calls } = await world()
-    expect(await cli(['share', 'set', 'claude', 'semantic=office'])).toMatchObject({
-      exit: 2,
-      err: expect.stringContaining('next: sealmesh share set claude semantic=office --yes'),
-    })
-    expect(calls).toEqual([])
-  })
-  test('ending a grant wants no yes in a script, and says what cannot be unsent', async () => {
-    const calls: unknown[] = []
-    const lost = {
-      ...semantic,
-      gains: [],
-      loses: [{ node: 'third', access: 'read' as const, receipted: 7, lastHeardAt: null }],
-    }
-    const { cli } = await nodeWithCli({
-      'share.preview': () => ({ agent: 'claude', layers: [lost] }),
-      'share.set': (params) => (calls.push(params), { grants: [], changed: 1, layers: [lost] }),
-    })
-    const done = await cli(['share', 'set', 'claude', 'semantic=none'])
-    expect(done.exit).toBe(0)
-    expect(done.err).toContain('third is sent nothing more of claude.semantic: it has receipted 7 blocks of 9')
-    expect(done.err).toContain('what was sent cannot be unsent')
-    expect(calls).toHaveLength(1)
-  })
-  test('a change that is none is told how to say it', async () => {
-    const { cli } = await world()
-    for (const verb of ['set', 'preview'])
-      for (const word of ['semantic', '=x', 'semantic='])
-        expect(await cli(['share', verb, 'claude', word])).toMatchObject({
-          exit: 2,
-          err: expect.stringContaining('next: sealmesh share set AGENT LAYER=WHO'),
-        })
-  })
-  test('a preview says to whom, how much, and that there is more', async () => {
-    const { cli } = await world()
-    expect((await cli(['share', 'preview', 'claude', 'semantic=office:write'])).out).toBe(
-      [
-        'claude.semantic',
-        '  holds   2 registers, 1 text, 300 bytes in 9 blocks',
-        '  goes to attic',
-        '  adds    office (may write)',
-        '          blocks also hold what was overwritten or deleted lately',
-        '  claude.semantic.x',
-        '  and 2 more',
-        '',
-      ].join('\n'),
-    )
-  })
-  test('where nothing is shared a preview says so', async () => {
-    const { cli } = await nodeWithCli({ 'share.preview': () => ({ agent: 'claude', layers: [] }) })
-    expect(await cli(['share', 'preview', 'claude'])).toMatchObject({
-      out: '',
-      err: 'Nothing is shared: nothing leaves this machine.\n',
-    })
   })
   test('conflicts show both values with writers, machines and times, and keep takes the beginning of one', async () => {
     const { cli, calls } = await world()

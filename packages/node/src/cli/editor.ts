@@ -9,11 +9,11 @@ import type { Session } from './session.ts'
  * Lets a person edit a text in $VISUAL or $EDITOR. The file lies in the home, which only its owner reads, and not in
  * the temporary folder that all users share.
  */
-export async function editInEditor(session: Session, text: string): Promise<string> {
+export async function editInEditor(session: Session, text: string, name = 'text.md'): Promise<string> {
   const { env } = session.terminal
   const editor = env['VISUAL'] || env['EDITOR'] || 'vi'
   const folder = await mkdtemp(join(session.home.run, 'edit-'))
-  const path = join(folder, 'text.md')
+  const path = join(folder, name)
   try {
     await writeFile(path, text, { mode: PRIVATE_FILE_MODE })
     // Through a shell, since people write `code --wait` there; the path comes as an argument of its own.

@@ -168,7 +168,7 @@ function lossesOf(agent: string, { layer, loses, blocks }: Layer, when?: 'would'
       return [
         `  ${oneLine(node)} ${when === undefined ? 'may write' : 'would write'} ${name} no more: what is here of it stays, what it writes from then on counts nowhere`,
       ]
-    const heard = lastHeardAt === null ? 'not heard since this node started' : `last heard ${ago(lastHeardAt, nowMs)}`
+    const heard = lastHeardAt === null ? 'never heard' : `last heard ${ago(lastHeardAt, nowMs)}`
     const has =
       receipted === 0
         ? 'it has receipted nothing'

@@ -21,5 +21,6 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   import: async (cli) => (await import('./import.ts')).importMemory(cli),
   takeover: async (cli) => (await import('./takeover.ts')).takeover(cli),
   revoke: async (cli) => (await import('./revoke.ts')).revoke(cli),
+  config: async (cli) => (await import('./config.ts')).config(cli),
   version: async (cli) => (await import('./version.ts')).version(cli),
 }

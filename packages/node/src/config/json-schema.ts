@@ -7,5 +7,5 @@ export const jsonSchema = (): object => ({
   ...z.toJSONSchema(Config, { target: 'draft-07', io: 'input' }),
 })
 
-/** As it is committed, and written beside a config: one form. */
+/** As it is written beside a config. */
 export const jsonSchemaText = (): string => `${JSON.stringify(jsonSchema(), null, 2)}\n`

@@ -1,6 +1,7 @@
 import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
+import type { ConfigKeeper } from '../config/config-keeper.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -13,8 +14,10 @@ import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { versionNumber } from '../version-number.ts'
 import { agentHandlers } from './agents.ts'
+import { configHandlers } from './config.ts'
 import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
+import type { DefaultShares } from './default-shares.ts'
 import { itemHandlers } from './items.ts'
 import { lateHandlers } from './late.ts'
 import type { MergedLate } from './merged-late.ts'
@@ -41,6 +44,8 @@ export interface NodeServices extends ServiceContext {
   readonly mergedLate: MergedLate
   readonly lastHeard: LastHeard
   readonly homeFacts: HomeFacts
+  readonly config: ConfigKeeper
+  readonly defaults: DefaultShares
   readonly stop: () => void
 }
 
@@ -80,6 +85,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...takeoverHandlers(services),
     ...pairingHandlers(services.inviter),
     ...revokeHandlers(services),
+    ...configHandlers(services),
     ...watchHandlers(services),
   }
 }

@@ -5,6 +5,7 @@ import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Grant, Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
+import type { LastHeard } from '../status/last-heard.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentNamed, cutsOf, iso, nodeName, type ServiceContext, signAsHolder } from './context.ts'
@@ -13,6 +14,7 @@ import { type Change, meshAfter, type Moved, movedBetween, planShares, type Step
 export type SharingContext = ServiceContext & {
   readonly receipts: Pick<ReceiptStore, 'read'>
   readonly sync: Pick<MeshSync, 'peers'>
+  readonly lastHeard: Pick<LastHeard, 'of'>
 }
 
 /** Grants: what leaves this machine, and to whom. Nothing does until one of these says so. */
@@ -117,8 +119,9 @@ async function previewOf(
 /** How much of a document is at a node by its own word, and when it was last heard. */
 async function receiptedBy(context: SharingContext, agent: MeshAgent, layer: string, node: NodeId) {
   const vector = await context.receipts.read(node, { agent: agent.id, layer })
-  const heardAtMs = context.sync.peers().find((peer) => peer.node === node)?.view.lastHeardAtMs ?? null
-  return { receipted: countMissing([], vector), lastHeardAt: heardAtMs === null ? null : iso(heardAtMs) }
+  const heardAtMs = context.sync.peers().find((peer) => peer.node === node)?.view.lastHeardAtMs
+  const lastMs = heardAtMs ?? context.lastHeard.of(node)
+  return { receipted: countMissing([], vector), lastHeardAt: lastMs === null ? null : iso(lastMs) }
 }
 
 async function contentOf({ documents }: SharingContext, agent: MeshAgent, layer: string, keysMax: number) {

@@ -378,6 +378,13 @@ export const methods = {
     result: z.object({ node: z.string(), record: z.string() }),
   },
 
+  /** Reads config.toml again. One that cannot be used leaves the old one in force. */
+  'config.reload': {
+    params: Nothing,
+    /** `agent.layer=recipient` of defaults that name nobody yet. */
+    result: z.object({ waiting: z.array(z.string()) }),
+  },
+
   /** Starts a stream of `watch.event` notifications on this connection. */
   watch: { params: z.object({ prefix: z.string().max(700).default('') }), result: Nothing },
 } as const
