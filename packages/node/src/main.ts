@@ -42,6 +42,7 @@ import { DamageBook } from './store/damage-book.ts'
 import { LastHeard } from './status/last-heard.ts'
 import { DocumentIndex } from './store/document-index.ts'
 import { HomeFacts } from './store/home-facts.ts'
+import { TABLES } from './store/keys.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -181,6 +182,7 @@ async function compose(
     now,
   })
   const receipts = new ReceiptStore(store)
+  const handed = new ReceiptStore(store, TABLES.handed)
   const relays = new Relays({
     meta,
     login: keys.login,
@@ -201,6 +203,7 @@ async function compose(
     documents,
     log,
     receipts,
+    handed,
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
@@ -261,7 +264,8 @@ async function compose(
   due.unref()
   closers.push(() => clearInterval(due))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
-  await sync.meshChanged(log.mesh)
+  // Not waited for: what thousands of documents are shared with whom is worked out while the node is up.
+  sync.meshChanged(log.mesh).catch((error: unknown) => logger.error({ err: error }, 'sharing could not be worked out'))
   await relays.meshChanged(log.mesh)
   await defaults.apply()
   const onHangUp = (): void => {

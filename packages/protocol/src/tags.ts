@@ -23,6 +23,7 @@ export const TAGS = {
   vectorDigest: tag('vector digest'),
   documentDigest: tag('document digest'),
   headsRoot: tag('heads root'),
+  headsBucket: tag('heads bucket'),
   epoch: tag('epoch'),
   relayChallenge: tag('relay challenge'),
   relayLogin: tag('relay login'),

@@ -15,6 +15,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x13 document 32 | incarnation 16                                 the last block of that incarnation: both, if it has forked
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
+ *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
  *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
@@ -27,6 +28,7 @@ export const TABLES = {
   tips: 0x13,
   record: 0x20,
   receipt: 0x30,
+  handed: 0x31,
   diary: 0x40,
   aside: 0x7e,
 } as const
@@ -74,8 +76,13 @@ export const recordKey = (place: number, hash: RecordHash): Uint8Array =>
 export const placeOfRecordKey = (key: Uint8Array): number => readUint64(key, 1)
 export const hashOfRecordKey = (key: Uint8Array): RecordHash => toHex(key.subarray(9)) as RecordHash
 
-export const receiptKey = (peer: NodeId, name: DocumentName): Uint8Array =>
-  concatBytes(under(TABLES.receipt, peer), fromHex(name.agent), utf8(name.layer))
+export type PeerTable = typeof TABLES.receipt | typeof TABLES.handed
+export const peerPrefix = (table: PeerTable, peer: NodeId): Uint8Array => under(table, peer)
+export const peerKey = (table: PeerTable, peer: NodeId, name: DocumentName): Uint8Array =>
+  concatBytes(peerPrefix(table, peer), fromHex(name.agent), utf8(name.layer))
+/** As `keyOf` names it. */
+export const documentOfPeerKey = (key: Uint8Array): string =>
+  `${toHex(key.subarray(33, 65))}.${fromUtf8(key.subarray(65))}`
 
 export const diaryPrefix = (agent: AgentId): Uint8Array => under(TABLES.diary, agent)
 export const diaryKey = (agent: AgentId, entry: string): Uint8Array => concatBytes(diaryPrefix(agent), utf8(entry))
@@ -116,6 +123,8 @@ export function describeKey(key: Uint8Array): string {
       return `membership record ${toHex(key.subarray(9))}`
     case TABLES.receipt:
       return `a receipt of node ${toHex(key.subarray(1, 33))}`
+    case TABLES.handed:
+      return `what the relay took for node ${toHex(key.subarray(1, 33))}`
     case TABLES.diary:
       return 'a diary entry'
     default:

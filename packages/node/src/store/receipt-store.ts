@@ -4,20 +4,44 @@ import { readClock, type VersionVector, writeClock } from '@sealmesh/protocol/cr
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
-import { receiptKey } from './keys.ts'
-import type { Store } from './store.ts'
+import { afterPrefix, documentOfPeerKey, peerKey, peerPrefix, type PeerTable, TABLES } from './keys.ts'
+import type { Operation, Store } from './store.ts'
 
-/** What each peer says that it has durably received of each document: all that it does not cover is the outbox. */
+/**
+ * A version vector for each peer and document. In `receipt`: what the peer says that it has durably received, and all
+ * that it does not cover is the outbox. In `handed`: what the relay has answered for, delivered or stored.
+ */
 export class ReceiptStore {
   readonly #store: Store
+  readonly #table: PeerTable
 
-  constructor(store: Store) {
+  constructor(store: Store, table: PeerTable = TABLES.receipt) {
     this.#store = store
+    this.#table = table
+  }
+
+  /** Of one peer, by the documents' names (`keyOf`). Damaged words are left out: a peer says them again. */
+  async all(peer: NodeId): Promise<Map<string, VersionVector>> {
+    const words = new Map<string, VersionVector>()
+    const from = peerPrefix(this.#table, peer)
+    for await (const { key, value } of this.#store.examine({ from, to: afterPrefix(from) })) {
+      const vector = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
+      if (vector?.ok) words.set(documentOfPeerKey(key), vector.value)
+    }
+    return words
+  }
+
+  async clear(peer: NodeId): Promise<void> {
+    const from = peerPrefix(this.#table, peer)
+    const operations: Operation[] = []
+    for await (const { key } of this.#store.examine({ from, to: afterPrefix(from) }))
+      operations.push({ type: 'delete', key })
+    if (operations.length > 0) await this.#store.commit(operations)
   }
 
   /** Empty when the peer has receipted nothing, or its word was damaged here: it says it again with the next heads. */
   async read(peer: NodeId, name: DocumentName): Promise<VersionVector> {
-    const key = receiptKey(peer, name)
+    const key = peerKey(this.#table, peer, name)
     try {
       const value = await this.#store.get(key)
       const vector = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
@@ -33,7 +57,7 @@ export class ReceiptStore {
     return this.#store.commit(
       said.map(({ document, vector }) => ({
         type: 'put',
-        key: receiptKey(peer, document),
+        key: peerKey(this.#table, peer, document),
         value: encode((w) => writeClock(w, vector)),
       })),
     )

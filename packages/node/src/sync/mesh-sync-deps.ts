@@ -16,6 +16,8 @@ export interface MeshSyncDeps {
   readonly documents: Documents
   readonly log: LogKeeper
   readonly receipts: ReceiptStore
+  /** What the relay has answered for and the peer has not receipted. */
+  readonly handed: ReceiptStore
   readonly port: PacketPort
   /** Whether somebody else (a pairing) could use a packet that does not open. */
   readonly onUnopened: (packet: Uint8Array) => boolean

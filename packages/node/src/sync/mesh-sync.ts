@@ -1,38 +1,39 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
-import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
-import { keyOf, PeerSync, type Plan, type SharedNow, type Standing } from '@sealmesh/protocol/sync/peer-sync'
+import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sync'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
+import { type Arrived, newPeer, type Peer } from './peer.ts'
+import { Sharing } from './sharing.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
 export class MeshSync {
   readonly #deps: MeshSyncDeps
   readonly #peers = new Map<NodeId, Peer>()
-  readonly #inFlight = new Map<PacketId, NodeId>()
   /** Packets that are not durable yet, and how to acknowledge each copy of them. */
   readonly #inHand = new Map<string, (() => void)[]>()
-  /** Documents that a peer named and we may read, though we hold nothing of them yet. */
-  readonly #interests = new Map<string, DocumentName>()
   readonly #timer: NodeJS.Timeout
-  /** Of every document that is here or that a peer named: what is durable of it. */
-  readonly #vectors = new Map<string, VersionVector>()
-  #sharing: Promise<void> = Promise.resolve()
-  #again: Promise<void> | undefined
+  readonly #sharing: Sharing
+  /** Documents with blocks that were turned away: of an author, or under a record, that the log did not know yet. */
+  readonly #turnedAway = new Map<string, DocumentName>()
+  /** The relay that is live now has no memory of what was handed to one before it. */
+  #relayForgot = false
+  #notedAtMs = 0
   #link: Pick<RelayLink, 'send'> | undefined
   #live = false
   #closed = false
 
   constructor(deps: MeshSyncDeps) {
     this.#deps = deps
+    this.#sharing = new Sharing({ ...deps, peers: () => this.#peers.values() })
     deps.documents.onCommit(({ name, document, local }) => {
       this.#advanced(name, document.vector, local)
       this.#flushAll()
@@ -56,22 +57,14 @@ export class MeshSync {
     }
     for (const node of mesh.nodes.values()) {
       if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
-      const core = new PeerSync(this.#deps.sodium, { me: this.#deps.node, peer: node.id })
-      this.#peers.set(node.id, {
-        node: node.id,
-        core,
-        inbox: [],
-        draining: false,
-        sending: false,
-        inFlight: 0,
-        pausedUntilMs: 0,
-        refused: null,
-        due: undefined,
-        interests: 0,
-      })
-      if (this.#live) core.greet(this.#deps.monotonicMs())
+      const peer = newPeer(this.#deps.node, node.id, this.#deps.sodium)
+      this.#peers.set(node.id, peer)
+      if (this.#live) peer.core.greet(this.#deps.monotonicMs())
     }
-    await this.#refreshShared()
+    const first = !this.#sharing.settled
+    await this.#sharing.refresh('all')
+    // The store still had what another relay, or this one before it was wiped, had answered for.
+    if (first && this.#relayForgot) await this.#forgetHanded()
     for (const peer of this.#peers.values()) {
       peer.core.logChanged(mesh.heads)
       peer.pausedUntilMs = 0 // It may have a prekey now.
@@ -92,11 +85,15 @@ export class MeshSync {
     switch (event.type) {
       case 'live':
         this.#live = true
-        this.#inFlight.clear()
+        this.#relayForgot = event.newGeneration
+        // A relay that may have forgotten what it stored is refilled; else only what it never answered is in doubt.
+        if (event.newGeneration)
+          this.#forgetHanded().catch((error: unknown) =>
+            this.#deps.logger.error({ err: error }, 'what a relay had answered for could not be forgotten'),
+          )
         for (const peer of this.#peers.values()) {
-          // A relay that may have forgotten what it stored is refilled; else only what it never answered is in doubt.
-          if (event.newGeneration || peer.inFlight > 0) peer.core.doubt()
-          peer.inFlight = 0
+          if (!event.newGeneration && peer.flight.size > 0) peer.core.doubt('link')
+          peer.flight.forget()
           peer.pausedUntilMs = 0
           peer.core.greet(this.#deps.monotonicMs())
         }
@@ -124,7 +121,7 @@ export class MeshSync {
   }
 
   peers(): PeerNow[] {
-    return [...this.#peers.values()].map((peer) => peerNow(peer, this.#aheadMs()))
+    return [...this.#peers.values()].map((peer) => peerNow({ ...peer, inFlight: peer.flight.size }, this.#aheadMs()))
   }
 
   /** Where each document stands that this node has in common with a peer. Work for every document: not for every turn. */
@@ -158,9 +155,11 @@ export class MeshSync {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
+    await this.#sharing.done().catch(() => undefined)
+    await this.#noteHanded()
   }
 
   #tick(): void {
@@ -170,17 +169,20 @@ export class MeshSync {
       peer.core.tick(nowMs)
       if (peer.inbox.length > 0 && !peer.draining) void this.#drain(peer) // What could not be stored the last time.
     }
+    if (nowMs - this.#notedAtMs >= HANDED_NOTED_MS) {
+      this.#notedAtMs = nowMs
+      this.#noteHanded().catch((error: unknown) =>
+        this.#deps.logger.error({ err: error }, 'what the relay answered for could not be noted'),
+      )
+    }
     this.#flushAll()
   }
 
   /** In the turn of the commit, so that vectors arrive here in their order. */
   #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
-    const known = this.#vectors.has(keyOf(name))
-    this.#vectors.set(keyOf(name), vector)
-    for (const peer of this.#peers.values()) peer.core.advanced(name, vector, authoredHere)
-    if (known) return
     // The first block of a document: who shares it has to be worked out once.
-    this.#refreshShared().then(
+    if (!this.#sharing.advanced(name, vector, authoredHere)) return
+    this.#sharing.refresh(name).then(
       () => this.#flushAll(),
       (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
     )
@@ -189,8 +191,7 @@ export class MeshSync {
   /** Damage was found, or mended: peers are told what is durable now, and asked for what is not. */
   async #restate(name: DocumentName): Promise<void> {
     try {
-      this.#vectors.set(keyOf(name), await this.#deps.documents.vectorOf(name))
-      await this.#refreshShared()
+      await this.#sharing.restate(name)
       for (const peer of this.#peers.values()) peer.core.ask(name, this.#deps.monotonicMs())
       this.#flushAll()
     } catch (error) {
@@ -198,40 +199,20 @@ export class MeshSync {
     }
   }
 
-  /** One at a time over the newest state: an older run that overtakes a newer one would drop its documents. */
-  #refreshShared(): Promise<void> {
-    this.#again ??= this.#sharing
-      .catch(() => undefined)
-      .then(() => {
-        this.#again = undefined
-        this.#sharing = this.#workOutShared()
-        return this.#sharing
-      })
-    return this.#again
+  /** So that a restart does not fill the mailbox of a peer that is away a second time. */
+  async #noteHanded(): Promise<void> {
+    for (const { node, core, handed } of this.#peers.values()) {
+      const vectors = core.handed(handed.values())
+      handed.clear()
+      if (vectors.length > 0) await this.#deps.handed.write(node, vectors)
+    }
   }
 
-  async #workOutShared(): Promise<void> {
-    const { documents, receipts, log, node: me } = this.#deps
-    const names = new Map(this.#interests)
-    for (const name of documents.names()) names.set(keyOf(name), name)
-    for (const [key, name] of names) {
-      if (this.#vectors.has(key)) continue
-      const vector = await documents.vectorOf(name)
-      if (!this.#vectors.has(key)) this.#vectors.set(key, vector) // A commit meanwhile knows better.
-    }
-    for (const peer of this.#peers.values()) {
-      const receipted = new Map<string, VersionVector>()
-      for (const [key, name] of names) receipted.set(key, await receipts.read(peer.node, name))
-      const { mesh } = log
-      const shared: SharedNow[] = []
-      for (const [key, name] of names) {
-        if (!mayHear(mesh, name, peer.node)) continue
-        const peerReads = mayRead(mesh, name, peer.node)
-        const bothRead = peerReads && mayRead(mesh, name, me)
-        const vector = this.#vectors.get(key) ?? []
-        shared.push({ name, peerReads, bothRead, vector, receipted: receipted.get(key) ?? [] })
-      }
-      peer.core.setShared(shared)
+  async #forgetHanded(): Promise<void> {
+    for (const { node, core, handed } of this.#peers.values()) {
+      core.doubt('relay')
+      handed.clear()
+      await this.#deps.handed.clear(node)
     }
   }
 
@@ -304,22 +285,28 @@ export class MeshSync {
 
   async #take(peer: Peer, group: readonly Arrived[]): Promise<void> {
     const { log, documents, receipts } = this.#deps
+    if (!this.#sharing.settled) await this.#sharing.refresh('all')
     const items = group.flatMap((each) => each.items)
     const records = items.flatMap((item) => (item.type === 'records' ? item.records : []))
     if (records.length > 0) {
       const { added } = await log.receive(records)
-      // Blocks that nobody could be asked about before may be welcome now.
-      if (added > 0) for (const name of documents.names()) peer.core.ask(name, this.#deps.monotonicMs())
+      if (added > 0) {
+        // What was turned away may be welcome now, and what was not to be read before may be there to be read.
+        for (const name of this.#turnedAway.values()) peer.core.ask(name, this.#deps.monotonicMs())
+        this.#turnedAway.clear()
+        peer.core.compare()
+      }
     }
     const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
     if (blocks.length > 0) {
       const reports = await documents.receive(blocks)
       this.#deps.onReceived?.(peer.node, reports)
-      await (this.#again ?? this.#sharing)
+      await this.#sharing.done()
       for (const report of reports) {
         if (report.stored > 0) {
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
+        if (report.refused > 0 || report.waiting > 0) this.#turnAway(report.name)
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.monotonicMs())
         if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.monotonicMs())
       }
@@ -335,35 +322,41 @@ export class MeshSync {
   /** A document that the peer named and we may read, of which nobody has sent us anything yet. */
   async #noteInterests(peer: Peer, items: readonly SyncItem[]): Promise<void> {
     const mesh = this.#deps.log.mesh
-    let added = false
+    const interests: DocumentName[] = []
     for (const item of items) {
       if (item.type !== 'vectors') continue
       for (const { document } of item.documents) {
-        const key = keyOf(document)
-        if (this.#vectors.has(key) || peer.interests >= INTERESTS_MAX) continue
+        if (this.#sharing.knows(document) || peer.interests >= INTERESTS_MAX) continue
         if (!mayRead(mesh, document, this.#deps.node)) continue
         peer.interests += 1
-        this.#interests.set(key, document)
-        added = true
+        interests.push(document)
       }
     }
-    if (added) await this.#refreshShared()
+    if (interests.length > 0) await this.#sharing.interestedIn(interests)
+  }
+
+  #turnAway(name: DocumentName): void {
+    if (this.#turnedAway.size < TURNED_AWAY_MAX) this.#turnedAway.set(keyOf(name), name)
   }
 
   #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {
-    const node = this.#inFlight.get(packet)
-    const peer = node === undefined ? undefined : this.#peers.get(node)
-    if (peer === undefined) return
-    this.#inFlight.delete(packet)
-    peer.inFlight -= 1
-    const refusal = outcomes.find((each) => each.outcome === 'refused')
-    if (refusal !== undefined) {
-      this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
-      peer.refused = refusal.reason ?? null
-      peer.pausedUntilMs = this.#deps.monotonicMs() + REFUSED_PAUSE_MS
-      peer.core.doubt()
-    } else peer.refused = null
-    this.#flush(peer)
+    for (const peer of this.#peers.values()) {
+      const over = peer.flight.answered(packet)
+      if (over === undefined) continue
+      const refusal = outcomes.find((each) => each.outcome === 'refused')
+      if (refusal === undefined) {
+        peer.refused = null
+        peer.core.handedOver(over)
+        for (const { document } of over) peer.handed.set(keyOf(document), document)
+      } else {
+        this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
+        peer.refused = refusal.reason ?? null
+        peer.pausedUntilMs = this.#deps.monotonicMs() + REFUSED_PAUSE_MS
+        peer.flight.forget() // What was taken after it has a hole before it.
+        peer.core.doubt('link')
+      }
+      return this.#flush(peer)
+    }
   }
 
   #flushAll(): void {
@@ -371,7 +364,8 @@ export class MeshSync {
   }
 
   #flush(peer: Peer): void {
-    if (!this.#live || this.#closed || peer.sending || peer.inFlight >= IN_FLIGHT_MAX) return
+    if (!this.#live || this.#closed || peer.sending || peer.flight.size >= IN_FLIGHT_MAX) return
+    if (!this.#sharing.settled) return
     if (this.#deps.monotonicMs() < peer.pausedUntilMs) return
     const plan = peer.core.plan(this.#deps.monotonicMs())
     if (plan === null) return this.#flushWhenDue(peer)
@@ -434,15 +428,13 @@ export class MeshSync {
     const data: SyncItem[] = blocks.length > 0 ? [{ type: 'blocks', blocks }] : []
     // A large block and long vectors would not fit one packet; neither is ever too large alone.
     const packets = left < 0 && items.length > 0 ? [items, data] : [[...items, ...data]]
-    for (const packet of packets) {
+    const reached = pushed.map((delta) => ({ document: delta.name, vector: delta.reached }))
+    for (const [at, packet] of packets.entries()) {
       if (packet.length === 0) continue
-      if (!this.#dispatch(peer, packet)) return false
+      if (!this.#dispatch(peer, packet, at === packets.length - 1 ? reached : [])) return false
       dispatched = true
     }
-    peer.core.planned(
-      plan,
-      pushed.map(({ name, reached }) => ({ name, vector: reached })),
-    )
+    peer.core.planned(plan, reached)
     // A plan of which nothing may go (a grant has just ended) would be made again at once, for ever.
     return dispatched
   }
@@ -458,11 +450,10 @@ export class MeshSync {
     return record === undefined ? [] : [{ type: 'records', records: [record.bytes] }]
   }
 
-  #dispatch(peer: Peer, items: readonly SyncItem[]): boolean {
+  #dispatch(peer: Peer, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
     const packet = this.#deps.port.seal(peer.node, encodePayload(items))
     if (packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
-    this.#inFlight.set(packet.id, peer.node)
-    peer.inFlight += 1
+    peer.flight.sent(packet.id, reached)
     return true
   }
 }
@@ -474,26 +465,10 @@ const TICK_MS = 1_000
 const REFUSED_PAUSE_MS = 5_000
 /** Documents that one peer may make us ask about, since it can invent names; a start forgets them. */
 const INTERESTS_MAX = 256
+/** Documents that may be asked for again when records arrive; the heads find the others within a heartbeat. */
+const TURNED_AWAY_MAX = 256
+/** A process that is killed sends what it handed over within this long a second time. */
+const HANDED_NOTED_MS = 5_000
 
 /** Three and a half heartbeats: a peer that is there has spoken. */
 const HEARD_LATELY_MS = 35_000
-
-interface Arrived {
-  readonly items: readonly SyncItem[]
-  readonly packet: OpenedPacket
-  readonly key: string
-}
-
-interface Peer {
-  readonly node: NodeId
-  readonly core: PeerSync
-  readonly inbox: Arrived[]
-  draining: boolean
-  sending: boolean
-  inFlight: number
-  pausedUntilMs: number
-  /** Why the relay refused the last packet that it answered. */
-  refused: string | null
-  due: NodeJS.Timeout | undefined
-  interests: number
-}

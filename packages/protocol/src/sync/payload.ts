@@ -28,6 +28,7 @@ import {
   VECTOR_ENTRIES_MAX,
 } from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
+import { BUCKETS_MAX } from './heads-tree.ts'
 
 /**
  * What nodes say to each other inside packets of kind `sync` (docs/spec/08-sync.md). The packet's own signature and
@@ -39,6 +40,7 @@ import { err, ok, type Result } from '../result.ts'
  *   0x04 heads     flags | root (32 B)
  *   0x05 want-records (empty): send me what the heads of this packet do not cover
  *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
+ *   0x07 buckets  list of (bucket 1B, digest 32 B), ascending
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -48,6 +50,8 @@ export type SyncItem =
   /** One root over all documents that both may read; `fresh` right after connecting, when it is answered at once. */
   | { readonly type: 'heads'; readonly fresh: boolean; readonly root: Uint8Array }
   | { readonly type: 'want-records' }
+  /** What the root is made of, after roots that differed: which of many documents differ. */
+  | { readonly type: 'buckets'; readonly buckets: readonly { readonly bucket: number; readonly digest: Uint8Array }[] }
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
@@ -87,6 +91,12 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           return writeFixed(w, item.root)
         case 'want-records':
           return writeByte(w, 0x05)
+        case 'buckets':
+          writeByte(w, 0x07)
+          return writeList(w, item.buckets, ({ bucket, digest }) => {
+            writeByte(w, bucket)
+            writeFixed(w, digest)
+          })
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -122,9 +132,21 @@ function readItem(r: Reader): SyncItem {
       return { type: 'want-records' }
     case 0x06:
       return { type: 'awareness', document: readDocument(r), update: readBytes(r, AWARENESS_BYTES_MAX) }
+    case 0x07:
+      return { type: 'buckets', buckets: readBuckets(r) }
     default:
       throw new Malformed()
   }
+}
+
+function readBuckets(r: Reader): { bucket: number; digest: Uint8Array }[] {
+  let before = -1
+  return readList(r, BUCKETS_MAX, () => {
+    const bucket = readByte(r)
+    if (bucket <= before) throw new Malformed()
+    before = bucket
+    return { bucket, digest: readFixed(r, HASH_BYTES) }
+  })
 }
 
 const readDocumentVector = (r: Reader): DocumentVector => ({

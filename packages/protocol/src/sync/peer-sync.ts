@@ -1,12 +1,14 @@
-import { compareText, utf8 } from '../bytes.ts'
 import type { DocumentName } from '../crdt/block.ts'
 import type { VersionVector } from '../crdt/clock.ts'
-import { countMissing, digestOf, joinTips } from '../crdt/vector.ts'
 import { isIncarnationOf } from '../crdt/incarnation.ts'
-import type { NodeId, RecordHash } from '../ids.ts'
+import { countMissing, joinTips } from '../crdt/vector.ts'
+import type { IncarnationId, NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
-import { TAGS } from '../tags.ts'
+import { HeadsTree } from './heads-tree.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
+import type { PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+
+export type { PeerView, Plan, Push, Receipt, SharedNow, Standing } from './peer-plan.ts'
 
 /**
  * Where we stand with one peer: what it has receipted, what is on its way, what we owe it. Holds no socket, clock or
@@ -15,9 +17,11 @@ import type { DocumentVector, SyncItem } from './payload.ts'
  *
  * Invariants, cited where they are kept:
  * (1) Only the peer's own word lowers what is to be sent: the outbox is every block that `receipted` does not cover.
- * (2) `sent` is a guess that saves traffic. Whatever casts doubt on it (a refusal, a new relay, a lost link) sets it
- *     back to `receipted`.
+ * (2) `sent` is a guess that saves traffic. A refusal or a lost link sets it back to what the relay has answered for
+ *     (`handed`), a new relay to `receipted`.
  * (3) A difference in heads is answered by an exchange of vectors, never by a guess about who is right.
+ * (4) Whatever changes a document goes through `#weigh`, so that counts, queues and heads follow and nothing ever
+ *     looks through all documents to find the few that matter.
  */
 export class PeerSync {
   readonly #sodium: Sodium
@@ -30,7 +34,16 @@ export class PeerSync {
   #wantRecords = false
   #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
-  #root: Uint8Array | undefined
+  #owesBuckets = false
+  readonly #heads: HeadsTree
+  /** Documents with something for the peer that is not on its way, those that go next first. */
+  readonly #toPush = new Set<Shared>()
+  readonly #owing = new Set<Shared>()
+  readonly #asking = new Set<Shared>()
+  readonly #incarnations = new Map<string, boolean>()
+  #toSend = 0
+  #toReceive = 0
+  #named = 0
   #rootMatched = false
   #lastHeardAtMs: number | undefined
   #heartbeatAtMs = 0
@@ -39,32 +52,56 @@ export class PeerSync {
   constructor(sodium: Sodium, ends: { readonly me: NodeId; readonly peer: NodeId }) {
     this.#sodium = sodium
     this.#ends = ends
+    this.#heads = new HeadsTree(sodium)
   }
 
-  /** The documents that this peer may read, or writes to, as the membership log has it now. */
+  /** The documents that this peer may read, or writes to, as the membership log has it now: these and no others. */
   setShared(shared: readonly SharedNow[]): void {
-    const named = new Map(shared.map((each) => [keyOf(each.name), each]))
-    for (const key of this.#documents.keys()) if (!named.has(key)) this.#documents.delete(key)
-    for (const [key, { name, peerReads, bothRead, vector, receipted }] of named) {
-      const known = this.#documents.get(key)
-      const mine = this.#concerning(peerReads, bothRead, vector)
-      if (known !== undefined) Object.assign(known, { peerReads, bothRead, mine })
-      else {
-        this.#documents.set(key, {
-          name,
-          peerReads,
-          bothRead,
-          mine,
-          receipted,
-          sent: receipted,
-          named: undefined,
-          owesReceipt: false,
-          asks: false,
-          askedAtMs: Number.NEGATIVE_INFINITY,
-        })
-      }
+    for (const each of shared) this.share(each)
+    const keys = new Set(shared.map((each) => keyOf(each.name)))
+    this.keepOnly((name) => keys.has(keyOf(name)))
+  }
+
+  /** One of them, new or as it is now. */
+  share({ name, peerReads, bothRead, vector, receipted, handed }: SharedNow): void {
+    const key = keyOf(name)
+    const known = this.#documents.get(key)
+    const mine = this.#concerning(peerReads, bothRead, vector)
+    if (known !== undefined) return this.#weigh(known, { peerReads, bothRead, mine })
+    const word = isSame(receipted, mine) ? mine : receipted // Two that say the same need not both be kept.
+    const shared: Shared = {
+      name,
+      peerReads,
+      bothRead,
+      mine,
+      receipted: word,
+      handed: handed ?? NOTHING,
+      sent: joinTips(word, handed ?? NOTHING),
+      named: undefined,
+      askedAtMs: Number.NEGATIVE_INFINITY,
+      pushedAtMs: Number.NEGATIVE_INFINITY,
+      toSend: 0,
+      toReceive: 0,
     }
-    this.#root = undefined
+    this.#documents.set(key, shared)
+    this.#weigh(shared, {})
+  }
+
+  isShared(name: DocumentName): boolean {
+    return this.#documents.has(keyOf(name))
+  }
+
+  /** Forgets documents that the two of us no longer have in common. */
+  keepOnly(isShared: (name: DocumentName) => boolean): void {
+    for (const [key, shared] of this.#documents) {
+      if (isShared(shared.name)) continue
+      this.#documents.delete(key)
+      this.#toSend -= shared.toSend
+      this.#toReceive -= shared.toReceive
+      if (shared.named !== undefined) this.#named -= 1
+      for (const set of [this.#toPush, this.#owing, this.#asking]) set.delete(shared)
+      if (shared.bothRead) this.#heads.set(shared.name, undefined)
+    }
   }
 
   /** Our document grew. What others wrote, their own outboxes bring to the peer: we only fill holes when asked. */
@@ -72,13 +109,10 @@ export class PeerSync {
     const shared = this.#documents.get(keyOf(name))
     if (shared === undefined) return
     const mine = this.#concerning(shared.peerReads, shared.bothRead, vector)
-    if (!authoredHere) {
-      const before = new Set(shared.mine.map((tip) => tip.hash))
-      const grown = mine.filter((tip) => !before.has(tip.hash))
-      shared.sent = joinTips(shared.sent, grown)
-    }
-    shared.mine = mine
-    this.#root = undefined
+    if (authoredHere) return this.#weigh(shared, { mine })
+    const before = new Set(shared.mine.map((tip) => tip.hash))
+    const grown = mine.filter((tip) => !before.has(tip.hash))
+    this.#weigh(shared, { mine, sent: joinTips(shared.sent, grown) })
   }
 
   logChanged(heads: readonly RecordHash[]): void {
@@ -93,10 +127,37 @@ export class PeerSync {
     this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
   }
 
-  /** Invariant (2): forget what was on its way; only receipts count. */
-  doubt(): void {
-    for (const shared of this.#documents.values()) shared.sent = shared.receipted
+  /** Invariant (2). `relay`: it may have forgotten what it had answered for; else only what it never answered is sent again. */
+  doubt(whom: 'link' | 'relay'): void {
+    for (const shared of this.#documents.values()) {
+      if (whom === 'relay') shared.handed = NOTHING
+      if (shared.toSend > 0) this.#weigh(shared, { sent: joinTips(shared.receipted, shared.handed) })
+    }
     if (this.#peerLogHeads !== undefined) this.#sendRecordsAfter = this.#peerLogHeads
+  }
+
+  /** The relay has answered for this much: it has delivered or stored it, and all that went before it. */
+  handedOver(reached: readonly DocumentVector[]): void {
+    for (const { document, vector } of reached) {
+      const shared = this.#documents.get(keyOf(document))
+      if (shared !== undefined) shared.handed = joinTips(shared.handed, vector)
+    }
+  }
+
+  /** Of these, what is in the relay's hands and not receipted: for the store, so that a restart sends no second copy. */
+  handed(names: Iterable<DocumentName>): DocumentVector[] {
+    const handed: DocumentVector[] = []
+    for (const name of names) {
+      const shared = this.#documents.get(keyOf(name))
+      if (shared !== undefined && countMissing(shared.receipted, shared.handed) > 0)
+        handed.push({ document: name, vector: shared.handed })
+    }
+    return handed
+  }
+
+  /** Something may have become common, or readable: what the other side makes of it its heads say. */
+  compare(): void {
+    if (this.#owesHeads === 'no') this.#owesHeads = 'yes'
   }
 
   /** Time passed; returns when to call again. */
@@ -104,9 +165,13 @@ export class PeerSync {
     if (nowMs >= this.#heartbeatAtMs) {
       this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
       if (this.#owesHeads === 'no') this.#owesHeads = 'yes'
-      // Heads speak of what both read. What one only writes for the other is sent again until it is receipted.
-      for (const shared of this.#documents.values())
-        if (shared.peerReads && !shared.bothRead) shared.sent = shared.receipted
+      // Heads speak of what both read. What one only writes for the other is sent again until it is receipted; to a
+      // peer that is away it would fill its mailbox with copies.
+      if (nowMs - (this.#lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < PRESENT_MS && this.#toSend > 0) {
+        for (const shared of this.#documents.values())
+          if (shared.toSend > 0 && !shared.bothRead && nowMs - shared.pushedAtMs >= PUSH_AGAIN_MS)
+            this.#weigh(shared, { sent: shared.receipted })
+      }
     }
     return this.#heartbeatAtMs
   }
@@ -137,6 +202,9 @@ export class PeerSync {
         case 'heads':
           this.#heardHeads(item.fresh, item.root, nowMs, receipts)
           break
+        case 'buckets':
+          for (const name of this.#heads.differing(item.buckets)) this.ask(name, nowMs) // Invariant (3).
+          break
         case 'want-records':
           this.#sendRecordsAfter = logHeads
           break
@@ -152,14 +220,14 @@ export class PeerSync {
   /** Blocks of this document were durably received from the peer, or somebody else wrote into it. */
   owesReceipt(name: DocumentName): void {
     const shared = this.#documents.get(keyOf(name))
-    if (shared !== undefined) shared.owesReceipt = true
+    if (shared !== undefined) this.#owing.add(shared)
   }
 
   /** Something that the peer sent cannot be used without what came before it. */
   ask(name: DocumentName, nowMs: number): void {
     const shared = this.#documents.get(keyOf(name))
     if (shared === undefined || nowMs - shared.askedAtMs < ASK_AGAIN_MS) return
-    shared.asks = true
+    this.#asking.add(shared)
     shared.askedAtMs = nowMs
   }
 
@@ -172,9 +240,7 @@ export class PeerSync {
 
   /** When receipts that are owed may go; undefined when none are owed. */
   receiptsDueMs(): number | undefined {
-    for (const shared of this.#documents.values())
-      if (shared.owesReceipt) return this.#receiptedAtMs + RECEIPTS_APART_MS
-    return undefined
+    return this.#owing.size === 0 ? undefined : this.#receiptedAtMs + RECEIPTS_APART_MS
   }
 
   /** What the next packet should carry; null when there is nothing to say. Call `planned` once it is on its way. */
@@ -182,16 +248,16 @@ export class PeerSync {
     const items: SyncItem[] = []
     if (this.#wantRecords) items.push({ type: 'want-records' })
     const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
-    const receipts = due ? take(this.#documents.values(), (shared) => shared.owesReceipt && !shared.asks) : []
-    const asking = take(this.#documents.values(), (shared) => shared.asks)
+    const receipts = due ? take(this.#owing, (shared) => !this.#asking.has(shared)) : []
+    const asking = take(this.#asking, () => true)
     if (receipts.length > 0) items.push({ type: 'vectors', asks: false, documents: receipts.map(vectorOf) })
     if (asking.length > 0) items.push({ type: 'vectors', asks: true, documents: asking.map(vectorOf) })
     if (this.#owesHeads !== 'no') items.push({ type: 'heads', fresh: this.#owesHeads === 'fresh', root: this.root() })
+    if (this.#owesBuckets) items.push({ type: 'buckets', buckets: this.#heads.digests() })
     const pushes: Push[] = []
-    for (const shared of this.#documents.values()) {
+    for (const { name, sent } of this.#toPush) {
       if (pushes.length === PUSHES_MAX) break
-      if (shared.peerReads && countMissing(shared.sent, shared.mine) > 0)
-        pushes.push({ name: shared.name, after: shared.sent })
+      pushes.push({ name, after: sent })
     }
     const recordsAfter = this.#sendRecordsAfter ?? null
     if (items.length === 0 && pushes.length === 0 && recordsAfter === null) return null
@@ -199,47 +265,44 @@ export class PeerSync {
   }
 
   /** The plan's packet is on its way; `reached` says how far each push went. */
-  planned(plan: Plan, reached: readonly { name: DocumentName; vector: VersionVector }[]): void {
-    for (const shared of plan.owed.receipts) shared.owesReceipt = false
+  planned(plan: Plan, reached: readonly DocumentVector[]): void {
+    for (const shared of plan.owed.receipts) this.#owing.delete(shared)
     if (plan.owed.receipts.length > 0) this.#receiptedAtMs = plan.plannedAtMs
-    for (const shared of plan.owed.asking) Object.assign(shared, { asks: false, owesReceipt: false })
+    for (const shared of plan.owed.asking) {
+      this.#asking.delete(shared)
+      this.#owing.delete(shared)
+    }
     for (const item of plan.items) {
       if (item.type === 'want-records') this.#wantRecords = false
       if (item.type === 'heads') this.#owesHeads = 'no'
+      if (item.type === 'buckets') this.#owesBuckets = false
     }
     if (plan.recordsAfter !== null && this.#sendRecordsAfter === plan.recordsAfter) {
       this.#sendRecordsAfter = undefined
       this.#peerLogHeads = this.#logHeads
     }
-    for (const { name, vector } of reached) {
-      const shared = this.#documents.get(keyOf(name))
-      if (shared !== undefined) shared.sent = joinTips(shared.sent, vector)
+    for (const { document, vector } of reached) {
+      const shared = this.#documents.get(keyOf(document))
+      if (shared === undefined) continue
+      shared.pushedAtMs = plan.plannedAtMs
+      // To the end of the queue: a large document does not keep out the others.
+      this.#toPush.delete(shared)
+      this.#weigh(shared, { sent: joinTips(shared.sent, vector) })
     }
   }
 
   /** One hash over every document that both may read: tells nothing by its size, and of no document not granted. */
   root(): Uint8Array {
-    if (this.#root === undefined) {
-      const both = [...this.#documents].filter(([, shared]) => shared.bothRead && shared.mine.length > 0)
-      both.sort(([a], [b]) => compareText(a, b))
-      const parts: Uint8Array[] = [TAGS.headsRoot]
-      for (const [key, shared] of both) parts.push(utf8(key), digestOf(shared.mine, this.#sodium))
-      this.#root = this.#sodium.hash(parts)
-    }
-    return this.#root
+    return this.#heads.root()
   }
 
   view(): PeerView {
-    let toSend = 0
-    let toReceive = 0
-    let named = this.#rootMatched
-    for (const shared of this.#documents.values()) {
-      if (shared.peerReads) toSend += countMissing(shared.receipted, shared.mine)
-      if (shared.named === undefined) continue
-      named = true
-      toReceive += countMissing(shared.mine, shared.named)
+    const named = this.#rootMatched || this.#named > 0
+    return {
+      toSend: this.#toSend,
+      toReceive: named ? this.#toReceive : null,
+      lastHeardAtMs: this.#lastHeardAtMs ?? null,
     }
-    return { toSend, toReceive: named ? toReceive : null, lastHeardAtMs: this.#lastHeardAtMs ?? null }
   }
 
   get lastHeardAtMs(): number | null {
@@ -255,15 +318,15 @@ export class PeerSync {
 
   /** Where each document stands that the two of us have in common; for showing, never for deciding what to send. */
   standings(): Standing[] {
-    return [...this.#documents.values()].map(({ name, peerReads, bothRead, mine, receipted, named }) => ({
+    return [...this.#documents.values()].map(({ name, peerReads, bothRead, mine, receipted, named, ...counts }) => ({
       name,
       peerReads,
       bothRead,
       mine,
       receipted,
       named: named ?? (bothRead && this.#rootMatched ? mine : undefined),
-      toSend: peerReads ? countMissing(receipted, mine) : 0,
-      toReceive: named === undefined ? 0 : countMissing(mine, named),
+      toSend: counts.toSend,
+      toReceive: counts.toReceive,
     }))
   }
 
@@ -274,21 +337,49 @@ export class PeerSync {
   #concerning(peerReads: boolean, bothRead: boolean, vector: VersionVector): VersionVector {
     if (bothRead) return vector
     const author = peerReads ? this.#ends.me : this.#ends.peer
-    return vector.filter((dot) => isIncarnationOf(dot.incarnation, author, this.#sodium))
+    const concerns = vector.filter((dot) => this.#isBy(author, dot.incarnation))
+    return concerns.length === vector.length ? vector : concerns
+  }
+
+  #isBy(author: NodeId, incarnation: IncarnationId): boolean {
+    const key = author + incarnation
+    let is = this.#incarnations.get(key)
+    if (is === undefined) {
+      is = isIncarnationOf(incarnation, author, this.#sodium)
+      if (this.#incarnations.size === INCARNATIONS_MAX) this.#incarnations.clear()
+      this.#incarnations.set(key, is)
+    }
+    return is
+  }
+
+  /** Invariant (4). */
+  #weigh(shared: Shared, change: Partial<Shared>): void {
+    const wasInHeads = shared.bothRead
+    if (shared.named === undefined && change.named !== undefined) this.#named += 1
+    Object.assign(shared, change)
+    const { peerReads, bothRead, mine, receipted, sent, named } = shared
+    this.#toSend -= shared.toSend
+    this.#toReceive -= shared.toReceive
+    shared.toSend = peerReads && receipted !== mine ? countMissing(receipted, mine) : 0
+    shared.toReceive = named === undefined || named === mine ? 0 : countMissing(mine, named)
+    this.#toSend += shared.toSend
+    this.#toReceive += shared.toReceive
+    if (peerReads && sent !== mine && countMissing(sent, mine) > 0) this.#toPush.add(shared)
+    else this.#toPush.delete(shared)
+    if (bothRead || wasInHeads) this.#heads.set(shared.name, bothRead ? mine : undefined)
   }
 
   #heardVector({ document, vector }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
     if (shared === undefined) return
-    shared.named = vector
     if (shared.peerReads) {
       // Invariant (1). A peer that lost its disk names less than before, and gets it again.
-      shared.receipted = vector
-      shared.sent = asks ? vector : joinTips(shared.sent, vector)
+      if (asks) shared.handed = NOTHING
+      this.#weigh(shared, { named: vector, receipted: vector, sent: asks ? vector : joinTips(shared.sent, vector) })
       receipts.push({ document: shared.name, vector })
-    }
-    if (asks) shared.owesReceipt = true
+    } else this.#weigh(shared, { named: vector })
+    if (asks) this.#owing.add(shared)
     if (countMissing(shared.mine, vector) > 0) this.ask(document, nowMs)
   }
 
@@ -299,14 +390,18 @@ export class PeerSync {
     if (fresh && this.#owesHeads === 'no') this.#owesHeads = 'yes'
     if (matches) {
       for (const shared of this.#documents.values()) {
-        if (!shared.bothRead || shared.mine === shared.receipted) continue
-        shared.receipted = shared.sent = shared.named = shared.mine
-        receipts.push({ document: shared.name, vector: shared.mine })
+        const { bothRead, mine } = shared
+        if (!bothRead || (shared.receipted === mine && shared.named === mine)) continue
+        // What it has said before need not be written down again.
+        if (!isSame(shared.receipted, mine)) receipts.push({ document: shared.name, vector: mine })
+        this.#weigh(shared, { receipted: mine, sent: mine, named: mine })
       }
       return
     }
-    // Under load the last blocks are on their way; asking then costs one repetition of them for each heartbeat.
-    for (const shared of this.#documents.values()) if (shared.bothRead) this.ask(shared.name, nowMs) // Invariant (3).
+    // Invariant (3). Under load the last blocks are on their way; asking then costs one repetition of them for each
+    // heartbeat. Where there are many documents the buckets say first which of them it is about.
+    if (this.#heads.size > ASK_ALL_MAX) this.#owesBuckets = true
+    else for (const shared of this.#documents.values()) if (shared.bothRead) this.ask(shared.name, nowMs)
   }
 }
 
@@ -324,70 +419,17 @@ const VECTOR_BYTES = 112
 const ENTRY_BYTES = 56
 /** One vector of so many entries, twice, still fits a packet. */
 const VECTOR_ENTRIES_SENT = 1_500
+/** Up to so many documents are asked for without finding out which differ. */
+const ASK_ALL_MAX = 64
+/** A peer that was heard of within this long is there. */
+const PRESENT_MS = 35_000
+/** What a peer that is there has not receipted for this long, though it was sent, is sent again. */
+const PUSH_AGAIN_MS = 30_000
+/** Whose incarnations they are is worked out once; of more than this, again. */
+const INCARNATIONS_MAX = 16_384
+const NOTHING: VersionVector = Object.freeze([])
 /** Documents whose blocks share one packet. */
 const PUSHES_MAX = 64
-
-export interface SharedNow {
-  readonly name: DocumentName
-  /** The peer may read it: we push to it. */
-  readonly peerReads: boolean
-  /** Both may read it, so both should hold the same. */
-  readonly bothRead: boolean
-  readonly vector: VersionVector
-  /** The peer's last durable word from the store; empty when it has never said anything. */
-  readonly receipted: VersionVector
-}
-
-interface Shared {
-  readonly name: DocumentName
-  peerReads: boolean
-  bothRead: boolean
-  mine: VersionVector
-  receipted: VersionVector
-  sent: VersionVector
-  named: VersionVector | undefined
-  owesReceipt: boolean
-  asks: boolean
-  askedAtMs: number
-}
-
-export interface Push {
-  readonly name: DocumentName
-  readonly after: VersionVector
-}
-
-export interface Plan {
-  readonly items: readonly SyncItem[]
-  /** Send the records that these heads do not cover; null for none. */
-  readonly recordsAfter: readonly RecordHash[] | null
-  /** Blocks to add, as many as fit. */
-  readonly pushes: readonly Push[]
-  readonly plannedAtMs: number
-  readonly owed: { readonly receipts: readonly Shared[]; readonly asking: readonly Shared[] }
-}
-
-/** What the peer says it has durably received: for the store. */
-export type Receipt = DocumentVector
-
-export interface PeerView {
-  readonly toSend: number
-  readonly toReceive: number | null
-  readonly lastHeardAtMs: number | null
-}
-
-export interface Standing {
-  readonly name: DocumentName
-  readonly peerReads: boolean
-  readonly bothRead: boolean
-  /** What of it is durable here and the peer's business. */
-  readonly mine: VersionVector
-  readonly receipted: VersionVector
-  /** What the peer has said that it holds; undefined when it has said nothing in this run. */
-  readonly named: VersionVector | undefined
-  /** Blocks that the peer has not receipted, and blocks that it named and we lack. */
-  readonly toSend: number
-  readonly toReceive: number
-}
 
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
 
@@ -396,6 +438,10 @@ const vectorOf = (shared: Shared): DocumentVector => ({
   document: shared.name,
   vector: shared.mine.slice(0, VECTOR_ENTRIES_SENT),
 })
+
+const isSame = (a: VersionVector, b: VersionVector): boolean =>
+  a === b ||
+  (a.length === b.length && a.every((dot, at) => dot.hash === b[at]?.hash && dot.sequence === b[at].sequence))
 
 const sameHeads = (a: readonly RecordHash[], b: readonly RecordHash[]): boolean =>
   a.length === b.length && a.every((hash, at) => hash === b[at])

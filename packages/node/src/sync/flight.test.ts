@@ -1,0 +1,21 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { AgentId, PacketId } from '@sealmesh/protocol/ids'
+import { expect, test } from 'vitest'
+import { Flight } from './flight.ts'
+
+const id = (n: number): PacketId => `${n}` as PacketId
+const name: DocumentName = { agent: 'a' as AgentId, layer: 'semantic' }
+
+test('what a packet carries is handed over when it and all before it are answered', () => {
+  const flight = new Flight()
+  for (const n of [1, 2, 3]) flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, vector: [] }])
+  expect(flight.size).toBe(3)
+  expect(flight.answered(id(2))).toEqual([])
+  expect(flight.size).toBe(2)
+  expect(flight.answered(id(1))?.map(({ document }) => document.layer)).toEqual(['l1', 'l2'])
+  expect(flight.answered(id(1))).toBeUndefined()
+  expect(flight.answered(id(9))).toBeUndefined()
+  flight.forget()
+  expect(flight.size).toBe(0)
+  expect(flight.answered(id(3))).toBeUndefined()
+})

@@ -1,0 +1,45 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
+import type { NodeId } from '@sealmesh/protocol/ids'
+import type { SyncItem } from '@sealmesh/protocol/sync/payload'
+import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { Flight } from './flight.ts'
+import type { SharingPeer } from './sharing.ts'
+
+/** A packet that is not dealt with yet. */
+export interface Arrived {
+  readonly items: readonly SyncItem[]
+  readonly packet: OpenedPacket
+  readonly key: string
+}
+
+/** Where the driver stands with one peer; what is to be said to it, its core knows. */
+export interface Peer extends SharingPeer {
+  readonly inbox: Arrived[]
+  draining: boolean
+  sending: boolean
+  readonly flight: Flight
+  /** Documents of which the relay has answered for more than the store knows. */
+  readonly handed: Map<string, DocumentName>
+  pausedUntilMs: number
+  /** Why the relay refused the last packet that it answered. */
+  refused: string | null
+  due: NodeJS.Timeout | undefined
+  interests: number
+}
+
+export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
+  node,
+  core: new PeerSync(sodium, { me, peer: node }),
+  inbox: [],
+  draining: false,
+  sending: false,
+  met: false,
+  flight: new Flight(),
+  handed: new Map(),
+  pausedUntilMs: 0,
+  refused: null,
+  due: undefined,
+  interests: 0,
+})

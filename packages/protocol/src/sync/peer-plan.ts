@@ -1,0 +1,73 @@
+import type { DocumentName } from '../crdt/block.ts'
+import type { VersionVector } from '../crdt/clock.ts'
+import type { RecordHash } from '../ids.ts'
+import type { DocumentVector, SyncItem } from './payload.ts'
+
+/** What goes into the core of one peer and what comes out of it (`PeerSync`). */
+
+export interface SharedNow {
+  readonly name: DocumentName
+  /** The peer may read it: we push to it. */
+  readonly peerReads: boolean
+  /** Both may read it, so both should hold the same. */
+  readonly bothRead: boolean
+  readonly vector: VersionVector
+  /** The peer's last durable word from the store; empty when it has never said anything. */
+  readonly receipted: VersionVector
+  /** What the relay has answered for, from the store, if it is the same relay still. */
+  readonly handed?: VersionVector
+}
+
+/** One document as the core of one peer sees it. */
+export interface Shared {
+  readonly name: DocumentName
+  peerReads: boolean
+  bothRead: boolean
+  mine: VersionVector
+  receipted: VersionVector
+  handed: VersionVector
+  sent: VersionVector
+  named: VersionVector | undefined
+  askedAtMs: number
+  pushedAtMs: number
+  toSend: number
+  toReceive: number
+}
+
+export interface Push {
+  readonly name: DocumentName
+  readonly after: VersionVector
+}
+
+export interface Plan {
+  readonly items: readonly SyncItem[]
+  /** Send the records that these heads do not cover; null for none. */
+  readonly recordsAfter: readonly RecordHash[] | null
+  /** Blocks to add, as many as fit. */
+  readonly pushes: readonly Push[]
+  readonly plannedAtMs: number
+  readonly owed: { readonly receipts: readonly Shared[]; readonly asking: readonly Shared[] }
+}
+
+/** What the peer says it has durably received: for the store. */
+export type Receipt = DocumentVector
+
+export interface PeerView {
+  readonly toSend: number
+  readonly toReceive: number | null
+  readonly lastHeardAtMs: number | null
+}
+
+export interface Standing {
+  readonly name: DocumentName
+  readonly peerReads: boolean
+  readonly bothRead: boolean
+  /** What of it is durable here and the peer's business. */
+  readonly mine: VersionVector
+  readonly receipted: VersionVector
+  /** What the peer has said that it holds; undefined when it has said nothing in this run. */
+  readonly named: VersionVector | undefined
+  /** Blocks that the peer has not receipted, and blocks that it named and we lack. */
+  readonly toSend: number
+  readonly toReceive: number
+}
