@@ -14,6 +14,9 @@ import type { z } from 'zod'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { Diary } from './diary/diary.ts'
 import { Documents } from './documents/documents.ts'
+import { HomeHealth } from './health/home-health.ts'
+import { HomeWatch } from './health/home-watch.ts'
+import { Scrubber } from './health/scrubber.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
 import { lockHome } from './keys/home-lock.ts'
@@ -41,13 +44,12 @@ import { Relays } from './uplink/relays.ts'
 import { DamageBook } from './store/damage-book.ts'
 import { LastHeard } from './status/last-heard.ts'
 import { DocumentIndex } from './store/document-index.ts'
-import { HomeFacts } from './store/home-facts.ts'
 import { TABLES } from './store/keys.ts'
+import { openSoundStore } from './store/open-store.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
 import { RecordStore } from './store/record-store.ts'
 import { recoverIndex } from './store/recover-index.ts'
-import { openStore } from './store/store.ts'
 import { decodedBlock, type Surveyed } from './store/survey.ts'
 import { MeshSync } from './sync/mesh-sync.ts'
 import { PacketPort } from './sync/packet-port.ts'
@@ -113,14 +115,23 @@ async function compose(
   const sodium = await loadSodium()
   const socketPath = await claimSocketPath(home, process.env)
 
-  const store = await openStore(home.db)
-  closers.push(() => store.close())
+  const sound = await openSoundStore(home.db, { now, monotonicMs: () => performance.now(), mirrored: true })
+  const { store } = sound
+  closers.push(() => sound.close())
   const diary = await Diary.open(home.diary, now)
   closers.push(() => diary.close())
   const meta = new Meta(store)
 
   const known = await meta.read(MEMBERSHIP, Membership)
   const firstRun = known === undefined
+  // Keys and a pin, but nothing that says which mesh: founding another one would part this node from its own.
+  if (firstRun && sound.health.fellBack !== undefined)
+    throw new Failure('STORE_DAMAGED', `The database of ${home.path} is lost, and its second copy as well.`, {
+      next: 'restore the home from a backup, or use another home and pair again: peers still have what was shared',
+    })
+  const failed = (error: unknown) => logger.error({ err: error }, 'the state of this home could not be kept')
+  const health = await HomeHealth.load(meta, now, failed)
+  closers.push(() => health.close())
   // A join that never finished leaves keys without a root; founding a mesh starts afresh.
   if (firstRun && options.relay !== undefined && (await KeyStore.exists(home.keys))) {
     const begun = await KeyStore.load(home.keys, { sodium, random })
@@ -132,7 +143,7 @@ async function compose(
   const meshId = meshIdOf(known, keys)
   const node = nodeIdFrom(keys, sodium)
 
-  const { records, stored } = await RecordStore.load(store)
+  const { records, stored, damaged } = await RecordStore.load(store)
   const membership = MembershipLog.restore(
     meshId,
     stored.map((bytes) => storedRecord(bytes, sodium)),
@@ -206,12 +217,50 @@ async function compose(
     handed,
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
+    onDeaf: () => renewPrekey(),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
+  // A packet for us that none of our prekeys opens: their files were lost, or this home is a copy.
+  let renewedAtMs = Number.NEGATIVE_INFINITY
+  const renewPrekey = (): void => {
+    if (performance.now() - renewedAtMs < DEAF_PREKEY_MS) return
+    renewedAtMs = performance.now()
+    ensurePrekeys(log, keys, node, now(), true).catch(failed)
+  }
+  const watch = new HomeWatch({
+    health,
+    documents,
+    damage,
+    sync,
+    mesh: () => log.mesh,
+    node,
+    startedAtMs,
+    failed,
+  })
+  closers.push(() => watch.close())
+  await watch.opened(sound.health)
+  for (const path of keys.damagedFiles) await health.event(`the key file ${path} was damaged, and is set aside`)
+  const scrubber = await Scrubber.load({
+    scrub: {
+      main: sound,
+      diary: diary.sound,
+      documents,
+      index,
+      damage,
+      surveyed,
+      wantRecords: () => sync.wantRecords(),
+      checkKeys: async () => (await KeyStore.load(home.keys, { sodium, random })).damagedFiles,
+    },
+    meta,
+    health,
+    now,
+    failed,
+  })
+  closers.push(() => scrubber.close())
   const presence = new Presence({
     node,
     mesh: () => log.mesh,
@@ -222,6 +271,7 @@ async function compose(
   closers.push(() => presence.close())
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
+    watch.onLinkEvent(event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
   }
   sync.attach(relays)
@@ -235,10 +285,6 @@ async function compose(
     void defaults.apply() // Signs records itself, so it has to wait for this one.
   })
   const lastHeard = await LastHeard.load(meta)
-  const homeFacts = await HomeFacts.load(meta, now)
-  documents.onRolledBack(() => {
-    homeFacts.note('rolled-back').catch((error: unknown) => logger.error({ err: error }, 'a fact was not written down'))
-  })
   const noteHeard = (): Promise<void> =>
     lastHeard.note(sync.heard()).catch((error: unknown) => {
       logger.error({ err: error }, 'when peers were last heard was not written down')
@@ -265,7 +311,10 @@ async function compose(
   closers.push(() => clearInterval(due))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
   // Not waited for: what thousands of documents are shared with whom is worked out while the node is up.
-  sync.meshChanged(log.mesh).catch((error: unknown) => logger.error({ err: error }, 'sharing could not be worked out'))
+  sync.meshChanged(log.mesh).then(
+    () => void (damaged.length > 0 && sync.wantRecords()),
+    (error: unknown) => logger.error({ err: error }, 'sharing could not be worked out'),
+  )
   await relays.meshChanged(log.mesh)
   await defaults.apply()
   const onHangUp = (): void => {
@@ -299,13 +348,20 @@ async function compose(
     inviter,
     mergedLate: await MergedLate.load(meta),
     lastHeard,
-    homeFacts,
     config,
     defaults,
+    scrubber,
+    health,
+    damage,
+    index,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })
   closers.push(() => door.close())
+  // What was lost with files shows in no entry that is left: everything is looked at, at once.
+  const { rebuilt, fellBack } = sound.health
+  if (rebuilt !== undefined || fellBack !== undefined || diary.sound.health.rebuilt !== undefined)
+    scrubber.run().catch(failed)
   logger.info({ sodium: sodium.implementation, documents: documents.names().length }, 'node is up')
   return {
     handlers,
@@ -318,6 +374,8 @@ async function compose(
 /** `--relay none`: a mesh that stays on this machine for now. */
 const NO_RELAY = 'none'
 const PREKEY_CHECK_MS = 60 * 60_000
+/** Each is a record that every node keeps for ever. */
+const DEAF_PREKEY_MS = 60 * 60_000
 /** Blocks from a clock that runs ahead are held until they are due, which nothing but time announces. */
 const HELD_CHECK_MS = 15_000
 /** What a crash may make `last heard` forget. */

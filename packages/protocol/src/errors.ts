@@ -120,9 +120,10 @@ export const reactions = {
   KEY_DAMAGED: { exit: 7, retry: false, next: 'restore the file that is named from a backup' },
   STORE_DAMAGED: {
     exit: 7,
-    retry: false,
-    next: 'move the db folder away and pair again: peers still have what was shared',
+    retry: true,
+    next: 'sealmesh scrub asks other machines for what is missing, and says what nobody has',
   },
+  NOT_REPAIRED: { exit: 10, retry: true, next: 'restore what is named from a backup: no other machine has it' },
   STORE_VERSION: { exit: 8, retry: false, next: 'run the version of Sealmesh that wrote it' },
   VERSION_MISMATCH: { exit: 8, retry: false, next: 'bring both sides to one version: sealmesh version' },
 

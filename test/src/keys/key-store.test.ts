@@ -129,14 +129,19 @@ describe('what is refused', () => {
     }
     await expect(KeyStore.load(home.keys, deps)).resolves.toBeDefined()
   })
-  test('any changed character is damage, never another identity', async () => {
-    const { home } = await newStore()
+  test('one flipped bit is put right, and two are damage, never another identity', async () => {
+    const { home, store } = await newStore()
     const path = join(home.keys, 'node-sign.key')
     const whole = await readFile(path, 'latin1')
-    for (let at = 0; at < whole.length; at++) {
-      const flipped = String.fromCharCode(whole.charCodeAt(at) ^ 1)
-      await writeFile(path, whole.slice(0, at) + flipped + whole.slice(at + 1), 'latin1')
-      expect((await failureOf(KeyStore.load(home.keys, deps))).code, `character ${at}`).toBe('KEY_DAMAGED')
+    const changed = (at: number, bits: number) =>
+      whole.slice(0, at) + String.fromCharCode(whole.charCodeAt(at) ^ bits) + whole.slice(at + 1)
+    for (let at = 0; at < whole.length; at += 3) {
+      await writeFile(path, changed(at, 1 << (at % 8)), 'latin1')
+      expect((await KeyStore.load(home.keys, deps)).sign.publicKey, `character ${at}`).toEqual(store.sign.publicKey)
+      expect(await readFile(path, 'latin1')).toBe(whole)
+      await writeFile(path, changed(at, 3), 'latin1')
+      const failure = await KeyStore.load(home.keys, deps).catch((error: unknown) => error)
+      expect(failure, `character ${at}`).toMatchObject({ code: 'KEY_DAMAGED' })
     }
   })
   test("one role's file in another's place is damage", async () => {
@@ -156,12 +161,14 @@ describe('what is refused', () => {
     await truncate(join(home.keys, 'node-sign.key'), 2 ** 40)
     expect((await failureOf(KeyStore.load(home.keys, deps))).code).toBe('KEY_DAMAGED')
   })
-  test('a prekey under the name of another is damage', async () => {
+  test('a prekey under the name of another is damage, set aside and named', async () => {
     const { home, store } = await newStore()
     const { publicKey } = await store.addPrekey()
     const folder = join(home.keys, 'prekeys')
     await rename(join(folder, `${toHex(publicKey)}.key`), join(folder, `${'0'.repeat(64)}.key`))
-    expect((await failureOf(KeyStore.load(home.keys, deps))).code).toBe('KEY_DAMAGED')
+    const loaded = await KeyStore.load(home.keys, deps)
+    expect(loaded.damagedFiles).toEqual([join(folder, `${'0'.repeat(64)}.key`)])
+    expect(loaded.prekeys()).toEqual([])
   })
 })
 

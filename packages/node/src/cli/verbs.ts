@@ -19,6 +19,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   conflicts: async (cli) => (await import('./conflicts.ts')).conflicts(cli),
   late: async (cli) => (await import('./late.ts')).late(cli),
   import: async (cli) => (await import('./import.ts')).importMemory(cli),
+  scrub: async (cli) => (await import('./scrub.ts')).scrub(cli),
   takeover: async (cli) => (await import('./takeover.ts')).takeover(cli),
   revoke: async (cli) => (await import('./revoke.ts')).revoke(cli),
   config: async (cli) => (await import('./config.ts')).config(cli),

@@ -12,7 +12,8 @@ import {
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isItemId } from '@sealmesh/protocol/ids'
 import { afterPrefix, describeKey, diaryKey, diaryPrefix, entryOfDiaryKey } from '../store/keys.ts'
-import { openStore, type Store } from '../store/store.ts'
+import { openSoundStore, type SoundStore } from '../store/open-store.ts'
+import type { Store } from '../store/store.ts'
 
 /** What one entry may hold: a long day's notes. */
 export const DIARY_CONTENT_BYTES_MAX = 1_048_576
@@ -42,14 +43,21 @@ export class Diary {
   readonly #store: Store
   readonly #now: () => number
 
-  private constructor(store: Store, now: () => number) {
-    this.#store = store
+  /** For the scrub, which looks at checks and keys, never at content. */
+  readonly sound: SoundStore
+
+  private constructor(sound: SoundStore, now: () => number) {
+    this.sound = sound
+    this.#store = sound.store
     this.#now = now
   }
 
   /** Throws what `openStore` throws. */
   static async open(directory: string, now: () => number): Promise<Diary> {
-    return new Diary(await openStore(directory), now)
+    return new Diary(
+      await openSoundStore(directory, { now, monotonicMs: () => performance.now(), mirrored: false }),
+      now,
+    )
   }
 
   /** Durable when it resolves. An entry of that id is replaced. */
@@ -82,7 +90,7 @@ export class Diary {
   }
 
   close(): Promise<void> {
-    return this.#store.close()
+    return this.sound.close()
   }
 }
 

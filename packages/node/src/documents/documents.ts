@@ -20,6 +20,7 @@ import type { DamageBook, Examination } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
 import type { Store } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
+import { acceptLoss } from './accept-loss.ts'
 import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
@@ -215,6 +216,21 @@ export class Documents {
     if (examination.damaged) this.#open.get(id)?.distrust()
     if (examination.damaged || before > 0) this.#around.restated(name)
     return examination
+  }
+
+  /** What is missing of a damaged document is given up; what is whole behind it is written again by this node. */
+  acceptLoss(name: DocumentName): Promise<{ missing: number; rewritten: number }> {
+    const { damage, index, store } = this.#deps
+    return acceptLoss(
+      { documents: this, damage, index, store, blocks: this.#blocks, tips: this.#tips },
+      name,
+      this.#idOf(name),
+      () => {
+        this.#author.renew()
+        this.#open.get(this.#idOf(name))?.distrust()
+        this.#around.restated(name)
+      },
+    )
   }
 
   /** Called when what is durable of a document turned out to be less than was said, and when it is whole again. */

@@ -51,6 +51,8 @@ export class KeyStore {
   readonly login: KeyPair<LoginPublicKey, 'login'>
   readonly foundingAgent: KeyPair<SignPublicKey, 'agent'>
   readonly root: KeyPair<SignPublicKey, 'root'> | undefined
+  /** Of agents and prekeys, set aside when they were loaded: the node goes on without them. */
+  readonly damagedFiles: string[] = []
   readonly #directory: string
   readonly #deps: KeyStoreDeps
   readonly #agents = new Map<string, KeyPair<SignPublicKey, 'agent'>>()
@@ -123,8 +125,9 @@ export class KeyStore {
       ? await readSeed(join(directory, FILES.root), 'root', (seed) => sodium.signKeys('root', seed))
       : undefined
     const store = new KeyStore(directory, deps, { sign, login: asLogin(login), foundingAgent, root })
-    await readFolder(join(directory, AGENTS), 'agent', (seed) => sodium.signKeys('agent', seed), store.#agents)
-    await readFolder(join(directory, PREKEYS), 'seal', (seed) => sodium.sealKeys(seed), store.#prekeys)
+    const { damagedFiles: lost } = store
+    await readFolder(join(directory, AGENTS), 'agent', (seed) => sodium.signKeys('agent', seed), store.#agents, lost)
+    await readFolder(join(directory, PREKEYS), 'seal', (seed) => sodium.sealKeys(seed), store.#prekeys, lost)
     return store
   }
 
@@ -184,6 +187,7 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
   role: 'agent' | 'seal',
   derive: (seed: Uint8Array) => Keys,
   into: Map<string, Keys>,
+  lost: string[],
 ): Promise<void> {
   for (const name of await readdir(folder)) {
     const path = join(folder, name)
@@ -191,9 +195,16 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
     if (name.endsWith('.key.new')) await rm(path)
     else if (isHalfDestroyed(name)) await finishDestroying(path)
     else if (name.endsWith('.key')) {
-      const keys = await readSeed(path, role, derive)
-      if (`${toHex(keys.publicKey)}.key` !== name) throw damaged(path, 'its name is that of another key')
-      into.set(toHex(keys.publicKey), keys)
+      try {
+        const keys = await readSeed(path, role, derive)
+        if (`${toHex(keys.publicKey)}.key` !== name) throw damaged(path, 'its name is that of another key')
+        into.set(toHex(keys.publicKey), keys)
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code !== 'KEY_DAMAGED') throw error
+        // A new prekey is made at once, and the holder of its term signs for an agent: no reason not to start.
+        await rename(path, `${path}.damaged`)
+        lost.push(path)
+      }
     }
   }
 }

@@ -7,7 +7,6 @@ import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { LastHeard } from '../status/last-heard.ts'
-import type { HomeFacts } from '../store/home-facts.ts'
 import type { Meta } from '../store/meta.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
@@ -24,6 +23,7 @@ import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
 import { editingNow, presenceHandlers } from './presence.ts'
 import { revokeHandlers } from './revoke.ts'
+import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
 import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
@@ -31,7 +31,7 @@ import { textHandlers } from './texts.ts'
 import { watchHandlers } from './watch.ts'
 import { warningsOf } from './warnings.ts'
 
-export interface NodeServices extends ServiceContext {
+export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'> {
   readonly home: string
   readonly startedAtMs: number
   readonly sync: MeshSync
@@ -43,7 +43,6 @@ export interface NodeServices extends ServiceContext {
   readonly inviter: InviterDriver
   readonly mergedLate: MergedLate
   readonly lastHeard: LastHeard
-  readonly homeFacts: HomeFacts
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares
   readonly stop: () => void
@@ -82,6 +81,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...sharingHandlers(services),
     ...conflictHandlers(services),
     ...lateHandlers(services),
+    ...scrubHandlers(services),
     ...takeoverHandlers(services),
     ...pairingHandlers(services.inviter),
     ...revokeHandlers(services),

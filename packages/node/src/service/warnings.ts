@@ -1,5 +1,6 @@
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { reactions } from '@sealmesh/protocol/errors'
+import type { Fact } from '../health/home-health.ts'
 import { iso } from './context.ts'
 import type { NodeServices } from './handlers.ts'
 
@@ -8,9 +9,9 @@ export function warningsOf({
   relays,
   log,
   node,
-  homeFacts,
-  now,
-}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'homeFacts' | 'now'>): Status['warnings'] {
+  health,
+  damage,
+}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage'>): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
     if (relay.state !== 'refused' || relay.reason === null) continue
@@ -23,20 +24,23 @@ export function warningsOf({
       code: 'NODE_REVOKED',
       message: `this node was removed from the mesh; ${reactions.NODE_REVOKED.next}`,
     })
-  for (const { kind, firstAtMs, lastAtMs } of homeFacts.all()) {
-    if (now() - lastAtMs > HOME_FACT_SHOWN_MS) continue
-    const at = firstAtMs === lastAtMs ? iso(lastAtMs) : `${iso(firstAtMs)} to ${iso(lastAtMs)}`
-    warnings.push(
-      kind === 'rolled-back'
-        ? {
-            code: 'HOME_ROLLED_BACK',
-            message: `what this machine had written came back from another one and was not here (${at}): this home was restored from an older copy, or a copy of it runs elsewhere`,
-          }
-        : { code: 'HOME_COPIED', message: `another process uses the keys of this home (${at})` },
-    )
-  }
+  const { rolledBack, copied } = health.facts
+  const since = ({ sinceMs, lastMs }: Fact): string =>
+    sinceMs === lastMs ? iso(lastMs) : `${iso(sinceMs)} to ${iso(lastMs)}`
+  if (rolledBack !== null)
+    warnings.push({
+      code: 'HOME_ROLLED_BACK',
+      message: `this home held more once (${since(rolledBack)}): ${rolledBack.evidence.join('; ')}; what other machines know of it is being learnt again`,
+    })
+  if (copied !== null)
+    warnings.push({
+      code: 'HOME_COPIED',
+      message: `another process uses the keys of this home (${since(copied)}): ${copied.evidence.join('; ')}; stop it, or pair that machine anew`,
+    })
+  if (damage.size > 0)
+    warnings.push({
+      code: 'STORE_DAMAGED',
+      message: `${damage.size} document${damage.size === 1 ? ' is' : 's are'} damaged on this disk and refused until whole again; sealmesh scrub says which`,
+    })
   return warnings
 }
-
-/** Long enough to be seen by who looks in once a week. */
-const HOME_FACT_SHOWN_MS = 7 * 24 * 60 * 60_000

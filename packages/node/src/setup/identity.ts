@@ -113,16 +113,24 @@ export async function ensureOwnAgent(log: LogKeeper, keys: KeyStore, node: NodeI
 }
 
 /** A live prekey at all times: a new one each week, old private halves destroyed when nothing may be sealed to them. */
-export async function ensurePrekeys(log: LogKeeper, keys: KeyStore, node: NodeId, nowMs: number): Promise<void> {
+export async function ensurePrekeys(
+  log: LogKeeper,
+  keys: KeyStore,
+  node: NodeId,
+  nowMs: number,
+  another = false,
+): Promise<void> {
   const own = log.mesh.nodes.get(node)
   // A removed node still serves its owner what is on its disk; nobody seals to it any more.
   if (own === undefined || own.revocations.length > 0) return
   const announced = own.prekeys
-  // One that was made while the clock ran ahead does not count: nobody can seal to it yet.
+  // One that was made while the clock ran ahead does not count: nobody can seal to it yet. Nor does one whose private
+  // half is not here: its file was damaged, or this home is an older copy.
+  const held = new Set(keys.prekeys().map((pair) => toHex(pair.publicKey)))
   const newest = announced
-    .filter((each) => each.notBeforeMs <= nowMs + PREKEY_SKEW_MS)
+    .filter((each) => each.notBeforeMs <= nowMs + PREKEY_SKEW_MS && held.has(toHex(each.publicKey)))
     .reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
-  if (nowMs - newest >= PREKEY_ROTATE_MS) {
+  if (another || nowMs - newest >= PREKEY_ROTATE_MS) {
     const pair = await keys.addPrekey()
     await log.append(
       { type: 'prekey', node, publicKey: pair.publicKey, notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS },

@@ -14,7 +14,7 @@ import { linkMessage, refusalMessage } from '../pairing/failure-message.ts'
 import { joinByLink } from '../pairing/joiner-driver.ts'
 import { Meta } from '../store/meta.ts'
 import { RecordStore } from '../store/record-store.ts'
-import { openStore } from '../store/store.ts'
+import { openSoundStore } from '../store/open-store.ts'
 import { chooseName, identityOf, MEMBERSHIP, Membership, nodeIdFrom, TOKEN } from './identity.ts'
 
 export interface JoinOptions {
@@ -51,7 +51,11 @@ export async function joinMesh(
   const logger = openLog(home.log, options.logLevel)
   try {
     const random = (bytes: number): Uint8Array => randomBytes(bytes)
-    const store = await openStore(home.db)
+    const { store, close } = await openSoundStore(home.db, {
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      mirrored: true,
+    })
     try {
       const meta = new Meta(store)
       if ((await meta.read(MEMBERSHIP, Membership)) !== undefined)
@@ -84,7 +88,7 @@ export async function joinMesh(
       const agents = [...log.mesh.agents.values()].map((agent) => agent.name)
       return { node: formatId('node', node), mesh: formatId('mesh', joined.mesh), meshName: log.mesh.name, agents }
     } finally {
-      await store.close()
+      await close()
     }
   } finally {
     await lock.release()

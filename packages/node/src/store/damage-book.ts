@@ -21,6 +21,8 @@ import {
   damageKey,
   documentOfKey,
   documentPrefix,
+  runFrom,
+  runPrefix,
   TABLES,
   tablePrefix,
 } from './keys.ts'
@@ -157,12 +159,29 @@ export class DamageBook {
     return { operations, used, filled: () => this.#remember(document, gaps) }
   }
 
-  /** Takes the loss: the document goes on without what is missing. Gives what was. */
-  async accept(document: DocumentId): Promise<readonly Gap[]> {
+  /**
+   * Takes the loss: the document goes on without what is missing. Whole blocks behind a hole, which nothing can fold
+   * any more, are put aside and given back with how many are missing.
+   */
+  async accept(document: DocumentId): Promise<{ readonly missing: number; readonly behind: readonly Block[] }> {
+    const { store, decode: decodeBlock } = this.#deps
     const gaps = this.of(document)
-    await this.#deps.store.commit([this.#write(document, []), ...(await this.#tips.remove(document))])
+    const operations: Operation[] = [this.#write(document, []), ...(await this.#tips.remove(document))]
+    const behind: Block[] = []
+    let missing = 0
+    for (const { incarnation, from, to } of gaps) {
+      missing += to - from + 1
+      if (gaps.some((gap) => gap.incarnation === incarnation && gap.from < from)) continue
+      const end = afterPrefix(runPrefix(document, incarnation))
+      for await (const { key, value, raw } of store.examine({ from: runFrom(document, incarnation, from), to: end })) {
+        const block = value && decodeBlock(value)
+        if (block !== undefined) behind.push(block)
+        operations.push({ type: 'delete', key }, { type: 'put', key: asideKey(key), value: raw })
+      }
+    }
+    await store.commit(operations)
     this.#remember(document, [])
-    return gaps
+    return { missing, behind }
   }
 
   /** The last blocks that are known to have been here: a lost end shows against them, holes show by themselves. */

@@ -21,9 +21,13 @@ export interface Database {
   bytesFree(): Promise<number>
 }
 
-export type Operation =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly type: 'delete'; readonly key: Uint8Array }
+export interface Put {
+  readonly type: 'put'
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+export type Operation = Put | { readonly type: 'delete'; readonly key: Uint8Array }
 
 export interface Range {
   /** First key, included. */

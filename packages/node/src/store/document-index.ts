@@ -66,6 +66,12 @@ export class DocumentIndex {
     return { type: 'put', key: documentKey(document), value: writeEntry(entry) }
   }
 
+  /** Nothing is left of it, and its owner has taken that. Durable when it resolves. */
+  async forget(document: DocumentId, store: Store): Promise<void> {
+    await store.commit([{ type: 'delete', key: documentKey(document) }])
+    this.#entries.delete(document)
+  }
+
   /** Once that batch is durable. */
   remember(document: DocumentId, entry: IndexEntry): void {
     this.#entries.set(document, entry)

@@ -9,6 +9,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *
  *   0x01                                                              format version
  *   0x02 name                                                         small named values
+ *   0x03                                                              which database this is, and how many batches it has taken
  *   0x10 document 32                                                  its name, and incarnations that have forked
  *   0x11 document 32 | incarnation 16 | sequence 8, big-endian | hash 32   a block, as signed
  *   0x12 document 32                                                  what is missing of its blocks, found and not yet repaired
@@ -22,6 +23,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
 export const TABLES = {
   version: 0x01,
   meta: 0x02,
+  count: 0x03,
   document: 0x10,
   block: 0x11,
   damage: 0x12,
@@ -34,6 +36,7 @@ export const TABLES = {
 } as const
 
 export const VERSION_KEY = Uint8Array.of(TABLES.version)
+export const COUNT_KEY = Uint8Array.of(TABLES.count)
 
 export const metaKey = (name: string): Uint8Array => concatBytes(Uint8Array.of(TABLES.meta), utf8(name))
 
@@ -104,6 +107,8 @@ export function describeKey(key: Uint8Array): string {
   switch (key[0]) {
     case TABLES.version:
       return 'the format version'
+    case TABLES.count:
+      return 'the count of batches'
     case TABLES.meta:
       return 'a named value'
     case TABLES.document:

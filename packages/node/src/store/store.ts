@@ -1,8 +1,10 @@
 import { encode, equalBytes, toHex, writeUint } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { fromChecked, valueOf, withCheck } from './check.ts'
-import { type Database, diskFailure, LevelDatabase, type Operation, type Range } from './database.ts'
+import { type Database, diskFailure, LevelDatabase, type Operation, type Put, type Range } from './database.ts'
 import { VERSION_KEY } from './keys.ts'
+import { Mirror } from './mirror.ts'
+import type { Pin } from './pin.ts'
 
 export type { Operation, Range } from './database.ts'
 
@@ -23,6 +25,12 @@ export interface Examined {
   readonly raw: Uint8Array
 }
 
+/** Files beside the database that tell what it has lost. */
+interface Beside {
+  readonly pin?: Pin | undefined
+  readonly mirror?: Mirror | undefined
+}
+
 /** What is to be written: known now, or made when its batch is put together. */
 export type Work = readonly Operation[] | (() => readonly Operation[])
 
@@ -40,7 +48,10 @@ export type Work = readonly Operation[] | (() => readonly Operation[])
  */
 export class Store {
   readonly #database: Database
+  readonly #pin: Pin | undefined
+  readonly #mirror: Mirror | undefined
   #waiting: Commit[] = []
+  #replacing: Replacement[] = []
   #scheduled = false
   #flight: Promise<void> | undefined
   #closed = false
@@ -54,8 +65,10 @@ export class Store {
   #failed = 0
 
   /** Only `openStore` makes one: the database must be open and of our version. */
-  constructor(database: Database) {
+  constructor(database: Database, beside: Beside = {}) {
     this.#database = database
+    this.#pin = beside.pin
+    this.#mirror = beside.mirror
   }
 
   /** For status and tests: how well commits share batches. */
@@ -70,7 +83,7 @@ export class Store {
   commit(work: Work): Promise<void> {
     if (this.#closed) return Promise.reject(closedFailure())
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ work, resolve, reject })
+      this.#waiting.push({ work, resolve, reject, mirrored: [] })
       this.#schedule()
     })
   }
@@ -138,16 +151,29 @@ export class Store {
     }
   }
 
+  /**
+   * Closes the database, lets `work` change its files, opens it again. What was asked for before is written first;
+   * readers and writers wait meanwhile.
+   */
+  replaceFiles(work: () => Promise<void>): Promise<void> {
+    if (this.#closed) return Promise.reject(closedFailure())
+    return new Promise((resolve, reject) => {
+      this.#replacing.push({ work, resolve, reject })
+      this.#schedule()
+    })
+  }
+
   /** Finishes what was asked for, then closes. Commits afterwards are refused. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    while (this.#scheduled || this.#flight !== undefined || this.#waiting.length > 0) {
+    while (this.#scheduled || this.#flight !== undefined || this.#waiting.length > 0 || this.#replacing.length > 0) {
       await (this.#flight ?? new Promise(setImmediate))
     }
     // Invariant (2) as far as the disk lets us; what cannot be written now is like a crash.
     await this.#repair().catch(() => undefined)
     await this.#database.close()
+    await this.#pin?.write()
   }
 
   #schedule(): void {
@@ -158,7 +184,7 @@ export class Store {
       this.#scheduled = false
       this.#flight = this.#fly().finally(() => {
         this.#flight = undefined
-        if (this.#waiting.length > 0) this.#schedule()
+        if (this.#waiting.length > 0 || this.#replacing.length > 0) this.#schedule()
       })
     })
   }
@@ -173,11 +199,15 @@ export class Store {
       for (const commit of this.#waiting.splice(0)) commit.reject(failure)
       return
     }
+    for (const each of this.#replacing.splice(0)) await this.#replace(each)
     const { aboard, operations } = this.#board()
     if (operations.length > 0) {
+      if (this.#pin !== undefined) operations.push(checkedPut(this.#pin.countBatch()))
       try {
         await this.#database.write(operations)
         this.#batches += 1
+        this.#pin?.landed()
+        this.#mirror?.landed(aboard.flatMap(({ mirrored }) => mirrored))
       } catch (error) {
         this.#failed += aboard.length
         this.#suspect ??= new Map()
@@ -191,6 +221,21 @@ export class Store {
     for (const commit of aboard) commit.resolve()
   }
 
+  async #replace({ work, resolve, reject }: Replacement): Promise<void> {
+    try {
+      await this.#database.close()
+      this.#generation += 1
+      try {
+        await work()
+      } finally {
+        await this.#database.open()
+      }
+      resolve()
+    } catch (error) {
+      reject(diskFailure(error, 'replacing the database files'))
+    }
+  }
+
   #board(): { aboard: Commit[]; operations: Operation[] } {
     const aboard: Commit[] = []
     const operations: Operation[] = []
@@ -201,8 +246,8 @@ export class Store {
       taken += 1
       try {
         for (const operation of typeof commit.work === 'function' ? commit.work() : commit.work) {
-          const checked =
-            operation.type === 'put' ? { ...operation, value: withCheck(operation.key, operation.value) } : operation
+          if (this.#mirror !== undefined && Mirror.holds(operation.key)) commit.mirrored.push(operation)
+          const checked = operation.type === 'put' ? checkedPut(operation) : operation
           bytes += checked.key.length + (checked.type === 'put' ? checked.value.length : 0)
           operations.push(checked)
         }
@@ -260,26 +305,41 @@ export class Store {
   }
 }
 
-interface Commit {
-  readonly work: Work
+interface Replacement {
+  readonly work: () => Promise<void>
   readonly resolve: () => void
   readonly reject: (reason: unknown) => void
 }
 
+interface Commit {
+  readonly work: Work
+  /** Of its operations those that have a second copy. */
+  readonly mirrored: Operation[]
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
+}
+
+const checkedPut = (put: Put): Put => ({ ...put, value: withCheck(put.key, put.value) })
+
 /** Throws HOME_IN_USE, STORE_VERSION, STORE_DAMAGED, DISK_FULL or DISK_FAILED. `database` is for tests. */
-export async function openStore(directory: string, database: Database = new LevelDatabase(directory)): Promise<Store> {
+export async function openStore(
+  directory: string,
+  database: Database = new LevelDatabase(directory),
+  beside: Beside = {},
+): Promise<Store> {
   try {
     await database.open()
   } catch (error) {
     throw diskFailure(error, 'opening the database')
   }
-  const store = new Store(database)
+  const store = new Store(database, beside)
   try {
     const version = await store.get(VERSION_KEY)
     if (version === undefined) await store.commit([{ type: 'put', key: VERSION_KEY, value: STORE_VERSION }])
     else if (!equalBytes(version, STORE_VERSION)) {
       throw new Failure('STORE_VERSION', 'The database of this home was written by another version of Sealmesh.')
     }
+    await beside.pin?.attach(store)
     return store
   } catch (error) {
     await store.close()

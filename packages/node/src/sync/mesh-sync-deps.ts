@@ -25,6 +25,8 @@ export interface MeshSyncDeps {
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** What became of a peer's blocks. */
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
+  /** A packet for us was sealed to a prekey that is not here. */
+  readonly onDeaf: () => void
   /** Only for waits and intervals: a wall clock that is set back would stop them. */
   readonly monotonicMs: () => number
   readonly wallMs: () => number

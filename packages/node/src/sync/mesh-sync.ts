@@ -138,6 +138,12 @@ export class MeshSync {
     return this.#deps.wallMs() - this.#deps.monotonicMs()
   }
 
+  /** Records of ours were lost: whoever has them sends what our heads do not cover. */
+  wantRecords(): void {
+    for (const peer of this.#peers.values()) peer.core.wantRecords(this.#deps.monotonicMs())
+    this.#flushAll()
+  }
+
   /**
    * Who edits what, to those who may read it and were heard of lately. No answer is awaited and nothing is sent again;
    * a mailbox drops it after `lifeMs`, so that nobody learns tomorrow who was editing today.
@@ -221,7 +227,10 @@ export class MeshSync {
     const opened = port.open(packet)
     if (!opened.ok) {
       // Somebody else's packet, or kept out and said: nothing else stalls, and heads show what is missing.
-      if (!this.#deps.onUnopened(packet)) logger.warn({ code: opened.error.code }, 'packet not opened')
+      if (!this.#deps.onUnopened(packet)) {
+        logger.warn({ code: opened.error.code }, 'packet not opened')
+        if (opened.error.code === 'PACKET_BOX_CLOSED') this.#deps.onDeaf()
+      }
       return acknowledge()
     }
     const { sender, incarnation, sequence } = opened.value

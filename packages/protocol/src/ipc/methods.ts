@@ -13,6 +13,37 @@ const WholeText = z.string().refine((text) => text.isWellFormed(), 'Half a chara
 const Json = WholeText
 const Iso = z.string()
 
+/** Something about this home as a whole, with what speaks for it. */
+const HomeFact = z.object({ since: Iso, last: Iso, evidence: z.array(z.string()) }).nullable()
+
+const ScrubState = z.object({
+  running: z.boolean(),
+  /** By itself, over a day; else at full speed. */
+  slow: z.boolean(),
+  startedAt: Iso.nullable(),
+  finishedAt: Iso.nullable(),
+  bytes: z.number().int(),
+  bytesExpected: z.number().int().nullable(),
+  findings: z.array(z.object({ what: z.string(), state: z.enum(['mended', 'asked', 'lost']) })),
+  /** Documents that are refused until they are whole again. */
+  damaged: z.array(
+    z.object({
+      document: z.string(),
+      agent: Name.nullable(),
+      layer: z.string().nullable(),
+      missing: z.array(z.object({ incarnation: z.string(), from: z.number().int(), to: z.number().int() })),
+      /** `lost`: every other reader has said that it lacks it too, or there is none. */
+      state: z.enum(['asked', 'lost']),
+      waitingFor: z.array(z.string()),
+    }),
+  ),
+  /** This home holds less than it once did, and what it wrote is being learnt again. */
+  rolledBack: HomeFact,
+  /** Another process uses the keys of this home. */
+  copied: HomeFact,
+  events: z.array(z.object({ at: Iso, what: z.string() })),
+})
+
 /** Where one value came from. */
 const Origin = z.object({
   /** `block hash` of the write: names it in `conflicts keep` and `late merge`. */
@@ -345,6 +376,15 @@ export const methods = {
   'late.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ aside: z.array(AsideView) }) },
   /** Re-issues a late block's writes under the present term. */
   'late.merge': { params: z.object({ block: z.string() }), result: z.object({ written: z.array(Umr) }) },
+
+  /** Starts a scrub, or goes on with a slow one at full speed. */
+  'scrub.start': { params: Nothing, result: ScrubState },
+  'scrub.status': { params: Nothing, result: ScrubState },
+  /** Gives up what is missing of a document; the writes of whole blocks behind it are written again. */
+  'scrub.accept': {
+    params: z.object({ agent: Name, layer: Name }),
+    result: z.object({ missing: z.number().int(), rewritten: z.number().int() }),
+  },
 
   'pair.start': { params: z.object({ autoConfirm: z.boolean().default(false) }), result: PairingView },
   'pair.status': { params: Nothing, result: PairingView },
