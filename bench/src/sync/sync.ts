@@ -6,7 +6,7 @@ import { type Ours, startOurs } from './ours.ts'
 import { startRival } from './rival.ts'
 import { type Pair, runBurst, runPaced } from './run.ts'
 import { measureUnitCosts } from './unit-costs.ts'
-import { BATCH, KEYS, PACED_PER_SECOND, PACED_WRITES, VALUE_BYTES, WINDOW, WRITES } from './workload.ts'
+import { BATCH, KEYS, PACED_PER_SECOND, PACED_WRITES, VALUE_BYTES, WARM_UP_WRITES, WINDOW, WRITES } from './workload.ts'
 
 /**
  * Writes from one machine to another. Ours: a relay process and two node processes on loopback; every write sealed and
@@ -48,7 +48,6 @@ export async function benchSync({ runs, progress }: BenchOptions): Promise<Measu
     const notes: string[] = []
     let run = 0
 
-    await warmUp(ours, rival)
     for (const shape of SHAPES) {
       const rates: { ours: number[]; shared: number[]; own: number[] } = { ours: [], shared: [], own: [] }
       for (let i = 0; i < runs; i++) {
@@ -83,6 +82,7 @@ const NOTES = [
   `${KEYS} keys written round and round, values of ${VALUE_BYTES} bytes. At most ${WINDOW} writes of a writer in flight: sent and not yet visible at the other machine, in both systems.`,
   `Rows without "single": ${BATCH} writes go together, in one set.many call here and in one Yjs transaction there. "single": every write is a call, or a transaction, of its own.`,
   'writes/s: from the first write until the last is visible at the other machine; ours are then fsynced on both, the rival has stored nothing.',
+  `Before each measured run, ${WARM_UP_WRITES} writes of the same kind in the same processes, in both systems.`,
   'Each system is hosted by the process that writes and the process that watches. "over-local-sockets": the same nodes, with writer and watcher in two further processes that use the local socket; one run, no bar.',
   `Latency: from the call until the write is visible at the other machine, at ${PACED_PER_SECOND} single writes a second, ${PACED_WRITES} of them in each run.`,
 ]
@@ -90,13 +90,19 @@ const NOTES = [
 async function burst(system: System, clients: number, shape: Shape, run: number): Promise<number> {
   const { writers, batch, writes } = shape
   const order = { run, writers, writesPerWriter: Math.floor(writes / writers), batch, window: WINDOW }
-  return await system.withPair(clients, async (pair) => await runBurst(pair, order))
+  return await system.withPair(clients, async (pair) => {
+    await warmUp(pair, writers, batch, run)
+    return await runBurst(pair, order)
+  })
 }
 
-/** Compilers and caches of the long-lived processes. */
-async function warmUp(...both: readonly System[]): Promise<void> {
-  const shape = { id: 'warm-up', writers: 1, batch: BATCH, writes: WRITES / 6 }
-  for (const system of both) await burst(system, 1, shape, 0)
+/**
+ * Compilers and caches, in every pair of either system: the rival's are new processes each time, so that no run pays
+ * for another's history, and ours are not.
+ */
+async function warmUp(pair: Pair, writers: number, batch: number, run: number): Promise<void> {
+  const writesPerWriter = Math.floor(WARM_UP_WRITES / writers)
+  await runBurst(pair, { run: -run, writers, writesPerWriter, batch, window: WINDOW })
 }
 
 async function latency(
@@ -116,7 +122,10 @@ async function latency(
   }
   for (let i = 0; i < runs; i++) {
     progress(`latency at ${PACED_PER_SECOND} writes/s: run ${i + 1} of ${runs}`)
-    const paced = async (pair: Pair) => await runPaced(pair, 1_000 + i, PACED_WRITES, 1_000 / PACED_PER_SECOND)
+    const paced = async (pair: Pair) => {
+      await warmUp(pair, 1, 1, 1_000 + i)
+      return await runPaced(pair, 1_000 + i, PACED_WRITES, 1_000 / PACED_PER_SECOND)
+    }
     const mine = await ours.withPair(1, paced)
     const theirs = await rival.withPair(1, paced)
     const costs = await measureUnitCosts(directory)

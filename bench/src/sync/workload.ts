@@ -10,6 +10,7 @@ export const BATCH = 64
 /** Writes of one writer that the other side has not shown yet. */
 export const WINDOW = 1_024
 export const WRITES = 60_000
+export const WARM_UP_WRITES = 20_000
 export const PACED_PER_SECOND = 100
 export const PACED_WRITES = 1_000
 
