@@ -354,6 +354,6 @@ test('what is generated falls to every rule but one, and meets every verdict: th
     'TERM_PASSED',
   ])
   // Heads are unknown when they are of records that entered nowhere.
-  const every = ['BEYOND_CUT', 'NOT_A_WRITER', 'UNKNOWN_AUTHOR', 'WRONG_TERM', 'fold', 'late', 'unknown']
+  const every = ['BEYOND_CUT', 'LAPSED', 'NOT_A_WRITER', 'UNKNOWN_AUTHOR', 'WRONG_TERM', 'fold', 'late', 'unknown']
   expect([...verdicts].toSorted()).toEqual(every)
 })

@@ -9,6 +9,7 @@ import {
   assign,
   grant,
   host,
+  lapse,
   type Machine,
   prekey,
   revoke,
@@ -30,7 +31,7 @@ export interface Step {
   readonly timeMs: number
 }
 
-const KINDS = ['admit', 'revoke', 'host', 'grant', 'ungrant', 'assign', 'prekey', 'relay'] as const
+const KINDS = ['admit', 'revoke', 'host', 'grant', 'ungrant', 'assign', 'prekey', 'lapse', 'relay'] as const
 
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.constantFrom(...KINDS, 'assign', 'assign', 'host', 'grant'),
@@ -92,6 +93,9 @@ function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
       // Rarer than they are drawn, or nobody is left to do anything.
       if (each.other % 2 > 0) return
       scene.sign(by, revoke(machine, each.other % 4 === 0 ? [] : [cut]), options)
+      return
+    case 'lapse':
+      scene.sign(by, lapse(machine, each.other % 4 === 0 ? [] : [cut]), options)
       return
     case 'host': {
       const nodes = machines.filter((_, i) => (((each.subject | 1) >> i) & 1) === 1)

@@ -4,7 +4,21 @@ import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import type { Basis, Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
 import { describe, expect, test } from 'vitest'
 import { FakeSodium } from './fake-sodium.ts'
-import { admit, assign, blockBy, bySequence, grant, host, type Machine, revoke, Scene, ungrant, upTo } from './scene.ts'
+import {
+  admit,
+  assign,
+  blockBy,
+  bySequence,
+  grant,
+  host,
+  lapse,
+  type Machine,
+  prekey,
+  revoke,
+  Scene,
+  ungrant,
+  upTo,
+} from './scene.ts'
 
 /** Home holds the agent; office is its standby; shed is a member that may do nothing yet. */
 function household() {
@@ -39,6 +53,7 @@ const termOf = (record: SignedRecord): TermRef => ({
 const FOLD = { type: 'fold' }
 const NOT_A_WRITER = { type: 'void', reason: 'NOT_A_WRITER' }
 const BEYOND_CUT = { type: 'void', reason: 'BEYOND_CUT' }
+const LAPSED = { type: 'void', reason: 'LAPSED' }
 const WRONG_TERM = { type: 'void', reason: 'WRONG_TERM' }
 const UNKNOWN_AUTHOR = { type: 'void', reason: 'UNKNOWN_AUTHOR' }
 
@@ -101,6 +116,48 @@ describe('what ended', () => {
     expect(verdict(office, 'semantic', { sequence: 3 })).toEqual(FOLD)
     expect(verdict(office, 'episodic', { sequence: 5 })).toEqual(FOLD)
     expect(verdict(office, 'episodic', { sequence: 6 })).toEqual(BEYOND_CUT)
+  })
+
+  test('LAPSED: of a silent node counts what the cut has, and what it writes once it knows of the lapse', () => {
+    const { scene, home, office, verdict, cut } = household()
+    const lapsed = scene.sign(home, lapse(office, [cut(office, 3)]))
+    expect(scene.fold().nodes.get(office.id)).toMatchObject({ lapsed: true, revocations: [] })
+    expect(verdict(office, 'semantic', { sequence: 3 })).toEqual(FOLD)
+    expect(verdict(office, 'semantic', { sequence: 4 })).toEqual(LAPSED)
+    expect(verdict(office, 'episodic', { sequence: 1 })).toEqual(LAPSED)
+    expect(verdict(office, 'semantic', { sequence: 9, heads: [lapsed.hash] })).toEqual(FOLD)
+    expect(verdict(home, 'semantic', { sequence: 9 })).toEqual(FOLD)
+  })
+
+  test('a lapsed node is back with the next prekey that it announces, and may fall silent again', () => {
+    const { scene, home, office, verdict, cut } = household()
+    scene.sign(office, prekey(office, 1, 2))
+    scene.sign(home, lapse(office, [cut(office, 3)]))
+    expect(scene.fold().nodes.get(office.id)?.lapsed).toBe(true)
+    const back = scene.sign(office, prekey(office, 100, 101))
+    expect(scene.fold().nodes.get(office.id)?.lapsed).toBe(false)
+    // The second silence: its cut covers what is void for the first one, too, and does not bring it back.
+    scene.sign(home, lapse(office, [cut(office, 9)]))
+    expect(scene.fold().nodes.get(office.id)?.lapsed).toBe(true)
+    expect(verdict(office, 'semantic', { sequence: 4 })).toEqual(LAPSED)
+    expect(verdict(office, 'semantic', { sequence: 9, heads: [back.hash] })).toEqual(FOLD)
+    expect(verdict(office, 'semantic', { sequence: 10, heads: [back.hash] })).toEqual(LAPSED)
+  })
+
+  test('a second lapse of one silence by somebody who reads more documents adds its cuts', () => {
+    const { scene, home, office, verdict, cut } = household()
+    scene.sign(home, lapse(office, [cut(office, 3)]))
+    scene.sign(home, lapse(office, [cut(office, 5, 'episodic')]))
+    expect(verdict(office, 'semantic', { sequence: 3 })).toEqual(FOLD)
+    expect(verdict(office, 'episodic', { sequence: 5 })).toEqual(FOLD)
+    expect(verdict(office, 'episodic', { sequence: 6 })).toEqual(LAPSED)
+  })
+
+  test('a lapse by somebody who is no admin counts for nothing', () => {
+    const { scene, office, shed, verdict } = household()
+    const record = scene.sign(shed, lapse(office))
+    expect(scene.fold().voided.get(record.hash)).toBe('SIGNER_NOT_ALLOWED')
+    expect(verdict(office, 'semantic', { sequence: 4 })).toEqual(FOLD)
   })
 
   test('after an ungrant a writer counts up to the cut', () => {

@@ -7,7 +7,7 @@ import { bodyType, writeBody } from '@sealmesh/protocol/membership/record-body'
 import type { RecordDraft } from '@sealmesh/protocol/membership/record-codec'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { TAGS } from '@sealmesh/protocol/tags'
-import { admit, assign, grant, host, prekey, revoke, Scene, type Signer, ungrant, upTo } from './scene.ts'
+import { admit, assign, grant, host, lapse, prekey, revoke, Scene, type Signer, ungrant, upTo } from './scene.ts'
 
 /** test/vectors/records.json: everything in hexadecimal, for any language that reads JSON. */
 export interface Vectors {
@@ -82,6 +82,7 @@ export function buildVectors(sodium: Sodium): Vectors {
   add('revoke with a cut', home, revoke(office, [cut]), [fork])
   add('revoke, mutual', office, revoke(home), [fork])
   add('prekey, outside the past of a removal', office, prekey(office, 5, 6), [fork])
+  add('lapse with a cut', home, lapse(shed, [cut]), [fork])
   add('two parents', scene.root, admit(scene.machine('rescue'), true))
 
   const keyOf = ({ as }: Signer): string => {

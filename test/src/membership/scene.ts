@@ -111,6 +111,11 @@ export const revoke = (machine: Machine, cuts: readonly Cut[] = []): RecordBody 
   reason: 'lost',
   cuts,
 })
+export const lapse = (machine: Machine, cuts: readonly Cut[] = []): RecordBody => ({
+  type: 'lapse',
+  node: machine.id,
+  cuts,
+})
 export const host = (
   agent: AgentSigner,
   nodes: readonly Machine[],

@@ -23,5 +23,6 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   takeover: async (cli) => (await import('./takeover.ts')).takeover(cli),
   revoke: async (cli) => (await import('./revoke.ts')).revoke(cli),
   config: async (cli) => (await import('./config.ts')).config(cli),
+  lapse: async (cli) => (await import('./lapse.ts')).lapse(cli),
   version: async (cli) => (await import('./version.ts')).version(cli),
 }

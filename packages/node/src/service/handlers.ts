@@ -18,6 +18,7 @@ import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
 import { itemHandlers } from './items.ts'
+import { lapseHandlers } from './lapse.ts'
 import { lateHandlers } from './late.ts'
 import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
@@ -86,6 +87,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...pairingHandlers(services.inviter),
     ...revokeHandlers(services),
     ...configHandlers(services),
+    ...lapseHandlers(services),
     ...watchHandlers(services),
   }
 }

@@ -130,7 +130,8 @@ export async function ensurePrekeys(
   const newest = announced
     .filter((each) => each.notBeforeMs <= nowMs + PREKEY_SKEW_MS && held.has(toHex(each.publicKey)))
     .reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
-  if (another || nowMs - newest >= PREKEY_ROTATE_MS) {
+  // A node that was declared lapsed says with a new one that it is back.
+  if (another || nowMs - newest >= PREKEY_ROTATE_MS || own.lapsed) {
     const pair = await keys.addPrekey()
     await log.append(
       { type: 'prekey', node, publicKey: pair.publicKey, notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS },

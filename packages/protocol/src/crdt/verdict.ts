@@ -11,7 +11,10 @@ import type { VersionVector } from './clock.ts'
 export type Verdict =
   | { readonly type: 'fold' }
   | { readonly type: 'late'; readonly term: number }
-  | { readonly type: 'void'; readonly reason: 'NOT_A_WRITER' | 'BEYOND_CUT' | 'WRONG_TERM' | 'UNKNOWN_AUTHOR' }
+  | {
+      readonly type: 'void'
+      readonly reason: 'NOT_A_WRITER' | 'BEYOND_CUT' | 'LAPSED' | 'WRONG_TERM' | 'UNKNOWN_AUTHOR'
+    }
   | { readonly type: 'unknown' }
 
 /** Whether a vector covers a block, by sequence, or by ancestry on an incarnation that has forked. */

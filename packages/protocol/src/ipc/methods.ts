@@ -425,6 +425,11 @@ export const methods = {
     result: z.object({ waiting: z.array(z.string()) }),
   },
 
+  lapse: {
+    params: z.object({ node: z.string() }),
+    result: z.object({ node: z.string(), record: z.string() }),
+  },
+
   /** Starts a stream of `watch.event` notifications on this connection. */
   watch: { params: z.object({ prefix: z.string().max(700).default('') }), result: Nothing },
 } as const

@@ -57,6 +57,7 @@ function gatherNode(id: NodeId, { tally, revokes }: Counted): MeshNode {
       return { publicKey, notBeforeMs, expiresMs, record: hash }
     })
     .toSorted((a, b) => b.notBeforeMs - a.notBeforeMs || compareText(a.record, b.record))
+  const lapses = tally.lapses.get(id) ?? []
   return {
     ...record.body.node,
     id,
@@ -65,6 +66,8 @@ function gatherNode(id: NodeId, { tally, revokes }: Counted): MeshNode {
     revocations: (revokes.get(id) ?? [])
       .flatMap((entry) => (is(entry, 'revoke') ? [{ record: entry.record.hash, cuts: entry.record.body.cuts }] : []))
       .toSorted(byRecord),
+    lapses: lapses.map((each) => ({ record: each.record.hash, cuts: each.record.body.cuts })).toSorted(byRecord),
+    lapsed: lapses.some((lapse) => !(tally.prekeys.get(id) ?? []).some((prekey) => isBefore(lapse, prekey))),
     prekeys,
   }
 }

@@ -30,6 +30,7 @@ export function judgeWith(mesh: Mesh): Judge {
     const standing = new Standing(mesh, block, covers)
     const membership = standing.judge(part.membership)
     if (membership !== 'stands') return voidFor(membership)
+    if (part.silences.lapses.length > 0 && standing.isLapsed(part.silences)) return voidFor('LAPSED')
     return isSingleWriter(header.document.layer) ? judgeTerm(part, standing) : judgeRights(part.rights, standing)
   }
 }
@@ -58,7 +59,18 @@ interface Link {
 
 type Part =
   | 'unknown'
-  | { readonly membership: Link; readonly rights: readonly Right[]; readonly agent: MeshAgent | undefined }
+  | {
+      readonly membership: Link
+      readonly silences: Silences
+      readonly rights: readonly Right[]
+      readonly agent: MeshAgent | undefined
+    }
+
+interface Silences {
+  readonly lapses: readonly Ending[]
+  /** The author's prekey records: with the next one after a lapse it is back. */
+  readonly returns: readonly RecordHash[]
+}
 
 type Outcome = 'stands' | 'NOT_A_WRITER' | 'BEYOND_CUT'
 
@@ -91,6 +103,21 @@ class Standing {
 
   #knew(record: RecordHash): boolean {
     return this.block.header.logHeads.some((head) => this.#mesh.isInPast(record, head))
+  }
+
+  /**
+   * Written in a silence that a lapse ended, and in no cut of it. Whoever knew of the lapse writes anew. Several lapses
+   * of one silence add up; the cut of a later silence says nothing of an earlier one.
+   */
+  isLapsed({ lapses, returns }: Silences): boolean {
+    const isBetween = (from: RecordHash, to: RecordHash) =>
+      returns.some((record) => this.#mesh.isInPast(from, record) && this.#mesh.isInPast(record, to))
+    return lapses.some(({ record }) => {
+      if (this.#knew(record)) return false
+      return !lapses.some(
+        (same) => !isBetween(record, same.record) && !isBetween(same.record, record) && this.isWithin(same.cuts),
+      )
+    })
   }
 
   isWithin(cuts: readonly Cut[]): boolean {
@@ -150,7 +177,8 @@ function findPart(mesh: Mesh, author: NodeId, document: DocumentName): Part {
       if (right !== undefined) rights.push(right)
     }
   }
-  return { membership, rights, agent }
+  const silences: Silences = { lapses: node.lapses, returns: node.prekeys.map(({ record }) => record) }
+  return { membership, silences, rights, agent }
 }
 
 function grantRight(mesh: Mesh, agent: AgentId, grant: Grant, author: NodeId): Right | undefined {

@@ -63,6 +63,10 @@ export interface MeshNode extends NodeIdentity {
   readonly admittedBy: RecordHash
   /** Non-empty when it has been removed. */
   readonly revocations: readonly Ending[]
+  /** Each time that it was silent for too long: its blocks outside a cut count only if it knew of the lapse. */
+  readonly lapses: readonly Ending[]
+  /** Whether it has lapsed and not announced itself since: nobody waits for its receipts. */
+  readonly lapsed: boolean
   /** Newest first, expired ones included. */
   readonly prekeys: readonly Prekey[]
 }

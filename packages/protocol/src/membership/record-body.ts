@@ -42,7 +42,7 @@ import {
 import type { Basis, Cut, GrantTo, NodeIdentity, RecordBody, RecordType } from './record.ts'
 
 /**
- * The bodies of the nine kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
+ * The bodies of the ten kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
  * bytes and hold nothing twice, so that one meaning has one form; lists whose order means something are hosts
  * (standby order) and relays (preference).
  */
@@ -57,6 +57,7 @@ const KIND = {
   prekey: 7,
   relay: 8,
   revoke: 9,
+  lapse: 10,
 } as const satisfies Record<RecordType, number>
 
 const GRANT_TO = { node: 1, agent: 2, standby: 3 } as const satisfies Record<GrantTo['type'], number>
@@ -75,6 +76,7 @@ export function canonicalBody(body: RecordBody): RecordBody {
           .toSorted((a, b) => compareText(a.node, b.node)),
       }
     case 'ungrant':
+    case 'lapse':
       return { ...body, cuts: sortedCuts(body.cuts) }
     case 'revoke':
       return { ...body, reason: oneLine(body.reason), cuts: sortedCuts(body.cuts) }
@@ -159,6 +161,9 @@ export function writeBody(writer: Writer, body: RecordBody): void {
       writeId(writer, body.node)
       writeText(writer, body.reason)
       return writeCuts(writer, body.cuts)
+    case 'lapse':
+      writeId(writer, body.node)
+      return writeCuts(writer, body.cuts)
   }
 }
 
@@ -198,6 +203,8 @@ export function readBody(reader: Reader): RecordBody {
         reason: readLine(reader, RECORD_TEXT_BYTES_MAX),
         cuts: readCuts(reader),
       }
+    case KIND.lapse:
+      return { type: 'lapse', node: readNode(reader), cuts: readCuts(reader) }
     default:
       throw new Malformed()
   }

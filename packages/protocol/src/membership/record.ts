@@ -81,6 +81,8 @@ export type RecordBody =
     }
   /** By the root or an admin: one atomic end. */
   | { readonly type: 'revoke'; readonly node: NodeId; readonly reason: string; readonly cuts: readonly Cut[] }
+  /** By the root or an admin: silent for so long that nobody waits for it. It comes back by itself. */
+  | { readonly type: 'lapse'; readonly node: NodeId; readonly cuts: readonly Cut[] }
 
 export type RecordType = RecordBody['type']
 

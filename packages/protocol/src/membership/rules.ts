@@ -24,6 +24,7 @@ export class Tally {
   readonly grants = new Map<AgentId, EntryOf<'grant'>[]>()
   readonly ungrants = new Map<AgentId, EntryOf<'ungrant'>[]>()
   readonly prekeys = new Map<NodeId, EntryOf<'prekey'>[]>()
+  readonly lapses = new Map<NodeId, EntryOf<'lapse'>[]>()
   readonly relays: EntryOf<'relay'>[] = []
 
   add(entry: Entry): void {
@@ -42,6 +43,7 @@ export class Tally {
     if (is(entry, 'grant')) listIn(this.grants, entry.record.body.agent).push(entry)
     if (is(entry, 'ungrant')) listIn(this.ungrants, entry.record.body.agent).push(entry)
     if (is(entry, 'prekey')) listIn(this.prekeys, entry.record.body.node).push(entry)
+    if (is(entry, 'lapse')) listIn(this.lapses, entry.record.body.node).push(entry)
     if (is(entry, 'relay')) this.relays.push(entry)
   }
 }
@@ -74,6 +76,7 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     case 'relay':
       return governs ? null : 'SIGNER_NOT_ALLOWED'
     case 'revoke':
+    case 'lapse':
       if (!governs) return 'SIGNER_NOT_ALLOWED'
       return admissionsBefore(body.node, entry, around).length > 0 ? null : 'SUBJECT_UNKNOWN'
     case 'prekey':

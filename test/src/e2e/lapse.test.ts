@@ -1,0 +1,82 @@
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NodeProcess } from '../processes/node.ts'
+import { pairNodes, untilInSync } from '../processes/pair.ts'
+import { BIN, runProgram } from '../processes/program.ts'
+import { RelayProcess } from '../processes/relay.ts'
+import { until } from '../processes/wait.ts'
+
+/** A machine that was silent for too long, over real processes. */
+
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-lapse-'))
+let relay: RelayProcess
+let home: NodeProcess
+let office: NodeProcess
+
+beforeAll(async () => {
+  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
+  const claim = relay.claim === undefined ? {} : { claim: relay.claim }
+  home = await NodeProcess.start({ home: path.join(directory, 'home'), name: 'home', relay: relay.address, ...claim })
+  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+})
+
+afterAll(async () => {
+  await office.stop()
+  await home.stop()
+  await relay.stop()
+  fs.rmSync(directory, { recursive: true, force: true })
+})
+
+const read = async (node: NodeProcess, umr: string): Promise<unknown> => {
+  const door = await node.door()
+  const { item } = await door.call('get', { umr })
+  await door.close()
+  return item?.type === 'register' ? JSON.parse(item.value) : null
+}
+
+const write = async (node: NodeProcess, umr: string, value: string): Promise<void> => {
+  const door = await node.door()
+  await door.call('set', { umr, value: JSON.stringify(value) })
+  await door.close()
+}
+
+test('what a lapsed machine wrote in its silence is listed when it returns, and what it writes then counts', async () => {
+  const door = await home.door()
+  await door.call('share.set', { agent: 'home', layer: 'semantic', to: 'office:write' })
+  await until('office may write', async () => {
+    await write(office, 'home.semantic.before', 'heard').catch(() => undefined)
+    return (await read(home, 'home.semantic.before')) === 'heard'
+  })
+  await untilInSync(home, office)
+
+  // Office goes silent, with a write that reaches nobody.
+  await relay.stop()
+  await write(office, 'home.semantic.before', 'unheard')
+  await office.stop()
+  const said = await runProgram(BIN.node, ['lapse', 'office', '--yes', '--home', home.home], { name: 'lapse' })
+  expect(said.program.stdout.toString()).toMatch(/office has lapsed/)
+
+  relay = await RelayProcess.start({ data: path.join(directory, 'relay'), port: relay.port })
+  office = await NodeProcess.start({ home: office.home, name: 'office' })
+  await until('office knows that it had lapsed', async () => (await read(office, 'home.semantic.before')) === 'heard')
+  for (const node of [home, office]) {
+    await until('both list the write that nobody heard', async () => {
+      const each = await node.door()
+      const { aside } = await each.call('late.ls', {})
+      await each.close()
+      return aside.some(({ reason, nodeName }) => reason === 'LAPSED' && nodeName === 'office')
+    })
+  }
+  expect(await read(home, 'home.semantic.before')).toBe('heard')
+
+  await write(office, 'home.semantic.after', 'back')
+  await until('what office writes now counts', async () => (await read(home, 'home.semantic.after')) === 'back')
+
+  // And what was set aside can be merged by choice.
+  const { aside } = await door.call('late.ls', {})
+  await door.call('late.merge', { block: aside[0]?.block ?? '' })
+  await until('the choice reaches office', async () => (await read(office, 'home.semantic.before')) === 'unheard')
+  await door.close()
+})
