@@ -44,7 +44,7 @@ const write = async (node: NodeProcess, umr: string, value: string): Promise<voi
 
 test('what a lapsed machine wrote in its silence is listed when it returns, and what it writes then counts', async () => {
   const door = await home.door()
-  await door.call('share.set', { agent: 'home', layer: 'semantic', to: 'office:write' })
+  await door.call('share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office:write' }] })
   await until('office may write', async () => {
     await write(office, 'home.semantic.before', 'heard').catch(() => undefined)
     return (await read(home, 'home.semantic.before')) === 'heard'
