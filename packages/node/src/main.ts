@@ -13,6 +13,7 @@ import { loadSodium } from '@sealmesh/sodium/load'
 import type { z } from 'zod'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { Diary } from './diary/diary.ts'
+import { Compaction } from './documents/compaction.ts'
 import { Documents } from './documents/documents.ts'
 import { HomeHealth } from './health/home-health.ts'
 import { HomeWatch } from './health/home-watch.ts'
@@ -271,6 +272,15 @@ async function compose(
     tell: (document, update) => sync.tellAwareness({ type: 'awareness', document, update }, AWARENESS_LIFE_MS),
   })
   closers.push(() => presence.close())
+  const compaction = new Compaction({
+    documents,
+    node,
+    mesh: () => log.mesh,
+    receipted: (peer, name) => receipts.read(peer, name),
+    log: logger,
+  })
+  closers.push(() => compaction.close())
+  compaction.start()
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
     watch.onLinkEvent(event)

@@ -18,11 +18,13 @@ import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
 import type { DamageBook, Examination } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
+import { afterPrefix, documentPrefix } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { acceptLoss } from './accept-loss.ts'
 import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
+import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
@@ -31,6 +33,12 @@ import { RecentBlocks } from './recent-blocks.ts'
 export type { Delta } from './delta.ts'
 export type { ReceiveReport, Written } from './filling.ts'
 export type { Commit } from './open-document.ts'
+
+/** Up to where a base may be drawn. */
+export type BaseLimits = Pick<
+  Drawing,
+  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver'
+>
 
 /** Kept in memory when idle: at the tens to hundreds of KB of most documents some 50 MB, on a machine with 512. */
 const DOCUMENTS_OPEN_MAX = 256
@@ -245,6 +253,37 @@ export class Documents {
    */
   async meshChanged(): Promise<void> {
     await Promise.all([...this.#open.values()].map((document) => document.judgeAgain()))
+  }
+
+  /**
+   * Draws the document's base anew, as far as it is worth it, beside whatever else happens to it. One at a time. What an
+   * earlier drawing has left behind goes in any case.
+   */
+  async drawBase(name: DocumentName, limits: BaseLimits): Promise<boolean> {
+    const id = this.#idOf(name)
+    const { store, sodium, index, damage, now } = this.#deps
+    if (index.get(id) === undefined || damage.of(id).length > 0) return false
+    const rest = { store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }
+    await tidy(rest)
+    return drawBase({
+      ...rest,
+      ...limits,
+      name,
+      judge: this.#judgeNow(),
+      nowMs: now(),
+      open: () => this.open(name),
+      isOver: () => this.#closed || limits.isOver(),
+      drawn: ({ tips }, forgotten) => this.#open.get(id)?.inMemory?.stand(tips, forgotten),
+    })
+  }
+
+  /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */
+  async isOvergrown(name: DocumentName, floorBytes: number): Promise<boolean> {
+    const id = this.#idOf(name)
+    const prefix = documentPrefix(id)
+    const bytes = await this.#deps.store.approximateBytes({ from: prefix, to: afterPrefix(prefix) })
+    const record = await this.#blocks.bases.read(id).catch(() => undefined)
+    return record?.dirty === true || bytes >= Math.max(floorBytes, record?.bytes ?? 0)
   }
 
   /** Called when blocks are durable or verdicts have changed, before the writers' promises resolve. */

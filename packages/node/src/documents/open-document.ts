@@ -1,4 +1,5 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import { type Change, Document } from '@sealmesh/protocol/crdt/document'
 import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
@@ -13,11 +14,11 @@ import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
 import type { Operation, Store } from '../store/store.ts'
 import type { TipStore } from '../store/tip-store.ts'
 import type { Author } from './author.ts'
-import { decodeStored } from './delta.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
 import { damagedFailure, isDamage, mend, nothingLeft } from './mending.ts'
 import type { RecentBlocks } from './recent-blocks.ts'
+import { readDocument } from './stored-document.ts'
 
 /** What an open document uses of its node. */
 export interface Surroundings {
@@ -269,12 +270,12 @@ export class OpenDocument {
 
   async #replayWhole(): Promise<Loaded> {
     const { blocks, author, sodium, judge, now, index } = this.#around
-    const all: Block[] = []
-    for await (const stored of blocks.iterate(this.id)) all.push(decodeStored(stored, this.id, sodium))
+    const { base, above } = await readDocument(blocks, this.id, sodium)
+    const all = [...base.blocks, ...above]
     if (all.length === 0 && index.get(this.id) !== undefined) throw nothingLeft(this.id)
-    await this.#checkEnds(all)
+    await this.#checkEnds([...base.tips.map(({ dot }) => dot), ...above.map(dotOf)])
     // From here on without a pause: the mesh that judges is the one of this moment.
-    const document = Document.rebuild(this.name, all, judge(), now(), sodium)
+    const document = Document.rebuild(this.name, above, judge(), now(), sodium, base)
     let lastText: Loaded['lastText']
     for (const { header, writes } of all) {
       author.clock.observe(header.time, now())
@@ -288,15 +289,16 @@ export class OpenDocument {
   }
 
   /** A hole shows by itself, a lost end only against what was noted. */
-  async #checkEnds(all: readonly Block[]): Promise<void> {
+  async #checkEnds(dots: readonly Omit<Dot, 'hash'>[]): Promise<void> {
     const noted = await this.#around.damage.noted(this.id)
     if (noted.length === 0) return
     const last = new Map<string, number>()
-    for (const { header } of all)
-      last.set(header.incarnation, Math.max(header.sequence, last.get(header.incarnation) ?? 0))
+    for (const { incarnation, sequence } of dots) last.set(incarnation, Math.max(sequence, last.get(incarnation) ?? 0))
     if (noted.some((dot) => dot.sequence > (last.get(dot.incarnation) ?? 0))) throw nothingLeft(this.id)
   }
 }
+
+const dotOf = ({ header }: Block): Omit<Dot, 'hash'> => header
 
 interface Loaded {
   readonly document: Document

@@ -14,6 +14,7 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import { BaseStore } from './base-store.ts'
 import {
   afterPrefix,
   asideKey,
@@ -56,12 +57,14 @@ export interface Examination {
 export class DamageBook {
   readonly #deps: Surveyed
   readonly #tips: TipStore
+  readonly #bases: BaseStore
   readonly #gaps = new Map<DocumentId, readonly Gap[]>()
   #asideBytes = 0
 
   private constructor(deps: Surveyed) {
     this.#deps = deps
     this.#tips = new TipStore(deps.store)
+    this.#bases = new BaseStore(deps.store)
   }
 
   /** Entries of the book that are damaged themselves are found again when their document is opened. */
@@ -91,12 +94,14 @@ export class DamageBook {
   /** Reads the whole document, mends what needs nobody, and writes down what is missing. */
   async examine(document: DocumentId, expected: boolean): Promise<Examination> {
     const { store, sodium } = this.#deps
-    const survey = await surveyBlocks(this.#deps, document, [
+    const base = (await this.#bases.read(document))?.tips.map(({ dot }) => dot) ?? []
+    const known = [
       ...(await this.noted(document)),
       ...this.of(document).flatMap(({ incarnation, to }) =>
         incarnation === EVERYTHING ? [] : [{ incarnation, sequence: to }],
       ),
-    ])
+    ]
+    const survey = await surveyBlocks(this.#deps, document, known, base)
     const operations: Operation[] = []
     for (const { at, block } of survey.misplaced) {
       const { incarnation, sequence } = block.header
@@ -109,7 +114,12 @@ export class DamageBook {
       if (this.#asideBytes <= ASIDE_BYTES_MAX) operations.push({ type: 'put', key: asideKey(key), value: raw })
     }
     let gaps: readonly Gap[] = survey.gaps.slice(0, GAPS_MAX)
-    if (gaps.length === 0 && expected && (await this.#isEmpty(document, survey.misplaced.length > 0)))
+    if (
+      gaps.length === 0 &&
+      expected &&
+      base.length === 0 &&
+      (await this.#isEmpty(document, survey.misplaced.length > 0))
+    )
       gaps = [{ incarnation: EVERYTHING, from: 1, to: 1, before: null }]
     const before = this.of(document).length
     if (gaps.length > 0 || before > 0) operations.push(this.#write(document, gaps))

@@ -17,6 +17,8 @@ export interface Database {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   /** In key order, over the state at the call. */
   read(range: Range): Cursor
+  /** About how many bytes of files a range takes; what was written last is not counted yet. */
+  approximateBytes(range: Range): Promise<number>
   /** Bytes that this user may still write to the disk. */
   bytesFree(): Promise<number>
 }
@@ -90,10 +92,19 @@ export class LevelDatabase implements Database {
     return { next: (count) => iterator.nextv(count), close: () => iterator.close() }
   }
 
+  approximateBytes({ from, to }: Range): Promise<number> {
+    // `level` is typed for browsers too, where nobody can tell.
+    return (this.#level as unknown as Sized).approximateSize(from, to)
+  }
+
   async bytesFree(): Promise<number> {
     const { bavail, bsize } = await statfs(this.#directory)
     return bavail * bsize
   }
+}
+
+interface Sized {
+  approximateSize(start: Uint8Array, end: Uint8Array): Promise<number>
 }
 
 // LevelDB's default loses acknowledged writes when the power goes (DESIGN.md §7, Storage).

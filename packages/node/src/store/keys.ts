@@ -14,6 +14,8 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x11 document 32 | incarnation 16 | sequence 8, big-endian | hash 32   a block, as signed
  *   0x12 document 32                                                  what is missing of its blocks, found and not yet repaired
  *   0x13 document 32 | incarnation 16                                 the last block of that incarnation: both, if it has forked
+ *   0x14 document 32                                                  its base, and where what is left below it lies
+ *   0x15 document 32 | generation 8 | incarnation 16 | sequence 8 | hash 32   what is left of a block below its base
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
@@ -28,6 +30,8 @@ export const TABLES = {
   block: 0x11,
   damage: 0x12,
   tips: 0x13,
+  base: 0x14,
+  pruned: 0x15,
   record: 0x20,
   receipt: 0x30,
   handed: 0x31,
@@ -73,6 +77,27 @@ export const runPrefix = (document: DocumentId, incarnation: IncarnationId): Uin
 /** Where blocks of that sequence begin. */
 export const runFrom = (document: DocumentId, incarnation: IncarnationId, sequence: number): Uint8Array =>
   concatBytes(runPrefix(document, incarnation), uint64(sequence))
+
+export const baseKey = (document: DocumentId): Uint8Array => under(TABLES.base, document)
+export const prunedDocument = (document: DocumentId): Uint8Array => under(TABLES.pruned, document)
+/** What one drawing of a base left. */
+export const prunedPrefix = (document: DocumentId, generation: number): Uint8Array =>
+  concatBytes(prunedDocument(document), uint64(generation))
+/** Where what is left of one incarnation begins, from that sequence on. */
+export const prunedFrom = (
+  document: DocumentId,
+  generation: number,
+  incarnation: IncarnationId,
+  sequence: number,
+): Uint8Array => concatBytes(prunedPrefix(document, generation), fromHex(incarnation), uint64(sequence))
+export const prunedKey = (document: DocumentId, generation: number, dot: Dot): Uint8Array =>
+  concatBytes(prunedFrom(document, generation, dot.incarnation, dot.sequence), fromHex(dot.hash))
+export const generationOfPrunedKey = (key: Uint8Array): number => readUint64(key, 33)
+export const dotOfPrunedKey = (key: Uint8Array): Dot => ({
+  incarnation: toHex(key.subarray(41, 57)) as IncarnationId,
+  sequence: readUint64(key, 57),
+  hash: toHex(key.subarray(65)) as BlockHash,
+})
 
 export const recordKey = (place: number, hash: RecordHash): Uint8Array =>
   concatBytes(Uint8Array.of(TABLES.record), uint64(place), fromHex(hash))
@@ -122,6 +147,12 @@ export function describeKey(key: Uint8Array): string {
       return `the list of what is missing of document ${toHex(key.subarray(1, 33))}`
     case TABLES.tips:
       return `the note of the last blocks of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.base:
+      return `the base of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.pruned: {
+      const { incarnation, sequence } = dotOfPrunedKey(key)
+      return `what is left of block ${sequence} of incarnation ${incarnation} in document ${toHex(key.subarray(1, 33))}`
+    }
     case TABLES.aside:
       return 'damaged bytes that were kept'
     case TABLES.record:

@@ -163,6 +163,14 @@ export class Store {
     })
   }
 
+  /** About how much a range takes on disk. */
+  async approximateBytes(range: Range): Promise<number> {
+    await this.#readable()
+    return this.#database.approximateBytes(range).catch((error: unknown) => {
+      throw diskFailure(error, 'reading')
+    })
+  }
+
   /** Finishes what was asked for, then closes. Commits afterwards are refused. */
   async close(): Promise<void> {
     if (this.#closed) return

@@ -1,5 +1,6 @@
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock, documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -47,6 +48,8 @@ export async function surveyBlocks(
   { store, sodium, decode, exists }: Surveyed,
   document: DocumentId,
   known: readonly { readonly incarnation: IncarnationId; readonly sequence: number }[],
+  /** Where its base lies. */
+  base: VersionVector,
 ): Promise<Survey> {
   const whole = new Map<IncarnationId, Map<number, Place[]>>()
   const ahead = new Map<IncarnationId, number[]>()
@@ -89,7 +92,10 @@ export async function surveyBlocks(
   for (const incarnation of new Set([...whole.keys(), ...ahead.keys(), ...certain.keys()])) {
     const places = whole.get(incarnation) ?? new Map<number, Place[]>()
     const end = endOf(places, ahead.get(incarnation) ?? [], certain.get(incarnation) ?? 0)
-    gaps.push(...gapsOf(incarnation, places, end))
+    const from = base.find((dot) => dot.incarnation === incarnation)
+    // Of what lies below a base only the end is looked at; the rest is counted when it is loaded.
+    if (from !== undefined) places.set(from.sequence, [{ hash: from.hash, previous: null }])
+    gaps.push(...gapsOf(incarnation, places, end, from?.sequence ?? 0))
   }
   return { gaps, misplaced, ruined, unreadable }
 }
@@ -108,10 +114,10 @@ function endOf(places: Map<number, Place[]>, ahead: readonly number[], certain: 
   return end
 }
 
-function gapsOf(incarnation: IncarnationId, places: Map<number, Place[]>, end: number): Gap[] {
+function gapsOf(incarnation: IncarnationId, places: Map<number, Place[]>, end: number, base: number): Gap[] {
   const gaps: Gap[] = []
   let from: number | undefined
-  for (let sequence = 1; sequence <= end + 1; sequence++) {
+  for (let sequence = base + 1; sequence <= end + 1; sequence++) {
     const here = places.get(sequence)
     const missing = sequence <= end && here === undefined
     if (missing) from ??= sequence
@@ -122,7 +128,7 @@ function gapsOf(incarnation: IncarnationId, places: Map<number, Place[]>, end: n
     // Where an incarnation has forked, one branch hides the hole in the other from the count; hashes show it.
     const before = places.get(sequence - 1)
     const orphan = here?.some(({ previous }) => previous !== null && !before?.some(({ hash }) => hash === previous))
-    if (orphan && before !== undefined) {
+    if (orphan && before !== undefined && sequence > base + 1) {
       const root = places.get(sequence - 2)?.[0]?.hash ?? null
       gaps.push({ incarnation, from: sequence - 1, to: sequence - 1, before: root })
     }

@@ -2,6 +2,7 @@ import { length as bytesWritten } from 'lib0/encoding'
 import {
   compareText,
   concatBytes,
+  type DecodeError,
   decode,
   encode,
   fromHex,
@@ -101,6 +102,10 @@ export function decodeBlock(bytes: Uint8Array, sodium: Sodium): Result<Block, Bl
   const block = decode(bytes, (reader) => readBlock(reader, sodium))
   return block.ok ? ok(block.value) : err({ code: 'BLOCK_MALFORMED' })
 }
+
+/** The header of bytes that were a block once: nothing is hashed. */
+export const decodeHeader = (bytes: Uint8Array): Result<Omit<BlockHeader, 'writesRoot'>, DecodeError> =>
+  decode(bytes.subarray(0, headerLengthOf(bytes)), readHeader)
 
 /** Whether the node that owns `signKey` wrote it: the caller looks the key up by the header's author. */
 export function verifyBlock(block: Block, signKey: SignPublicKey, sodium: Sodium): boolean {

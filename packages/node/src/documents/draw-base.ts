@@ -1,0 +1,270 @@
+import { closeCausally, isPruned, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import { decodeHeader } from '@sealmesh/protocol/crdt/block-codec'
+import { isTextBlock } from '@sealmesh/protocol/crdt/block-walk'
+import type { Clock, VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { Document } from '@sealmesh/protocol/crdt/document'
+import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { BaseRecord } from '../store/base-store.ts'
+import { type BlockStore, endsOf, type StoredBlock } from '../store/block-store.ts'
+import { afterPrefix, blockKey, documentPrefix, dotOfKey } from '../store/keys.ts'
+import type { Operation, Store } from '../store/store.ts'
+import { decodeStored } from './delta.ts'
+import { readDocument, type StoredDocument } from './stored-document.ts'
+
+/** Blocks decoded or pruned before others get a turn: a few milliseconds. */
+const BLOCKS_PER_TURN = 32
+/** One commit of rows: small beside a batch, since writers share its fsync. */
+const COMMIT_BYTES = 131_072
+const DELETES_PER_COMMIT = 512
+/** How finely the age of blocks is told when the newest bytes are left alone. */
+const BUCKET_MS = 10_000
+
+export interface Drawing {
+  readonly store: Store
+  readonly blocks: BlockStore
+  readonly sodium: Sodium
+  readonly id: DocumentId
+  readonly name: DocumentName
+  readonly judge: Judge
+  readonly nowMs: number
+  /** The document as it is durable now, to be looked at at once. */
+  readonly open: () => Promise<Document>
+  /** What every other reader has receipted: nothing beyond it goes. */
+  readonly receipts: readonly VersionVector[]
+  /** What every other reader and writer has receipted: no tombstone beyond it goes. */
+  readonly writerReceipts: readonly VersionVector[]
+  /** Blocks younger than this stay, as far as `historyBytes` reaches. */
+  readonly historyMs: number
+  readonly historyBytes: number
+  /** Not worth it for less than this, nor for less than what the last base keeps. */
+  readonly floorBytes: number
+  /** The node stops, or the log that judged has changed. */
+  readonly isOver: () => boolean
+  /** Lets everybody else do what they have to. */
+  readonly turn: () => Promise<void>
+  /** The new base is durable. */
+  readonly drawn: (remains: Remains, forgotten: ReadonlyMap<string, BlockHash>) => void
+}
+
+/**
+ * Draws a document's base anew (docs/spec/09-bases.md) while it is read and written: nothing of it is held still, and
+ * what lies below a base does not change. True when there is a new one.
+ */
+export async function drawBase(drawing: Drawing): Promise<boolean> {
+  const { blocks, store, id, sodium } = drawing
+  const stored = await readBelow(drawing)
+  const ends = await findEnds(drawing, stored.record)
+  if (ends === undefined) return false
+  const forgotten = (await drawing.open()).forgettable(drawing.writerReceipts)
+  const remains = await fold(drawing, stored, ends, forgotten)
+  if (remains === undefined || drawing.isOver()) return false
+  const generation = await blocks.bases.freshGeneration(id)
+  const before = stored.record ?? { generation: 0, tips: [], rows: 0, bytes: 0 }
+  // Should this be cut short, a start finds what is left over by this mark.
+  await store.commit([blocks.bases.put(id, { ...before, dirty: true })])
+  const rows = await writeRows(drawing, stored, ends, remains, generation)
+  if (rows === undefined || !(await stillHolds(drawing, ends))) {
+    await tidy(drawing)
+    return false
+  }
+  const record = { generation, dirty: true, tips: remains.tips, rows: rows.count, bytes: rows.bytes }
+  await store.commit([blocks.bases.put(id, record)])
+  drawing.drawn(remains, forgotten)
+  await tidy({ ...drawing, sodium })
+  return true
+}
+
+/** Deletes what the base makes superfluous, or a drawing that was cut short has left. */
+export async function tidy({
+  store,
+  blocks,
+  id,
+  turn,
+}: Pick<Drawing, 'store' | 'blocks' | 'id' | 'turn' | 'sodium'>): Promise<void> {
+  const record = await blocks.bases.read(id)
+  if (record?.dirty !== true) return
+  for (;;) {
+    const keys = await blocks.bases.leftOver(id, record.generation, DELETES_PER_COMMIT)
+    if (keys.length === 0) break
+    await store.commit(keys.map((key) => ({ type: 'delete', key })))
+    await turn()
+  }
+  const ends = endsOf(record)
+  let deletes: Operation[] = []
+  const prefix = documentPrefix(id)
+  for await (const [key, bytes] of store.read({ from: prefix, to: afterPrefix(prefix) })) {
+    const dot = dotOfKey(key)
+    if (dot.sequence > (ends.get(dot.incarnation) ?? 0) || isTextBlock(bytes)) continue
+    deletes.push({ type: 'delete', key: blockKey(id, dot) })
+    if (deletes.length < DELETES_PER_COMMIT) continue
+    await store.commit(deletes)
+    deletes = []
+    await turn()
+  }
+  await store.commit([...deletes, blocks.bases.put(id, { ...record, dirty: false })])
+}
+
+/** The last base and what it kept, without the blocks above it. */
+async function readBelow({ blocks, id, sodium }: Drawing): Promise<StoredDocument> {
+  const record = await blocks.bases.read(id)
+  if (record === undefined) return { record, base: { tips: [], blocks: [] }, above: [] }
+  return { ...(await readDocument(blocks, id, sodium, 'below')), above: [] }
+}
+
+interface Scan {
+  readonly heard: { sequence: number; received: Clock }[]
+  /** The first block of each stretch of time, and the bytes before it. */
+  readonly stretches: { readonly bucket: number; readonly from: number; readonly bytesBefore: number }[]
+  last: number
+  bytes: number
+}
+
+/** How far the base may go, or undefined when it is not worth it. */
+async function findEnds(
+  drawing: Drawing,
+  record: BaseRecord | undefined,
+): Promise<ReadonlyMap<IncarnationId, number> | undefined> {
+  const compactable = (await drawing.open()).compactable()
+  const before = endsOf(record)
+  const scans = new Map<IncarnationId, Scan>()
+  const bytesAt = new Map<number, number>()
+  let read = 0
+  for await (const { incarnation, sequence, bytes } of drawing.blocks.iterate(drawing.id, record)) {
+    if (sequence <= (before.get(incarnation) ?? 0)) continue
+    if (++read % (8 * BLOCKS_PER_TURN) === 0) await drawing.turn()
+    const header = decodeHeader(bytes)
+    if (!header.ok) return undefined // Damage is found by whoever loads it.
+    const scan = scans.get(incarnation) ?? { heard: [], stretches: [], last: 0, bytes: 0 }
+    scans.set(incarnation, scan)
+    const { time, received } = header.value
+    if (received.length > 0) scan.heard.push({ sequence, received })
+    const bucket = Math.floor(time.wallMs / BUCKET_MS)
+    if (bucket > (scan.stretches.at(-1)?.bucket ?? Number.NEGATIVE_INFINITY))
+      scan.stretches.push({ bucket, from: sequence, bytesBefore: scan.bytes })
+    scan.last = sequence
+    scan.bytes += bytes.length
+    bytesAt.set(bucket, (bytesAt.get(bucket) ?? 0) + bytes.length)
+  }
+  const kept = firstBucketKept(drawing, bytesAt)
+  const reaches: Reach[] = []
+  for (const [incarnation, settled] of compactable) {
+    const { heard, stretches, last } = scans.get(incarnation) ?? { heard: [], stretches: [], last: 0 }
+    const young = stretches.find(({ bucket }) => bucket >= kept)?.from ?? Number.POSITIVE_INFINITY
+    const receipted = drawing.receipts.map(
+      (vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0,
+    )
+    const old = before.get(incarnation) ?? 0
+    const sequence = Math.max(old, Math.min(settled, Math.max(old, last), young - 1, ...receipted))
+    reaches.push({ incarnation, sequence, heard })
+  }
+  const ends = closeCausally(reaches)
+  let gained = 0
+  for (const [incarnation, end] of ends) {
+    const scan = scans.get(incarnation)
+    if (scan === undefined || end <= (before.get(incarnation) ?? 0)) continue
+    gained += end >= scan.last ? scan.bytes : (scan.stretches.findLast(({ from }) => from <= end)?.bytesBefore ?? 0)
+  }
+  return gained > 0 && gained >= Math.max(drawing.floorBytes, record?.bytes ?? 0) ? ends : undefined
+}
+
+/** Blocks from there on are history that stays: young, and among the newest bytes. */
+function firstBucketKept({ nowMs, historyMs, historyBytes }: Drawing, bytesAt: ReadonlyMap<number, number>): number {
+  let first = Number.POSITIVE_INFINITY
+  let bytes = 0
+  for (const [bucket, more] of [...bytesAt].sort(([a], [b]) => b - a)) {
+    bytes += more
+    if (bytes > historyBytes || (bucket + 1) * BUCKET_MS < nowMs - historyMs) return first
+    first = bucket
+  }
+  return first
+}
+
+/** Folds what lies at and below the ends, and nothing else. */
+async function fold(
+  drawing: Drawing,
+  { record, base }: StoredDocument,
+  ends: ReadonlyMap<IncarnationId, number>,
+  forgotten: ReadonlyMap<string, BlockHash>,
+): Promise<Remains | undefined> {
+  const { name, judge, nowMs, sodium, isOver } = drawing
+  const document = Document.rebuild(name, [], judge, nowMs, sodium, base)
+  for await (const block of between(drawing, record, ends)) {
+    if (isOver()) return undefined
+    const { type, rebuild } = document.receive(block, judge, nowMs)
+    if (rebuild || (type !== 'folded' && type !== 'held')) return undefined
+  }
+  const reached = new Map(document.vector.map((dot) => [dot.incarnation, dot.sequence]))
+  for (const [incarnation, end] of ends) if ((reached.get(incarnation) ?? 0) !== end) return undefined
+  return document.remains(forgotten)
+}
+
+async function writeRows(
+  drawing: Drawing,
+  { record, base }: StoredDocument,
+  ends: ReadonlyMap<IncarnationId, number>,
+  { kept }: Remains,
+  generation: number,
+): Promise<{ count: number; bytes: number } | undefined> {
+  const { store, blocks, id, sodium, isOver, turn } = drawing
+  const written = { count: 0, bytes: 0 }
+  let operations: Operation[] = []
+  let bytes = 0
+  const found = new Set<BlockHash>()
+  const add = async (block: Block | PrunedBlock): Promise<void> => {
+    const left = kept.get(block.hash)
+    if (left === undefined) return
+    found.add(block.hash)
+    if (!isPruned(block) && block.writes[0]?.type === 'text') return
+    const row = prune(block, left, sodium)
+    operations.push(blocks.bases.putRow(id, generation, row))
+    written.count += 1
+    written.bytes += row.bytes.length
+    bytes += row.bytes.length
+    if (bytes < COMMIT_BYTES) return
+    await store.commit(operations)
+    operations = []
+    bytes = 0
+    await turn()
+  }
+  for (const block of base.blocks) await add(block)
+  for await (const block of between(drawing, record, ends)) {
+    if (isOver()) return undefined
+    await add(block)
+  }
+  if (operations.length > 0) await store.commit(operations)
+  // Every write that counts has a row now, or the old base stays.
+  return found.size === kept.size ? written : undefined
+}
+
+/** Blocks above the old base, up to the ends. */
+async function* between(
+  { blocks, id, sodium, turn }: Drawing,
+  record: BaseRecord | undefined,
+  ends: ReadonlyMap<IncarnationId, number>,
+): AsyncGenerator<Block> {
+  const before = endsOf(record)
+  let read = 0
+  for await (const stored of blocks.iterate(id, record)) {
+    if (!isBetween(stored, before, ends)) continue
+    if (++read % BLOCKS_PER_TURN === 0) await turn()
+    yield decodeStored(stored, id, sodium)
+  }
+}
+
+const isBetween = (
+  { incarnation, sequence }: StoredBlock,
+  before: ReadonlyMap<IncarnationId, number>,
+  ends: ReadonlyMap<IncarnationId, number>,
+): boolean => sequence > (before.get(incarnation) ?? 0) && sequence <= (ends.get(incarnation) ?? 0)
+
+/** No fork has shown, and no verdict has changed, while the rows were written. */
+async function stillHolds(drawing: Drawing, ends: ReadonlyMap<IncarnationId, number>): Promise<boolean> {
+  const compactable = (await drawing.open()).compactable()
+  if (drawing.isOver()) return false
+  for (const [incarnation, end] of ends) if ((compactable.get(incarnation) ?? 0) < end) return false
+  return true
+}

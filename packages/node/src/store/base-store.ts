@@ -1,0 +1,163 @@
+import {
+  decode,
+  encode,
+  Malformed,
+  type Reader,
+  readByte,
+  readId,
+  readList,
+  readUint,
+  type Writer,
+  writeByte,
+  writeId,
+  writeList,
+  writeUint,
+} from '@sealmesh/protocol/bytes'
+import type { BaseTip } from '@sealmesh/protocol/crdt/base'
+import { INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from '@sealmesh/protocol/crdt/clock'
+import { TIME_COUNTER_MAX, WALL_MS_MAX } from '@sealmesh/protocol/crdt/hybrid-time'
+import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import { HASH_BYTES } from '@sealmesh/protocol/keys'
+import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import type { StoredBlock } from './block-store.ts'
+import {
+  afterPrefix,
+  baseKey,
+  describeKey,
+  dotOfPrunedKey,
+  generationOfPrunedKey,
+  prunedDocument,
+  prunedFrom,
+  prunedKey,
+  prunedPrefix,
+} from './keys.ts'
+import type { Operation, Store } from './store.ts'
+
+/** Where a document's base lies, and which of the rows below it count. */
+export interface BaseRecord {
+  /** Rows of any other generation are left over from a drawing that was cut short, or from the last one. */
+  readonly generation: number
+  /** Blocks and rows that this base makes superfluous may still be there. */
+  readonly dirty: boolean
+  readonly tips: readonly BaseTip[]
+  /** How many rows there are: one that is lost leaves no hole. */
+  readonly rows: number
+  /** Of the rows, for whoever asks whether it is worth drawing it again. */
+  readonly bytes: number
+}
+
+/**
+ * Bases and what is left below them. A new base is drawn beside the old one: first its rows, under a generation of
+ * their own, then in one commit the record that makes them count, and only then is what it replaces deleted. So a
+ * crash at any point leaves the old base whole, or the new one.
+ */
+export class BaseStore {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** Throws STORE_DAMAGED. */
+  async read(document: DocumentId): Promise<BaseRecord | undefined> {
+    const key = baseKey(document)
+    const value = await this.#store.get(key)
+    if (value === undefined) return undefined
+    const record = decode(value, readRecord)
+    if (!record.ok) throw new Failure('STORE_DAMAGED', `Stored bytes cannot be read: ${describeKey(key)}.`)
+    return record.value
+  }
+
+  put(document: DocumentId, record: BaseRecord): Operation {
+    return { type: 'put', key: baseKey(document), value: encode((w) => writeRecord(w, record)) }
+  }
+
+  putRow(document: DocumentId, generation: number, { header, hash, bytes }: PrunedBlock): Operation {
+    const { incarnation, sequence } = header
+    return { type: 'put', key: prunedKey(document, generation, { incarnation, sequence, hash }), value: bytes }
+  }
+
+  /** In chain order within each incarnation. */
+  async *rows(document: DocumentId, generation: number): AsyncGenerator<StoredBlock> {
+    const from = prunedPrefix(document, generation)
+    yield* this.#rows(from, afterPrefix(from))
+  }
+
+  /** Of one incarnation from a sequence on. */
+  async *run(
+    document: DocumentId,
+    generation: number,
+    incarnation: IncarnationId,
+    sequence: number,
+  ): AsyncGenerator<StoredBlock> {
+    const from = prunedFrom(document, generation, incarnation, sequence)
+    const first = prunedFrom(document, generation, incarnation, 0)
+    yield* this.#rows(from, afterPrefix(first.subarray(0, -8)))
+  }
+
+  /** Keys of rows that do not count, a few at a time. */
+  async leftOver(document: DocumentId, generation: number | undefined, max: number): Promise<Uint8Array[]> {
+    const prefix = prunedDocument(document)
+    const keys: Uint8Array[] = []
+    const parts: [Uint8Array, Uint8Array][] =
+      generation === undefined
+        ? [[prefix, afterPrefix(prefix)]]
+        : [
+            [prefix, prunedPrefix(document, generation)],
+            [prunedPrefix(document, generation + 1), afterPrefix(prefix)],
+          ]
+    for (const [from, to] of parts) {
+      for await (const [key] of this.#store.read({ from, to })) {
+        keys.push(key)
+        if (keys.length >= max) return keys
+      }
+    }
+    return keys
+  }
+
+  /** Above every generation that has a row. */
+  async freshGeneration(document: DocumentId): Promise<number> {
+    const prefix = prunedDocument(document)
+    const last = { from: prefix, to: afterPrefix(prefix), reverse: true, first: true }
+    for await (const [key] of this.#store.read(last)) return generationOfPrunedKey(key) + 1
+    return 1
+  }
+
+  async *#rows(from: Uint8Array, to: Uint8Array): AsyncGenerator<StoredBlock> {
+    for await (const [key, bytes] of this.#store.read({ from, to })) yield { ...dotOfPrunedKey(key), bytes }
+  }
+}
+
+function writeRecord(w: Writer, { generation, dirty, tips, rows, bytes }: BaseRecord): void {
+  writeUint(w, generation)
+  writeByte(w, dirty ? 1 : 0)
+  writeUint(w, rows)
+  writeUint(w, bytes)
+  writeList(w, tips, ({ dot, author, time, heard }) => {
+    writeId(w, dot.incarnation)
+    writeUint(w, dot.sequence)
+    writeId(w, dot.hash)
+    writeId(w, author)
+    writeUint(w, time.wallMs)
+    writeUint(w, time.counter)
+    writeClock(w, heard)
+  })
+}
+
+function readRecord(r: Reader): BaseRecord {
+  const generation = readUint(r)
+  const flag = readByte(r)
+  if (flag > 1) throw new Malformed()
+  const rows = readUint(r)
+  const bytes = readUint(r)
+  const tips = readList(r, VECTOR_ENTRIES_MAX, (): BaseTip => {
+    const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
+    const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
+    const author = readId<NodeId>(r, 32)
+    const time = { wallMs: readUint(r, WALL_MS_MAX), counter: readUint(r, TIME_COUNTER_MAX) }
+    return { dot, author, time, heard: readClock(r, VECTOR_ENTRIES_MAX) }
+  })
+  return { generation, dirty: flag === 1, tips, rows, bytes }
+}
