@@ -1,6 +1,17 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decode, encode, fromHex, readText, toHex, utf8, writeBytes, writeText } from './bytes.ts'
+import {
+  concatBytes,
+  decode,
+  encode,
+  equalBytes,
+  fromHex,
+  readText,
+  toHex,
+  utf8,
+  writeBytes,
+  writeText,
+} from './bytes.ts'
 
 const read = (bytes: Uint8Array) =>
   decode(
@@ -34,18 +45,24 @@ test('a byte order mark is part of the text', () => {
 })
 
 test('a text is written as its UTF-8 behind its length, whether it is short, long, ASCII or not', () => {
-  for (const text of [
-    '',
-    'a',
-    'x'.repeat(127),
-    'x'.repeat(128),
-    `${'x'.repeat(126)}é`,
-    'é'.repeat(127),
-    '€'.repeat(200),
-  ]) {
+  const texts = ['', 'é', '\ud83d\ude00', '\ud83d']
+  for (const length of [1, 23, 24, 25, 42, 43, 63, 64, 126, 127, 128, 5_460, 5_461, 5_462, 16_383, 16_384, 16_385])
+    for (const unit of ['x', 'é', '€']) texts.push(unit.repeat(length), `${'x'.repeat(length - 1)}${unit}`)
+  for (const text of texts) {
     const expected = encode((w) => writeBytes(w, utf8(text)))
-    expect(encode((w) => writeText(w, text))).toEqual(expected)
-    expect(encode((w) => (writeText(w, 'before'), writeText(w, text))).subarray(7)).toEqual(expected)
+    expect(
+      equalBytes(
+        encode((w) => writeText(w, text)),
+        expected,
+      ),
+    ).toBe(true)
+    const second = encode((w) => {
+      writeText(w, 'before')
+      writeText(w, text)
+      writeText(w, 'after')
+    })
+    const [before, after] = ['before', 'after'].map((word) => encode((w) => writeBytes(w, utf8(word))))
+    expect(equalBytes(second, concatBytes(before!, expected, after!))).toBe(true)
   }
 })
 
