@@ -18,6 +18,8 @@ import { Documents } from './documents/documents.ts'
 import { HomeHealth } from './health/home-health.ts'
 import { HomeWatch } from './health/home-watch.ts'
 import { Scrubber } from './health/scrubber.ts'
+import { EventFeed } from './events/feed.ts'
+import { Happenings } from './events/happenings.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
 import { lockHome } from './keys/home-lock.ts'
@@ -221,6 +223,7 @@ async function compose(
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
     onDeaf: () => renewPrekey(),
+    onReceived: (from, reports) => happenings.onReceived(from, reports),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
@@ -264,6 +267,9 @@ async function compose(
     failed,
   })
   closers.push(() => scrubber.close())
+  const feed = new EventFeed(toHex(random(4)))
+  const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
+  closers.push(() => happenings.close())
   const presence = new Presence({
     node,
     mesh: () => log.mesh,
@@ -284,6 +290,7 @@ async function compose(
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
     watch.onLinkEvent(event)
+    happenings.onLink(event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
   }
   sync.attach(relays)
@@ -295,6 +302,7 @@ async function compose(
     await sync.meshChanged(mesh)
     await relays.meshChanged(mesh)
     void defaults.apply() // Signs records itself, so it has to wait for this one.
+    happenings.meshChanged(mesh)
   })
   const lastHeard = await LastHeard.load(meta)
   const noteHeard = (): Promise<void> =>
@@ -377,6 +385,7 @@ async function compose(
     health,
     damage,
     index,
+    feed,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

@@ -24,11 +24,13 @@ import { TipStore } from '../store/tip-store.ts'
 import { acceptLoss } from './accept-loss.ts'
 import { Author } from './author.ts'
 import { type Delta, deltaAfter } from './delta.ts'
+import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
 import { RecentBlocks } from './recent-blocks.ts'
+import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
 export type { ReceiveReport, Written } from './filling.ts'
@@ -245,6 +247,22 @@ export class Documents {
   onRestated(listener: (name: DocumentName) => void): () => void {
     this.#onRestated.add(listener)
     return () => this.#onRestated.delete(listener)
+  }
+
+  /** All that is on disk of a document, to look back at. Throws STORE_DAMAGED. */
+  stored(name: DocumentName): Promise<StoredDocument> {
+    return readDocument(this.#blocks, this.#idOf(name), this.#deps.sodium)
+  }
+
+  /** Blocks that have `key` in their bytes: all that write that register and are left, and perhaps some others. */
+  blocksWith(name: DocumentName, key: string): Promise<Block[]> {
+    return blocksWith(this.#blocks, this.#idOf(name), key, this.#deps.sodium)
+  }
+
+  /** Before this moment writes that others replaced may be compacted away; null: none are. */
+  async historyEndMs(name: DocumentName): Promise<number | null> {
+    const tips = (await this.#blocks.bases.read(this.#idOf(name)))?.tips ?? []
+    return tips.length === 0 ? null : Math.max(...tips.map(({ time }) => time.wallMs))
   }
 
   /**

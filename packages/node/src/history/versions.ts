@@ -2,12 +2,9 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { Entry } from '@sealmesh/protocol/crdt/document'
 import { compareTimes } from '@sealmesh/protocol/crdt/hybrid-time'
 import { compareEntries } from '@sealmesh/protocol/crdt/register'
-import type { BlockHash } from '@sealmesh/protocol/ids'
 import * as Y from 'yjs'
 import { type Hunk, hunksBetween } from './hunks.ts'
 
-/** Versions of one item that are held at once while its blocks are read; far more than anybody looks through. */
-const VERSIONS_MAX = 10_000
 /** What one author types without a longer pause is one version: keystrokes are nobody's history. */
 const TOGETHER_MS = 60_000
 
@@ -19,26 +16,18 @@ export interface Versions<T> {
 }
 
 /** Every write to a register that is in `blocks`, whether it counts or not. */
-export async function registerVersions(
-  blocks: AsyncIterable<Block>,
-  key: string,
-  limit: number,
-): Promise<Versions<Entry>> {
-  let found: Entry[] = []
-  let dropped = 0
-  for await (const { header, hash, writes } of blocks) {
+export function registerVersions(blocks: Iterable<Block>, key: string, limit: number): Versions<Entry> {
+  const found: Entry[] = []
+  for (const { header, hash, writes } of blocks) {
     const { author, incarnation, sequence, time } = header
     for (const write of writes) {
       if (write.type === 'text' || write.key !== key) continue
       const value = write.type === 'set' ? write.value : undefined
       found.push({ dot: { incarnation, sequence, hash }, author, time, value })
     }
-    if (found.length < 2 * VERSIONS_MAX) continue
-    found = found.sort(compareEntries).slice(0, VERSIONS_MAX)
-    dropped += VERSIONS_MAX
   }
   const latest = found.sort(compareEntries).slice(0, limit)
-  return { latest, earlier: found.length - latest.length + dropped }
+  return { latest, earlier: found.length - latest.length }
 }
 
 export interface TextVersion {
@@ -129,6 +118,3 @@ function apply(doc: Y.Doc, block: Block | undefined): void {
 /** The blocks of a moment: times ascend along every chain, so this is a state that the document once had. */
 export const blocksUntil = (blocks: readonly Block[], atMs: number): Block[] =>
   blocks.filter(({ header }) => header.time.wallMs <= atMs)
-
-export const withHash = (blocks: readonly Block[], write: string): Block | undefined =>
-  blocks.find(({ hash }) => hash === (write as BlockHash))

@@ -1,6 +1,13 @@
 import { connect, type Socket } from 'node:net'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MethodInput, MethodName, MethodResult, WatchEvent } from '@sealmesh/protocol/ipc/methods'
+import type {
+  MethodInput,
+  MethodName,
+  MethodResult,
+  Notification,
+  NotificationName,
+  WatchEvent,
+} from '@sealmesh/protocol/ipc/methods'
 import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { errnoOf } from '../keys/disk-failure.ts'
 import { LineReader } from './line-reader.ts'
@@ -16,6 +23,8 @@ export interface DoorClient {
   call<M extends MethodName>(method: M, params: MethodInput<M>): Promise<MethodResult<M>>
   /** Events of `watch`; gives back what ends the listening. */
   onNotification(listener: (event: WatchEvent) => void): () => void
+  /** Everything else that the node says unasked. */
+  on<N extends NotificationName>(name: N, listener: (said: Notification<N>) => void): () => void
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
   close(): Promise<void>
@@ -54,6 +63,7 @@ class Client implements DoorClient {
   readonly #lines = new LineReader(ANSWER_BYTES_MAX)
   readonly #waiting = new Map<number, Waiting>()
   readonly #listeners = new Set<(event: WatchEvent) => void>()
+  readonly #told = new Map<string, Set<(said: never) => void>>()
   readonly closed: Promise<void>
   #out = ''
   #nextId = 1
@@ -91,6 +101,13 @@ class Client implements DoorClient {
     return () => this.#listeners.delete(listener)
   }
 
+  on<N extends NotificationName>(name: N, listener: (said: Notification<N>) => void): () => void {
+    const listeners = this.#told.get(name) ?? new Set()
+    this.#told.set(name, listeners)
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
   async close(): Promise<void> {
     this.#end('The connection to the node is closed.')
     this.#socket.destroy()
@@ -122,6 +139,11 @@ class Client implements DoorClient {
     if (typeof message !== 'object' || message === null) return false
     if (message.method === 'watch.event') {
       for (const listener of this.#listeners) listener(message.params as WatchEvent)
+      return true
+    }
+    if (typeof message.method === 'string') {
+      // What a newer node tells and we have no name for is none of our business.
+      for (const listener of this.#told.get(message.method) ?? []) listener(message.params as never)
       return true
     }
     const { id, error } = message

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import type { DoorContext, Parsed, ReadRequest } from './dispatch.ts'
 import type { DoorLimits } from './door-limits.ts'
 import { GARBLED, LineReader, type Lines, TOO_LONG } from './line-reader.ts'
@@ -35,6 +34,7 @@ export class Connection {
   #waits = false
   #late = false
   #inFlight = 0
+  readonly #awaitRoom: (() => void)[] = []
   #state: 'open' | 'draining' | 'gone' = 'open'
 
   constructor(socket: Socket, read: ReadRequest, limits: DoorLimits, log: DoorLog) {
@@ -43,7 +43,15 @@ export class Connection {
     this.#limits = limits
     this.#log = log
     this.#lines = new LineReader(limits.lineBytesMax)
-    this.#context = { notify: (event) => this.#notify(event), signal: this.#gone.signal }
+    this.#context = {
+      notify: (event) => this.#tell('watch.event', event),
+      stream: {
+        tell: (name, params) => this.#tell(name, params),
+        hasRoom: () => this.#hasRoom(),
+        room: () => new Promise((resolve) => void setImmediate(() => this.#waitForRoom(resolve))),
+      },
+      signal: this.#gone.signal,
+    }
     socket.on('data', (chunk) => this.#onData(chunk))
     socket.on('drain', () => this.#work())
     socket.on('timeout', () => this.#cut('it took nothing of what waits for it'))
@@ -87,6 +95,7 @@ export class Connection {
       this.#takeLines()
       this.#flush()
     } while (this.#unread !== undefined && !this.#isFull())
+    this.#offerRoom()
     if (this.#state === 'open') this.#readOrWait()
     else this.#endIfDrained()
   }
@@ -156,10 +165,24 @@ export class Connection {
     this.#send(errorLine(id, error))
   }
 
-  #notify(event: WatchEvent): void {
+  #tell(name: string, params: unknown): void {
     if (this.#state !== 'open' || this.#gone.signal.aborted) return
     if (this.#queuedBytes() > this.#limits.queueBytesMax) return this.#cut('it does not read what it watches')
-    this.#send(notificationLine('watch.event', event))
+    this.#send(notificationLine(name, params))
+  }
+
+  #hasRoom(): boolean {
+    return this.#queuedBytes() <= this.#limits.queueBytesPause
+  }
+
+  #waitForRoom(resolve: () => void): void {
+    if (this.#hasRoom() || this.#state === 'gone') resolve()
+    else this.#awaitRoom.push(resolve)
+  }
+
+  #offerRoom(): void {
+    if (this.#awaitRoom.length === 0 || !this.#hasRoom()) return
+    for (const resolve of this.#awaitRoom.splice(0)) resolve()
   }
 
   #send(line: string): void {
@@ -220,6 +243,7 @@ export class Connection {
     this.#unread = undefined
     this.#out = ''
     this.#gone.abort()
+    for (const resolve of this.#awaitRoom.splice(0)) resolve()
   }
 
   #isFull(): boolean {

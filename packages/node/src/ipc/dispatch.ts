@@ -4,6 +4,8 @@ import {
   type MethodParams,
   type MethodResult,
   methods,
+  type Notification,
+  type NotificationName,
   type WatchEvent,
 } from '@sealmesh/protocol/ipc/methods'
 import type { z } from 'zod'
@@ -12,8 +14,18 @@ import { RPC_CODES, type RpcError, type RpcId, rpcError } from './rpc.ts'
 export interface DoorContext {
   /** Sends a `watch.event` to the client that called. Too many unread ones cut the client. */
   notify(event: WatchEvent): void
+  /** For everything else that is told unasked; absent for callers that only want answers. */
+  readonly stream?: DoorStream
   /** Aborted when the client is gone or the door closes. */
   readonly signal: AbortSignal
+}
+
+export interface DoorStream {
+  /** Too many unread ones cut the client: ask `hasRoom` first where there may be many. */
+  tell<N extends NotificationName>(name: N, params: Notification<N>): void
+  hasRoom(): boolean
+  /** In a later turn, once there is room or the client is gone. */
+  room(): Promise<void>
 }
 
 /** What stands behind the door. A handler that has its answer at hand returns it without a promise. */

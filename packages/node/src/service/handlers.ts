@@ -2,6 +2,7 @@ import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import type { ConfigKeeper } from '../config/config-keeper.ts'
+import type { EventFeed } from '../events/feed.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -17,6 +18,9 @@ import { configHandlers } from './config.ts'
 import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
+import { diffHandlers } from './diff.ts'
+import { eventHandlers } from './events.ts'
+import { historyHandlers } from './history.ts'
 import { itemHandlers } from './items.ts'
 import { lapseHandlers } from './lapse.ts'
 import { lateHandlers } from './late.ts'
@@ -30,6 +34,8 @@ import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
 import { textHandlers } from './texts.ts'
 import { watchHandlers } from './watch.ts'
+import { waitHandlers } from './wait.ts'
+import { whyHandlers } from './why.ts'
 import { warningsOf } from './warnings.ts'
 
 export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'> {
@@ -46,6 +52,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly lastHeard: LastHeard
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares
+  readonly feed: EventFeed
   readonly stop: () => void
 }
 
@@ -81,6 +88,11 @@ export function handlersOf(services: NodeServices): Handlers {
     ...presenceHandlers(services),
     ...sharingHandlers(services),
     ...conflictHandlers(services),
+    ...whyHandlers(services),
+    ...diffHandlers(services),
+    ...waitHandlers(services),
+    ...historyHandlers(services),
+    ...eventHandlers(services),
     ...lateHandlers(services),
     ...scrubHandlers(services),
     ...takeoverHandlers(services),

@@ -1,5 +1,5 @@
-import { decodeBlock } from '@sealmesh/protocol/crdt/block-codec'
 import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import { decodeSent } from '../documents/history-blocks.ts'
 import type { ServiceContext } from './context.ts'
 
 /** Documents whose oldest unconfirmed block is looked up for one peer: each costs a read from disk. */
@@ -23,9 +23,9 @@ export async function lagOf(
     // One block at least, of the run with the oldest missing one.
     const { blocks } = await context.documents.after(name, receipted, 1)
     for (const bytes of blocks.slice(0, 1)) {
-      const block = decodeBlock(bytes, context.sodium)
-      if (!block.ok) continue
-      const { wallMs } = block.value.header.time
+      const block = decodeSent(bytes, context.sodium)
+      if (block === undefined) continue
+      const { wallMs } = block.header.time
       oldestMs = oldestMs === null ? wallMs : Math.min(oldestMs, wallMs)
     }
   }

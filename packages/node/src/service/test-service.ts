@@ -24,4 +24,7 @@ export function serviceOf(homes: TestHomes, node: TestNode, { documents }: Runni
 }
 
 /** Handlers take who is calling; these ask nothing of it. */
-export const nobody: DoorContext = { notify: () => undefined, signal: new AbortController().signal }
+export const nobody: DoorContext = {
+  notify: () => undefined,
+  signal: new AbortController().signal,
+}

@@ -28,6 +28,7 @@ export class Relays {
   #address: string | undefined
   /** When the link went live or down. */
   #changedAtMs: number | null = null
+  #state: 'live' | 'down' | undefined
   #generations: z.infer<typeof Generations> = {}
   onEvent: (event: LinkEvent) => void = () => undefined
 
@@ -49,6 +50,7 @@ export class Relays {
     if (address === this.#address) return
     this.#address = address
     this.#changedAtMs = null
+    this.#state = undefined
     const old = this.#link
     this.#link = undefined
     if (old !== undefined) await old.close()
@@ -85,6 +87,12 @@ export class Relays {
   async close(): Promise<void> {
     await this.#link?.close()
     this.#link = undefined
+  }
+
+  /** Every attempt to dial that fails says `down` again. */
+  #noteState(state: 'live' | 'down'): void {
+    if (this.#state !== state) this.#changedAtMs = Date.now()
+    this.#state = state
   }
 
   async #live(waitMs: number): Promise<RelayLink> {
@@ -129,7 +137,7 @@ export class Relays {
       sodium,
       log,
       onEvent: (event) => {
-        if (event.type === 'live' || event.type === 'down') this.#changedAtMs = Date.now()
+        if (event.type === 'live' || event.type === 'down') this.#noteState(event.type)
         this.onEvent(event)
       },
     })

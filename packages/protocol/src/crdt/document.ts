@@ -176,6 +176,11 @@ export class Document {
     return this.#received - this.#folded - this.#aside.length
   }
 
+  /** Blocks that came before what they follow: not received yet. */
+  get early(): number {
+    return this.#early.count
+  }
+
   /** The first block of each branch that counts later. What a text waits for is not among them. */
   heldFrom(): Judged[] {
     return [...this.#chains.branches()].flatMap(({ progress }) => progress.heldFrom ?? [])

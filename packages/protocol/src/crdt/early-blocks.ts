@@ -11,6 +11,10 @@ export class EarlyBlocks {
   #count = 0
   #bytes = 0
 
+  get count(): number {
+    return this.#count
+  }
+
   keep(block: Block): void {
     const { previous } = block.header
     if (previous === null) return

@@ -1,17 +1,21 @@
 import { z } from 'zod'
+import { events } from './events.ts'
+import { history } from './history.ts'
+import { knowing } from './knowing.ts'
+import { Iso, Json, Name, Origin, Umr, WholeText } from './shapes.ts'
+
+export {
+  type NodeEvent,
+  type NodeEventType,
+  type Notification,
+  type NotificationName,
+  notifications,
+} from './events.ts'
 
 /**
  * Every method of the local socket: what it takes and what it gives. The door checks parameters with these, the CLI
  * takes its types from them, and both refuse what is not here (docs/spec/06-local-socket.md).
  */
-
-const Umr = z.string().min(5).max(700)
-const Name = z.string().min(1).max(64)
-/** Half a character has no UTF-8 form: it would be another text on disk and on the next machine. */
-const WholeText = z.string().refine((text) => text.isWellFormed(), 'Half a character (a lone surrogate)')
-/** JSON text of a register's value, as stored. */
-const Json = WholeText
-const Iso = z.string()
 
 /** Something about this home as a whole, with what speaks for it. */
 const HomeFact = z.object({ since: Iso, last: Iso, evidence: z.array(z.string()) }).nullable()
@@ -44,18 +48,6 @@ const ScrubState = z.object({
   events: z.array(z.object({ at: Iso, what: z.string() })),
 })
 
-/** Where one value came from. */
-const Origin = z.object({
-  /** `block hash` of the write: names it in `conflicts keep` and `late merge`. */
-  write: z.string(),
-  node: z.string(),
-  /** The machine. */
-  nodeName: z.string(),
-  /** The agent for which that machine wrote: the document's own where it is a host, else the one that was granted. */
-  writer: z.string(),
-  at: Iso,
-  wallMs: z.number(),
-})
 /** Writes of a register that the caller has looked at; every other one is left as it is. */
 const Seen = z
   .array(z.string().regex(/^[0-9a-f]{64}$/))
@@ -373,6 +365,9 @@ export const methods = {
   /** Writes a value in place of all siblings that were seen. */
   'conflicts.merge': { params: z.object({ umr: Umr, value: Json, seen: Seen }), result: Settled },
 
+  ...knowing,
+  ...history,
+
   'late.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ aside: z.array(AsideView) }) },
   /** Re-issues a late block's writes under the present term. */
   'late.merge': { params: z.object({ block: z.string() }), result: z.object({ written: z.array(Umr) }) },
@@ -430,6 +425,7 @@ export const methods = {
     result: z.object({ node: z.string(), record: z.string() }),
   },
 
+  ...events,
   /** Starts a stream of `watch.event` notifications on this connection. */
   watch: { params: z.object({ prefix: z.string().max(700).default('') }), result: Nothing },
 } as const

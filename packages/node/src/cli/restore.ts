@@ -1,0 +1,32 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { Command } from 'commander'
+import { example } from './example.ts'
+import { momentOption } from './moment-option.ts'
+import { oneLine } from './printable.ts'
+import { type Cli, withDoor } from './session.ts'
+import { checkUmr } from './umr.ts'
+import { moment } from './when.ts'
+
+export const restore = (cli: Cli): Command =>
+  new Command('restore')
+    .summary('bring back what an item was at a time')
+    .description(
+      'Writes what an item was at that time as a new write, so that every machine gets it and it can be undone the same way. A text is changed back by the smallest edit. A conflict stays one.',
+    )
+    .argument('<umr>', 'agent.layer.id')
+    .option('--at <time>', '2026-11-20T14:03, 2026-11-20, 14:03 of today, or 10m, 2h, 3d ago', momentOption)
+    .addHelpText('after', example('sealmesh restore claude.semantic.deploy-day --at 10m'))
+    .action(
+      withDoor(cli, async ({ door, output, command }, umr: string, options: { at?: number }) => {
+        checkUmr(umr)
+        if (options.at === undefined)
+          throw new Failure('USAGE', 'Say which time: --at TIME.', { next: command(`history ${umr}`) })
+        const restored = await door.call('restore', { umr, at: new Date(options.at).toISOString() })
+        output.data(restored)
+        output.hint(
+          restored.write === null
+            ? `${oneLine(restored.umr)} reads as it did at ${moment(restored.from)} already`
+            : `restored ${oneLine(restored.umr)} as of ${moment(restored.from)}`,
+        )
+      }),
+    )

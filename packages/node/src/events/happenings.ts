@@ -1,0 +1,200 @@
+import { choicesOf } from '@sealmesh/protocol/crdt/choices'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Change, Document } from '@sealmesh/protocol/crdt/document'
+import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type { NodeEvent, NodeEventType } from '@sealmesh/protocol/ipc/methods'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Commit, Documents, ReceiveReport } from '../documents/documents.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import { agentName, DIARY_LAYER, iso, nodeName } from '../service/context.ts'
+import { isHere } from '../status/standing.ts'
+import type { LinkEvent } from '../uplink/link-event.ts'
+import type { EventFeed } from './feed.ts'
+
+/** A value in an event; longer ones are cut out, and read with `get`. */
+const VALUE_CHARACTERS_MAX = 4_096
+/** Registers in conflict that this process remembers, to say when they are settled. */
+const CONFLICTS_MAX = 10_000
+const PEERS_LOOKED_AT_MS = 1_000
+
+type Detail = NodeEvent['detail']
+
+export interface HappeningsDeps {
+  readonly feed: EventFeed
+  readonly documents: Pick<Documents, 'onCommit' | 'onRolledBack'>
+  readonly log: Pick<LogKeeper, 'mesh' | 'after'>
+  readonly node: NodeId
+  readonly heard: () => readonly { node: NodeId; atMs: number | null }[]
+  readonly now: () => number
+}
+
+/** Turns what the parts of a node say into events. */
+export class Happenings {
+  readonly #deps: HappeningsDeps
+  readonly #conflicts = new Set<string>()
+  /** Blocks that were set aside or held when a document last changed. */
+  readonly #apart = new Map<string, { aside: number; held: number }>()
+  readonly #here = new Map<NodeId, boolean>()
+  readonly #timer: NodeJS.Timeout
+  #heads: readonly RecordHash[]
+  #link: 'live' | 'down' | undefined
+
+  constructor(deps: HappeningsDeps) {
+    this.#deps = deps
+    this.#heads = deps.log.mesh.heads
+    deps.documents.onCommit((commit) => this.#committed(commit))
+    deps.documents.onRolledBack((name) => this.#tell('rolled-back', name, {}))
+    this.#timer = setInterval(() => this.#lookAtPeers(), PEERS_LOOKED_AT_MS)
+    this.#timer.unref()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** For parts that have news of their own: compaction, scrub, folders. */
+  tell(type: NodeEventType, name: DocumentName | undefined, detail: Detail): void {
+    this.#tell(type, name, detail)
+  }
+
+  meshChanged(mesh: Mesh): void {
+    const news = this.#deps.log.after(this.#heads)
+    this.#heads = mesh.heads
+    for (const record of news) if (!mesh.voided.has(record.hash)) this.#record(mesh, record)
+  }
+
+  onLink(event: LinkEvent): void {
+    if (event.type !== 'live' && event.type !== 'down') return
+    // Every attempt to dial that fails says so again.
+    if (this.#link === event.type) return
+    this.#link = event.type
+    this.#tell('relay', undefined, { state: event.type, reason: event.type === 'down' ? event.reason : null })
+  }
+
+  onReceived(from: NodeId, reports: readonly ReceiveReport[]): void {
+    for (const { name, refused } of reports) if (refused > 0) this.#tell('refused', name, { blocks: refused }, { from })
+  }
+
+  #committed({ name, document, blocks, changes, local }: Commit): void {
+    for (const change of changes) this.#change(name, change, local)
+    if (name.layer !== DIARY_LAYER) {
+      const keys = new Set<string>()
+      for (const { writes } of blocks) for (const write of writes) if (write.type !== 'text') keys.add(write.key)
+      for (const change of changes) if (change.type !== 'text') keys.add(change.key)
+      for (const key of keys) this.#conflict(name, document, key, local)
+    }
+    if (!local) this.#setApart(name, document)
+  }
+
+  #change(name: DocumentName, change: Change, local: boolean): void {
+    const { mesh } = this.#deps.log
+    const agent = agentName(mesh, name.agent)
+    const value = change.type === 'set' && name.layer !== DIARY_LAYER ? change.value : undefined
+    const shown = value !== undefined && value.length <= VALUE_CHARACTERS_MAX ? value : null
+    const { type, author, time } = change
+    const item = change.type === 'text' ? change.name : change.key
+    this.#deps.feed.publish({
+      type: 'write',
+      agent,
+      layer: name.layer,
+      bytes: 200 + item.length + (shown?.length ?? 0),
+      make: () => ({
+        at: iso(time.wallMs),
+        umr: `${agent}.${name.layer}.${item}`,
+        nodeName: nodeName(mesh, author),
+        local,
+        detail: { change: type, value: shown, cut: value !== undefined && shown === null },
+      }),
+    })
+  }
+
+  /** Also where the value that reading shows stays the same: the other one came all the same. */
+  #conflict(name: DocumentName, document: Document, key: string, local: boolean): void {
+    const siblings = document.siblings(key)
+    const values = siblings.length < 2 ? siblings.length : choicesOf(siblings).length
+    const umr = `${agentName(this.#deps.log.mesh, name.agent)}.${name.layer}.${key}`
+    if (values < 2 && !this.#conflicts.delete(umr)) return
+    if (values > 1 && this.#conflicts.size < CONFLICTS_MAX) this.#conflicts.add(umr)
+    this.#tell('conflict', name, { values, settled: values < 2 }, { umr, local })
+  }
+
+  #setApart(name: DocumentName, document: Document): void {
+    const key = `${name.agent}.${name.layer}`
+    const aside = document.aside()
+    const before = this.#apart.get(key)
+    const now = { aside: aside.length, held: document.held }
+    if (before?.aside === now.aside && before.held === now.held) return
+    if (before !== undefined || now.aside > 0 || now.held > 0) this.#apart.set(key, now)
+    for (const { block, reason } of aside.slice(before?.aside ?? 0))
+      this.#tell(
+        reason === 'LATE' ? 'late' : 'set-aside',
+        name,
+        { block: block.hash, reason },
+        {
+          from: block.header.author,
+        },
+      )
+    if (now.held > (before?.held ?? 0)) this.#tell('held', name, { blocks: now.held })
+  }
+
+  #lookAtPeers(): void {
+    const nowMs = this.#deps.now()
+    for (const { node, atMs } of this.#deps.heard()) {
+      const here = isHere(atMs, nowMs)
+      const before = this.#here.get(node)
+      if (before === here) continue
+      this.#here.set(node, here)
+      if (before !== undefined || here) this.#tell('peer', undefined, { state: here ? 'here' : 'away' }, { from: node })
+    }
+  }
+
+  #record(mesh: Mesh, { body, signer, hash }: SignedRecord): void {
+    const from = signer.type === 'node' ? signer.node : undefined
+    const by = from === undefined ? {} : { from }
+    switch (body.type) {
+      case 'grant': {
+        const { to } = body
+        const name =
+          to.type === 'node' ? nodeName(mesh, to.node) : to.type === 'agent' ? agentName(mesh, to.agent) : 'standby'
+        return this.#tell('grant', body, { to: name, access: body.access }, by)
+      }
+      case 'ungrant': {
+        const grant = mesh.agents.get(body.agent)?.grants.find(({ record }) => record === body.grant)
+        return this.#tell('ungrant', { agent: body.agent, layer: grant?.layer ?? null }, {}, by)
+      }
+      case 'assign': {
+        const detail = { term: body.term, holder: nodeName(mesh, body.holder), record: hash as string }
+        return this.#tell('takeover', { agent: body.agent, layer: null }, detail, by)
+      }
+      case 'host':
+        return this.#tell('hosts', { agent: body.agent, layer: null }, { nodes: body.nodes.length }, by)
+      case 'admit':
+        return this.#tell('machine', undefined, { change: 'joined', name: body.node.name }, by)
+      case 'revoke':
+        return this.#tell('machine', undefined, { change: 'removed', name: nodeName(mesh, body.node) }, by)
+      default:
+        return
+    }
+  }
+
+  #tell(
+    type: NodeEventType,
+    name: { readonly agent: DocumentName['agent']; readonly layer: string | null } | undefined,
+    detail: Detail,
+    about: { readonly umr?: string; readonly from?: NodeId; readonly local?: boolean } = {},
+  ): void {
+    const { feed, log, now } = this.#deps
+    const { mesh } = log
+    const at = iso(now())
+    const nameOf = about.from === undefined ? null : nodeName(mesh, about.from)
+    const local = about.local ?? (about.from === undefined ? null : about.from === this.#deps.node)
+    feed.publish({
+      type,
+      agent: name === undefined ? null : agentName(mesh, name.agent),
+      layer: name?.layer ?? null,
+      bytes: 400,
+      make: () => ({ at, umr: about.umr ?? null, nodeName: nameOf, local, detail }),
+    })
+  }
+}
