@@ -55,7 +55,7 @@ export const diff = (cli: Cli): Command =>
         }
         const steps = new Set(rows.flatMap(({ next }) => (next === null ? [] : [atHome(session, next)])))
         for (const step of steps) output.hint(`Next: ${step}`)
-        if (same > 0) output.hint(`${same} document${same === 1 ? '' : 's'} do not differ`)
+        if (same > 0) output.hint(same === 1 ? '1 document does not differ' : `${same} documents do not differ`)
         else if (rows.length === 0) output.hint('There are no documents yet.')
       }),
     )

@@ -63,9 +63,6 @@ function show(output: Output, preview: MethodResult<'takeover.preview'>): void {
   ] as const) {
     if (lines.length === 0) continue
     output.say(output.styledTalk('bold', title))
-    for (const line of lines) output.say(`  ${singular(oneLine(line))}`)
+    for (const line of lines) output.say(`  ${oneLine(line)}`)
   }
 }
-
-/** The node counts `1 registers`. */
-const singular = (line: string): string => line.replaceAll(/\b1 (register|text|block)s\b/g, '1 $1')

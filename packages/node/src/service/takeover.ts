@@ -5,6 +5,7 @@ import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
+import { counted } from '../status/words.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 
@@ -38,7 +39,7 @@ export function takeoverHandlers(
         basis: documents.map(({ layer, blocks, registers, texts }) => ({ layer, blocks, registers, texts })),
         known: all.map(
           ({ layer, blocks, registers, texts }) =>
-            `${layer}: ${registers} registers and ${texts} texts in ${blocks} blocks`,
+            `${layer}: ${counted(registers, 'register')} and ${counted(texts, 'text')} in ${counted(blocks, 'block')}`,
         ),
         mayBeLost: preview.mayBeLost.map((missing) => missingInWords(mesh, missing)),
         cannotBeKnown: preview.cannotBeKnown.map((unknown) => unknownInWords(mesh, agent, unknown)),
@@ -75,8 +76,9 @@ export function takeoverHandlers(
 
 function missingInWords(mesh: Mesh, { layer, blocks, namedBy, later }: Missing): string {
   const names = namedBy.map((node) => nodeName(mesh, node)).join(', ')
-  const fate = later === 'merged' ? 'merged when they come' : 'kept apart when they come, and merged only by choice'
-  return `${layer}: ${blocks} blocks that ${names} named are not here; ${fate}`
+  const [are, they] = blocks === 1 ? ['is', 'it comes'] : ['are', 'they come']
+  const fate = later === 'merged' ? `merged when ${they}` : `kept apart when ${they}, and merged only by choice`
+  return `${layer}: ${counted(blocks, 'block')} that ${names} named ${are} not here; ${fate}`
 }
 
 function unknownInWords(mesh: Mesh, agent: MeshAgent, unknown: Unknowable): string {

@@ -1,4 +1,5 @@
 import { reactions } from '@sealmesh/protocol/errors'
+import { counted } from './words.ts'
 
 /**
  * Why a machine is not in step with this one about one document: the first cause that explains it, in plain words, and
@@ -100,7 +101,7 @@ export function reasonFor(facts: PeerFacts): Reason {
   return { cause: 'receiving', text: `${peer} has ${blocks(toReceive)} that have not arrived here`, next: null }
 }
 
-export const blocks = (count: number): string => `${count} block${count === 1 ? '' : 's'}`
+export const blocks = (count: number): string => counted(count, 'block')
 
 const nextOf = (code: string | null): string | null =>
   code !== null && Object.hasOwn(reactions, code) ? reactions[code as keyof typeof reactions].next : null
