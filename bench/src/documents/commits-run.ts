@@ -27,9 +27,9 @@ const [directory = ''] = process.argv.slice(2)
 const level = new Level<string, string>(path.join(directory, 'raw'))
 await level.open()
 const node = await startNode({ home: path.join(directory, 'home'), name: 'bench', relay: 'none' })
-const set = async (umr: string) => await node.handlers.set({ umr, value: VALUE, tags: [] }, nobody)
+const set = async (umr: string) => await node.handlers.set({ umr, value: VALUE, tags: [], newLayer: true }, nobody)
 
-await together(100, (writer, i) => set(`bench.warm.${writer}-${i % KEYS}`)) // Compilers and caches.
+await together(COMMITS_EACH, (writer, i) => set(`bench.warm.${writer}-${i % KEYS}`)) // Compilers and caches.
 await raw(100)
 const rawPerSecond = await raw(COMMITS_EACH)
 const oneDocumentPerSecond = await together(COMMITS_EACH, (writer, i) => set(`bench.facts.${writer}-${i % KEYS}`))

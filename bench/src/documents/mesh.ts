@@ -18,7 +18,7 @@ export async function foundPair(
   try {
     const office = await pairNodes(home, { home: homes.office, name: 'office' })
     try {
-      await shareLayers(home, 'home', layers, 'office')
+      if (layers.length > 0) await shareLayers(home, 'home', layers, 'office')
       // The office's own agent may be carried at home: what home writes for it, the office reads as its holder.
       const door = await office.door()
       await door.call('agents.add', { name: 'office', standby: ['home'] })

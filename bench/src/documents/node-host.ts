@@ -16,7 +16,7 @@ const answers = {
       const writes = []
       for (let i = at; i < Math.min(to, at + SET_AT_ONCE); i++)
         writes.push({ umr: `home.${layer}.${keyOf(i)}`, value: JSON.stringify(valueOf(i, round)) })
-      await node.handlers['set.many']({ writes, onlyChanged: false }, nobody)
+      await node.handlers['set.many']({ writes, onlyChanged: false, newLayer: true }, nobody)
     }
   },
   /** One commit for each register, the next when the last is durable. */
@@ -29,7 +29,7 @@ const answers = {
   /** When the grant was asked for. */
   async share(layer: string): Promise<number> {
     const atMs = monotonicMs()
-    await node.handlers['share.set']({ agent: 'home', changes: [{ layer, to: 'office' }] }, nobody)
+    await node.handlers['share.set']({ agent: 'home', changes: [{ layer, to: 'office' }], newLayer: true }, nobody)
     return atMs
   },
   /** When the register had this value here, durably. Blocks of one writer come in order: with the last all are here. */

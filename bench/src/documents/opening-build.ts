@@ -18,5 +18,5 @@ async function fill(start: string): Promise<void> {
     umr: `${start}.fact-${i}`,
     value: JSON.stringify(`what is known of ${i}`),
   }))
-  await node.handlers['set.many']({ writes, onlyChanged: false }, nobody)
+  await node.handlers['set.many']({ writes, onlyChanged: false, newLayer: true }, nobody)
 }

@@ -171,6 +171,7 @@ async function compose(
   const damage = await DamageBook.load(surveyed)
   const index = await DocumentIndex.load(store)
   if (index.damaged.length > 0) await recoverIndex(surveyed, index)
+  closers.push(() => index.writePages().catch(() => undefined))
   const documents = new Documents({
     store,
     index,
@@ -341,11 +342,6 @@ async function compose(
   due.unref()
   closers.push(() => clearInterval(due))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
-  // Not waited for: what thousands of documents are shared with whom is worked out while the node is up.
-  sync.meshChanged(log.mesh).then(
-    () => void (damaged.length > 0 && sync.wantRecords()),
-    (error: unknown) => logger.error({ err: error }, 'sharing could not be worked out'),
-  )
   await relays.meshChanged(log.mesh)
   await defaults.apply()
   const onHangUp = (): void => {
@@ -394,6 +390,11 @@ async function compose(
   const { rebuilt, fellBack } = sound.health
   if (rebuilt !== undefined || fellBack !== undefined || diary.sound.health.rebuilt !== undefined)
     scrubber.run().catch(failed)
+  // Not waited for: what thousands of documents are shared with whom is worked out while the node is up.
+  sync.meshChanged(log.mesh).then(
+    () => void (damaged.length > 0 && sync.wantRecords()),
+    (error: unknown) => logger.error({ err: error }, 'sharing could not be worked out'),
+  )
   logger.info({ sodium: sodium.implementation, documents: documents.names().length }, 'node is up')
   return {
     handlers,

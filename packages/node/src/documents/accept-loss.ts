@@ -31,7 +31,7 @@ export async function acceptLoss(
 ): Promise<{ missing: number; rewritten: number }> {
   const { missing, behind } = await parts.damage.accept(id)
   const ends = await parts.blocks.tips(id)
-  if (ends.length === 0) await parts.index.forget(id, parts.store)
+  if (ends.length === 0) await parts.index.forget(id)
   else
     await parts.store.commit(
       parts.tips.put(

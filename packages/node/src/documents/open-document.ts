@@ -220,7 +220,7 @@ export class OpenDocument {
     if (known !== undefined && known.forked.length === forked.length) return [...operations, ...ends]
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
-    return [...operations, ...ends, index.put(this.id, entry)]
+    return [...operations, ...ends, ...index.put(this.id, entry)]
   }
 
   async #rejudge(): Promise<void> {

@@ -31,16 +31,19 @@ export class Layers {
     const key = `${agent.id}.${layer}`
     if (this.#known.has(key)) return
     if (!isName(layer)) throw new Failure('NAME_INVALID', `"${layer.slice(0, 64)}" is not a layer's name.`)
-    const used = new Set(agent.grants.map((grant) => grant.layer))
-    for (const name of this.#documents.names()) if (name.agent === agent.id) used.add(name.layer)
-    if (!used.has(layer) && !meansIt) {
-      const meant = closestTo(layer, [...STANDARD_LAYERS, ...used, ...aliasesOf(this.#own(), agent.name)])
-      if (meant !== undefined)
-        throw new Failure('LAYER_UNKNOWN', `${agent.name} has no layer "${layer}": did you mean ${meant}?`)
-    }
+    if (!meansIt) this.#refuseSlip(agent, layer)
     // A caller may invent names without end.
     if (this.#known.size >= KNOWN_MAX) this.#known.clear()
     this.#known.add(key)
+  }
+
+  #refuseSlip(agent: MeshAgent, layer: string): void {
+    const used = new Set(agent.grants.map((grant) => grant.layer))
+    for (const name of this.#documents.names()) if (name.agent === agent.id) used.add(name.layer)
+    if (used.has(layer)) return
+    const meant = closestTo(layer, [...STANDARD_LAYERS, ...used, ...aliasesOf(this.#own(), agent.name)])
+    if (meant !== undefined)
+      throw new Failure('LAYER_UNKNOWN', `${agent.name} has no layer "${layer}": did you mean ${meant}?`)
   }
 }
 

@@ -16,6 +16,8 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x13 document 32 | incarnation 16                                 the last block of that incarnation: both, if it has forked
  *   0x14 document 32                                                  its base, and where what is left below it lies
  *   0x15 document 32 | generation 8 | incarnation 16 | sequence 8 | hash 32   what is left of a block below its base
+ *   0x16 page 2, big-endian                                           256 entries of the index in one, for a quick start
+ *   0x17 document 32                                                  its entry is in none of those pages yet
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
@@ -32,6 +34,8 @@ export const TABLES = {
   tips: 0x13,
   base: 0x14,
   pruned: 0x15,
+  page: 0x16,
+  unpaged: 0x17,
   record: 0x20,
   receipt: 0x30,
   handed: 0x31,
@@ -47,6 +51,8 @@ export const metaKey = (name: string): Uint8Array => concatBytes(Uint8Array.of(T
 export const documentKey = (document: DocumentId): Uint8Array => under(TABLES.document, document)
 export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray(1, 33)) as DocumentId
 
+export const pageKey = (page: number): Uint8Array => Uint8Array.of(TABLES.page, page >> 8, page & 0xff)
+export const unpagedKey = (document: DocumentId): Uint8Array => under(TABLES.unpaged, document)
 export const damageKey = (document: DocumentId): Uint8Array => under(TABLES.damage, document)
 export const tipsPrefix = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
 export const tipKey = (document: DocumentId, incarnation: IncarnationId): Uint8Array =>
@@ -153,6 +159,10 @@ export function describeKey(key: Uint8Array): string {
       const { incarnation, sequence } = dotOfPrunedKey(key)
       return `what is left of block ${sequence} of incarnation ${incarnation} in document ${toHex(key.subarray(1, 33))}`
     }
+    case TABLES.page:
+      return 'a page of the index'
+    case TABLES.unpaged:
+      return `the note that document ${toHex(key.subarray(1, 33))} is in no page of the index`
     case TABLES.aside:
       return 'damaged bytes that were kept'
     case TABLES.record:

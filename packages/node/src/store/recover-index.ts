@@ -39,7 +39,7 @@ export async function recoverIndex({ store, sodium, decode }: Surveyed, index: D
     }
     if (name === undefined) continue
     const entry: IndexEntry = { name, forked: [...forked] }
-    operations.push(index.put(document, entry))
+    operations.push(...index.put(document, entry))
     found.push([document, entry])
   }
   if (operations.length > 0) await store.commit(operations)

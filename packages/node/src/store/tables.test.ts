@@ -118,7 +118,7 @@ test('two branches of a fork may share sequences', async () => {
 test('the index names every document after a restart, with the incarnations that forked', async () => {
   const entry = { name: { agent: id(0x33) as AgentId, layer: 'semantic' }, forked: [incarnation(4)] }
   const index = await DocumentIndex.load(store)
-  await store.commit([index.put(document, entry)])
+  await store.commit(index.put(document, entry))
   await reopen()
   const again = await DocumentIndex.load(store)
   expect(again.names()).toEqual([entry.name])
