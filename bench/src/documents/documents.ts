@@ -6,6 +6,7 @@ import type { Part } from './part.ts'
 
 /** Documents at scale: each part measures both sides in turn, in processes of its own. */
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
+  engine: async () => (await import('./engine.ts')).engine,
   commits: async () => (await import('./commits.ts')).commits,
   opening: async () => (await import('./opening.ts')).opening,
   'catching-up': async () => (await import('./catching-up.ts')).catchingUp,

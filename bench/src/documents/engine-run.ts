@@ -36,7 +36,8 @@ const heap = (await heapBytes()) - before
 const liveBytes = names.reduce((bytes, name) => bytes + name.length + VALUE_BYTES, 0)
 for (let replica = 0; replica < writers; replica++)
   for (let i = Math.max(0, writes - keys); i < writes; i++)
-    if (engine.read(replica, names[i % keys] ?? '') !== valueOf(i)) throw new Error(`replica ${replica} lost write ${i}`)
+    if (engine.read(replica, names[i % keys] ?? '') !== valueOf(i))
+      throw new Error(`replica ${replica} lost write ${i}`)
 const { state, proof } = engine.encode()
 report<EngineFigures>({
   opsPerSecond: writes / seconds,
