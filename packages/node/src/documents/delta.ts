@@ -6,15 +6,26 @@ import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-ti
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { BlockStore, StoredBlock } from '../store/block-store.ts'
 import type { RecentBlocks } from './recent-blocks.ts'
 
 export interface Delta {
   readonly blocks: Uint8Array[]
+  /** In the place of blocks, for a peer that stands below the base. */
+  readonly pruned?: PrunedItem
   /** The peer's vector once it has these. */
   readonly reached: VersionVector
   readonly more: boolean
 }
+
+/** What it puts into a packet. */
+export const bytesOf = ({ blocks, pruned }: Delta): number =>
+  [...blocks, ...(pruned?.rows.map(({ bytes }) => bytes) ?? [])].reduce((total, { length }) => total + length, 0) +
+  (pruned?.ends.length ?? 0) * END_BYTES
+
+/** Incarnation, sequence, hash, and that nothing was heard that matters. */
+const END_BYTES = 55
 
 export interface DeltaSource {
   readonly blocks: BlockStore
@@ -22,6 +33,8 @@ export interface DeltaSource {
   /** Last known dots of every incarnation; may run ahead of the disk, behind it only where it is damaged. */
   readonly tips: VersionVector
   readonly forked: readonly IncarnationId[]
+  /** The document's base: nobody who stands below it gets this far. */
+  readonly base: readonly Dot[]
   readonly recent: RecentBlocks
   readonly sodium: Sodium
 }
@@ -110,7 +123,9 @@ async function linearRun(
 async function lastKnown(source: DeltaSource, theirs: readonly Dot[]): Promise<Dot | undefined> {
   let known: Dot | undefined
   for (const dot of theirs) {
-    if (dot.sequence > (known?.sequence ?? 0) && (await source.blocks.has(source.document, dot))) known = dot
+    if (dot.sequence <= (known?.sequence ?? 0)) continue
+    if (source.base.some(({ hash }) => hash === dot.hash) || (await source.blocks.has(source.document, dot)))
+      known = dot
   }
   return known
 }

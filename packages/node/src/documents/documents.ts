@@ -9,10 +9,10 @@ import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
-import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Logger } from 'pino'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
@@ -22,14 +22,18 @@ import { afterPrefix, documentPrefix } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { acceptLoss } from './accept-loss.ts'
+import { Adoption } from './adoption.ts'
 import { Author } from './author.ts'
+import { checkIntent } from './check-intent.ts'
 import { type Delta, deltaAfter } from './delta.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
+import { prunedAfter } from './pruned-delta.ts'
 import { RecentBlocks } from './recent-blocks.ts'
+import { turnAway } from './turn-away.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
@@ -80,6 +84,8 @@ export class Documents {
   readonly #onCommit = new Set<(commit: Commit) => void>()
   readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
   readonly #onRestated = new Set<(name: DocumentName) => void>()
+  readonly #basesAtWork = new Map<DocumentId, Promise<void>>()
+  readonly #adopting: Promise<Adoption>
   #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
   #closed = false
 
@@ -88,7 +94,21 @@ export class Documents {
     this.#blocks = new BlockStore(deps.store)
     this.#tips = new TipStore(deps.store)
     this.#author = new Author(deps)
-    const { store, index, damage, sodium, node, signKey, mesh, now } = deps
+    const { store, index, damage, sodium, node, signKey, mesh, now, log } = deps
+    const stores = { store, index, blocks: this.#blocks, tips: this.#tips }
+    this.#adopting = Adoption.load({
+      ...stores,
+      sodium,
+      node,
+      mesh,
+      now,
+      log,
+      adopted: (name, id, whole) => {
+        this.#open.get(id)?.refresh(whole)
+        this.#around.restated(name)
+      },
+    })
+    this.#adopting.catch(() => undefined) // Whoever needs it is told.
     this.#around = {
       store,
       index,
@@ -142,9 +162,10 @@ export class Documents {
   /** Blocks as they came. Durable when it resolves; one report for each document that they name. */
   async receive(blocks: readonly Uint8Array[]): Promise<ReceiveReport[]> {
     const arrivals = new Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>()
+    const adoption = await this.#adopting
     for (const [i, bytes] of blocks.entries()) {
       if (i > 0 && i % VERIFY_PER_TURN === 0) await nextTurn()
-      this.#check(bytes, arrivals)
+      this.#check(bytes, arrivals, adoption)
     }
     await Promise.all(
       [...arrivals.values()].map(async ({ blocks, report }) => {
@@ -153,6 +174,17 @@ export class Documents {
       }),
     )
     return [...arrivals.values()].map(({ report }) => report)
+  }
+
+  /** What peers keep below their bases, as it came. Durable when it resolves. */
+  async receivePruned(items: readonly PrunedItem[], sender: NodeId): Promise<ReceiveReport[]> {
+    const reports: ReceiveReport[] = []
+    for (const item of items) {
+      const id = this.#idOf(item.document)
+      const adoption = await this.#adopting
+      reports.push(await this.#alone(id, () => adoption.receive(item, id, sender)))
+    }
+    return reports
   }
 
   /** Holds only what is durable. Read it before the next `await`; after that ask again. */
@@ -173,7 +205,9 @@ export class Documents {
     // Of a damaged one no more is claimed than what lies before the damage: peers then send the rest.
     if (this.#deps.damage.of(id).length > 0) return this.#claimable(id)
     try {
-      if (open?.inMemory === undefined && forked.length === 0) return await this.#blocks.tips(id)
+      // While a base is on its way the disk is ahead of memory.
+      const isReceiving = (await this.#adopting).isReceiving(id)
+      if ((open?.inMemory === undefined && forked.length === 0) || isReceiving) return await this.#blocks.tips(id)
       return (await this.open(name)).vector
     } catch (error) {
       if (!isDamage(error)) throw error
@@ -208,7 +242,13 @@ export class Documents {
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
         : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
-      const source = { blocks: this.#blocks, document: id, tips, forked, recent: this.#recent, sodium }
+      const record = damaged ? undefined : await this.#blocks.bases.read(id)
+      const pruned = record && (await prunedAfter(this.#blocks, { id, name }, record, vector, bytesMax))
+      // What is still on its way to this node is for nobody else.
+      if (pruned !== undefined && record?.target.length === 0) return pruned
+      if (pruned !== undefined) return { blocks: [], reached: vector, more: false }
+      const base = record?.tips.map(({ dot }) => dot) ?? []
+      const source = { blocks: this.#blocks, document: id, tips, forked, base, recent: this.#recent, sodium }
       return await deltaAfter(source, vector, bytesMax)
     } catch (error) {
       if (!isDamage(error)) throw error
@@ -282,16 +322,18 @@ export class Documents {
     const { store, sodium, index, damage, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
     const rest = { store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }
-    await tidy(rest)
-    return drawBase({
-      ...rest,
-      ...limits,
-      name,
-      judge: this.#judgeNow(),
-      nowMs: now(),
-      open: () => this.open(name),
-      isOver: () => this.#closed || limits.isOver(),
-      drawn: ({ tips }, forgotten) => this.#open.get(id)?.inMemory?.stand(tips, forgotten),
+    return this.#alone(id, async () => {
+      await tidy(rest)
+      return drawBase({
+        ...rest,
+        ...limits,
+        name,
+        judge: this.#judgeNow(),
+        nowMs: now(),
+        open: () => this.open(name),
+        isOver: () => this.#closed || limits.isOver(),
+        drawn: ({ tips }, forgotten) => this.#open.get(id)?.inMemory?.stand(tips, forgotten),
+      })
     })
   }
 
@@ -322,6 +364,22 @@ export class Documents {
     await Promise.all([...this.#open.values()].map((document) => document.settle()))
   }
 
+  /** Only one thing at a time happens to a document's base. */
+  async #alone<T>(id: DocumentId, work: () => Promise<T>): Promise<T> {
+    const before = this.#basesAtWork.get(id)
+    const mine = (before ?? Promise.resolve()).then(work)
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#basesAtWork.set(id, settled)
+    try {
+      return await mine
+    } finally {
+      if (this.#basesAtWork.get(id) === settled) this.#basesAtWork.delete(id)
+    }
+  }
+
   async #claimable(id: DocumentId): Promise<VersionVector> {
     try {
       return this.#deps.damage.lower(id, await this.#blocks.tips(id))
@@ -340,7 +398,11 @@ export class Documents {
   }
 
   /** A block that is what it says, by somebody who has or had a right to its document; or a line in a report. */
-  #check(bytes: Uint8Array, arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>): void {
+  #check(
+    bytes: Uint8Array,
+    arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>,
+    adoption: Adoption,
+  ): void {
     const { sodium, log } = this.#deps
     // A copy: a block that is kept must not keep the packet that it came in.
     const decoded = decodeBlock(bytes.slice(), sodium)
@@ -356,6 +418,10 @@ export class Documents {
       arrivals.set(id, arrival)
     }
     const { report } = arrival
+    if (adoption.isBelow(id, block.header)) {
+      report.waiting += 1
+      return void this.#alone(id, () => adoption.giveUpIfStale(name, id)).catch(() => undefined)
+    }
     // Signed truly or not: it would make the incarnation look forked, and set aside the texts of its owner.
     if (!isIncarnationOf(incarnation, author, sodium)) {
       report.refused += 1
@@ -423,39 +489,5 @@ export class Documents {
         this.#deps.log.error({ err: error }, 'a listener to documents failed')
       }
     }
-  }
-}
-
-/**
- * Not stored: nothing in the log lets its author write here. A record that has not arrived may; then the sender sends
- * the block again. With all its heads here there is none that the author knew of.
- */
-function turnAway({ header }: Block, mesh: Mesh, report: ReceiveReport): void {
-  const missing = header.logHeads.filter((head) => !mesh.records.has(head))
-  if (missing.length === 0) report.refused += 1
-  else report.waiting += 1
-  for (const head of missing) if (!report.unknownHeads.includes(head)) report.unknownHeads.push(head)
-}
-
-function checkIntent(intent: Intent): void {
-  if (intent.type === 'text') {
-    if (intent.update.length <= TEXT_UPDATE_BYTES_MAX) return
-    throw new Failure(
-      'VALUE_TOO_LARGE',
-      `One edit of a text may have ${TEXT_UPDATE_BYTES_MAX} bytes; this one is larger.`,
-    )
-  }
-  const keyBytes = Buffer.byteLength(intent.key)
-  if (keyBytes === 0 || keyBytes > REGISTER_KEY_BYTES_MAX || !intent.key.isWellFormed()) {
-    throw new Failure('UMR_INVALID', `A key has 1 to ${REGISTER_KEY_BYTES_MAX} bytes of well-formed text.`)
-  }
-  if (intent.type === 'delete') return
-  if (!intent.value.isWellFormed())
-    throw new Failure('VALUE_INVALID', 'The value holds half a character, which has no UTF-8 form.')
-  if (Buffer.byteLength(intent.value) > REGISTER_VALUE_BYTES_MAX) {
-    throw new Failure(
-      'VALUE_TOO_LARGE',
-      `A register holds up to ${REGISTER_VALUE_BYTES_MAX} bytes; this value is larger.`,
-    )
   }
 }

@@ -57,13 +57,14 @@ export interface Drawing {
 export async function drawBase(drawing: Drawing): Promise<boolean> {
   const { blocks, store, id, sodium } = drawing
   const stored = await readBelow(drawing)
+  if (stored.record !== undefined && stored.record.target.length > 0) return false // It is still being received.
   const ends = await findEnds(drawing, stored.record)
   if (ends === undefined) return false
   const forgotten = (await drawing.open()).forgettable(drawing.writerReceipts)
   const remains = await fold(drawing, stored, ends, forgotten)
   if (remains === undefined || drawing.isOver()) return false
   const generation = await blocks.bases.freshGeneration(id)
-  const before = stored.record ?? { generation: 0, tips: [], rows: 0, bytes: 0 }
+  const before = stored.record ?? { generation: 0, tips: [], target: [], rows: 0, bytes: 0 }
   // Should this be cut short, a start finds what is left over by this mark.
   await store.commit([blocks.bases.put(id, { ...before, dirty: true })])
   const rows = await writeRows(drawing, stored, ends, remains, generation)
@@ -71,7 +72,8 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
     await tidy(drawing)
     return false
   }
-  const record = { generation, dirty: true, tips: remains.tips, rows: rows.count, bytes: rows.bytes }
+  const { tips } = remains
+  const record = { generation, dirty: true, tips, target: [], rows: rows.count, bytes: rows.bytes }
   await store.commit([blocks.bases.put(id, record)])
   drawing.drawn(remains, forgotten)
   await tidy({ ...drawing, sodium })

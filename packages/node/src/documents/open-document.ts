@@ -76,6 +76,8 @@ export class OpenDocument {
   #pending: Promise<void> | undefined
   /** What is on disk may be less than what is in memory. */
   #distrusted = false
+  /** A base has been received below what is in memory. */
+  #stale = false
   /** The mesh changed since blocks were judged. */
   #judgeAgain = false
   /** Who asked for that. They are answered between two batches: a document that is written to is never idle. */
@@ -120,6 +122,14 @@ export class OpenDocument {
     this.#run()
   }
 
+  /** More is on the disk than in memory. Who watches is told once it is `whole`, others when they ask. */
+  refresh(whole: boolean): void {
+    if (this.#document === undefined && this.#loading === undefined) return
+    if (whole) this.#stale = true
+    else if (this.#running === undefined && this.#loading === undefined) this.#document = undefined
+    if (whole) this.#run()
+  }
+
   /** Resolves when the present mesh has judged. A document that is not in memory is judged when it is loaded. */
   async judgeAgain(): Promise<void> {
     if (this.#document === undefined && this.#loading === undefined) return
@@ -132,19 +142,21 @@ export class OpenDocument {
   #run(): void {
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined
-      if (this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted) this.#run()
+      if (this.#hasWork) this.#run()
     })
   }
 
   /** Never rejects: failures go to the jobs that they concern. */
   async #work(): Promise<void> {
-    while (this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted) {
+    while (this.#hasWork) {
       try {
         if (this.#distrusted) this.#document = undefined
         this.#distrusted = false
         if (this.#document === undefined) await this.#load()
+        if (this.#stale) await this.#reread()
         if (this.#judgeAgain) await this.#rejudge()
       } catch (error) {
+        this.#stale = false
         this.#judgeAgain = false // What cannot be loaded now is judged when it can.
         for (const answer of this.#askedToJudge.splice(0)) answer()
         for (const job of this.#jobs.splice(0)) {
@@ -221,6 +233,15 @@ export class OpenDocument {
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
     return [...operations, ...ends, ...index.put(this.id, entry)]
+  }
+
+  get #hasWork(): boolean {
+    return this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted || this.#stale
+  }
+
+  async #reread(): Promise<void> {
+    this.#stale = false
+    if (this.#document !== undefined) this.#tell([], await this.#rebuild(this.#document), false)
   }
 
   async #rejudge(): Promise<void> {

@@ -27,13 +27,16 @@ export async function readDocument(
     const record = await blocks.bases.read(id)
     try {
       const read = await readWith(record, blocks, id, sodium, part)
-      if ((await blocks.bases.read(id))?.generation === record?.generation) return read
+      if (isSame(await blocks.bases.read(id), record)) return read
     } catch (error) {
-      // A base was drawn meanwhile, and what it made superfluous was deleted while it was read.
-      if ((await blocks.bases.read(id))?.generation === record?.generation) throw error
+      // A base was drawn or received meanwhile, and what it made superfluous was deleted while it was read.
+      if (isSame(await blocks.bases.read(id), record)) throw error
     }
   }
 }
+
+const isSame = (a: BaseRecord | undefined, b: BaseRecord | undefined): boolean =>
+  a?.generation === b?.generation && a?.rows === b?.rows
 
 async function readWith(
   record: BaseRecord | undefined,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
-import type { IncarnationId } from '@sealmesh/protocol/ids'
+import type { IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { LevelDatabase, type Operation } from '../store/database.ts'
@@ -158,10 +158,17 @@ export async function valueOf(documents: Documents, name: DocumentName, key: str
 }
 
 /** Everything that `to` lacks, in steps of at most `bytes`. */
-export async function sync(from: Documents, to: Documents, name: DocumentName, bytes = 1_000_000): Promise<void> {
+export async function sync(
+  from: Documents,
+  to: Documents,
+  name: DocumentName,
+  bytes = 1_000_000,
+  sender?: NodeId,
+): Promise<void> {
   let vector: VersionVector = await to.vectorOf(name)
   for (;;) {
     const delta = await from.after(name, vector, bytes)
+    if (delta.pruned !== undefined && sender !== undefined) await to.receivePruned([delta.pruned], sender)
     if (delta.blocks.length > 0) await to.receive(delta.blocks)
     vector = delta.reached
     if (!delta.more) return

@@ -26,12 +26,15 @@ import {
   afterPrefix,
   baseKey,
   describeKey,
+  documentOfKey,
   dotOfPrunedKey,
   generationOfPrunedKey,
   prunedDocument,
   prunedFrom,
   prunedKey,
   prunedPrefix,
+  TABLES,
+  tablePrefix,
 } from './keys.ts'
 import type { Operation, Store } from './store.ts'
 
@@ -42,6 +45,8 @@ export interface BaseRecord {
   /** Blocks and rows that this base makes superfluous may still be there. */
   readonly dirty: boolean
   readonly tips: readonly BaseTip[]
+  /** While a base is received: where it will lie. Its tips move there row by row. Empty when it is whole. */
+  readonly target: readonly Omit<BaseTip, 'author' | 'time'>[]
   /** How many rows there are: one that is lost leaves no hole. */
   readonly rows: number
   /** Of the rows, for whoever asks whether it is worth drawing it again. */
@@ -68,6 +73,17 @@ export class BaseStore {
     const record = decode(value, readRecord)
     if (!record.ok) throw new Failure('STORE_DAMAGED', `Stored bytes cannot be read: ${describeKey(key)}.`)
     return record.value
+  }
+
+  /** Documents whose base is still being received. */
+  async receiving(): Promise<Map<DocumentId, BaseRecord>> {
+    const prefix = tablePrefix(TABLES.base)
+    const found = new Map<DocumentId, BaseRecord>()
+    for await (const { key, value } of this.#store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      const record = value && decode(value, readRecord)
+      if (record?.ok && record.value.target.length > 0) found.set(documentOfKey(key), record.value)
+    }
+    return found
   }
 
   put(document: DocumentId, record: BaseRecord): Operation {
@@ -130,7 +146,7 @@ export class BaseStore {
   }
 }
 
-function writeRecord(w: Writer, { generation, dirty, tips, rows, bytes }: BaseRecord): void {
+function writeRecord(w: Writer, { generation, dirty, tips, target, rows, bytes }: BaseRecord): void {
   writeUint(w, generation)
   writeByte(w, dirty ? 1 : 0)
   writeUint(w, rows)
@@ -142,6 +158,12 @@ function writeRecord(w: Writer, { generation, dirty, tips, rows, bytes }: BaseRe
     writeId(w, author)
     writeUint(w, time.wallMs)
     writeUint(w, time.counter)
+    writeClock(w, heard)
+  })
+  writeList(w, target, ({ dot, heard }) => {
+    writeId(w, dot.incarnation)
+    writeUint(w, dot.sequence)
+    writeId(w, dot.hash)
     writeClock(w, heard)
   })
 }
@@ -159,5 +181,10 @@ function readRecord(r: Reader): BaseRecord {
     const time = { wallMs: readUint(r, WALL_MS_MAX), counter: readUint(r, TIME_COUNTER_MAX) }
     return { dot, author, time, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
-  return { generation, dirty: flag === 1, tips, rows, bytes }
+  const target = readList(r, VECTOR_ENTRIES_MAX, () => {
+    const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
+    const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
+    return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }
+  })
+  return { generation, dirty: flag === 1, tips, target, rows, bytes }
 }

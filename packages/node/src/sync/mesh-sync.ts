@@ -7,6 +7,7 @@ import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
 import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sync'
+import { bytesOf, type Delta } from '../documents/delta.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
@@ -307,8 +308,9 @@ export class MeshSync {
       }
     }
     const blocks = items.flatMap((item) => (item.type === 'blocks' ? item.blocks : []))
-    if (blocks.length > 0) {
-      const reports = await documents.receive(blocks)
+    const pruned = items.filter((item) => item.type === 'pruned')
+    if (blocks.length + pruned.length > 0) {
+      const reports = [...(await documents.receivePruned(pruned, peer.node)), ...(await documents.receive(blocks))]
       this.#deps.onReceived?.(peer.node, reports)
       await this.#sharing.done()
       for (const report of reports) {
@@ -406,16 +408,16 @@ export class MeshSync {
   }
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
-    const deltas: { name: DocumentName; blocks: readonly Uint8Array[]; reached: VersionVector }[] = []
+    const deltas: (Delta & { name: DocumentName })[] = []
     let left = PAYLOAD_BYTES_TARGET
     for (const push of plan.pushes) {
       if (left <= 0) break
-      const { blocks, reached } = await this.#deps.documents.after(push.name, push.after, left)
-      const bytes = blocks.reduce((total, block) => total + block.length, 0)
+      const delta = await this.#deps.documents.after(push.name, push.after, left)
+      const bytes = bytesOf(delta)
       // A delta is one block at least, however large: with others before it, it waits for a packet of its own.
       if (deltas.length > 0 && bytes > left) break
       left -= bytes
-      deltas.push({ name: push.name, blocks, reached })
+      deltas.push({ name: push.name, ...delta })
     }
     // From here to the packet nothing is awaited: rights are those of the log that the packet names.
     const { mesh } = this.#deps.log
@@ -434,7 +436,8 @@ export class MeshSync {
       }
     }
     const blocks = pushed.flatMap((delta) => delta.blocks)
-    const data: SyncItem[] = blocks.length > 0 ? [{ type: 'blocks', blocks }] : []
+    const data: SyncItem[] = pushed.flatMap(({ pruned }) => pruned ?? [])
+    if (blocks.length > 0) data.push({ type: 'blocks', blocks })
     // A large block and long vectors would not fit one packet; neither is ever too large alone.
     const packets = left < 0 && items.length > 0 ? [items, data] : [[...items, ...data]]
     const reached = pushed.map((delta) => ({ document: delta.name, vector: delta.reached }))

@@ -1,5 +1,13 @@
 import type { DocumentName } from '../crdt/block.ts'
-import { readClock, type VersionVector, writeClock } from '../crdt/clock.ts'
+import {
+  type Clock,
+  type Dot,
+  INCARNATION_BYTES,
+  readClock,
+  SEQUENCE_MAX,
+  type VersionVector,
+  writeClock,
+} from '../crdt/clock.ts'
 import {
   decode,
   encode,
@@ -11,19 +19,22 @@ import {
   readId,
   readList,
   readText,
+  readUint,
   writeByte,
   writeBytes,
   writeFixed,
   writeId,
   writeList,
   writeText,
+  writeUint,
 } from '../bytes.ts'
-import { type AgentId, isName } from '../ids.ts'
+import { type AgentId, type BlockHash, type IncarnationId, isName } from '../ids.ts'
 import { HASH_BYTES } from '../keys.ts'
 import {
   AWARENESS_BYTES_MAX,
   BLOCK_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
+  PRUNED_BYTES_MAX,
   RECORD_BYTES_MAX,
   VECTOR_ENTRIES_MAX,
 } from '../limits.ts'
@@ -41,6 +52,8 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x05 want-records (empty): send me what the heads of this packet do not cover
  *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
  *   0x07 buckets  list of (bucket 1B, digest 32 B), ascending
+ *   0x08 pruned   agent | layer | ends: list of (dot, heard) | rows: list of
+ *                 (0x00 block or 0x01 pruned block, after: the sequence before it, bytes)
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -52,8 +65,26 @@ export type SyncItem =
   | { readonly type: 'want-records' }
   /** What the root is made of, after roots that differed: which of many documents differ. */
   | { readonly type: 'buckets'; readonly buckets: readonly { readonly bucket: number; readonly digest: Uint8Array }[] }
+  /** What is left of the blocks below the sender's base, for a reader who has not got them (docs/spec/09-bases.md §4). */
+  | PrunedItem
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
+
+export interface PrunedItem {
+  readonly type: 'pruned'
+  readonly document: DocumentName
+  /** The whole base. */
+  readonly ends: readonly { readonly dot: Dot; readonly heard: Clock }[]
+  /** In chain order within each incarnation. */
+  readonly rows: readonly PrunedRow[]
+}
+
+export interface PrunedRow {
+  readonly pruned: boolean
+  /** Of its incarnation nothing is left between this sequence and its own. */
+  readonly after: number
+  readonly bytes: Uint8Array
+}
 
 export interface DocumentVector {
   readonly document: DocumentName
@@ -97,6 +128,21 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
             writeByte(w, bucket)
             writeFixed(w, digest)
           })
+        case 'pruned':
+          writeByte(w, 0x08)
+          writeId(w, item.document.agent)
+          writeText(w, item.document.layer)
+          writeList(w, item.ends, ({ dot, heard }) => {
+            writeId(w, dot.incarnation)
+            writeUint(w, dot.sequence)
+            writeId(w, dot.hash)
+            writeClock(w, heard)
+          })
+          return writeList(w, item.rows, ({ pruned, after, bytes }) => {
+            writeByte(w, pruned ? FLAG : 0)
+            writeUint(w, after)
+            writeBytes(w, bytes)
+          })
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -134,9 +180,31 @@ function readItem(r: Reader): SyncItem {
       return { type: 'awareness', document: readDocument(r), update: readBytes(r, AWARENESS_BYTES_MAX) }
     case 0x07:
       return { type: 'buckets', buckets: readBuckets(r) }
+    case 0x08:
+      return readPruned(r)
     default:
       throw new Malformed()
   }
+}
+
+function readPruned(r: Reader): PrunedItem {
+  const document = readDocument(r)
+  let before = ''
+  const ends = readList(r, VECTOR_ENTRIES_MAX, () => {
+    const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
+    // Bases have no forks: each incarnation once.
+    if (incarnation <= before) throw new Malformed()
+    before = incarnation
+    const sequence = readUint(r, SEQUENCE_MAX)
+    if (sequence === 0) throw new Malformed()
+    const dot = { incarnation, sequence, hash: readId<BlockHash>(r, HASH_BYTES) }
+    return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }
+  })
+  const rows = readList(r, BLOCKS_MAX, () => {
+    const pruned = readFlag(r)
+    return { pruned, after: readUint(r, SEQUENCE_MAX), bytes: readBytes(r, PRUNED_BYTES_MAX) }
+  })
+  return { type: 'pruned', document, ends, rows }
 }
 
 function readBuckets(r: Reader): { bucket: number; digest: Uint8Array }[] {

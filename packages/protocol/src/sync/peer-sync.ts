@@ -210,6 +210,7 @@ export class PeerSync {
           break
         case 'records':
         case 'blocks':
+        case 'pruned':
         case 'awareness':
           break
       }

@@ -1,0 +1,27 @@
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import { Failure } from '@sealmesh/protocol/errors'
+import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
+
+/** What no block could hold is refused before it joins others. */
+export function checkIntent(intent: Intent): void {
+  if (intent.type === 'text') {
+    if (intent.update.length <= TEXT_UPDATE_BYTES_MAX) return
+    throw new Failure(
+      'VALUE_TOO_LARGE',
+      `One edit of a text may have ${TEXT_UPDATE_BYTES_MAX} bytes; this one is larger.`,
+    )
+  }
+  const keyBytes = Buffer.byteLength(intent.key)
+  if (keyBytes === 0 || keyBytes > REGISTER_KEY_BYTES_MAX || !intent.key.isWellFormed()) {
+    throw new Failure('UMR_INVALID', `A key has 1 to ${REGISTER_KEY_BYTES_MAX} bytes of well-formed text.`)
+  }
+  if (intent.type === 'delete') return
+  if (!intent.value.isWellFormed())
+    throw new Failure('VALUE_INVALID', 'The value holds half a character, which has no UTF-8 form.')
+  if (Buffer.byteLength(intent.value) > REGISTER_VALUE_BYTES_MAX) {
+    throw new Failure(
+      'VALUE_TOO_LARGE',
+      `A register holds up to ${REGISTER_VALUE_BYTES_MAX} bytes; this value is larger.`,
+    )
+  }
+}

@@ -1,0 +1,40 @@
+import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import type { AgentId } from '@sealmesh/protocol/ids'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { dotOf } from './dots.ts'
+
+const item = {
+  type: 'pruned' as const,
+  document: { agent: 'a9'.repeat(32) as AgentId, layer: 'semantic' },
+  ends: [
+    { dot: dotOf('11', 7), heard: [] },
+    { dot: dotOf('22', 300), heard: [dotOf('11', 5)] },
+  ],
+  rows: [
+    { pruned: true, after: 0, bytes: Uint8Array.of(1, 2, 3) },
+    { pruned: false, after: 299, bytes: Uint8Array.of(4) },
+  ],
+} satisfies SyncItem
+
+test('what is left below a base comes out of a payload as it went in', () => {
+  expect(decodePayload(encodePayload([item]))).toEqual({ ok: true, value: [item] })
+})
+
+test('ends out of order or named twice are refused', () => {
+  expect(decodePayload(encodePayload([{ ...item, ends: [item.ends[1]!, item.ends[0]!] }])).ok).toBe(false)
+  expect(decodePayload(encodePayload([{ ...item, ends: [item.ends[0]!, item.ends[0]!] }])).ok).toBe(false)
+})
+
+test('a payload that is cut or changed is refused or read, and never throws', () => {
+  const bytes = encodePayload([item])
+  for (let at = 0; at < bytes.length; at++) {
+    expect(decodePayload(bytes.subarray(0, at)).ok).toBe(false)
+    decodePayload(bytes.with(at, bytes[at]! ^ 0x81))
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (rest) => {
+      decodePayload(Uint8Array.of(1, 8, ...rest))
+    }),
+  )
+})
