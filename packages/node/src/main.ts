@@ -270,6 +270,7 @@ async function compose(
   closers.push(() => scrubber.close())
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
+  health.onNews = (type, what) => happenings.tell(type, undefined, { what })
   closers.push(() => happenings.close())
   const presence = new Presence({
     node,
@@ -280,6 +281,7 @@ async function compose(
   })
   closers.push(() => presence.close())
   const compaction = new Compaction({
+    onDrawn: (name) => happenings.tell('compaction', name, {}),
     documents,
     node,
     mesh: () => log.mesh,

@@ -11,7 +11,7 @@ export const restore = (cli: Cli): Command =>
   new Command('restore')
     .summary('bring back what an item was at a time')
     .description(
-      'Writes what an item was at that time as a new write, so that every machine gets it and it can be undone the same way. A text is changed back by the smallest edit. A conflict stays one.',
+      'Writes what an item was at that time as a new write, so that every machine gets it and it can be undone the same way. A text is changed back by the smallest edit. Like `set` it replaces the value that is shown, and leaves what another machine wrote beside it.',
     )
     .argument('<umr>', 'agent.layer.id')
     .option('--at <time>', '2026-11-20T14:03, 2026-11-20, 14:03 of today, or 10m, 2h, 3d ago', momentOption)

@@ -33,6 +33,8 @@ export interface CompactionDeps extends CompactionOptions {
   /** What a peer has receipted last. */
   readonly receipted: (peer: NodeId, name: DocumentName) => Promise<VersionVector>
   readonly log: Pick<Logger, 'info' | 'warn'>
+  /** A document has been compacted. */
+  readonly onDrawn?: (name: DocumentName) => void
 }
 
 /** For `status`. */
@@ -90,7 +92,10 @@ export class Compaction {
       floorBytes: floorBytes ?? FLOOR_BYTES,
       isOver: () => this.#stop.signal.aborted || mesh() !== judged,
     })
-    if (drawn) this.#drawn += 1
+    if (drawn) {
+      this.#drawn += 1
+      this.#deps.onDrawn?.(name)
+    }
     return drawn
   }
 

@@ -22,7 +22,7 @@ type Detail = NodeEvent['detail']
 
 export interface HappeningsDeps {
   readonly feed: EventFeed
-  readonly documents: Pick<Documents, 'onCommit' | 'onRolledBack'>
+  readonly documents: Pick<Documents, 'onCommit'>
   readonly log: Pick<LogKeeper, 'mesh' | 'after'>
   readonly node: NodeId
   readonly heard: () => readonly { node: NodeId; atMs: number | null }[]
@@ -44,7 +44,6 @@ export class Happenings {
     this.#deps = deps
     this.#heads = deps.log.mesh.heads
     deps.documents.onCommit((commit) => this.#committed(commit))
-    deps.documents.onRolledBack((name) => this.#tell('rolled-back', name, {}))
     this.#timer = setInterval(() => this.#lookAtPeers(), PEERS_LOOKED_AT_MS)
     this.#timer.unref()
   }

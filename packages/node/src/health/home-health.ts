@@ -39,6 +39,8 @@ export class HomeHealth {
   readonly #meta: Meta
   readonly #now: () => number
   readonly #failed: (error: unknown) => void
+  /** For whoever tells what happens. */
+  onNews: (type: 'scrub' | 'rolled-back' | 'copied', what: string) => void = () => undefined
   #facts: Facts
   #writing: Promise<void> | undefined
   #dirty = false
@@ -63,14 +65,17 @@ export class HomeHealth {
 
   /** Durable when it resolves. */
   async rolledBack(evidence: string): Promise<void> {
+    if (this.#facts.rolledBack === null) this.onNews('rolled-back', evidence)
     await this.#change({ ...this.#facts, rolledBack: added(this.#facts.rolledBack, evidence, this.#now()) })
   }
 
   async copied(evidence: string): Promise<void> {
+    if (this.#facts.copied === null) this.onNews('copied', evidence)
     await this.#change({ ...this.#facts, copied: added(this.#facts.copied, evidence, this.#now()) })
   }
 
   async event(what: string): Promise<void> {
+    this.onNews('scrub', what)
     const events = [...this.#facts.events, { atMs: this.#now(), what }].slice(-EVENTS_MAX)
     await this.#change({ ...this.#facts, events })
   }

@@ -19,6 +19,7 @@ const EVENT_TYPES = [
   'ungrant',
   'takeover',
   'rolled-back',
+  'copied',
   'compaction',
   'scrub',
   'folder',
