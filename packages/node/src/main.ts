@@ -20,6 +20,7 @@ import { HomeWatch } from './health/home-watch.ts'
 import { Scrubber } from './health/scrubber.ts'
 import { EventFeed } from './events/feed.ts'
 import { Happenings } from './events/happenings.ts'
+import { Folders } from './folders/folders.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
 import { lockHome } from './keys/home-lock.ts'
@@ -299,10 +300,21 @@ async function compose(
   sync.attach(relays)
 
   const defaults = new DefaultShares(context, () => config.now)
+  const folders = await Folders.open({
+    store,
+    documents,
+    node,
+    mesh: () => log.mesh,
+    home: home.path,
+    log: logger,
+    now,
+  })
+  closers.push(() => folders.close())
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)
     await documents.meshChanged()
     await sync.meshChanged(mesh)
+    folders.meshChanged()
     await relays.meshChanged(mesh)
     void defaults.apply() // Signs records itself, so it has to wait for this one.
     happenings.meshChanged(mesh)
@@ -376,6 +388,7 @@ async function compose(
     meta,
     inviter,
     mergedLate: await MergedLate.load(meta),
+    folders,
     lastHeard,
     config,
     defaults,

@@ -94,6 +94,8 @@ export const reactions = {
   NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },
   FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },
+  FOLDER_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh folder ls' },
+  FOLDER_UNUSABLE: { exit: 4, retry: false, next: 'choose another folder' },
   IMPORT_NOTHING: {
     exit: 5,
     retry: false,

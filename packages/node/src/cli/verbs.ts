@@ -20,6 +20,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   wait: async (cli) => (await import('./wait.ts')).wait(cli),
   history: async (cli) => (await import('./history.ts')).history(cli),
   restore: async (cli) => (await import('./restore.ts')).restore(cli),
+  folder: async (cli) => (await import('./folder.ts')).folder(cli),
   text: async (cli) => (await import('./text.ts')).text(cli),
   share: async (cli) => (await import('./share.ts')).share(cli),
   conflicts: async (cli) => (await import('./conflicts.ts')).conflicts(cli),

@@ -159,18 +159,6 @@ test('nothing goes that another reader has not receipted, and what is young or a
   ).toBe(true)
 })
 
-test('a reader that has lapsed pins nothing, until it is back', async () => {
-  grantOffice()
-  const home = await start('home')
-  const office = await start('office')
-  for (let round = 0; round < 30; round++) await home.documents.write(homes.semantic, [set('key', `${round}`)])
-  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(false)
-  const { office: lapsed, home: admin } = homes.mesh
-  homes.mesh.append({ type: 'lapse', node: lapsed.id, cuts: [] }, admin)
-  await home.documents.meshChanged()
-  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
-})
-
 test('writes go on and are acknowledged while a base is drawn, and all of them are there afterwards', async () => {
   let home = await start('home')
   for (let round = 0; round < 600; round++)

@@ -101,19 +101,15 @@ export class Compaction {
 
   /**
    * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
-   * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
-   * that has lapsed: when it returns it is sent what there is.
+   * one of them may be about to write beside it; where nobody else reads, nobody could tell.
    */
   async #receipts(
     mesh: Mesh,
     name: DocumentName,
   ): Promise<{ receipts: readonly VersionVector[]; writerReceipts: readonly VersionVector[] }> {
     const { node, receipted } = this.#deps
-    const isWaitedFor = (each: NodeId) => each !== node && mesh.nodes.get(each)?.lapsed !== true
-    const readers = readersOf(mesh, name.agent, name.layer).filter(isWaitedFor)
-    const writers = writersOf(mesh, name.agent, name.layer).filter(
-      (each) => isWaitedFor(each) && !readers.includes(each),
-    )
+    const readers = readersOf(mesh, name.agent, name.layer).filter((each) => each !== node)
+    const writers = writersOf(mesh, name.agent, name.layer).filter((each) => each !== node && !readers.includes(each))
     const read = (peers: readonly NodeId[]) => Promise.all(peers.map((peer) => receipted(peer, name)))
     const receipts = await read(readers)
     return { receipts, writerReceipts: readers.length === 0 ? [] : [...receipts, ...(await read(writers))] }

@@ -3,6 +3,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import type { ConfigKeeper } from '../config/config-keeper.ts'
 import type { EventFeed } from '../events/feed.ts'
+import type { Folders } from '../folders/folders.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -21,6 +22,7 @@ import type { DefaultShares } from './default-shares.ts'
 import { diffHandlers } from './diff.ts'
 import { eventHandlers } from './events.ts'
 import { historyHandlers } from './history.ts'
+import { folderHandlers } from './folders.ts'
 import { itemHandlers } from './items.ts'
 import { lapseHandlers } from './lapse.ts'
 import { lateHandlers } from './late.ts'
@@ -48,6 +50,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly keys: KeyStore
   readonly meta: Meta
   readonly inviter: InviterDriver
+  readonly folders: Folders
   readonly mergedLate: MergedLate
   readonly lastHeard: LastHeard
   readonly config: ConfigKeeper
@@ -85,6 +88,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...agentHandlers({ ...services, newAgentKey: () => services.keys.addAgent() }),
     ...itemHandlers(services),
     ...textHandlers(services),
+    ...folderHandlers(services),
     ...presenceHandlers(services),
     ...sharingHandlers(services),
     ...conflictHandlers(services),

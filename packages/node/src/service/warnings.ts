@@ -2,6 +2,7 @@ import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { reactions } from '@sealmesh/protocol/errors'
 import type { Fact } from '../health/home-health.ts'
 import { iso } from './context.ts'
+import { folderWarnings } from './folders.ts'
 import type { NodeServices } from './handlers.ts'
 
 /** What a person should look at, each with its code. */
@@ -11,7 +12,8 @@ export function warningsOf({
   node,
   health,
   damage,
-}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage'>): Status['warnings'] {
+  folders,
+}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage' | 'folders'>): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
     if (relay.state !== 'refused' || relay.reason === null) continue
@@ -42,5 +44,5 @@ export function warningsOf({
       code: 'STORE_DAMAGED',
       message: `${damage.size} document${damage.size === 1 ? ' is' : 's are'} damaged on this disk and refused until whole again; sealmesh scrub says which`,
     })
-  return warnings
+  return [...warnings, ...folderWarnings({ folders })]
 }

@@ -21,6 +21,9 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
+ *   0x50 folder 8 | 0x01 path                                         what a mirrored folder and its document last agreed on
+ *   0x50 folder 8 | 0x02 path                                         the text of that
+ *   0x51 folder 8                                                     which folders are mirrored
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
  *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
@@ -40,6 +43,8 @@ export const TABLES = {
   receipt: 0x30,
   handed: 0x31,
   diary: 0x40,
+  folderBase: 0x50,
+  folder: 0x51,
   aside: 0x7e,
 } as const
 
@@ -122,6 +127,10 @@ export const diaryPrefix = (agent: AgentId): Uint8Array => under(TABLES.diary, a
 export const diaryKey = (agent: AgentId, entry: string): Uint8Array => concatBytes(diaryPrefix(agent), utf8(entry))
 export const entryOfDiaryKey = (key: Uint8Array): string => fromUtf8(key.subarray(33))
 
+/** `folder`: 16 hex digits. */
+export const folderPrefix = (folder: string): Uint8Array => under(TABLES.folderBase, folder)
+export const folderKey = (folder: string): Uint8Array => under(TABLES.folder, folder)
+
 export const tablePrefix = (table: number): Uint8Array => Uint8Array.of(table)
 
 /** The first key after all that begin with `prefix`. No table is 0xff, so there is always one. */
@@ -171,6 +180,9 @@ export function describeKey(key: Uint8Array): string {
       return `a receipt of node ${toHex(key.subarray(1, 33))}`
     case TABLES.handed:
       return `what the relay took for node ${toHex(key.subarray(1, 33))}`
+    case TABLES.folderBase:
+    case TABLES.folder:
+      return `a record of folder ${toHex(key.subarray(1, 9))}`
     case TABLES.diary:
       return 'a diary entry'
     default:

@@ -7,110 +7,175 @@ export interface TextEdit {
   readonly insert: string
 }
 
-/** Comparing characters costs up to length times differences: past this, lines are compared first. */
-const CHARACTERS_MAX = 4_000
-/** Past this the changed part is replaced whole: two different books have no smallest edit that anyone waits for. */
+/** Comparing costs up to length times differences: past this many words a changed passage is replaced whole. */
+const WORDS_MAX = 4_000
+/** Past this many lines, texts are first cut at lines that occur once in both. */
 const LINES_MAX = 4_000
-/** Code units that stand for lines; the surrogates among them would be taken for halves of characters. */
-const LINE_CODES_MAX = 0xd800 - 1
+/** Code units that stand for lines or words; the surrogates among them would be taken for halves of characters. */
+const CODES_MAX = 0xd800 - 1
 
-/** A small edit that turns one text into another, in bounded time. Small edits merge well with those of others. */
+/**
+ * A small edit that turns one text into another, in bounded time. Small edits merge well with those of others. Whole
+ * words are replaced, never parts of them: of two machines that change one word at once both words are kept, and
+ * neither is a mixture; and a word that replaced another stays when the other is deleted elsewhere.
+ */
 export function editsBetween(from: string, to: string): TextEdit[] {
   const edits: TextEdit[] = []
-  compare(from, to, 0, edits)
+  if (from !== to) compareLines(linesOf(from), linesOf(to), 0, edits)
   return edits
 }
 
-function compare(from: string, to: string, offset: number, edits: TextEdit[]): void {
-  const start = commonStart(from, to)
-  const end = commonEnd(from, to, start)
-  const [before, after] = [from.slice(start, from.length - end), to.slice(start, to.length - end)]
-  const at = offset + start
-  if (before === '' && after === '') return
-  if (before === '' || after === '') edits.push({ at, remove: before.length, insert: after })
-  else if (before.length <= CHARACTERS_MAX && after.length <= CHARACTERS_MAX) pushRuns(diff(before, after), at, edits)
-  else compareLines(before, after, at, edits)
+/** Edits that keep all of `from` and add what only `to` has, line by line: for two texts with no common past. */
+export function editsToUnion(from: string, to: string): TextEdit[] {
+  const edits: TextEdit[] = []
+  // A last line is the same line with and without its end.
+  walkLines(linesOf(ended(from)), linesOf(ended(to)), 0, (at, removed, inserted) => {
+    const end = at + lengthOf(removed)
+    const insert = inserted.join('')
+    if (insert === '') return
+    if (end <= from.length) edits.push({ at: end, remove: 0, insert })
+    else edits.push({ at: from.length, remove: 0, insert: `\n${insert.slice(0, -1)}` })
+  })
+  return edits
 }
 
-function compareLines(before: string, after: string, offset: number, edits: TextEdit[]): void {
-  const [a, b] = [linesOf(before), linesOf(after)]
+const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`)
+
+export function applyEdits(text: string, edits: readonly TextEdit[]): string {
+  const parts: string[] = []
+  let done = 0
+  for (const { at, remove, insert } of edits) {
+    parts.push(text.slice(done, at), insert)
+    done = at + remove
+  }
+  parts.push(text.slice(done))
+  return parts.join('')
+}
+
+type Changed = (at: number, removed: readonly string[], inserted: readonly string[]) => void
+
+function compareLines(a: readonly string[], b: readonly string[], offset: number, edits: TextEdit[]): void {
+  walkLines(a, b, offset, (at, removed, inserted) => {
+    const [before, after] = [wordsOf(removed.join('')), wordsOf(inserted.join(''))]
+    if (before.length > WORDS_MAX || after.length > WORDS_MAX) replaceWhole(at, before, after, edits)
+    else walkRuns(before, after, at, (place, gone, come) => replaceWhole(place, gone, come, edits))
+  })
+}
+
+const replaceWhole = (at: number, removed: readonly string[], inserted: readonly string[], edits: TextEdit[]) =>
+  void edits.push({ at, remove: lengthOf(removed), insert: inserted.join('') })
+
+/** Calls `changed` for each passage of lines that differs, in order. */
+function walkLines(a: readonly string[], b: readonly string[], offset: number, changed: Changed): void {
+  const start = commonStart(a, b)
+  const end = commonEnd(a, b, start)
+  const [before, after] = [a.slice(start, a.length - end), b.slice(start, b.length - end)]
+  const at = offset + lengthOf(a.slice(0, start))
+  if (before.length === 0 && after.length === 0) return
+  if (before.length <= LINES_MAX && after.length <= LINES_MAX) return walkRuns(before, after, at, changed)
+  const anchors = anchorsOf(before, after)
+  if (anchors.length === 0) return changed(at, before, after)
+  let [i, j, place] = [0, 0, at]
+  for (const [x, y] of [...anchors, [before.length, after.length] as const]) {
+    walkLines(before.slice(i, x), after.slice(j, y), place, changed)
+    place += lengthOf(before.slice(i, x + 1))
+    i = x + 1
+    j = y + 1
+  }
+}
+
+/** The smallest difference between two lists of lines or words; what stands side by side is one change. */
+function walkRuns(a: readonly string[], b: readonly string[], offset: number, changed: Changed): void {
   const codes = new Map<string, string>()
-  const encode = (lines: readonly string[]): string => {
+  const encode = (parts: readonly string[]): string => {
     let encoded = ''
-    for (const line of lines) {
-      let code = codes.get(line)
-      if (code === undefined) {
-        code = String.fromCharCode(codes.size + 1)
-        codes.set(line, code)
-      }
+    for (const part of parts) {
+      let code = codes.get(part)
+      if (code === undefined) codes.set(part, (code = String.fromCharCode(codes.size + 1)))
       encoded += code
     }
     return encoded
   }
-  if (a.length > LINES_MAX || b.length > LINES_MAX || a.length + b.length > LINE_CODES_MAX) {
-    edits.push({ at: offset, remove: before.length, insert: after })
-    return
-  }
+  const [from, to] = [encode(a), encode(b)]
+  if (codes.size > CODES_MAX) return changed(offset, a, b)
   let [i, j, at] = [0, 0, offset]
-  let [removed, inserted] = ['', '']
+  let [removed, inserted]: [string[], string[]] = [[], []]
   const settle = (): void => {
-    if (removed.length <= CHARACTERS_MAX && inserted.length <= CHARACTERS_MAX) compare(removed, inserted, at, edits)
-    else edits.push({ at, remove: removed.length, insert: inserted })
-    at += removed.length
-    removed = ''
-    inserted = ''
+    if (removed.length > 0 || inserted.length > 0) changed(at, removed, inserted)
+    at += lengthOf(removed)
+    removed = []
+    inserted = []
   }
-  for (const [kind, run] of diff(encode(a), encode(b))) {
-    for (let n = 0; n < run.length; n++) {
-      if (kind === diff.DELETE) removed += a[i++] ?? ''
-      else if (kind === diff.INSERT) inserted += b[j++] ?? ''
+  for (const [kind, { length }] of diff(from, to)) {
+    for (let n = 0; n < length; n++) {
+      if (kind === diff.DELETE) removed.push(a[i++] ?? '')
+      else if (kind === diff.INSERT) inserted.push(b[j++] ?? '')
       else {
-        if (removed !== '' || inserted !== '') settle()
+        settle()
         at += (a[i++] ?? '').length
         j++
       }
     }
   }
-  if (removed !== '' || inserted !== '') settle()
+  settle()
 }
 
-/** A deletion and the insertion beside it are one edit. */
-function pushRuns(runs: readonly diff.Diff[], offset: number, edits: TextEdit[]): void {
-  let at = offset
-  let open: { at: number; remove: number; insert: string } | undefined
-  for (const [kind, run] of runs) {
-    if (kind === diff.EQUAL) {
-      if (open !== undefined) edits.push(open)
-      open = undefined
-      at += run.length
-    } else {
-      open ??= { at, remove: 0, insert: '' }
-      if (kind === diff.INSERT) open.insert += run
-      else {
-        open.remove += run.length
-        at += run.length
-      }
-    }
+/** Lines that occur once in both, in an order that both have: the longest such list. */
+function anchorsOf(a: readonly string[], b: readonly string[]): [number, number][] {
+  const [inA, inB] = [placesOfUnique(a), placesOfUnique(b)]
+  const pairs: [number, number][] = []
+  for (const [line, x] of inA) {
+    const y = inB.get(line)
+    if (x >= 0 && y !== undefined && y >= 0) pairs.push([x, y])
   }
-  if (open !== undefined) edits.push(open)
+  // Patience: piles by the place in b; each pair remembers the top of the pile before its own.
+  const piles: number[] = []
+  const before: number[] = []
+  for (const [n, [, y]] of pairs.entries()) {
+    let [low, high] = [0, piles.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (pairs[piles[middle]!]![1] < y) low = middle + 1
+      else high = middle
+    }
+    before[n] = low > 0 ? piles[low - 1]! : -1
+    piles[low] = n
+  }
+  const chosen: [number, number][] = []
+  for (let n = piles.at(-1) ?? -1; n >= 0; n = before[n]!) chosen.push(pairs[n]!)
+  return chosen.reverse()
 }
 
-const linesOf = (text: string): string[] => text.split(/(?<=\n)/)
+/** -1 for a line that occurs more than once. In the order of the first. */
+function placesOfUnique(lines: readonly string[]): Map<string, number> {
+  const places = new Map<string, number>()
+  for (const [n, line] of lines.entries()) places.set(line, places.has(line) ? -1 : n)
+  return places
+}
 
-function commonStart(a: string, b: string): number {
+const linesOf = (text: string): string[] => (text === '' ? [] : text.split(/(?<=\n)/))
+
+/**
+ * Scripts that are written without blanks have characters for words. The end of a line belongs to its last word: when
+ * one machine replaces a line that another deletes, what is left is a line.
+ */
+const WORD =
+  /(?:[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}])[\p{L}\p{N}\p{M}_])+|[^\S\n]+|[^\n])\n?|\n/gu
+
+const wordsOf = (text: string): string[] => text.match(WORD) ?? []
+
+const lengthOf = (parts: readonly string[]): number => parts.reduce((sum, part) => sum + part.length, 0)
+
+function commonStart(a: readonly string[], b: readonly string[]): number {
   const most = Math.min(a.length, b.length)
   let length = 0
-  while (length < most && a.charCodeAt(length) === b.charCodeAt(length)) length++
-  // Never between the two halves of one character.
-  return length > 0 && isHighHalf(a.charCodeAt(length - 1)) ? length - 1 : length
+  while (length < most && a[length] === b[length]) length++
+  return length
 }
 
-function commonEnd(a: string, b: string, start: number): number {
+function commonEnd(a: readonly string[], b: readonly string[], start: number): number {
   const most = Math.min(a.length, b.length) - start
   let length = 0
-  while (length < most && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length)) length++
-  return length > 0 && isLowHalf(a.charCodeAt(a.length - length)) ? length - 1 : length
+  while (length < most && a[a.length - 1 - length] === b[b.length - 1 - length]) length++
+  return length
 }
-
-const isHighHalf = (code: number): boolean => code >= 0xd800 && code < 0xdc00
-const isLowHalf = (code: number): boolean => code >= 0xdc00 && code < 0xe000

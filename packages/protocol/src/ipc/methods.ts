@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { events } from './events.ts'
+import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
 import { knowing } from './knowing.ts'
 import { Iso, Json, Name, Origin, Umr, WholeText } from './shapes.ts'
@@ -338,6 +339,8 @@ export const methods = {
     }),
     result: z.object({ agent: Name, layers: z.array(SharedLayer) }),
   },
+
+  ...folderMethods,
 
   'conflicts.ls': {
     params: z.object({ agent: Name.optional(), limit: z.number().int().min(1).max(10_000).default(1_000) }),

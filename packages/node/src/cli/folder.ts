@@ -1,0 +1,252 @@
+import { resolve } from 'node:path'
+import { isName } from '@sealmesh/protocol/ids'
+import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { Command } from 'commander'
+import { example } from './example.ts'
+import type { Output } from './output.ts'
+import { oneLine } from './printable.ts'
+import { type Cli, withDoor } from './session.ts'
+import { count } from './status.ts'
+import { moment } from './when.ts'
+
+const FOLDER = 'its agent, AGENT.LAYER or its path'
+
+type View = MethodResult<'folder.ls'>['folders'][number]
+
+export const folder = (cli: Cli): Command =>
+  new Command('folder')
+    .summary('mirror a folder of files between machines')
+    .description(
+      'Mirrors a folder both ways while the node runs: text merges, programs and secrets stay out, deletions go to a trash.',
+    )
+    .addHelpText('after', example('sealmesh folder add claude ~/notes'))
+    .addCommand(add(cli))
+    .addCommand(list(cli))
+    .addCommand(status(cli))
+    .addCommand(remove(cli))
+    .addCommand(confirm(cli))
+    .addCommand(log(cli))
+    .addCommand(trash(cli))
+
+const add = (cli: Cli): Command =>
+  new Command('add')
+    .summary('mirror a folder, or allow more of its files')
+    .description('Mirrors a folder into a layer of an agent. Files that both sides have are merged; none is deleted.')
+    .argument('<agent>', 'the agent whose layer it becomes')
+    .argument('<path>', 'the folder on this machine')
+    .option('--layer <layer>', 'the layer', 'files')
+    .option(
+      '--allow <file...>',
+      'mirror this file although it could be run or hold a secret; a path from the folder on',
+    )
+    .addHelpText(
+      'after',
+      example('sealmesh folder add claude ~/notes', 'sealmesh folder add claude ~/notes --allow bin/go.sh'),
+    )
+    .action(
+      withDoor(
+        cli,
+        async (
+          { door, output, command },
+          agent: string,
+          path: string,
+          options: { layer: string; allow?: readonly string[] },
+        ) => {
+          const params = { agent, layer: options.layer, path: resolve(path), allow: [...(options.allow ?? [])] }
+          const view = await door.call('folder.add', params)
+          output.data(view)
+          output.print(`${oneLine(view.path)}  ${oneLine(`${view.agent}.${view.layer}`)}  ${count(view.files, 'file')}`)
+          if (view.refused > 0)
+            output.hint(`${count(view.refused, 'file')} not mirrored: ${command('folder status')} says why`)
+          output.hint(`To share it: ${command(`share set ${view.agent} ${view.layer} standby`)}`)
+        },
+      ),
+    )
+
+const list = (cli: Cli): Command =>
+  new Command('ls')
+    .summary('list mirrored folders')
+    .description('Lists the folders of this machine that are mirrored.')
+    .addHelpText('after', example('sealmesh folder ls'))
+    .action(
+      withDoor(cli, async ({ door, output, command }) => {
+        const listing = await door.call('folder.ls', {})
+        output.data(listing)
+        if (listing.folders.length === 0)
+          return output.hint(`No folder is mirrored. ${command('folder add AGENT PATH')} begins`)
+        showFolders(output, listing.folders)
+      }),
+    )
+
+const status = (cli: Cli): Command =>
+  new Command('status')
+    .summary('what is held, refused or waiting, and where files came from')
+    .description('Shows what is held, refused or waiting, with the reason and the next step, and what came from where.')
+    .argument('[folder]', FOLDER)
+    .addHelpText('after', example('sealmesh folder status claude'))
+    .action(
+      withDoor(cli, async ({ door, output, command }, name: string | undefined) => {
+        const result = await door.call('folder.status', name === undefined ? {} : { folder: folderNamed(name) })
+        output.data(result)
+        if (result.folders.length === 0)
+          return output.hint(`No folder is mirrored. ${command('folder add AGENT PATH')} begins`)
+        for (const each of result.folders) {
+          showFolders(output, [each])
+          if (each.failure !== null) output.print(`  ${each.failure.code}: ${oneLine(each.failure.message)}`)
+          if (each.state === 'missing')
+            output.print('  the folder is not there: nothing is deleted anywhere because of that')
+          if (!each.watched) output.print('  the system gave out of watches: it looks every two seconds')
+          for (const issue of each.issues) {
+            const where = issue.direction === 'out' ? 'here' : 'from elsewhere'
+            output.print(
+              `  ${issue.type.padEnd(8)} ${oneLine(issue.path)}  ${where}  ${issue.code}: ${oneLine(issue.because)}`,
+            )
+            if (issue.next !== '' && issue.type !== 'held') output.print(`           next: ${oneLine(issue.next)}`)
+          }
+          const held = each.held.here + each.held.elsewhere
+          if (held > 0) {
+            const words = `folder confirm ${each.agent}.${each.layer}`
+            output.hint(
+              `${count(held, 'deletion')} held: ${command(words)} carries them out, --keep brings the files back`,
+            )
+          }
+          for (const { path, nodeName, at } of each.arrivals)
+            output.print(`  from ${oneLine(nodeName)}  ${moment(at)}  ${oneLine(path)}`)
+        }
+      }),
+    )
+
+const remove = (cli: Cli): Command =>
+  new Command('rm')
+    .summary('stop mirroring a folder')
+    .description('Stops mirroring. The files stay, here and on other machines.')
+    .argument('<folder>', FOLDER)
+    .addHelpText('after', example('sealmesh folder rm claude'))
+    .action(
+      withDoor(cli, async ({ door, output }, name: string) => {
+        const view = await door.call('folder.rm', { folder: folderNamed(name) })
+        output.data(view)
+        output.say(`${oneLine(view.path)} is mirrored no longer; its files stay`)
+      }),
+    )
+
+const confirm = (cli: Cli): Command =>
+  new Command('confirm')
+    .summary('carry out deletions that are held, or take them back')
+    .description('So many deletions at once that they may be an accident wait for your word.')
+    .argument('<folder>', FOLDER)
+    .option('--keep', 'bring the files back instead')
+    .addHelpText('after', example('sealmesh folder confirm claude', 'sealmesh folder confirm claude --keep'))
+    .action(
+      withDoor(cli, async ({ door, output }, name: string, options: { keep?: true }) => {
+        const result = await door.call('folder.confirm', { folder: folderNamed(name), keep: options.keep === true })
+        output.data(result)
+        if (result.files === 0) return output.say('No deletion is held.')
+        output.say(
+          `${count(result.files, 'file')} ${result.kept ? 'brought back' : 'deleted; other machines ask again'}`,
+        )
+      }),
+    )
+
+const log = (cli: Cli): Command =>
+  new Command('log')
+    .summary('where the content of a file came from')
+    .description('Shows from which machine the content of a file came and when; without one, what happened of note.')
+    .argument('<folder>', FOLDER)
+    .argument('[path]', 'a file, from the folder on')
+    .addHelpText('after', example('sealmesh folder log claude MEMORY.md'))
+    .action(
+      withDoor(cli, async ({ door, output }, name: string, path: string | undefined) => {
+        const named = { folder: folderNamed(name), ...(path === undefined ? {} : { path }) }
+        const result = await door.call('folder.log', named)
+        output.data(result)
+        for (const { nodeName, at } of result.arrivals) output.print(`${moment(at)}  from ${oneLine(nodeName)}`)
+        for (const each of result.happenings)
+          output.print(`${moment(each.at)}  ${oneLine(each.path)}  ${oneLine(each.what)}`)
+        if (result.arrivals.length + result.happenings.length === 0)
+          output.hint(path === undefined ? 'Nothing of note has happened.' : 'All of it was written on this machine.')
+      }),
+    )
+
+const trash = (cli: Cli): Command =>
+  new Command('trash')
+    .summary('files that sync took away here')
+    .description('What another machine deleted is kept here for 30 days.')
+    .addHelpText('after', example('sealmesh folder trash ls claude'))
+    .addCommand(
+      new Command('ls')
+        .summary('list them')
+        .description('Lists what sync took away from this folder, the newest first.')
+        .argument('<folder>', FOLDER)
+        .addHelpText('after', example('sealmesh folder trash ls claude'))
+        .action(
+          withDoor(cli, async ({ door, output, command }, name: string) => {
+            const listing = await door.call('folder.trash.ls', { folder: folderNamed(name) })
+            output.data(listing)
+            if (listing.items.length === 0) return output.hint('The trash is empty.')
+            output.table(
+              [
+                { title: 'ITEM' },
+                { title: 'DELETED' },
+                { title: 'BY' },
+                { title: 'BYTES', align: 'right' },
+                { title: 'PATH' },
+              ],
+              listing.items.map((each) => [
+                each.item,
+                moment(each.at),
+                each.nodeName ?? '-',
+                String(each.bytes),
+                each.path,
+              ]),
+            )
+            output.hint(`Next: ${command(`folder trash restore ${name} ITEM`)}`)
+          }),
+        ),
+    )
+    .addCommand(
+      new Command('restore')
+        .summary('put one back')
+        .description('Puts a file back under its name, or beside the file that has the name now.')
+        .argument('<folder>', FOLDER)
+        .argument('<item>', 'as `folder trash ls` prints it')
+        .addHelpText('after', example('sealmesh folder trash restore claude 0m5kq3z1a9f31c02d'))
+        .action(
+          withDoor(cli, async ({ door, output }, name: string, item: string) => {
+            const result = await door.call('folder.trash.restore', { folder: folderNamed(name), item })
+            output.data(result)
+            output.print(oneLine(result.path))
+          }),
+        ),
+    )
+
+/** A path is told from a name by what a name cannot have, and made whole: the node runs elsewhere. */
+function folderNamed(words: string): string {
+  const parts = words.split('.')
+  return parts.length <= 2 && parts.every((part) => isName(part)) ? words : resolve(words)
+}
+
+function showFolders(output: Output, folders: readonly View[]): void {
+  output.table(
+    [
+      { title: 'AGENT' },
+      { title: 'LAYER' },
+      { title: 'STATE' },
+      { title: 'FILES', align: 'right' },
+      { title: 'HELD', align: 'right' },
+      { title: 'REFUSED', align: 'right' },
+      { title: 'WAITING', align: 'right' },
+      { title: 'PATH' },
+    ],
+    folders.map((each) => [
+      each.agent,
+      each.layer,
+      each.state,
+      String(each.files),
+      String(each.held.here + each.held.elsewhere),
+      String(each.refused),
+      String(each.pending),
+      each.path,
+    ]),
+  )
+}

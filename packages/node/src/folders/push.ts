@@ -1,0 +1,433 @@
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import type { Failure } from '@sealmesh/protocol/errors'
+import { editsBetween, editsToUnion } from '../text/text-edits.ts'
+import { type Content, contentOf } from './core/content.ts'
+import { type FileEntry, chunkKey, fileKey, formatEntry, textName, withMode } from './core/entry.ts'
+import {
+  BINARY_BYTES_MAX,
+  CHUNK_BYTES,
+  DELETE_SETTLE_MS,
+  DELETE_SETTLE_MS_MAX,
+  EMPTIED_SETTLE_MS,
+  FILE_BYTES_MAX,
+  FILES_MAX,
+  SHRUNK_SETTLE_MS,
+  TEXT_BYTES_MAX,
+} from './core/limits.ts'
+import { besideName, foldOf, parentOf } from './core/names.ts'
+import { isAllowable, isPassing, type Refused, refusedByContent } from './core/refusals.ts'
+import type { TreeFile } from './core/tree.ts'
+import type { BaseEntry, Found } from './ports.ts'
+import { isIgnored } from './refresh.ts'
+import type { DiskFile, MirrorState } from './state.ts'
+import { pushTexts, type TextPush } from './text-pushes.ts'
+
+interface Read {
+  readonly key: string
+  readonly file: DiskFile
+  readonly content: Content
+}
+
+/** What goes into the document, in this order: texts and chunks, then the entries that name them. */
+interface Plan {
+  readonly texts: TextPush[]
+  readonly chunks: Map<string, Uint8Array>
+  readonly entries: Intent[]
+  /** When all of it is durable. */
+  readonly after: (() => void)[]
+}
+
+/** Which file of the disk each file of the document is, in this round: never two, or one would undo the other. */
+type Claims = Map<string, string>
+
+const idAt = (state: MirrorState, key: string): string => state.base.get(key)?.id ?? ''
+
+/** Sends what people and programs changed on the disk, for the keys that are dirty. */
+export async function pushLocal(state: MirrorState): Promise<void> {
+  const reads: Read[] = []
+  for (const key of state.dirty) {
+    const read = await readChanged(state, key)
+    if (read !== undefined) reads.push(read)
+  }
+  const document = await state.deps.document.open()
+  const refusal = state.deps.document.refusal()
+  const plan: Plan = { texts: [], chunks: new Map(), entries: [], after: [] }
+  const claims: Claims = new Map()
+  const gone = overdue(state)
+  if (refusal === undefined) {
+    for (const read of reads) await planRead(state, document, read, plan, claims)
+    planDeletions(state, document, plan, new Set(gone.filter((key) => !claims.has(idAt(state, key)))))
+  } else {
+    for (const { key } of reads) keepHere(state, key, refusal)
+    for (const key of gone) keepHere(state, key, refusal)
+  }
+  if (plan.texts.length > 0) await pushTexts(state.deps.document, plan.texts)
+  const chunks = [...plan.chunks].map(
+    ([hash, bytes]): Intent => ({
+      type: 'set',
+      key: chunkKey(hash),
+      value: JSON.stringify(Buffer.from(bytes).toString('base64')),
+    }),
+  )
+  if (chunks.length > 0) await state.deps.document.write(chunks)
+  if (plan.entries.length > 0) await state.deps.document.write(plan.entries)
+  for (const done of plan.after) done()
+}
+
+/** The file's content when the document has not got it; undefined also when it is not to be read now. */
+async function readChanged(state: MirrorState, key: string): Promise<Read | undefined> {
+  const file = state.disk.get(key)
+  if (file === undefined) return undefined
+  state.missing.delete(key)
+  if (file.blocked !== undefined && !isPassing(file.blocked)) return refuse(state, key, file, file.blocked)
+  const base = state.base.get(key)
+  const { found } = file
+  if (base?.stamp === found.stamp && base.executable === found.executable && !file.fresh) return undefined
+  if (found.size > FILE_BYTES_MAX)
+    return refuse(state, key, file, {
+      refusal: 'TOO_LARGE',
+      because: `larger than ${FILE_BYTES_MAX / 1_048_576} MiB`,
+    })
+  const stableAtMs = found.mtimeMs + settleOf(found, base)
+  if (state.deps.now() < stableAtMs && found.mtimeMs <= state.deps.now()) return wait(state, key, stableAtMs)
+  const bytes = await state.deps.disk.read(found)
+  // The watcher will tell, and if it does not, this does.
+  if (bytes === undefined) return wait(state, key, state.deps.now() + SHRUNK_SETTLE_MS)
+  const content = contentOf(bytes, state.deps.hashOf)
+  state.disk.set(key, { ...file, blocked: undefined, fresh: false })
+  if (base?.hash === content.hash && base.executable === found.executable) {
+    if (base.stamp !== found.stamp) state.setBase(key, { ...base, ...placeOf(found) }, undefined)
+    return undefined
+  }
+  if (!state.deps.allowed().has(key)) {
+    const refused = refusedByContent(bytes, content.text, found.executable)
+    if (refused !== undefined) return refuse(state, key, file, refused)
+  }
+  state.noIssue(key, 'out')
+  return { key, file, content }
+}
+
+function settleOf(found: Found, base: BaseEntry | undefined): number {
+  if (base === undefined || found.size >= base.size) return 0
+  return found.size === 0 ? EMPTIED_SETTLE_MS : SHRUNK_SETTLE_MS
+}
+
+function wait(state: MirrorState, key: string, untilMs: number): undefined {
+  state.waiting.add(key)
+  state.again(key, untilMs)
+}
+
+function refuse(state: MirrorState, key: string, file: DiskFile, refused: Refused): undefined {
+  state.disk.set(key, { ...file, blocked: refused, fresh: false })
+  state.issue(key, {
+    type: 'refused',
+    direction: 'out',
+    code: refused.refusal,
+    because: refused.because,
+    next: isAllowable(refused.refusal)
+      ? 'to mirror it all the same, name it: folder add AGENT PATH --allow FILE'
+      : nextOf(refused),
+  })
+}
+
+function nextOf({ refusal }: Refused): string {
+  switch (refusal) {
+    case 'TOO_LARGE':
+    case 'FOLDER_FULL':
+      return 'keep it elsewhere, or name it in .sealmeshignore'
+    case 'NAME':
+    case 'CASE':
+      return 'rename it'
+    default:
+      return 'name it in .sealmeshignore to stop this line'
+  }
+}
+
+/** It may not be written from here: it stays on this disk, is listed, and goes when it may. */
+function keepHere(state: MirrorState, key: string, refusal: Failure): void {
+  state.waiting.add(key)
+  state.issue(key, {
+    type: 'pending',
+    direction: 'out',
+    code: refusal.code,
+    because: `changed on this machine only: ${refusal.message}`,
+    next: refusal.next,
+  })
+}
+
+async function planRead(state: MirrorState, document: Document, read: Read, plan: Plan, claims: Claims): Promise<void> {
+  const { key, content, file } = read
+  const base = state.base.get(key)
+  if (base !== undefined) {
+    if (!claims.has(base.id) && !isTakenElsewhere(state, key, base)) {
+      claims.set(base.id, key)
+      return planEdit(state, document, read, base, plan)
+    }
+    state.dropBase(key)
+  }
+  const from = await renamedFrom(state, file.found, content.hash, claims)
+  const other = state.tree.byFold.get(foldOf(key))
+  if (from !== undefined && (other === undefined || other.id === idAt(state, from))) {
+    claims.set(idAt(state, from), key)
+    return planRename(state, read, from, plan)
+  }
+  const there = state.tree.byPath.get(key)
+  if (there !== undefined && !claims.has(there.id)) {
+    claims.set(there.id, key)
+    return planMeeting(state, document, read, there, plan)
+  }
+  // The other one may just be leaving this disk: a rename in case only, or a deletion.
+  if (other !== undefined && other.shown !== key && state.disk.has(other.shown))
+    return refuse(state, key, file, {
+      refusal: 'CASE',
+      because: 'differs from another file only in upper and lower case',
+    })
+  create(state, key, read, key, plan)
+}
+
+/**
+ * Its file was renamed here and on another machine alike, and somebody made a new one under the old name. To take that
+ * for an edit would empty the renamed one.
+ */
+function isTakenElsewhere(state: MirrorState, key: string, { id }: BaseEntry): boolean {
+  const shown = state.tree.files.get(id)?.shown
+  if (shown === undefined || shown === key || !state.disk.has(shown)) return false
+  return (state.base.get(shown)?.id ?? id) === id
+}
+
+/** A file of the base that is not where it was, and is this one: the same file of the disk, or the same content. */
+async function renamedFrom(
+  state: MirrorState,
+  found: Found,
+  hash: string,
+  claims: Claims,
+): Promise<string | undefined> {
+  const isFree = ({ id }: BaseEntry): boolean => !claims.has(id) && state.tree.files.has(id)
+  for (const [key, base] of state.base) {
+    if (base.inode !== found.inode || !isFree(base)) continue
+    const there = state.disk.get(key)
+    // The news of its old name may come after those of its new one.
+    if (there === undefined || (await state.deps.disk.look(there.found.path)) === undefined) return key
+  }
+  if (found.size === 0) return undefined
+  for (const key of state.missing.keys()) {
+    const base = state.base.get(key)
+    if (base?.hash === hash && isFree(base)) return key
+  }
+  return undefined
+}
+
+async function planRename(state: MirrorState, read: Read, from: string, plan: Plan): Promise<void> {
+  const base = state.base.get(from)!
+  const file = state.tree.files.get(base.id)!
+  const text = await state.baseText(from)
+  plan.entries.push(setEntry(base.id, { ...file.entry, path: read.key }, file.writes))
+  plan.after.push(() => {
+    state.dropBase(from)
+    state.missing.delete(from)
+    state.heldOut.delete(from)
+    // What changed beside the name is read in the next round, against the old content.
+    state.setBase(read.key, { ...base, path: read.file.found.path, stamp: '' }, text)
+    state.waiting.add(read.key)
+    state.again(read.key, state.deps.now())
+  })
+}
+
+/** Both sides have a file of this name, and no common past: nothing of either is lost. */
+function planMeeting(state: MirrorState, document: Document, read: Read, there: TreeFile, plan: Plan): void {
+  const { key, content } = read
+  if (content.kind === 'text' && there.entry.kind === 'text') {
+    const theirs = document.text(textName(there.id)) ?? ''
+    const edits = editsToUnion(theirs, content.text)
+    if (edits.length > 0 || theirs !== content.text) state.note(key, 'both sides had it: merged')
+    plan.texts.push({ id: there.id, base: theirs, edits })
+    plan.after.push(() => rebase(state, read, there.id))
+    return
+  }
+  if (there.entry.kind === 'binary' && there.entry.hash === content.hash) {
+    plan.after.push(() => rebase(state, read, there.id))
+    return
+  }
+  // The disk's own goes beside it, the document's gets the name.
+  const id = state.deps.newId()
+  state.note(key, 'both sides had it and it cannot be merged: kept both')
+  create(state, key, read, besideName(key, id.slice(0, 6)), plan, id)
+}
+
+async function planEdit(
+  state: MirrorState,
+  document: Document,
+  read: Read,
+  base: BaseEntry,
+  plan: Plan,
+): Promise<void> {
+  const { key, content, file } = read
+  const known = state.tree.files.get(base.id) ?? state.tree.gone.get(base.id)
+  if (known === undefined || base.kind !== content.kind) {
+    // Its entry was cleared away long ago, or it is another kind of thing now.
+    const seen = document.text(textName(base.id)) ?? ''
+    if (known !== undefined && (base.kind === 'binary' || state.deps.hashOf(seen) === base.hash))
+      plan.entries.push(setEntry(base.id, { ...known.entry, gone: base.hash }, known.writes))
+    return create(state, key, read, key, plan)
+  }
+  const executable = file.found.executable && state.deps.allowed().has(key)
+  if (content.kind === 'text') {
+    const before = (await state.baseText(key)) ?? document.text(textName(base.id)) ?? ''
+    const taken = (text: string): void =>
+      state.setBase(key, { ...state.base.get(key)!, hash: state.deps.hashOf(text), stamp: '' }, text)
+    plan.texts.push({ id: base.id, base: before, edits: editsBetween(before, content.text), taken })
+    if (executable !== (known.entry.executable === true))
+      plan.entries.push(setEntry(base.id, withMode(known.entry, executable), known.writes))
+    plan.after.push(() => rebase(state, read, base.id))
+    return
+  }
+  const { entry } = known
+  if (entry.kind === 'binary' && entry.gone === undefined && entry.hash !== base.hash && entry.hash !== content.hash) {
+    // Another machine has changed it too, and two such files cannot be merged.
+    const id = state.deps.newId()
+    state.note(key, 'changed on two machines at once: kept both')
+    return create(state, key, read, besideName(key, id.slice(0, 6)), plan, id)
+  }
+  plan.entries.push(setEntry(base.id, entryOf(state, read, known.entry.path, executable, plan), known.writes))
+  plan.after.push(() => rebase(state, read, base.id))
+}
+
+function create(state: MirrorState, key: string, read: Read, path: string, plan: Plan, id = state.deps.newId()): void {
+  const { content, file } = read
+  const full = fullBecause(state, content)
+  if (full !== undefined) return refuse(state, key, file, { refusal: 'FOLDER_FULL', because: full })
+  if (content.kind === 'text') plan.texts.push({ id, base: '', edits: editsBetween('', content.text) })
+  const executable = file.found.executable && state.deps.allowed().has(key)
+  plan.entries.push(setEntry(id, entryOf(state, read, path, executable, plan), undefined))
+  plan.after.push(() => rebase(state, read, id))
+  state.added[content.kind] += content.bytes.length
+  state.added.files += 1
+}
+
+function fullBecause({ tree, added, totals }: MirrorState, { kind, bytes }: Content): string | undefined {
+  if (tree.files.size + added.files >= FILES_MAX) return `the folder has ${FILES_MAX} files already`
+  const [most, words] = kind === 'text' ? [TEXT_BYTES_MAX, 'of text'] : [BINARY_BYTES_MAX, 'of other files']
+  return totals[kind] + added[kind] + bytes.length > most
+    ? `the folder has ${most / 1_048_576} MiB ${words} already`
+    : undefined
+}
+
+function entryOf(
+  { deps: { hashOf } }: MirrorState,
+  { content, file }: Read,
+  path: string,
+  executable: boolean,
+  plan: Plan,
+): FileEntry {
+  const common = { v: 1 as const, path, mtimeMs: Math.max(0, Math.floor(file.found.mtimeMs)) }
+  const mode = executable ? { executable: true as const } : {}
+  if (content.kind === 'text') return { ...common, kind: 'text', ...mode }
+  const chunks: string[] = []
+  for (let at = 0; at < content.bytes.length; at += CHUNK_BYTES) {
+    const chunk = content.bytes.subarray(at, at + CHUNK_BYTES)
+    const hash = hashOf(chunk)
+    chunks.push(hash)
+    plan.chunks.set(hash, chunk)
+  }
+  return { ...common, kind: 'binary', ...mode, size: content.bytes.length, hash: content.hash, chunks }
+}
+
+export const setEntry = (id: string, entry: FileEntry, seen: TreeFile['writes'] | undefined): Intent => ({
+  type: 'set',
+  key: fileKey(id),
+  value: formatEntry(entry),
+  ...(seen === undefined ? {} : { seen }),
+})
+
+/** The document has what was read. */
+function rebase(state: MirrorState, { key, content, file }: Read, id: string): void {
+  const before = state.base.get(key)
+  const arrivals = before?.id === id ? before.arrivals : []
+  const { kind, hash, text } = content
+  state.setBase(key, { id, kind, hash, ...placeOf(file.found), arrivals }, text)
+}
+
+export const placeOf = ({ path, stamp, inode, size, executable }: Found) => ({ path, stamp, inode, size, executable })
+
+/** Deletions by a person or program here. So many at once that it may be an accident are held. */
+function planDeletions(state: MirrorState, document: Document, plan: Plan, keys: ReadonlySet<string>): void {
+  const deleted: { key: string; base: BaseEntry; file: TreeFile }[] = []
+  for (const key of new Set([...keys, ...state.heldOut])) {
+    const base = state.base.get(key)
+    if (base === undefined || state.disk.has(key)) {
+      state.heldOut.delete(key)
+      continue
+    }
+    const file = state.tree.files.get(base.id)
+    // Renamed alike on another machine: it is not gone, it is where they say.
+    const elsewhere = file !== undefined && file.shown !== key && state.disk.has(file.shown)
+    if (file !== undefined && !elsewhere && hashIn(state, document, file) === base.hash)
+      deleted.push({ key, base, file })
+    else {
+      // Deleted there too, or changed there meanwhile: then it comes back.
+      state.dropBase(key)
+      state.missing.delete(key)
+      state.heldOut.delete(key)
+    }
+  }
+  const files = state.base.size
+  // Nothing at all is left: as when a disk is not mounted.
+  const vanished = state.disk.size === 0 && deleted.length > 0
+  const now = state.deps.now()
+  if (!state.confirmed && (vanished || state.massOut.holds(deleted.length, files, now))) {
+    for (const { key } of deleted) state.heldOut.add(key)
+    return
+  }
+  state.massOut.did(deleted.length, files, now)
+  for (const { key, base, file } of deleted) {
+    plan.entries.push(setEntry(base.id, { ...file.entry, gone: base.hash }, file.writes))
+    plan.after.push(() => {
+      state.dropBase(key)
+      state.missing.delete(key)
+      state.heldOut.delete(key)
+    })
+  }
+}
+
+/** Of a file's content in the document. */
+export const hashIn = (
+  state: MirrorState,
+  document: Document,
+  { id, entry }: Pick<TreeFile, 'id' | 'entry'>,
+): string => (entry.kind === 'binary' ? entry.hash : state.deps.hashOf(document.text(textName(id)) ?? ''))
+
+/**
+ * Names that have been gone from the disk for long enough. `rm -r` takes its time: while more vanish, none of them is
+ * acted on, so that they count together.
+ */
+function overdue(state: MirrorState): string[] {
+  const now = state.deps.now()
+  for (const key of state.dirty) {
+    if (state.disk.has(key) || !state.base.has(key)) continue
+    if (isIgnored(state, key)) {
+      // Excluded by now: it stays where it is, here and elsewhere, and is mirrored no longer.
+      state.dropBase(key)
+      state.missing.delete(key)
+    } else if (linkAbove(state, key) !== undefined) {
+      // What lies behind a link is not looked at, so it is not known to be deleted either.
+      state.waiting.add(key)
+    } else if (!state.missing.has(key)) state.missing.set(key, now)
+  }
+  const gone = [...state.missing].filter(([key]) => !state.heldOut.has(key))
+  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const [, since] of gone) [first, last] = [Math.min(first, since), Math.max(last, since)]
+  const settledAtMs = Math.min(last + DELETE_SETTLE_MS, first + DELETE_SETTLE_MS_MAX)
+  if (now >= settledAtMs) return gone.map(([key]) => key)
+  for (const [key] of gone) {
+    state.waiting.add(key)
+    state.again(key, settledAtMs)
+  }
+  return []
+}
+
+function linkAbove(state: MirrorState, key: string): string | undefined {
+  for (let parent = parentOf(key); parent !== ''; parent = parentOf(parent))
+    if (state.disk.get(parent)?.blocked !== undefined) return parent
+  return undefined
+}

@@ -1,0 +1,173 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import { Failure } from '@sealmesh/protocol/errors'
+import { isName } from '@sealmesh/protocol/ids'
+import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { besideName, keyOf } from '../folders/core/names.ts'
+import type { Folders, MirroredFolder } from '../folders/folders.ts'
+import type { Arrival } from '../folders/ports.ts'
+import type { Handlers } from '../ipc/door.ts'
+import { agentName, agentNamed, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
+
+type Context = Pick<ServiceContext, 'log'> & { readonly folders: Folders }
+type View = MethodResult<'folder.add'>
+type Verbs = Extract<keyof Handlers, `folder.${string}`>
+
+/** Folders that this node mirrors. */
+export function folderHandlers(context: Context): Pick<Handlers, Verbs> {
+  const { folders } = context
+  return {
+    'folder.add': async ({ agent, layer, path, allow }) => {
+      if (layer === DIARY_LAYER)
+        throw new Failure('DIARY_PRIVATE', 'The diary cannot be a folder: its content has a store of its own.')
+      if (!isName(layer)) throw new Failure('NAME_INVALID', 'That cannot be the name of a layer.')
+      const document: DocumentName = { agent: agentNamed(context.log.mesh, agent).id, layer }
+      return viewOf(context, await folders.add(document, path, allow))
+    },
+    'folder.ls': () => ({ folders: folders.list().map((each) => viewOf(context, each)) }),
+    'folder.status': ({ folder, limit }) => ({
+      folders: (folder === undefined ? folders.list() : [named(context, folder)]).map((each) => ({
+        ...viewOf(context, each),
+        ...detailsOf(context, each, limit),
+      })),
+    }),
+    'folder.rm': async ({ folder }) => {
+      const chosen = named(context, folder)
+      const view = viewOf(context, chosen)
+      await folders.remove(chosen)
+      return view
+    },
+    'folder.confirm': async ({ folder, keep }) => ({
+      files: await named(context, folder).folder.confirm(keep),
+      kept: keep,
+    }),
+    'folder.log': ({ folder, path }) => {
+      const { base, happenings } = named(context, folder).folder.mirror.state
+      const key = path === undefined ? undefined : keyOf(path)
+      if (key !== undefined && !base.has(key))
+        throw new Failure('FILE_NOT_FOUND', 'The folder mirrors no such file.', { next: 'sealmesh folder status' })
+      return {
+        arrivals: (key === undefined ? [] : (base.get(key)?.arrivals ?? [])).map((arrival) =>
+          arrivalOf(context, key ?? '', arrival),
+        ),
+        happenings: happenings
+          .filter((each) => key === undefined || each.path === key)
+          .map((each) => ({ path: each.path, at: iso(each.atMs), what: each.what })),
+      }
+    },
+    'folder.trash.ls': async ({ folder }) => ({
+      items: (await named(context, folder).trash.list()).map(({ item, path, bytes, atMs, by }) => ({
+        item,
+        path,
+        bytes,
+        at: iso(atMs),
+        nodeName: by === undefined ? null : nodeName(context.log.mesh, by),
+      })),
+    }),
+    'folder.trash.restore': async ({ folder, item }) => {
+      const { trash, disk, folder: running } = named(context, folder)
+      const { bytes, item: found } = await trash.read(item)
+      for (const path of [found.path, besideName(found.path, 'restored'), besideName(found.path, item.slice(-6))]) {
+        const outcome = await disk.replace(path, bytes, { expected: undefined, executable: false })
+        if (outcome.type === 'changed') continue
+        if (outcome.type === 'blocked') throw new Failure('DISK_FAILED', `It was not restored: ${outcome.because}.`)
+        await trash.drop(item)
+        running.lookAgain()
+        return { path }
+      }
+      throw new Failure('FOLDER_UNUSABLE', 'Other files have its name and those beside it.', { next: 'move them away' })
+    },
+  }
+}
+
+function named({ log, folders }: Context, name: string): MirroredFolder {
+  const [agent, layer] = name.split('.')
+  const all = folders.list()
+  const byPath = all.filter(({ setup }) => setup.path === name)
+  const matching =
+    byPath.length > 0
+      ? byPath
+      : all.filter(
+          ({ setup }) => agentName(log.mesh, setup.agent) === agent && (layer === undefined || setup.layer === layer),
+        )
+  const [chosen] = matching
+  if (chosen === undefined) throw new Failure('FOLDER_UNKNOWN', 'No such folder is mirrored on this machine.')
+  if (matching.length > 1)
+    throw new Failure('FOLDER_UNKNOWN', 'Several folders of this agent are mirrored: name one by AGENT.LAYER.')
+  return chosen
+}
+
+function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
+  const { state, present, idle } = folder.mirror
+  const issues = [...state.issues.values()]
+  const held = { here: state.heldOut.size, elsewhere: state.heldIn.size }
+  const { failure } = folder
+  let bytes = 0
+  for (const { size } of state.base.values()) bytes += size
+  return {
+    agent: agentName(log.mesh, setup.agent),
+    layer: setup.layer,
+    path: setup.path,
+    state: !present
+      ? 'missing'
+      : failure !== undefined
+        ? 'failing'
+        : held.here + held.elsewhere > 0
+          ? 'held'
+          : idle
+            ? 'in step'
+            : 'working',
+    failure: failure === undefined ? null : { code: failure.code, message: failure.message, next: failure.next },
+    watched: folder.watched,
+    files: state.base.size,
+    bytes,
+    held,
+    refused: issues.filter(({ type }) => type === 'refused').length,
+    pending: issues.filter(({ type }) => type === 'pending').length,
+    allowed: [...setup.allowed],
+  }
+}
+
+function detailsOf(context: Context, { folder }: MirroredFolder, limit: number) {
+  const { state } = folder.mirror
+  const heldBecause = 'so many deletions at once may be an accident'
+  const next = 'sealmesh folder confirm FOLDER, or with --keep to have them back'
+  const held = (keys: ReadonlySet<string>, direction: 'out' | 'in') =>
+    [...keys].map((path) => ({ path, type: 'held' as const, direction, code: 'HELD', because: heldBecause, next }))
+  const issues = [...held(state.heldOut, 'out'), ...held(state.heldIn, 'in'), ...state.issues.values()]
+  const arrivals = [...state.base]
+    .flatMap(
+      ([
+        path,
+        {
+          arrivals: [newest],
+        },
+      ]) => (newest === undefined ? [] : [{ path, newest }]),
+    )
+    .sort((a, b) => b.newest.atMs - a.newest.atMs)
+  return {
+    issues: issues.slice(0, limit),
+    arrivals: arrivals.slice(0, limit).map(({ path, newest }) => arrivalOf(context, path, newest)),
+  }
+}
+
+const arrivalOf = ({ log }: Context, path: string, { node, atMs }: Arrival) => ({
+  path,
+  nodeName: nodeName(log.mesh, node),
+  at: iso(atMs),
+})
+
+/** What a person should look at. */
+export function folderWarnings({ folders }: Pick<Context, 'folders'>): { code: string; message: string }[] {
+  return folders.list().flatMap(({ folder, setup }) => {
+    const { present, state } = folder.mirror
+    const held = state.heldIn.size + state.heldOut.size
+    if (!present) return [{ code: 'FOLDER_MISSING', message: `the mirrored folder ${setup.path} is not there` }]
+    if (held === 0) return []
+    return [
+      {
+        code: 'FOLDER_HELD',
+        message: `${held} deletions in ${setup.path} wait for your word; sealmesh folder status`,
+      },
+    ]
+  })
+}

@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto'
+import { Mirror } from '@sealmesh/node/folders/mirror'
+import type { BaseChange, BaseEntry } from '@sealmesh/node/folders/ports'
+import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Change } from '@sealmesh/protocol/crdt/document'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+import type { Failure } from '@sealmesh/protocol/errors'
+import { incarnationId, nodeId, NOW_MS, Replica } from '../crdt/scene.ts'
+import { MemoryDisk } from './memory-disk.ts'
+
+/** A replica that says what its blocks change. */
+class Listening extends Replica {
+  onChanges: (commit: { changes: readonly Change[]; blocks: readonly Block[] }) => void = () => {}
+
+  override receive(...blocks: readonly Block[]): void {
+    for (const block of blocks) {
+      const outcome = this.document.receive(block, this.judge, this.nowMs)
+      for (const { header } of outcome.arrived) this.clock.observe(header.time, this.nowMs)
+      this.stored.push(...outcome.arrived)
+      if (outcome.rebuild) throw new Error('Nothing in this model asks for a rebuild.')
+      this.onChanges({ changes: outcome.changes, blocks: outcome.arrived })
+    }
+  }
+}
+
+/** A machine of the simulation: a folder in memory, a document, and the real mirror between them. */
+export class Machine {
+  readonly disk: MemoryDisk
+  readonly replica: Listening
+  readonly allowed = new Set<string>()
+  mirror: Mirror
+  refusal: Failure | undefined
+  dueAtMs = 0
+  readonly #clock: { nowMs: number }
+  readonly #entries = new Map<string, BaseEntry>()
+  readonly #texts = new Map<string, string>()
+  #ids = 0
+
+  constructor(number: number, clock: { nowMs: number }) {
+    this.#clock = clock
+    this.disk = new MemoryDisk(() => NOW_MS + clock.nowMs)
+    this.replica = new Listening(nodeId(number), incarnationId(number))
+    this.replica.onChanges = (commit) => {
+      if (this.mirror.changed(commit)) this.dueAtMs = 0
+    }
+    this.mirror = this.#start()
+  }
+
+  /** The node stops and starts: what it had in memory is gone. */
+  restart(): void {
+    this.disk.restart()
+    this.mirror = this.#start()
+    this.dueAtMs = 0
+  }
+
+  /** As a watcher would. */
+  touch(path: string): void {
+    this.dueAtMs = Math.min(this.dueAtMs, this.mirror.touch(path))
+  }
+
+  async round(): Promise<void> {
+    this.replica.nowMs = NOW_MS + this.#clock.nowMs
+    this.dueAtMs = Number.POSITIVE_INFINITY
+    const next = await this.mirror.round()
+    this.dueAtMs = Math.min(this.dueAtMs, next)
+  }
+
+  /** What the other has and this has not. */
+  pullFrom(other: Machine): void {
+    const known = new Set(this.replica.stored.map(({ hash }) => hash))
+    this.replica.nowMs = NOW_MS + this.#clock.nowMs
+    this.replica.receive(...other.replica.stored.filter(({ hash }) => !known.has(hash)))
+  }
+
+  #start(): Mirror {
+    const number = this.replica.node.slice(-2)
+    return new Mirror(
+      {
+        disk: this.disk,
+        document: {
+          node: this.replica.node,
+          open: async () => this.replica.document,
+          refusal: () => this.refusal,
+          write: async (intents: readonly Intent[]) => {
+            for (const intent of intents) this.replica.write(intent)
+          },
+          edit: async (edit) => void this.replica.edit(edit),
+        },
+        base: {
+          text: async (key) => this.#texts.get(key),
+          commit: async (changes: readonly BaseChange[]) => {
+            for (const { key, entry, text } of changes) {
+              if (entry === undefined) {
+                this.#entries.delete(key)
+                this.#texts.delete(key)
+              } else {
+                this.#entries.set(key, entry)
+                if (text !== undefined) this.#texts.set(key, text)
+              }
+            }
+          },
+        },
+        now: () => NOW_MS + this.#clock.nowMs,
+        newId: () => hashOf(`${number} ${this.#ids++}`, 'hex').slice(0, 12),
+        hashOf: (content) => hashOf(content, 'base64url'),
+        allowed: () => this.allowed,
+      },
+      this.#entries,
+    )
+  }
+}
+
+const hashOf = (content: Uint8Array | string, encoding: 'hex' | 'base64url'): string =>
+  createHash('sha256').update(content).digest(encoding)
+
+/** Rounds and exchanges until neither has anything to do. */
+export async function untilQuiet(clock: { nowMs: number }, ...machines: readonly Machine[]): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) {
+    const before = machines.map(({ replica }) => replica.stored.length).join()
+    for (const machine of machines) {
+      await machine.round()
+      for (const other of machines) if (other !== machine) other.pullFrom(machine)
+    }
+    clock.nowMs += 700
+    const after = machines.map(({ replica }) => replica.stored.length).join()
+    if (before === after && machines.every(({ mirror }) => mirror.idle)) return
+  }
+  throw new Error(`not quiet: ${JSON.stringify(machines.map(({ mirror }) => [...mirror.state.later]))}`)
+}

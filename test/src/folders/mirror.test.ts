@@ -1,0 +1,269 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Machine, untilQuiet } from './machine.ts'
+
+/** Two machines with one folder, on disks in memory and a clock of the test's own. */
+
+const clock = { nowMs: 0 }
+let home: Machine
+let office: Machine
+
+beforeEach(() => {
+  clock.nowMs = 0
+  home = new Machine(1, clock)
+  office = new Machine(2, clock)
+})
+
+/** Something is done on the disk of a machine, and its watcher tells. */
+function on(machine: Machine, act: (disk: Machine['disk']) => void): void {
+  act(machine.disk)
+  machine.touch('')
+  machine.mirror.touch('')
+  machine.mirror.reconsider()
+}
+
+const quiet = async (): Promise<void> => await untilQuiet(clock, home, office)
+const issues = ({ mirror }: Machine): string[] =>
+  [...mirror.state.issues.values()].map(({ type, direction, code, path }) => `${type} ${direction} ${code} ${path}`)
+
+describe('files of two machines', () => {
+  test('a new file, an edit, a rename and a deletion arrive', async () => {
+    on(home, (disk) => disk.put('notes/a.md', 'one\ntwo\n'))
+    await quiet()
+    expect(office.disk.content()).toEqual({ 'notes/a.md': 'one\ntwo\n' })
+    on(office, (disk) => disk.overwrite('notes/a.md', 'one\ntwo\nthree\n'))
+    await quiet()
+    expect(home.disk.text('notes/a.md')).toBe('one\ntwo\nthree\n')
+    on(home, (disk) => disk.rename('notes/a.md', 'b.md'))
+    await quiet()
+    expect(office.disk.content()).toEqual({ 'b.md': 'one\ntwo\nthree\n' })
+    on(office, (disk) => disk.delete('b.md'))
+    await quiet()
+    expect(office.mirror.state.heldOut.size).toBe(1)
+    await office.mirror.confirm(false)
+    await quiet()
+    expect(home.disk.content()).toEqual({})
+    expect(home.disk.trash.map(({ path }) => path)).toEqual(['b.md'])
+  })
+
+  test('edits of one file on both sides while they are cut off are all kept', async () => {
+    on(home, (disk) => disk.put('MEMORY.md', '# Memory\n\n- one\n- two\n'))
+    await quiet()
+    on(home, (disk) => disk.put('MEMORY.md', '# Memory\n\n- zero\n- one\n- two\n'))
+    on(office, (disk) => disk.overwrite('MEMORY.md', '# Memory\n\n- one\n- two\n- three\n'))
+    await home.round()
+    await office.round()
+    await quiet()
+    expect(home.disk.text('MEMORY.md')).toBe('# Memory\n\n- zero\n- one\n- two\n- three\n')
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
+  test('a rename on one side and an edit on the other meet in the renamed file', async () => {
+    on(home, (disk) => disk.put('a.md', 'one\n'))
+    await quiet()
+    on(home, (disk) => disk.rename('a.md', 'b.md'))
+    on(office, (disk) => disk.overwrite('a.md', 'one\ntwo\n'))
+    clock.nowMs += 2_000
+    await home.round()
+    await office.round()
+    await quiet()
+    expect(home.disk.content()).toEqual({ 'b.md': 'one\ntwo\n' })
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
+  test('a deletion does not take an edit with it', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) on(home, (disk) => disk.put(`${name}.md`, `${name}\n`))
+    await quiet()
+    on(home, (disk) => disk.delete('a.md'))
+    on(office, (disk) => disk.overwrite('a.md', 'a\nmore\n'))
+    for (let turn = 0; turn < 4; turn++, clock.nowMs += 700) {
+      await home.round()
+      await office.round()
+    }
+    await quiet()
+    expect(home.disk.text('a.md')).toBe('a\nmore\n')
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
+  test('one file made on both sides is merged, once, without a second one', async () => {
+    on(home, (disk) => disk.put('MEMORY.md', '- same\n- home\n'))
+    on(office, (disk) => disk.put('MEMORY.md', '- same\n- office\n'))
+    await home.round()
+    await office.round()
+    await quiet()
+    expect(office.disk.content()).toEqual(home.disk.content())
+    expect(Object.keys(home.disk.content())).toEqual(['MEMORY.md'])
+    expect(home.disk.text('MEMORY.md')?.split('\n').sort()).toEqual(['', '- home', '- office', '- same'])
+    expect(home.disk.trash).toEqual([])
+  })
+
+  test('files that are no text are kept both when both changed them', async () => {
+    const bytes = (word: string) => new TextEncoder().encode(`\0${word}`)
+    on(home, (disk) => disk.put('logo.png', bytes('first')))
+    await quiet()
+    on(home, (disk) => disk.put('logo.png', bytes('home')))
+    on(office, (disk) => disk.put('logo.png', bytes('office')))
+    await home.round()
+    await office.round()
+    await quiet()
+    expect(office.disk.content()).toEqual(home.disk.content())
+    expect(Object.values(home.disk.content()).sort()).toEqual(['\0home', '\0office'])
+    expect(Object.keys(home.disk.content())).toContain('logo.png')
+  })
+
+  test('large texts and large other files arrive whole', async () => {
+    const words = Array.from({ length: 60_000 }, (_, n) => `word${n}`).join(' ')
+    const noise = Uint8Array.from({ length: 300_000 }, (_, n) => (n * n) % 251)
+    on(home, (disk) => {
+      disk.put('book.txt', words)
+      disk.put('picture.bin', noise)
+    })
+    await quiet()
+    expect(office.disk.text('book.txt')).toBe(words)
+    expect(office.disk.files.get('picture.bin')?.bytes).toEqual(noise)
+  })
+})
+
+describe('deletions', () => {
+  const fill = async (count: number): Promise<void> => {
+    on(home, (disk) => {
+      for (let n = 0; n < count; n++) disk.put(`n${n}.md`, `note ${n}\n`)
+    })
+    await quiet()
+  }
+
+  test('of many at once are held where they happen until a person confirms', async () => {
+    await fill(9)
+    on(home, (disk) => {
+      for (let n = 0; n < 5; n++) disk.delete(`n${n}.md`)
+    })
+    await quiet()
+    expect(home.mirror.state.heldOut.size).toBe(5)
+    expect(office.disk.files.size).toBe(9)
+    expect(home.disk.files.size).toBe(4)
+    await home.mirror.confirm(false)
+    await quiet()
+    // Held there too: it is as much an accident for the other machine.
+    expect(office.disk.files.size).toBe(9)
+    expect(office.mirror.state.heldIn.size).toBe(5)
+    await office.mirror.confirm(false)
+    await quiet()
+    expect(office.disk.files.size).toBe(4)
+    expect(office.disk.trash).toHaveLength(5)
+  })
+
+  test('that are held can be taken back on either side', async () => {
+    await fill(9)
+    on(home, (disk) => {
+      for (let n = 0; n < 5; n++) disk.delete(`n${n}.md`)
+    })
+    await quiet()
+    await home.mirror.confirm(true)
+    await quiet()
+    expect(home.disk.files.size).toBe(9)
+    on(home, (disk) => {
+      for (let n = 0; n < 5; n++) disk.delete(`n${n}.md`)
+    })
+    await quiet()
+    await home.mirror.confirm(false)
+    await quiet()
+    await office.mirror.confirm(true)
+    await quiet()
+    expect(home.disk.files.size).toBe(9)
+    expect(office.disk.files.size).toBe(9)
+  })
+
+  test('of everything, or of the folder itself, are none', async () => {
+    await fill(2)
+    home.disk.there = false
+    await home.round()
+    home.disk.there = true
+    const files = [...home.disk.files]
+    home.disk.files.clear()
+    on(home, () => {})
+    await quiet()
+    expect(home.mirror.state.heldOut.size).toBe(2)
+    expect(office.disk.files.size).toBe(2)
+    for (const [path, file] of files) home.disk.files.set(path, file)
+    on(home, () => {})
+    await quiet()
+    expect(home.mirror.state.heldOut.size).toBe(0)
+    expect(office.disk.files.size).toBe(2)
+  })
+
+  test('by an editor that deletes and creates are none', async () => {
+    await fill(1)
+    on(home, (disk) => disk.delete('n0.md'))
+    await home.round()
+    clock.nowMs += 300
+    on(home, (disk) => disk.put('n0.md', 'note 0\nmore\n'))
+    await quiet()
+    expect(office.disk.text('n0.md')).toBe('note 0\nmore\n')
+    expect(office.disk.trash).toEqual([])
+  })
+})
+
+describe('what is refused', () => {
+  const KEY = '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n'
+
+  test('stays on the machine that has it, with the reason, until it is named', async () => {
+    on(home, (disk) => {
+      disk.put('run.md', '#!/bin/sh\nrm -rf /\n')
+      disk.put('.mcp.json', '{}')
+      disk.put('.git/hooks/pre-commit', 'x')
+      disk.put('hooks/start.txt', 'x')
+      disk.put('notes.md', KEY)
+      disk.put('ok.md', 'fine\n')
+    })
+    await quiet()
+    expect(office.disk.content()).toEqual({ 'ok.md': 'fine\n' })
+    expect(issues(home).sort()).toEqual([
+      'refused out EXECUTABLE run.md',
+      'refused out HOOK hooks/start.txt',
+      'refused out SECRET notes.md',
+      'refused out SETTINGS .mcp.json',
+    ])
+    home.allowed.add('.mcp.json')
+    home.mirror.reconsider()
+    await quiet()
+    expect(issues(office)).toEqual(['refused in SETTINGS .mcp.json'])
+    office.allowed.add('.mcp.json')
+    office.mirror.reconsider()
+    await quiet()
+    expect(office.disk.text('.mcp.json')).toBe('{}')
+  })
+
+  test('a secret that is written into a mirrored file stays here, and so does what comes for it', async () => {
+    on(home, (disk) => disk.put('a.md', 'one\n'))
+    await quiet()
+    on(home, (disk) => disk.overwrite('a.md', `one\n${KEY}`))
+    await quiet()
+    on(office, (disk) => disk.overwrite('a.md', 'one\ntwo\n'))
+    await quiet()
+    expect(home.disk.text('a.md')).toBe(`one\n${KEY}`)
+    on(home, (disk) => disk.overwrite('a.md', 'one\nthree\n'))
+    await quiet()
+    expect(home.disk.text('a.md')?.split('\n').sort()).toEqual(['', 'one', 'three', 'two'])
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
+  test('edits of one who may only read stay on its disk, and others go on arriving', async () => {
+    on(home, (disk) => disk.put('a.md', 'one\n\ntwo\n'))
+    await quiet()
+    office.refusal = new Failure('NOT_A_WRITER', 'This node was not given the right to write this layer.')
+    on(office, (disk) => {
+      disk.overwrite('a.md', 'one\n\ntwo\nmine\n')
+      disk.put('own.md', 'own\n')
+    })
+    await quiet()
+    expect(issues(office).sort()).toEqual(['pending out NOT_A_WRITER a.md', 'pending out NOT_A_WRITER own.md'])
+    on(home, (disk) => disk.overwrite('a.md', 'zero\none\n\ntwo\n'))
+    await quiet()
+    expect(office.disk.text('a.md')).toBe('zero\none\n\ntwo\nmine\n')
+    expect(home.disk.text('a.md')).toBe('zero\none\n\ntwo\n')
+    office.refusal = undefined
+    office.mirror.reconsider()
+    await quiet()
+    expect(home.disk.content()).toEqual({ 'a.md': 'zero\none\n\ntwo\nmine\n', 'own.md': 'own\n' })
+  })
+})
