@@ -3,7 +3,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { keyOf, type PeerSync } from '@sealmesh/protocol/sync/peer-sync'
-import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
+import { mayHear, sharedWith } from '@sealmesh/protocol/sync/recipients'
 import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
@@ -137,10 +137,9 @@ export class Sharing {
       said = { receipted: await receipts.read(node, name), handed: await handed.read(node, name) }
     // From here on without a pause: the log of this moment, the vector of this moment.
     const { mesh } = log
-    if (!mayHear(mesh, name, node)) return
-    const peerReads = mayRead(mesh, name, node)
-    const bothRead = peerReads && mayRead(mesh, name, this.#deps.node)
-    core.share({ name, peerReads, bothRead, vector: this.#vectors.get(key) ?? [], ...said })
+    const rights = sharedWith(mesh, name, this.#deps.node, node)
+    if (rights === undefined) return
+    core.share({ name, ...rights, vector: this.#vectors.get(key) ?? [], ...said })
   }
 
   #dropOthers(): void {

@@ -21,3 +21,15 @@ export function wrote(mesh: Mesh, { agent, layer }: DocumentName, node: NodeId):
 /** A peer that writes what it may not read still wants to know that it arrived: vectors of its own blocks. */
 export const mayHear = (mesh: Mesh, name: DocumentName, node: NodeId): boolean =>
   mayRead(mesh, name, node) || wrote(mesh, name, node)
+
+/** What one peer has to do with a document that we hold or write; undefined when it is none of its business. */
+export function sharedWith(
+  mesh: Mesh,
+  name: DocumentName,
+  me: NodeId,
+  peer: NodeId,
+): { readonly peerReads: boolean; readonly bothRead: boolean } | undefined {
+  if (!mayHear(mesh, name, peer)) return undefined
+  const peerReads = mayRead(mesh, name, peer)
+  return { peerReads, bothRead: peerReads && mayRead(mesh, name, me) }
+}
