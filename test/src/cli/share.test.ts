@@ -11,6 +11,7 @@ describe('share', () => {
     texts: 1,
     bytes: 300,
     blocks: 9,
+    revives: 0,
     umrs: ['claude.semantic.x'],
   }
   const world = async () => {

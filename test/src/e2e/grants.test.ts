@@ -86,6 +86,8 @@ test('a right to write that ends keeps what was receipted, and voids what its ho
 })
 
 test('a second grant lets all count that its writer wrote, also without knowing that the first had ended', async () => {
+  const seen = await cli(home, 'share', 'preview', 'home', 'semantic=office:write')
+  expect(seen.program.stdout.toString()).toContain('counts again: 2 blocks that were written without the right')
   await cli(home, 'share', 'set', 'home', 'semantic=office:write', '--yes')
   await until('office may write again', async () => {
     await write(office, 'home.semantic.again', '2')
@@ -117,6 +119,7 @@ test('a preview names exactly the items that then arrive, and sends nothing', as
         texts: 1,
         bytes: 3 * '"a value"'.length + 'words'.length,
         blocks,
+        revives: 0,
         umrs: ['page', 'x', 'y', 'z'].map((id) => `home.procedural.${id}`).toSorted(),
       },
     ].map((layer) => ({ ...layer, umrs: expect.arrayContaining(layer.umrs) })),

@@ -152,6 +152,11 @@ function linesOf(agent: string, layer: Layer): string[] {
           ...(blocks > registers + texts ? ['          blocks also hold what was overwritten or deleted lately'] : []),
         ]
       : []),
+    ...(layer.revives > 0
+      ? [
+          `  counts again: ${count(layer.revives, 'block')} that ${layer.revives === 1 ? 'was' : 'were'} written without the right`,
+        ]
+      : []),
     ...lossesOf(agent, layer, 'would'),
     ...(layer.now.length + layer.gains.length + layer.loses.length === 0 ? ['  goes to nobody'] : []),
     ...umrs.map((umr) => `  ${oneLine(umr)}`),

@@ -80,6 +80,22 @@ test('the committed JSON Schema is that of the program: node packages/node/bin/s
   expect(JSON.parse(read('packages/node/config.schema.json'))).toEqual(JSON.parse(jsonSchemaText()))
 })
 
+test('the JSON Schema keeps to the words of draft 4, and has the same keys as the program', () => {
+  const words = new Set<string>()
+  const walk = (part: unknown): void => {
+    if (typeof part !== 'object' || part === null) return
+    for (const [key, value] of Object.entries(part)) {
+      if (key !== 'properties' && key !== 'patternProperties') words.add(key)
+      else for (const inside of Object.values(value as object)) walk(inside)
+      walk(value)
+    }
+  }
+  const schema = JSON.parse(jsonSchemaText()) as { properties: object }
+  walk(schema.properties)
+  for (const later of ['propertyNames', 'const', 'if', 'contains', '$defs']) expect(words.has(later)).toBe(false)
+  expect(jsonSchemaText()).toContain('"^(?!(?:diary)$)')
+})
+
 test('the page about the config shows one that is right', () => {
   const [, example = ''] = /```toml\n([^]*?)```/.exec(read('docs/config.md')) ?? []
   expect(example).toContain('#:schema')

@@ -111,6 +111,7 @@ async function previewOf(
           .map(async (moved) => ({ ...named(moved), ...(await receiptedBy(context, agent, layer, moved.node)) })),
       ),
       ...(await contentOf(context, agent, layer, keysMax)),
+      revives: await revivedBy(context, agent, layer, gains),
     })
   }
   return views
@@ -123,6 +124,17 @@ async function receiptedBy(context: SharingContext, agent: MeshAgent, layer: str
   const lastMs = heardAtMs ?? context.lastHeard.of(node)
   return { receipted: countMissing([], vector), lastHeardAt: lastMs === null ? null : iso(lastMs) }
 }
+
+/** A right counts for a node's blocks whenever it was given: what it wrote without one comes back with one. */
+async function revivedBy({ documents }: SharingContext, agent: MeshAgent, layer: string, gains: readonly Moved[]) {
+  const writers = new Set(gains.flatMap(({ node, access }) => (access === 'write' ? [node] : [])))
+  if (writers.size === 0) return 0
+  const document = await documents.open({ agent: agent.id, layer })
+  return document.aside().filter(({ block, reason }) => writers.has(block.header.author) && WANT_OF_RIGHT.has(reason))
+    .length
+}
+
+const WANT_OF_RIGHT: ReadonlySet<string> = new Set(['NOT_A_WRITER', 'BEYOND_CUT'])
 
 async function contentOf({ documents }: SharingContext, agent: MeshAgent, layer: string, keysMax: number) {
   const document = await documents.open({ agent: agent.id, layer })

@@ -243,6 +243,8 @@ const SharedLayer = z.object({
   bytes: z.number().int(),
   /** What travels: they also hold what was overwritten or deleted and is not compacted yet. */
   blocks: z.number().int(),
+  /** Blocks here that were set aside for want of the right that is gained: they would count again. */
+  revives: z.number().int(),
   umrs: z.array(Umr),
 })
 
