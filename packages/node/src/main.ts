@@ -364,7 +364,8 @@ async function compose(
       (error: unknown) => logger.error({ err: error }, 'the config was not read again'),
     )
   }
-  process.on('SIGHUP', onHangUp)
+  // A terminal that closes means the end, as ever; to a process without one the signal says: read the config again.
+  if (process.stdin.isTTY !== true) process.on('SIGHUP', onHangUp)
   closers.push(() => void process.off('SIGHUP', onHangUp))
 
   let finish: () => void = () => undefined

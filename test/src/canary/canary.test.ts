@@ -87,6 +87,9 @@ describe('a thousand planted strings', { timeout: 180_000 }, () => {
     await door.call('agents.add', { name: second, standby: [officeName] })
     for (const each of plants.agents) await shareLayers(home, each, [...plants.layers, 'diary'], officeName)
     await untilInSync(home, office)
+    // Who edits a text is told too, with the name of the text.
+    for (const { agent: of, layer, name } of plants.texts.slice(0, 8))
+      await door.call('text.editing', { umr: `${of}.${layer}.${name}`, agent: second })
 
     // The reader goes away, so that the relay has to keep what is written now on its disk.
     await office.stop()

@@ -133,7 +133,7 @@ const reload = (cli: Cli): Command =>
   new Command('reload')
     .summary('let the running node read its config again')
     .description(
-      'The node reads its config again; one that cannot be used leaves the old one in force. SIGHUP does the same.',
+      'The node reads its config again; one that cannot be used leaves the old one in force. SIGHUP does the same to a node that has no terminal.',
     )
     .addHelpText('after', example('sealmesh config reload'))
     .action(

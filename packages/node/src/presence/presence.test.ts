@@ -60,10 +60,10 @@ test('an editor is seen at the other machine, moves there, and is gone when it e
   const editor = home.begin(notes, 'release', 'claude')
   expect(office.editing()).toMatchObject([{ text: 'release', agent: 'claude', node: HOME, cursor: null, here: false }])
   expect(home.editing()).toMatchObject([{ text: 'release', here: true }])
-  editor.move({ anchor: 3, head: 7 })
+  editor?.move({ anchor: 3, head: 7 })
   vi.advanceTimersByTime(500)
   expect(office.editing()).toMatchObject([{ cursor: { anchor: 3, head: 7 } }])
-  editor.end()
+  editor?.end()
   vi.advanceTimersByTime(500)
   expect([home.editing(), office.editing()]).toEqual([[], []])
 })
@@ -83,7 +83,7 @@ test('a cursor that moves with every key is told of at most twice a second', () 
   const room = new Room()
   const editor = room.presence(HOME).begin(notes, 'release', null)
   for (let at = 0; at < 500; at++) {
-    editor.move({ anchor: at, head: at })
+    editor?.move({ anchor: at, head: at })
     vi.advanceTimersByTime(10)
   }
   expect(room.told.length).toBeLessThanOrEqual(12)
@@ -104,7 +104,7 @@ test('nobody speaks for another, and nobody without a right is shown or heard', 
   expect(office.editing().filter(({ node }) => node === HOME)).toHaveLength(1)
   room.mesh = meshWith() // The grant ends: shown at once no more.
   expect(office.editing()).toEqual([])
-  editor.end()
+  editor?.end()
 })
 
 test('noise is dropped', () => {
@@ -113,4 +113,14 @@ test('noise is dropped', () => {
   office.heard(HOME, notes, new Uint8Array([200, 1, 2, 3]))
   office.heard(HOME, notes, new Uint8Array())
   expect(office.editing()).toEqual([])
+})
+
+test('past sixty-four editors nobody is told of one more, and no edit is stopped', () => {
+  const room = new Room()
+  const home = room.presence(HOME)
+  const editors = Array.from({ length: 80 }, () => home.begin(notes, 'release', null))
+  expect(editors.filter((editor) => editor !== undefined)).toHaveLength(64)
+  editors[0]?.end()
+  expect(home.begin(notes, 'release', null)).toBeDefined()
+  for (const { update } of room.told) expect(update.length).toBeLessThanOrEqual(4_096)
 })

@@ -1,5 +1,4 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import { Failure } from '@sealmesh/protocol/errors'
 import { isItemId, isName, type NodeId } from '@sealmesh/protocol/ids'
 import { AWARENESS_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -28,9 +27,12 @@ export class Presence {
     this.#deps = deps
   }
 
-  /** Says that somebody here edits a text, until `end` is called. `move` tells of the cursor. */
-  begin(document: DocumentName, text: string, agent: string | null): LocalEditor {
-    if (this.#editors.size >= EDITORS_MAX) throw new Failure('CORE_BUSY', 'Too many editors are open on this node.')
+  /**
+   * Says that somebody here edits a text, until `end` is called. `move` tells of the cursor. Undefined when so many
+   * edit that nobody is told of one more: that stops no edit.
+   */
+  begin(document: DocumentName, text: string, agent: string | null): LocalEditor | undefined {
+    if (this.#editors.size >= EDITORS_MAX) return undefined
     const local = this.#localOf(document)
     const own = new Awareness(new Y.Doc())
     own.setLocalState(null)

@@ -27,8 +27,10 @@ export function presenceHandlers(context: Context): Pick<Handlers, 'text.editing
         open.delete(text)
       } else {
         let editor = open.get(text)
-        if (editor === undefined && !client.signal.aborted)
-          open.set(text, (editor = context.presence.begin(document, parts.id, agent)))
+        if (editor === undefined && !client.signal.aborted) {
+          editor = context.presence.begin(document, parts.id, agent)
+          if (editor !== undefined) open.set(text, editor)
+        }
         if (cursor !== null) editor?.move(cursor)
       }
       return { others: editingNow(context).filter((each) => each.umr === text && !each.here) }
