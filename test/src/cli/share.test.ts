@@ -27,7 +27,7 @@ describe('share', () => {
         }))
         return { grants, changed: grants.length, layers: [semantic] }
       },
-      'share.preview': () => ({ agent: 'claude', layers: [semantic] }),
+      'share.preview': () => ({ agent: 'claude', holder: 'home', heldHere: true, layers: [semantic] }),
     })
     return { cli, calls }
   }
@@ -65,7 +65,7 @@ describe('share', () => {
       loses: [{ node: 'third', access: 'read' as const, receipted: 7, lastHeardAt: null }],
     }
     const { cli } = await nodeWithCli({
-      'share.preview': () => ({ agent: 'claude', layers: [lost] }),
+      'share.preview': () => ({ agent: 'claude', holder: 'home', heldHere: true, layers: [lost] }),
       'share.set': (params) => (calls.push(params), { grants: [], changed: 1, layers: [lost] }),
     })
     const done = await cli(['share', 'set', 'claude', 'semantic=none'])
@@ -73,6 +73,14 @@ describe('share', () => {
     expect(done.err).toContain('third is sent nothing more of claude.semantic: it has receipted 7 blocks of 9')
     expect(done.err).toContain('what was sent cannot be unsent')
     expect(calls).toHaveLength(1)
+  })
+  test('where the agent is not held nobody is asked, and the holder is named', async () => {
+    const { cli } = await nodeWithCli({
+      'share.preview': () => ({ agent: 'claude', holder: 'office', heldHere: false, layers: [semantic] }),
+    })
+    const refused = await cli(['share', 'set', 'claude', 'semantic=standby'], { types: 'y' })
+    expect(refused).toMatchObject({ exit: 4, err: expect.stringContaining('claude is held by office') })
+    expect(refused.err).not.toContain('[y/N]')
   })
   test('a change that is none is told how to say it', async () => {
     const { cli } = await world()
@@ -99,7 +107,9 @@ describe('share', () => {
     )
   })
   test('where nothing is shared a preview says so', async () => {
-    const { cli } = await nodeWithCli({ 'share.preview': () => ({ agent: 'claude', layers: [] }) })
+    const { cli } = await nodeWithCli({
+      'share.preview': () => ({ agent: 'claude', holder: 'home', heldHere: true, layers: [] }),
+    })
     expect(await cli(['share', 'preview', 'claude'])).toMatchObject({
       out: '',
       err: 'Nothing is shared: nothing leaves this machine.\n',

@@ -64,7 +64,13 @@ interface Asked {
 /** Shown before it is done. Only what starts a flow wants a yes where nobody can be asked: ending one is always safe. */
 async function confirmed(session: DoorSession, asked: Asked, words: readonly string[]): Promise<boolean> {
   const { door, output } = session
-  const { layers } = await door.call('share.preview', { ...asked, keys: 3 })
+  const { layers, holder, heldHere } = await door.call('share.preview', { ...asked, keys: 3 })
+  // Before anybody is asked for a yes that could do nothing.
+  if (!heldHere)
+    throw new Failure(
+      'NOT_THE_HOLDER',
+      `${asked.agent} is held by ${oneLine(holder ?? 'nobody')}: only there can it be shared.`,
+    )
   const starts = layers.some(({ gains }) => gains.length > 0)
   const stops = layers.some(({ loses }) => loses.length > 0)
   if (!starts && !stops) return true

@@ -39,6 +39,8 @@ export function sharingHandlers(context: SharingContext): Pick<Handlers, 'share.
       const layers = changes.length > 0 ? layersOf(meant) : sharedLayers(agent)
       return {
         agent: agent.name,
+        holder: agent.term === null ? null : nodeName(mesh, agent.term.holder),
+        heldHere: agent.term?.holder === context.node,
         layers: await previewOf(context, agent, layers, planShares(mesh, agent, meant), keys),
       }
     },

@@ -339,7 +339,13 @@ export const methods = {
       /** How many names of items to list; the counts are of all. */
       keys: z.number().int().min(0).max(100_000).default(10),
     }),
-    result: z.object({ agent: Name, layers: z.array(SharedLayer) }),
+    result: z.object({
+      agent: Name,
+      /** Only the holder of the agent can make the changes. */
+      holder: z.string().nullable(),
+      heldHere: z.boolean(),
+      layers: z.array(SharedLayer),
+    }),
   },
 
   ...folderMethods,
