@@ -21,7 +21,8 @@ export class Oracle {
   reads(known: number, agent: AgentId, layer: string, node: NodeId): boolean {
     const log = this.#log.slice(0, known)
     if (log.some((body) => body.type === 'revoke' && body.node === node)) return false
-    if (log.some((body) => body.type === 'assign' && body.agent === agent && body.holder === node)) return true
+    const last = log.findLast((body) => body.type === 'assign' && body.agent === agent)
+    if (last?.type === 'assign' && last.holder === node && hostsOf(log, agent).includes(node)) return true
     return log.some((body, at) => {
       if (body.type !== 'grant' || body.agent !== agent || body.layer !== layer) return false
       if (this.#endsOf(at).some((end) => end.at < known)) return false
@@ -45,12 +46,11 @@ export class Oracle {
       body.type === 'revoke' && body.node === author ? [{ at, cuts: body.cuts }] : [],
     )
     if (!stands(revokes)) return false
-    if (document.layer === 'session')
-      return this.#log.some((body) => body.type === 'assign' && body.agent === document.agent && body.holder === author)
     const hosted = (agent: AgentId): boolean => {
       const { given, dropped } = this.#hosting(agent, author)
       return given.length > 0 && stands(dropped, given)
     }
+    if (document.layer === 'session') return hosted(document.agent) && this.#isOfItsTerm(header)
     return (
       hosted(document.agent) ||
       this.#log.some((body, at) => {
@@ -60,6 +60,18 @@ export class Oracle {
         return hosted(body.to.type === 'agent' ? body.to.agent : document.agent)
       })
     )
+  }
+
+  /** Its author held that term, and every later one starts from something that covers it. */
+  #isOfItsTerm({ author, document, incarnation, sequence, term }: Block['header']): boolean {
+    const at = term === null ? -1 : (this.#place.get(term.assign) ?? -1)
+    const held = this.#log[at]
+    if (held?.type !== 'assign' || held.holder !== author || held.agent !== document.agent) return false
+    return this.#log.slice(at + 1).every((body) => {
+      if (body.type !== 'assign' || body.agent !== document.agent) return true
+      const basis = body.basis.find(({ layer }) => layer === document.layer)?.vector ?? []
+      return basis.some((dot) => dot.incarnation === incarnation && dot.sequence >= sequence)
+    })
   }
 
   #endsOf(grant: number): End[] {

@@ -41,6 +41,7 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     else if (what < 0.2) findings.did.ended += endSomething(world)
     else if (what < 0.23) changeHosts(world)
     else if (what < 0.24) removeSomebody(world)
+    else if (what < 0.25) takeOver(world, liar)
     else if (what < 0.45) honestWrite(world, one(world.peers))
     else if (what < 0.5 && liar !== undefined) dishonestWrite(world, liar)
     else if (what < 0.75) for (let some = 1 + pick(4); some > 0; some--) world.deliver({ faulty: true })
@@ -53,35 +54,35 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
 }
 
 function grantSomething(world: World): void {
-  const { dice, peers, claude, helper, home } = world
+  const { dice, peers, claude, helper, holder } = world
   const to = dice.one([...peers.slice(1).map(({ machine }) => machine), helper, 'standby' as const])
   const layer = dice.one(LAYERS)
   const access = layer !== 'session' && dice.random() < 0.5 ? 'write' : 'read'
-  world.sign(home.machine, granting(claude, layer, to, access))
+  world.sign(holder.machine, granting(claude, layer, to, access))
 }
 
-const live = ({ home, claude }: World): Grant[] =>
-  home.mesh.agents.get(claude.id)?.grants.filter((grant) => grant.ended === null) ?? []
+const live = ({ holder, claude }: World): Grant[] =>
+  holder.mesh.agents.get(claude.id)?.grants.filter((grant) => grant.ended === null) ?? []
 
 function endSomething(world: World): number {
-  const { dice, claude, home, scene } = world
+  const { dice, claude, holder, scene } = world
   const grants = live(world)
   if (grants.length === 0) return 0
   const grant = dice.one(grants)
-  const { mesh } = home
+  const { mesh } = holder
   const writers = writersUnder(mesh, mesh.agents.get(claude.id)!, grant)
   const taken = scene.records.find(({ hash }) => hash === grant.record)!
-  world.sign(home.machine, ungrant(claude, taken, world.cutsOf([grant.layer], writers)))
+  world.sign(holder.machine, ungrant(claude, taken, world.cutsOf([grant.layer], writers)))
   return 1
 }
 
 /** Of the agent itself, or of the one that grants name. */
 function changeHosts(world: World): void {
-  const { dice, peers, claude, helper, home } = world
+  const { dice, peers, claude, helper, holder } = world
   const agent = dice.random() < 0.6 ? claude : helper
-  const was = home.mesh.agents.get(agent.id)?.hosts ?? []
-  const others = peers.filter((peer) => (peer !== home || agent === helper) && dice.random() < 0.5)
-  const is = agent === claude ? [home, ...others] : others
+  const was = holder.mesh.agents.get(agent.id)?.hosts ?? []
+  const others = peers.filter((peer) => (peer !== holder || agent === helper) && dice.random() < 0.5)
+  const is = agent === claude ? [holder, ...others] : others
   if (is.length === 0) return
   const cuts = was
     .filter((node) => !is.some((peer) => peer.id === node))
@@ -97,10 +98,18 @@ function changeHosts(world: World): void {
   )
 }
 
+/** By a host in good standing that is honest: a liar would write another log. */
+function takeOver(world: World, liar: Peer | undefined): void {
+  const hosts = world.holder.mesh.agents.get(world.claude.id)?.hosts ?? []
+  const able = world.peers.filter((peer) => peer !== world.holder && peer !== liar && hosts.includes(peer.id))
+  if (able.length > 0) world.takeOver(world.dice.one(able))
+}
+
 function removeSomebody(world: World): void {
   const peer = world.dice.one(world.peers.slice(1))
-  if (world.revoked(peer.id)) return
-  world.sign(world.home.machine, revoke(peer.machine, world.cutsOf(LAYERS, [peer.id])))
+  if (world.revoked(peer.id) || peer === world.holder) return
+  // By the root's word, with what the holder knows: who governs is not what this is about.
+  world.sign(world.scene.root, revoke(peer.machine, world.cutsOf(LAYERS, [peer.id])))
 }
 
 const KEYS = ['k0', 'k1', 'k2']
@@ -158,7 +167,7 @@ function judgeAll(world: World, findings: Findings): void {
   }
 }
 
-const VOID: ReadonlySet<string> = new Set(['NOT_A_WRITER', 'BEYOND_CUT', 'WRONG_TERM', 'UNKNOWN_AUTHOR'])
+const VOID: ReadonlySet<string> = new Set(['LATE', 'NOT_A_WRITER', 'BEYOND_CUT', 'WRONG_TERM', 'UNKNOWN_AUTHOR'])
 
 /** Everything that a run found wrong. */
 export const wrongIn = (findings: Findings): string[] => [

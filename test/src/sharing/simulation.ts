@@ -53,11 +53,12 @@ export class World {
   readonly dice: Dice
   readonly checks: Checks
   readonly scene = new Scene(sodium)
-  readonly home: Peer
+  /** Who holds the agent and signs all records: it knows the whole log. */
+  holder: Peer
+  #assigned: SignedRecord
   readonly peers: Peer[]
   readonly claude: AgentSigner
   readonly helper: AgentSigner
-  readonly term: TermRef
   readonly blocks = new Map<string, Block>()
   readonly packets: Packet[] = []
   /** Told of each block that an honest machine sends. */
@@ -77,11 +78,10 @@ export class World {
     scene.found(home)
     for (const machine of [office, laptop, attic]) scene.sign(scene.root, admit(machine))
     scene.sign(this.claude, host(this.claude, [home, office]))
-    const first = scene.sign(home, assign(this.claude, home, 1, null))
+    this.#assigned = scene.sign(home, assign(this.claude, home, 1, null))
     scene.sign(this.helper, host(this.helper, [attic]))
-    this.term = { number: 1, assign: first.hash }
     this.peers = machines.map((machine) => new Peer(this, machine))
-    this.home = this.peers[0]!
+    this.holder = this.peers[0]!
     for (const peer of this.peers) peer.begin()
   }
 
@@ -105,18 +105,34 @@ export class World {
     return this.#place.get(record) ?? 0
   }
 
-  /** Signs as the one who knows the whole log, which home does. */
   sign(by: Signer, body: RecordBody): SignedRecord {
     const record = this.scene.sign(by, body)
-    this.home.learn(this.scene.records.length)
+    this.holder.learn(this.scene.records.length)
     return record
   }
 
-  /** What home has of these writers: all that it has receipted. */
+  /** The term moves to a machine that has just heard of everything in the log, and of what it has in documents. */
+  takeOver(peer: Peer): void {
+    peer.learn(this.scene.records.length)
+    const before = this.#assigned
+    const number = before.body.type === 'assign' ? before.body.term + 1 : 1
+    const document = peer.document('session')
+    const basis = [{ layer: 'session', vector: document.vector, digest: document.digest() }]
+    this.holder = peer
+    this.#assigned = this.sign(peer.machine, assign(this.claude, peer.machine, number, before, basis))
+  }
+
+  /** The term that a machine would write under, by as much of the log as it knows. */
+  termAt(known: number): TermRef | null {
+    const term = this.at(known).mesh.agents.get(this.claude.id)?.term
+    return term ? { number: term.number, assign: term.record } : null
+  }
+
+  /** What the holder has of these writers: all that it has receipted. */
   cutsOf(layers: readonly string[], writers: readonly NodeId[]): Cut[] {
     return layers.flatMap((layer) => {
       const document = this.name(layer)
-      const vector = this.home
+      const vector = this.holder
         .document(layer)
         .vector.filter((dot) => writers.some((writer) => isIncarnationOf(dot.incarnation, writer, sodium)))
       return vector.length > 0 ? [{ document, vector }] : []
@@ -261,7 +277,12 @@ export class Peer {
       document,
       { mesh: mesh.id, node: this.id, incarnation: this.incarnation, signKey: this.machine.secret as never },
       intents,
-      { clock: this.clock, nowMs: world.nowMs, logHeads: mesh.heads, term: layer === 'session' ? world.term : null },
+      {
+        clock: this.clock,
+        nowMs: world.nowMs,
+        logHeads: mesh.heads,
+        term: layer === 'session' ? world.termAt(claim) : null,
+      },
       sodium,
     )
     world.blocks.set(block.hash, block)
