@@ -35,6 +35,7 @@ const add = (cli: Cli): Command =>
     .argument('<agent>', 'the agent whose layer it becomes')
     .argument('<path>', 'the folder on this machine')
     .option('--layer <layer>', 'the layer', 'files')
+    .option('--new-layer', 'a layer whose name is close to that of another is meant')
     .option(
       '--allow <file...>',
       'mirror this file although it could be run or hold a secret; a path from the folder on',
@@ -50,15 +51,16 @@ const add = (cli: Cli): Command =>
           { door, output, command },
           agent: string,
           path: string,
-          options: { layer: string; allow?: readonly string[] },
+          options: { layer: string; allow?: readonly string[]; newLayer?: boolean },
         ) => {
-          const params = { agent, layer: options.layer, path: resolve(path), allow: [...(options.allow ?? [])] }
+          const { layer, newLayer = false } = options
+          const params = { agent, layer, newLayer, path: resolve(path), allow: [...(options.allow ?? [])] }
           const view = await door.call('folder.add', params)
           output.data(view)
           output.print(`${oneLine(view.path)}  ${oneLine(`${view.agent}.${view.layer}`)}  ${count(view.files, 'file')}`)
           if (view.refused > 0)
             output.hint(`${count(view.refused, 'file')} not mirrored: ${command('folder status')} says why`)
-          output.hint(`To share it: ${command(`share set ${view.agent} ${view.layer} standby`)}`)
+          output.hint(`To share it: ${command(`share set ${view.agent} ${view.layer}=standby`)}`)
         },
       ),
     )

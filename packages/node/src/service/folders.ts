@@ -8,7 +8,7 @@ import type { Arrival } from '../folders/ports.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { agentName, agentNamed, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
 
-type Context = Pick<ServiceContext, 'log'> & { readonly folders: Folders }
+type Context = Pick<ServiceContext, 'log' | 'layers'> & { readonly folders: Folders }
 type View = MethodResult<'folder.add'>
 type Verbs = Extract<keyof Handlers, `folder.${string}`>
 
@@ -16,11 +16,14 @@ type Verbs = Extract<keyof Handlers, `folder.${string}`>
 export function folderHandlers(context: Context): Pick<Handlers, Verbs> {
   const { folders } = context
   return {
-    'folder.add': async ({ agent, layer, path, allow }) => {
+    'folder.add': async ({ agent: name, layer: said, path, allow, newLayer }) => {
+      const agent = agentNamed(context.log.mesh, name)
+      const layer = context.layers.meant(agent.name, said)
       if (layer === DIARY_LAYER)
         throw new Failure('DIARY_PRIVATE', 'The diary cannot be a folder: its content has a store of its own.')
       if (!isName(layer)) throw new Failure('NAME_INVALID', 'That cannot be the name of a layer.')
-      const document: DocumentName = { agent: agentNamed(context.log.mesh, agent).id, layer }
+      context.layers.refuseSlip(agent, layer, newLayer === true)
+      const document: DocumentName = { agent: agent.id, layer }
       return viewOf(context, await folders.add(document, path, allow))
     },
     'folder.ls': () => ({ folders: folders.list().map((each) => viewOf(context, each)) }),

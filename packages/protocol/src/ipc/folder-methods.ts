@@ -44,6 +44,8 @@ export const folderMethods = {
       layer: Name.default('files'),
       path: z.string().min(1).max(4_096),
       allow: z.array(FilePath).max(64).default([]),
+      /** Says that a layer of a name that is close to another's is meant. */
+      newLayer: z.boolean().optional(),
     }),
     result: FolderView,
   },
