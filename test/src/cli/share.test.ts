@@ -74,6 +74,16 @@ describe('share', () => {
     expect(done.err).toContain('what was sent cannot be unsent')
     expect(calls).toHaveLength(1)
   })
+  test('a grant that reaches no other machine yet says so', async () => {
+    const alone = { ...semantic, now: [], gains: [] }
+    const grants = [{ agent: 'claude', layer: 'semantic', to: 'standby', access: 'read' as const, record: 'ab' }]
+    const { cli } = await nodeWithCli({
+      'share.preview': () => ({ agent: 'claude', holder: 'home', heldHere: true, layers: [alone] }),
+      'share.set': () => ({ grants, changed: 1, layers: [alone] }),
+    })
+    const done = await cli(['share', 'set', 'claude', 'semantic=standby'])
+    expect(done.err).toContain('No other machine gets it yet: sealmesh agents add claude --standby NODE')
+  })
   test('where the agent is not held nobody is asked, and the holder is named', async () => {
     const { cli } = await nodeWithCli({
       'share.preview': () => ({ agent: 'claude', holder: 'office', heldHere: false, layers: [semantic] }),

@@ -52,6 +52,10 @@ const setShare = (cli: Cli): Command =>
         showGrants(output, result.grants)
         if (result.changed === 0) output.hint('already so')
         for (const layer of result.layers) for (const line of lossesOf(agent, layer)) output.say(line)
+        // A grant to standbys, or to an agent, may name no machine but this one.
+        const granted = new Set(result.grants.map(({ layer }) => layer))
+        if (result.layers.some(({ layer, now, gains }) => granted.has(layer) && now.length + gains.length === 0))
+          output.hint(`No other machine gets it yet: ${session.command(`agents add ${agent} --standby NODE`)}`)
       }),
     )
 
