@@ -21,6 +21,7 @@ import { Scrubber } from './health/scrubber.ts'
 import { EventFeed } from './events/feed.ts'
 import { Happenings } from './events/happenings.ts'
 import { Folders } from './folders/folders.ts'
+import { Refusals } from './events/refusals.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
 import { prepareHome, resolveHome } from './keys/home.ts'
 import { lockHome } from './keys/home-lock.ts'
@@ -225,7 +226,10 @@ async function compose(
     port,
     onUnopened: (packet) => inviter.onPacket(packet),
     onDeaf: () => renewPrekey(),
-    onReceived: (from, reports) => happenings.onReceived(from, reports),
+    onReceived: (from, reports) => {
+      refusals.note(from, reports)
+      happenings.onReceived(from, reports)
+    },
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
@@ -269,6 +273,7 @@ async function compose(
     failed,
   })
   closers.push(() => scrubber.close())
+  const refusals = new Refusals()
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
   health.onNews = (type, what) => happenings.tell(type, undefined, { what })
@@ -398,6 +403,7 @@ async function compose(
     damage,
     index,
     feed,
+    refusals,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

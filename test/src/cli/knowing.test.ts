@@ -18,7 +18,7 @@ const away = { cause: 'away', text: 'office is away', next: 'on office: sealmesh
 const ungranted = {
   cause: 'no-grant',
   text: 'claude.semantic is not shared with attic',
-  next: 'sealmesh share set claude semantic attic',
+  next: 'sealmesh share set claude semantic=attic',
 }
 
 const WHY: MethodResult<'why'> = {
@@ -85,7 +85,7 @@ describe('why', () => {
     expect(out).toMatch(/office +version of 2026-11-\S+ \S+ +2 +- +never +office is away; it waits since/)
     expect(out).toMatch(/attic +not shared +- +- +never +claude\.semantic is not shared with attic/)
     expect(out).toContain('  next: on office: sealmesh up\n')
-    expect(out).toContain(`  next: sealmesh share set claude semantic attic --home ${home.path}\n`)
+    expect(out).toContain(`  next: sealmesh share set claude semantic=attic --home ${home.path}\n`)
     expect(out).toContain(`note: 2 values were written\n  next: sealmesh conflicts show claude.semantic.day --home`)
     expect(out.split('\n').length).toBeLessThan(25)
   })

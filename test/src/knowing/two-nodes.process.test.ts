@@ -48,7 +48,7 @@ test('what is not shared is said to be so, with the command that shares it, and 
   expect(machineOf(why, 'office')).toMatchObject({
     has: 'not shared',
     cause: 'no-grant',
-    next: 'sealmesh share set home semantic office',
+    next: 'sealmesh share set home semantic=office',
   })
   const { documents } = await door.call('diff', { peer: 'office' })
   expect(documents).toMatchObject([{ layer: 'semantic', shared: 'no', weLack: null, cause: 'no-grant' }])

@@ -4,6 +4,7 @@ import { formatId } from '@sealmesh/protocol/ids'
 import type { ConfigKeeper } from '../config/config-keeper.ts'
 import type { EventFeed } from '../events/feed.ts'
 import type { Folders } from '../folders/folders.ts'
+import type { Refusals } from '../events/refusals.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -56,6 +57,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares
   readonly feed: EventFeed
+  readonly refusals: Refusals
   readonly stop: () => void
 }
 

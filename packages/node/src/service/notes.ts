@@ -6,12 +6,19 @@ import { isSingleWriter } from '@sealmesh/protocol/membership/access'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { blocks } from '../status/standing.ts'
 import { agentName, iso, nodeName, type ServiceContext } from './context.ts'
+import type { Refusals } from '../events/refusals.ts'
 import type { MergedLate } from './merged-late.ts'
 import { openAside } from './open-aside.ts'
 
 export type Note = MethodResult<'why'>['layers'][number]['notes'][number]
 
-type Context = Pick<ServiceContext, 'log' | 'node' | 'now'> & { readonly mergedLate: Pick<MergedLate, 'has'> }
+export interface NoteSources {
+  readonly mergedLate: Pick<MergedLate, 'has'>
+  readonly refusals: Pick<Refusals, 'of'>
+  readonly health: { readonly facts: { readonly rolledBack: unknown; readonly copied: unknown } }
+}
+
+type Context = Pick<ServiceContext, 'log' | 'node' | 'now'> & NoteSources
 
 /** What is the matter with a document on this machine itself, each with its next step. `item`: with that alone. */
 export function notesOn(context: Context, document: Document, item: string | undefined): Note[] {
@@ -19,8 +26,29 @@ export function notesOn(context: Context, document: Document, item: string | und
     ...conflictNotes(context, document, item),
     ...asideNotes(context, document, item),
     ...heldNotes(context, document),
+    ...refusedNotes(context, document),
     ...termNotes(context, document),
+    ...homeNotes(context),
   ]
+}
+
+function refusedNotes({ log, refusals }: Context, { name }: Document): Note[] {
+  return refusals.of(name).map(({ from, blocks: count }) => ({
+    code: 'refused',
+    text: `${blocks(count)} that ${nodeName(log.mesh, from)} sent are not kept: their author never had a right to write here, or did not sign them`,
+    next: `sealmesh share ls ${agentName(log.mesh, name.agent)}`,
+  }))
+}
+
+function homeNotes({ health }: Context): Note[] {
+  const notes: Note[] = []
+  if (health.facts.rolledBack !== null) {
+    const text = 'this home holds less than it once did, and what it had written is being learnt again'
+    notes.push({ code: 'rolled-back', text, next: 'sealmesh status' })
+  }
+  if (health.facts.copied !== null)
+    notes.push({ code: 'copied', text: 'another process uses the keys of this home', next: 'sealmesh status' })
+  return notes
 }
 
 function conflictNotes(context: Context, document: Document, item: string | undefined): Note[] {

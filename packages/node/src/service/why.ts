@@ -9,9 +9,8 @@ import { readersOf } from '@sealmesh/protocol/membership/access'
 import { registerVersions } from '../history/versions.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { agentNamed, DIARY_LAYER, iso, nodeName, originOf, resolveUmr, type ServiceContext } from './context.ts'
-import type { MergedLate } from './merged-late.ts'
 import { lagOf } from './lag.ts'
-import { notesOn } from './notes.ts'
+import { type NoteSources, notesOn } from './notes.ts'
 import { type Between, PeerLook, type PeerSources } from './peers.ts'
 
 type Layer = MethodResult<'why'>['layers'][number]
@@ -21,9 +20,7 @@ type Machine = Layer['machines'][number]
 const VERSIONS_LOOKED_AT = 1_000
 
 /** Which machine has which version of something, what is missing where, why, and what to do. */
-export function whyHandlers(
-  context: ServiceContext & PeerSources & { readonly mergedLate: MergedLate },
-): Pick<Handlers, 'why'> {
+export function whyHandlers(context: ServiceContext & PeerSources & NoteSources): Pick<Handlers, 'why'> {
   return {
     why: async ({ target }) => {
       const mesh = context.log.mesh
@@ -46,7 +43,7 @@ export function whyHandlers(
 }
 
 async function explain(
-  context: ServiceContext & { readonly mergedLate: MergedLate },
+  context: ServiceContext & NoteSources,
   look: PeerLook,
   name: DocumentName,
   item: string | undefined,

@@ -24,7 +24,7 @@ describe('the first cause that explains it', () => {
     ['nothing is missing either way', {}, 'in-step', null],
     ['nothing was missing when it was last heard', away, 'in-step', null],
     ['removed machines are sent nothing', { removed: true, toSend: 3 }, 'removed', null],
-    ['no grant', { reads: false, toSend: 3 }, 'no-grant', /^sealmesh share set claude semantic office$/],
+    ['no grant', { reads: false, toSend: 3 }, 'no-grant', /^sealmesh share set claude semantic=office$/],
     ['no relay at all', { relay: null, toSend: 3 }, 'no-relay', /--relay/],
     [
       'the relay refuses this node',

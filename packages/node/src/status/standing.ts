@@ -60,7 +60,7 @@ export function reasonFor(facts: PeerFacts): Reason {
     return {
       cause: 'no-grant',
       text: `${facts.agent}.${facts.layer} is not shared with ${peer}`,
-      next: `sealmesh share set ${facts.agent} ${facts.layer} ${peer}`,
+      next: `sealmesh share set ${facts.agent} ${facts.layer}=${peer}`,
     }
   const here = isHere(heardAtMs, nowMs)
   if (toSend === 0 && toReceive === 0)
