@@ -161,6 +161,6 @@ test('a preview says exactly who reads and writes after the change, whatever cam
         expect(world.plan(...last)).toEqual([])
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
 })
