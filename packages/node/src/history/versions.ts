@@ -39,9 +39,7 @@ export interface TextVersion {
 
 /** The edits of one text, replayed in the order of their times, which is an order in which each finds what it needs. */
 export function textVersions(blocks: readonly Block[], name: string, limit: number): Versions<TextVersion> {
-  const inOrder = blocks
-    .filter(({ writes }) => writes[0]?.type === 'text')
-    .toSorted((a, b) => compareTimes(a.header.time, b.header.time))
+  const inOrder = textBlocks(blocks)
   const groups = groupsOf(touching(inOrder, name))
   const shown = groups.slice(Math.max(0, groups.length - limit))
   const versions: TextVersion[] = []
@@ -54,6 +52,19 @@ export function textVersions(blocks: readonly Block[], name: string, limit: numb
   }
   return { latest: versions.toReversed(), earlier: groups.length - shown.length }
 }
+
+/** What a text was at a time; undefined before its first edit. */
+export function textAt(blocks: readonly Block[], name: string, atMs: number): string | undefined {
+  const inOrder = textBlocks(blocksUntil(blocks, atMs))
+  const replay = new Replay(inOrder)
+  replay.until(inOrder.length)
+  return replay.has(name) ? replay.read(name) : undefined
+}
+
+const textBlocks = (blocks: readonly Block[]): Block[] =>
+  blocks
+    .filter(({ writes }) => writes[0]?.type === 'text')
+    .toSorted((a, b) => compareTimes(a.header.time, b.header.time))
 
 interface Touch {
   readonly at: number
@@ -103,6 +114,11 @@ class Replay {
     this.#doc.transact(() => {
       for (; this.#next < end; this.#next++) apply(this.#doc, this.#blocks[this.#next])
     })
+  }
+
+  /** Ask before `read`, which makes what it reads. */
+  has(name: string): boolean {
+    return this.#doc.share.has(name)
   }
 
   read(name: string): string {

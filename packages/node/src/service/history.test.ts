@@ -69,3 +69,26 @@ test('what compaction has taken is said to be gone: where history ends, and that
   const early = handlers['history.at']({ umr: UMR, at: times[0] ?? '' }, nobody)
   await expect(early).rejects.toMatchObject({ code: 'HISTORY_ENDED' })
 })
+
+test('edits of texts are kept below a base: every version of a text can still be had', async () => {
+  const { home, clock, handlers } = await keeper()
+  const umr = 'claude.semantic.notes'
+  const written: string[] = []
+  for (let n = 0; n < 20; n++) {
+    await home.documents.editText(homes.semantic, (doc) => doc.getText('notes').insert(0, `line ${n}\n`))
+    await home.documents.write(homes.semantic, [set('day', String(n))])
+    written.push(new Date(clock.ms).toISOString())
+    clock.ms += DAY_MS
+  }
+  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, isOver: () => false }
+  expect(await home.documents.drawBase(homes.semantic, { ...limits, historyMs: 7 * DAY_MS })).toBe(true)
+  const { versions, endsAt } = await handlers.history({ umr, limit: 20 }, nobody)
+  expect([versions.length, endsAt]).toEqual([20, null])
+  expect(versions.at(-1)?.hunks).toEqual([{ line: 1, removed: [], added: ['line 0'] }])
+  const [first = '', second = ''] = written
+  expect(await handlers['history.at']({ umr, at: second }, nobody)).toMatchObject({ value: 'line 1\nline 0\n' })
+  const before = new Date(Date.parse(first) - 1).toISOString()
+  expect(await handlers['history.at']({ umr, at: before }, nobody)).toMatchObject({ type: 'nothing' })
+  await handlers.restore({ umr, at: first }, nobody)
+  expect((await home.documents.open(homes.semantic)).text('notes')).toBe('line 0\n')
+})

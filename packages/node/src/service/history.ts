@@ -1,9 +1,9 @@
-import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
-import { blocksUntil, registerVersions, textVersions } from '../history/versions.ts'
+import { blocksUntil, registerVersions, textAt, textVersions } from '../history/versions.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { DIARY_LAYER, iso, originOf, resolveUmr, type ServiceContext, type Target } from './context.ts'
 import { write } from './items.ts'
@@ -18,11 +18,10 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
     history: async ({ umr, limit }) => {
       const target = itemOf(context, umr)
       const document = await context.documents.open(target.document)
-      const endsAt = await endOf(context, target.document)
-      const versions =
-        document.text(target.umr.id) !== undefined && document.read(target.umr.id)?.value === undefined
-          ? await textHistory(context, target, limit)
-          : await registerHistory(context, target, limit)
+      const text = isText(document, target)
+      // Edits of texts are all kept: only writes of registers are compacted away.
+      const endsAt = text ? null : await endOf(context, target.document)
+      const versions = await (text ? textHistory : registerHistory)(context, target, limit)
       if (versions.latest.length === 0) throw new Failure('ITEM_NOT_FOUND', `${target.text} was never written here.`)
       return { umr: target.text, versions: versions.latest, earlier: versions.earlier, endsAt }
     },
@@ -99,11 +98,7 @@ async function registerHistory(context: ServiceContext, target: Target, limit: n
 }
 
 async function textHistory(context: ServiceContext, target: Target, limit: number) {
-  const document = await context.documents.open(target.document)
-  const aside = new Set(document.aside().map(({ block }) => block.hash))
-  const { base, above } = await context.documents.stored(target.document)
-  const blocks = [...base.blocks, ...above].filter(({ hash }) => !aside.has(hash))
-  const { latest, earlier } = textVersions(blocks, target.umr.id, limit)
+  const { latest, earlier } = textVersions(await foldedBlocks(context, target), target.umr.id, limit)
   const versions = latest.map(({ last, edits, hunks }, at): Version => {
     const { author, time } = last.header
     return {
@@ -118,8 +113,21 @@ async function textHistory(context: ServiceContext, target: Target, limit: numbe
   return { latest: versions, earlier }
 }
 
+async function foldedBlocks(context: ServiceContext, { document: name }: Target): Promise<Block[]> {
+  const aside = new Set((await context.documents.open(name)).aside().map(({ block }) => block.hash))
+  const { base, above } = await context.documents.stored(name)
+  return [...base.blocks, ...above].filter(({ hash }) => !aside.has(hash))
+}
+
+const isText = (document: Document, { umr: { id } }: Target): boolean =>
+  document.text(id) !== undefined && document.read(id)?.value === undefined
+
 /** The item as this machine's blocks, judged by today's log, give it for that moment. */
 async function thenOf(context: ServiceContext, target: Target, atMs: number): Promise<Omit<Then, 'umr'>> {
+  if (isText(await context.documents.open(target.document), target)) {
+    const value = textAt(await foldedBlocks(context, target), target.umr.id, atMs) ?? null
+    return { type: value === null ? 'nothing' : 'text', at: iso(atMs), value, origin: null }
+  }
   const endsAt = await endOf(context, target.document)
   if (endsAt !== null && atMs < Date.parse(endsAt))
     throw new Failure('HISTORY_ENDED', `The history of ${target.text} goes back to ${endsAt}.`, {
