@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import type { AgentId, BlockHash, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { keyOf, PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 /** Only what the core asks of it. */
 const fakeSodium = {
@@ -312,3 +313,42 @@ test('a payload decodes to what was encoded, and no bytes make the decoder throw
     { numRuns: 5_000 },
   )
 })
+
+describe('what is owed', () => {
+  const [name] = documents as [DocumentName]
+  const tip = (incarnation: IncarnationId, sequence: number): Dot => ({
+    incarnation,
+    sequence,
+    hash: hashOf(incarnation, sequence),
+  })
+  const theirs = mintIncarnation(ENDS.peer, new Uint8Array(SALT_BYTES), fakeSodium)
+  const mine = mintIncarnation(ENDS.me, new Uint8Array(SALT_BYTES), fakeSodium)
+  const core = () => {
+    const core = new PeerSync(fakeSodium, ENDS)
+    core.setShared([{ name, peerReads: true, bothRead: true, vector: [], receipted: [] }])
+    core.logChanged(LOG_HEADS)
+    return core
+  }
+
+  test('a peer is not waited for to say that it has what it wrote itself', () => {
+    const sync = core()
+    sync.advanced(name, [tip(theirs, 1)], false)
+    expect(sync.view().toSend).toBe(0)
+    sync.advanced(name, [tip(theirs, 1), tip(mine, 1)].toSorted(byIncarnation), true)
+    expect(sync.view().toSend).toBe(1)
+  })
+
+  test('a receipt for what comes while a packet is made goes with the next one', () => {
+    const sync = core()
+    sync.advanced(name, [tip(theirs, 1)], false)
+    sync.owesReceipt(name)
+    const plan = sync.plan(0)
+    sync.advanced(name, [tip(theirs, 2)], false)
+    sync.owesReceipt(name)
+    if (plan !== null) sync.planned(plan, [])
+    const next = sync.plan(1_000)?.items.find((item) => item.type === 'vectors')
+    expect(next?.type === 'vectors' && next.documents[0]?.vector).toEqual([tip(theirs, 2)])
+  })
+})
+
+const byIncarnation = (a: Dot, b: Dot): number => (a.incarnation < b.incarnation ? -1 : 1)

@@ -46,7 +46,11 @@ export interface Plan {
   /** Blocks to add, as many as fit. */
   readonly pushes: readonly Push[]
   readonly plannedAtMs: number
-  readonly owed: { readonly receipts: readonly Shared[]; readonly asking: readonly Shared[] }
+  readonly owed: {
+    /** What was said of each. */
+    readonly receipts: readonly { readonly shared: Shared; readonly mine: VersionVector }[]
+    readonly asking: readonly Shared[]
+  }
 }
 
 /** What the peer says it has durably received: for the store. */

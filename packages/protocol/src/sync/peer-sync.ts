@@ -16,7 +16,7 @@ export type { PeerView, Plan, Push, Receipt, SharedNow, Standing } from './peer-
  * batches and idleness makes none (docs/spec/08-sync.md).
  *
  * Invariants, cited where they are kept:
- * (1) Only the peer's own word lowers what is to be sent: the outbox is every block that `receipted` does not cover.
+ * (1) Only the peer's own word, or its name under a block, lowers what is to be sent: the outbox is every block that `receipted` does not cover.
  * (2) `sent` is a guess that saves traffic. A refusal or a lost link sets it back to what the relay has answered for
  *     (`handed`), a new relay to `receipted`.
  * (3) A difference in heads is answered by an exchange of vectors, never by a guess about who is right.
@@ -112,7 +112,9 @@ export class PeerSync {
     if (authoredHere) return this.#weigh(shared, { mine })
     const before = new Set(shared.mine.map((tip) => tip.hash))
     const grown = mine.filter((tip) => !before.has(tip.hash))
-    this.#weigh(shared, { mine, sent: joinTips(shared.sent, grown) })
+    const theirs = grown.filter((tip) => this.#isBy(this.#ends.peer, tip.incarnation))
+    const receipted = theirs.length === 0 ? shared.receipted : joinTips(shared.receipted, theirs)
+    this.#weigh(shared, { mine, receipted, sent: joinTips(shared.sent, grown) })
   }
 
   logChanged(heads: readonly RecordHash[]): void {
@@ -262,12 +264,14 @@ export class PeerSync {
     }
     const recordsAfter = this.#sendRecordsAfter ?? null
     if (items.length === 0 && pushes.length === 0 && recordsAfter === null) return null
-    return { items, recordsAfter, pushes, owed: { receipts, asking }, plannedAtMs: nowMs }
+    const owed = { receipts: receipts.map((shared) => ({ shared, mine: shared.mine })), asking }
+    return { items, recordsAfter, pushes, owed, plannedAtMs: nowMs }
   }
 
   /** The plan's packet is on its way; `reached` says how far each push went. */
   planned(plan: Plan, reached: readonly DocumentVector[]): void {
-    for (const shared of plan.owed.receipts) this.#owing.delete(shared)
+    // What has come while the packet was made is still owed.
+    for (const { shared, mine } of plan.owed.receipts) if (shared.mine === mine) this.#owing.delete(shared)
     if (plan.owed.receipts.length > 0) this.#receiptedAtMs = plan.plannedAtMs
     for (const shared of plan.owed.asking) {
       this.#asking.delete(shared)
