@@ -12,6 +12,8 @@ export const HISTORY_MS = 7 * 24 * 60 * 60_000
 export const HISTORY_BYTES = 64 * 1_048_576
 /** What is not worth the reading: some thousand blocks. */
 const FLOOR_BYTES = 1_048_576
+/** A look reads all that is above the base, so not after every write; but no more than this comes in between. */
+const LOOK_BYTES_MAX = 16 * 1_048_576
 /** After a start others have more to do. */
 const FIRST_AFTER_MS = 10_000
 /** Documents that could not be compacted, for somebody has not receipted them or they are too young, wait this long. */
@@ -124,7 +126,7 @@ export class Compaction {
     if (grown.bytes < grown.worthIt) return
     // What it keeps at best is what lives: the next look comes when that much has been written once more.
     grown.bytes = 0
-    grown.worthIt = Math.max(floor, 2 * grown.worthIt)
+    grown.worthIt = Math.max(floor, Math.min(2 * grown.worthIt, LOOK_BYTES_MAX))
     this.#ask(name)
   }
 
@@ -145,7 +147,10 @@ export class Compaction {
       this.#queue.delete(key)
       this.#later.delete(key)
       try {
+        const { mesh } = this.#deps
+        const before = mesh()
         if (await this.compact(name)) this.#grown.delete(key)
+        else if (mesh() !== before) this.#queue.set(key, name)
         else this.#later.set(key, name)
       } catch (error) {
         if (this.#stop.signal.aborted) return

@@ -21,7 +21,7 @@ const BLOCKS_PER_TURN = 32
 const COMMIT_BYTES = 131_072
 const DELETES_PER_COMMIT = 512
 /** How finely the age of blocks is told when the newest bytes are left alone. */
-const BUCKET_MS = 10_000
+const BUCKET_MS = 1_000
 
 export interface Drawing {
   readonly store: Store
