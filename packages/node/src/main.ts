@@ -356,6 +356,7 @@ async function compose(
   rotation.unref()
   closers.push(() => clearInterval(rotation))
   const due = setInterval(() => {
+    documents.rest()
     documents.meshChanged().catch((error: unknown) => logger.error({ err: error }, 'held blocks were not judged again'))
   }, HELD_CHECK_MS)
   due.unref()

@@ -31,6 +31,7 @@ import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
+import { OpenDocuments } from './open-documents.ts'
 import { prunedAfter } from './pruned-delta.ts'
 import { RecentBlocks } from './recent-blocks.ts'
 import { turnAway } from './turn-away.ts'
@@ -46,8 +47,6 @@ export type BaseLimits = Pick<
   'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver'
 >
 
-/** Kept in memory when idle: at the tens to hundreds of KB of most documents some 50 MB, on a machine with 512. */
-const DOCUMENTS_OPEN_MAX = 256
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
 const VERIFY_PER_TURN = 64
 
@@ -66,6 +65,7 @@ export interface DocumentsDeps {
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
   readonly documentsOpenMax?: number
+  readonly openBytesMax?: number
 }
 
 /** All documents of this node: loaded when they are needed, written durably, judged by the mesh of the moment. */
@@ -76,10 +76,7 @@ export class Documents {
   readonly #author: Author
   readonly #around: Surroundings
   readonly #recent = new RecentBlocks()
-  /** In the order of their last use. */
-  readonly #open = new Map<DocumentId, OpenDocument>()
-  /** The last of them: under load it is asked for again and again. Never evicted. */
-  #latest: OpenDocument | undefined
+  readonly #open: OpenDocuments
   readonly #ids = new Map<string, DocumentId>()
   readonly #onCommit = new Set<(commit: Commit) => void>()
   readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
@@ -109,6 +106,13 @@ export class Documents {
       },
     })
     this.#adopting.catch(() => undefined) // Whoever needs it is told.
+    this.#open = new OpenDocuments({
+      now,
+      idOf: (name) => this.#idOf(name),
+      make: (name, id) => new OpenDocument(name, id, this.#around),
+      documentsMax: deps.documentsOpenMax,
+      bytesMax: deps.openBytesMax,
+    })
     this.#around = {
       store,
       index,
@@ -124,6 +128,7 @@ export class Documents {
       recent: this.#recent,
       judge: () => this.#judgeNow(),
       committed: (commit) => this.#tell(this.#onCommit, (listener) => listener(commit)),
+      loaded: () => this.#open.loaded(),
       restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
       rolledBack: (name, block) => {
         const { incarnation, sequence } = block.header
@@ -189,7 +194,7 @@ export class Documents {
 
   /** Holds only what is durable. Read it before the next `await`; after that ask again. */
   open(name: DocumentName): Promise<Document> {
-    return this.#opened(name).read()
+    return this.#open.use(name).read()
   }
 
   /** Every document that has a block here. */
@@ -310,7 +315,7 @@ export class Documents {
    * new verdicts; others are judged when they are opened.
    */
   async meshChanged(): Promise<void> {
-    await Promise.all([...this.#open.values()].map((document) => document.judgeAgain()))
+    await Promise.all(this.#open.all().map((document) => document.judgeAgain()))
   }
 
   /**
@@ -358,10 +363,15 @@ export class Documents {
     return () => this.#onRolledBack.delete(listener)
   }
 
+  /** Documents that are not in use take no memory. Call it now and then. */
+  rest(): void {
+    this.#open.rest()
+  }
+
   /** Refuses new work and finishes what was asked for. The store stays open. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all([...this.#open.values()].map((document) => document.settle()))
+    await Promise.all(this.#open.all().map((document) => document.settle()))
   }
 
   /** Only one thing at a time happens to a document's base. */
@@ -394,7 +404,7 @@ export class Documents {
     job: (asked: { resolve: (value: T) => void; reject: (reason: unknown) => void }) => Job,
   ): Promise<T> {
     if (this.#closed) return Promise.reject(new Failure('CORE_BUSY', 'The node is stopping.'))
-    return new Promise<T>((resolve, reject) => this.#opened(name).enqueue(job({ resolve, reject })))
+    return new Promise<T>((resolve, reject) => this.#open.use(name).enqueue(job({ resolve, reject })))
   }
 
   /** A block that is what it says, by somebody who has or had a right to its document; or a line in a report. */
@@ -436,32 +446,6 @@ export class Documents {
     // What counts no more is stored, for it counted once. What never could would let any member fill this disk.
     if (mayEverWrite(mesh, author, name)) arrival.blocks.push(block)
     else turnAway(block, mesh, report)
-  }
-
-  #opened(name: DocumentName): OpenDocument {
-    const latest = this.#latest
-    if (latest?.name.layer === name.layer && latest.name.agent === name.agent) return latest
-    const id = this.#idOf(name)
-    const document = this.#open.get(id) ?? new OpenDocument(name, id, this.#around)
-    this.#open.delete(id)
-    this.#open.set(id, document)
-    this.#latest = document
-    this.#evict(document)
-    return document
-  }
-
-  /**
-   * What is evicted is on disk whole: a document with work in its queue or a batch in flight is not idle, and the one
-   * that is about to get work stays, since a second copy beside it would write under the same sequence.
-   */
-  #evict(wanted: OpenDocument): void {
-    let over = this.#open.size - (this.#deps.documentsOpenMax ?? DOCUMENTS_OPEN_MAX)
-    for (const [id, document] of this.#open) {
-      if (over <= 0) return
-      if (document === wanted || !document.idle) continue
-      this.#open.delete(id)
-      over -= 1
-    }
   }
 
   #idOf(name: DocumentName): DocumentId {

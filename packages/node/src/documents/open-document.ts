@@ -39,6 +39,8 @@ export interface Surroundings {
   /** A block that this node signed and had lost, or that a copy of it signed. */
   readonly rolledBack: (name: DocumentName, block: Block) => void
   readonly damage: DamageBook
+  /** One more document is in memory. */
+  readonly loaded: () => void
   /** What is durable of it is less than was said, or the same again. */
   readonly restated: (name: DocumentName) => void
 }
@@ -68,6 +70,8 @@ export interface Commit {
 export class OpenDocument {
   readonly name: DocumentName
   readonly id: DocumentId
+  /** When somebody asked for it last. */
+  usedAtMs = 0
   readonly #around: Surroundings
   readonly #jobs: Job[] = []
   #document: Document | undefined
@@ -306,6 +310,7 @@ export class OpenDocument {
     // On top of what is set aside everything would be set aside.
     if (document.aside().some(({ block }) => block.header.incarnation === author.incarnation)) author.renew()
     this.#document = document
+    this.#around.loaded()
     return { document, lastText }
   }
 

@@ -81,6 +81,7 @@ export class TestHomes {
       random: (bytes) => randomBytes(bytes),
       now: options.now ?? Date.now,
       ...(options.documentsOpenMax === undefined ? {} : { documentsOpenMax: options.documentsOpenMax }),
+      ...(options.openBytesMax === undefined ? {} : { openBytesMax: options.openBytesMax }),
     })
     const commits: Commit[] = []
     documents.onCommit((commit) => commits.push(commit))
@@ -117,6 +118,7 @@ export interface Running {
 interface StartOptions {
   readonly mesh?: () => Mesh
   readonly documentsOpenMax?: number
+  readonly openBytesMax?: number
   readonly incarnation?: IncarnationId
   readonly now?: () => number
 }

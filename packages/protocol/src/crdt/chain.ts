@@ -3,6 +3,7 @@ import type { BaseTip } from './base.ts'
 import type { Block, BlockHeader } from './block.ts'
 import { type Dot, EMPTY_CLOCK, type IsAncestor, isAncestorBySequence, isSameDot } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
+import { HASH_BYTES } from '../keys.ts'
 import { HashRun } from './hash-run.ts'
 import type { Unsettled } from './register.ts'
 import type { Verdict } from './verdict.ts'
@@ -41,6 +42,9 @@ export interface Start {
   readonly time: HybridTime
 }
 
+/** Its objects, a tip and a run or two. */
+const BRANCH_WEIGHT = 1_024
+
 /** One unforked stretch of an incarnation's blocks: the whole incarnation, unless it has forked. */
 export class Branch {
   readonly author: NodeId
@@ -69,6 +73,10 @@ export class Branch {
     this.hashes.push(dot.hash)
     this.tip = dot
     this.time = time
+  }
+
+  get weight(): number {
+    return BRANCH_WEIGHT + this.hashes.length * HASH_BYTES + this.progress.heard.length * 8
   }
 
   append(block: Block): void {

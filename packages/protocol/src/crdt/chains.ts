@@ -72,6 +72,11 @@ export class Chains {
     for (const chain of this.#sorted) chain.grownAt = this.#arrivals
   }
 
+  /** About how many bytes of memory they take: nearly all are the hashes of blocks. */
+  get weight(): number {
+    return this.#sorted.reduce((sum, { branches }) => sum + branches.reduce((of, each) => of + each.weight, 0), 0)
+  }
+
   /** A base has been drawn below what is here. */
   trim(tips: readonly BaseTip[]): void {
     for (const { dot } of tips) this.#byIncarnation.get(dot.incarnation)?.stand(dot.sequence)

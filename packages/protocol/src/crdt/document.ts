@@ -224,6 +224,11 @@ export class Document {
     return forgotten.size
   }
 
+  /** About how many bytes of memory it takes. */
+  get weight(): number {
+    return this.#registers.weight + this.#chains.weight + this.#texts.weight
+  }
+
   /** How far each incarnation may be compacted: all of it counts, nothing of it waits, and it has not forked. */
   compactable(): Map<IncarnationId, number> {
     const ends = new Map<IncarnationId, number>()

@@ -26,6 +26,7 @@ export class RegisterMap {
   readonly #registers = new Map<string, Register>()
   readonly #isAncestor: IsAncestor
   #live = 0
+  #weight = 0
   #conflicted = 0
 
   constructor(isAncestor: IsAncestor = isAncestorBySequence) {
@@ -44,6 +45,11 @@ export class RegisterMap {
 
   get conflicted(): number {
     return this.#conflicted
+  }
+
+  /** About how many bytes of memory it takes. */
+  get weight(): number {
+    return this.#weight
   }
 
   get(key: string): Register | undefined {
@@ -72,8 +78,8 @@ export class RegisterMap {
     const after = mergeWrite(before, write, heard, this.#isAncestor)
     if (after !== before) {
       this.#registers.set(key, after)
-      this.#count(before, -1)
-      this.#count(after, 1)
+      this.#count(key, before, -1)
+      this.#count(key, after, 1)
     }
     return after
   }
@@ -93,22 +99,29 @@ export class RegisterMap {
 
   /** As it was encoded: nothing is merged. */
   load(key: string, register: Register): void {
-    this.#count(this.#registers.get(key), -1)
+    this.#count(key, this.#registers.get(key), -1)
     this.#registers.set(key, register)
-    this.#count(register, 1)
+    this.#count(key, register, 1)
   }
 
   forget(key: string): void {
-    this.#count(this.#registers.get(key), -1)
+    this.#count(key, this.#registers.get(key), -1)
     this.#registers.delete(key)
   }
 
-  #count(register: Register | undefined, by: 1 | -1): void {
+  #count(key: string, register: Register | undefined, by: 1 | -1): void {
     if (register === undefined) return
+    if (!Array.isArray(register)) this.#weight += by * (key.length + weightOf(register))
+    else for (const write of register) this.#weight += by * (key.length + weightOf(write))
     if (winnerOf(register)?.value !== undefined) this.#live += by
     if (isConflicted(register)) this.#conflicted += by
   }
 }
+
+/** The objects of a write, its dot with a hash, its time and its place in the map; strings of one byte a character. */
+const WRITE_WEIGHT = 400
+
+const weightOf = ({ value }: StoredWrite): number => WRITE_WEIGHT + (value?.length ?? 0)
 
 /** The winner, its author's own, and tombstones; a lone write costs no sorting. */
 function replacedBy(register: Register, author: NodeId): readonly StoredWrite[] {
