@@ -247,6 +247,37 @@ describe('what is refused', () => {
     expect(office.disk.content()).toEqual(home.disk.content())
   })
 
+  test('what a peer names is written nowhere but in the folder, and nothing that runs', async () => {
+    on(home, (disk) => disk.put('ok.md', 'fine\n'))
+    await quiet()
+    const paths = ['../evil.md', '/etc/evil', 'a/../../evil', 'C:/evil', 'aux.md', 'x\u202ey', '.sealmesh-1.new', '']
+    const named = ['.git/config', 'hooks/post-commit', '.mcp.json', 'go.sh', 'sub/.bashrc']
+    for (const [n, path] of [...paths, ...named].entries()) {
+      const id = n.toString(16).padStart(12, '0')
+      office.replica.type(`text/${id}`, 0, 'evil\n')
+      office.replica.set(`file/${id}`, JSON.stringify({ v: 1, kind: 'text', path, mtimeMs: 0 }))
+    }
+    office.replica.type('text/aaaaaaaaaaaa', 0, '#!/bin/sh\n')
+    const program = { v: 1, kind: 'text', path: 'plain.md', mtimeMs: 0, executable: true }
+    office.replica.set('file/aaaaaaaaaaaa', JSON.stringify(program))
+    office.replica.set('file/bbbbbbbbbbbb', JSON.stringify({ v: 1, kind: 'text', path: 7 }))
+    office.replica.set('file/cccccccccccc', 'no entry')
+    const chunks = { size: 5, hash: 'A'.repeat(43), chunks: ['B'.repeat(43)] }
+    const lost = { v: 1, kind: 'binary', path: 'lost.bin', mtimeMs: 0, ...chunks }
+    office.replica.set('file/dddddddddddd', JSON.stringify(lost))
+    await untilQuiet(clock, home, office)
+    expect(home.disk.content()).toEqual({ 'ok.md': 'fine\n' })
+    expect(home.mirror.state.tree.refused.map(({ path }) => path).sort()).toEqual(paths.toSorted())
+    expect(issues(home).sort()).toEqual([
+      'pending in CONTENT_MISSING lost.bin',
+      'refused in EXECUTABLE go.sh',
+      'refused in EXECUTABLE plain.md',
+      'refused in HOOK hooks/post-commit',
+      'refused in SETTINGS .mcp.json',
+      'refused in SETTINGS sub/.bashrc',
+    ])
+  })
+
   test('edits of one who may only read stay on its disk, and others go on arriving', async () => {
     on(home, (disk) => disk.put('a.md', 'one\n\ntwo\n'))
     await quiet()
@@ -265,5 +296,37 @@ describe('what is refused', () => {
     office.mirror.reconsider()
     await quiet()
     expect(home.disk.content()).toEqual({ 'a.md': 'zero\none\n\ntwo\nmine\n', 'own.md': 'own\n' })
+  })
+})
+
+describe('after a long time', () => {
+  const DAY_MS = 24 * 60 * 60_000
+
+  test('entries of deleted files are cleared, and who was away loses nothing that it wrote', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) on(home, (disk) => disk.put(`${name}.md`, `${name}\n`))
+    await quiet()
+    // The office is away from here on.
+    on(office, (disk) => disk.overwrite('a.md', 'a\nwritten while away\n'))
+    await office.round()
+    on(home, (disk) => disk.delete('a.md'))
+    for (let turn = 0; turn < 4; turn++, clock.nowMs += 700) await home.round()
+    expect(home.mirror.state.tree.gone.size).toBe(1)
+    clock.nowMs += 31 * DAY_MS
+    for (let turn = 0; turn < 4; turn++, clock.nowMs += 700) await home.round()
+    expect(home.mirror.state.tree.gone.size).toBe(0)
+    clock.nowMs += DAY_MS
+    await quiet()
+    expect(home.disk.text('a.md')).toBe('a\nwritten while away\n')
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
+  test('a chunk that is missing is written again by who has the file', async () => {
+    on(home, (disk) => disk.put('logo.png', Uint8Array.of(0, 1, 2)))
+    await quiet()
+    const [key] = [...home.replica.document.keys()].filter((each) => each.startsWith('chunk/'))
+    home.replica.write({ type: 'delete', key: key ?? '' })
+    clock.nowMs += 2 * DAY_MS
+    await quiet()
+    expect(home.replica.document.read(key ?? '')?.value).not.toBe(undefined)
   })
 })

@@ -222,9 +222,16 @@ export class RealDisk implements FolderDisk {
     let path = ''
     for (const component of parent === '' ? [] : parent.split('/')) {
       path = path === '' ? component : `${path}/${component}`
-      const found = await this.#found(path)
-      if (found === undefined) await mkdir(this.#full(path))
-      else if (found.type === 'link') return 'a link is where a folder should be'
+      let found = await this.#found(path)
+      if (found === undefined) {
+        await mkdir(this.#full(path)).catch((error: unknown) => {
+          // Another file of it was faster; the next look says what it is.
+          if (errnoOf(error) !== 'EEXIST') throw error
+        })
+        found = await this.#found(path)
+      }
+      if (found === undefined) return 'its folder is taken away again and again'
+      if (found.type === 'link') return 'a link is where a folder should be'
       else if (found.type !== 'directory') return 'a file is where a folder should be'
     }
     return undefined

@@ -150,6 +150,13 @@ export class Mirror {
     return touched.size === 0 && later.size === 0 && this.#changedIds.size === 0 && this.#changedKeys.size === 0
   }
 
+  /** The same, but for a last look at what was replaced a moment ago. */
+  get inStep(): boolean {
+    const { touched, later } = this.state
+    const waiting = [...later.keys()].some((key) => key !== '')
+    return touched.size === 0 && !waiting && this.#changedIds.size === 0 && this.#changedKeys.size === 0
+  }
+
   #nextAtMs(): number {
     const { state } = this
     let at = this.#rescanAtMs

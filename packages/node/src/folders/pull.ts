@@ -7,6 +7,7 @@ import {
   BLOCKED_RETRY_MS,
   BINARY_BYTES_MAX,
   CHUNK_BYTES,
+  FILE_BYTES_MAX,
   FILES_MAX,
   MERGE_GRACE_MS,
   TEXT_BYTES_MAX,
@@ -16,6 +17,7 @@ import { isAllowable, type Refused, refusedByContent, refusedByName } from './co
 import { carryOver } from './core/three-way.ts'
 import type { TreeFile } from './core/tree.ts'
 import type { Arrival, BaseEntry } from './ports.ts'
+import { each } from './each.ts'
 import { hashIn, placeOf } from './push.ts'
 import { isIgnored } from './refresh.ts'
 import type { MirrorState } from './state.ts'
@@ -25,6 +27,7 @@ export async function pull(state: MirrorState): Promise<void> {
   const document = await state.deps.document.open()
   state.heldIn.clear()
   const removals: { key: string; base: BaseEntry; elsewhere: boolean }[] = []
+  const arriving: [string, TreeFile][] = []
   for (const key of state.dirty) {
     const file = state.tree.byPath.get(key)
     const base = state.base.get(key)
@@ -38,17 +41,31 @@ export async function pull(state: MirrorState): Promise<void> {
       if (file !== undefined) state.noIssue(key, 'in')
       continue
     }
-    if (file !== undefined) await bring(state, key, file)
+    if (file !== undefined) arriving.push([key, file])
     else if (base !== undefined) {
-      if (state.disk.has(key)) removals.push({ key, base, elsewhere: state.tree.files.has(base.id) })
+      if (state.disk.has(key) && isOutlived(state, document, base)) {
+        state.dropBase(key)
+        state.again(key, state.deps.now())
+      } else if (state.disk.has(key)) removals.push({ key, base, elsewhere: state.tree.files.has(base.id) })
       else {
         state.dropBase(key)
         state.missing.delete(key)
       }
     }
   }
+  await each(arriving, AT_ONCE, ([key, file]) => bring(state, key, file))
   await remove(state, removals)
 }
+
+/** Files that are written at once: each waits for its fsync, which they can share. */
+const AT_ONCE = 8
+
+/** Its entry was cleared away long after its deletion, and what is in its text was written by one who was away then. */
+const isOutlived = (state: MirrorState, document: Document, { id, kind }: BaseEntry): boolean =>
+  kind === 'text' &&
+  !state.tree.files.has(id) &&
+  !state.tree.gone.has(id) &&
+  (document.text(textName(id)) ?? '').trim() !== ''
 
 async function bring(state: MirrorState, key: string, file: TreeFile): Promise<void> {
   const { disk: folder } = state.deps
@@ -166,6 +183,8 @@ function refusedHere(
   state.added[file.entry.kind] += isNew ? bytes.length : 0
   if (state.totals[file.entry.kind] + state.added[file.entry.kind] > most)
     return { refusal: 'FOLDER_FULL', because: `the folder has ${most / 1_048_576} MiB already` }
+  if (bytes.length > FILE_BYTES_MAX)
+    return { refusal: 'TOO_LARGE', because: `larger than ${FILE_BYTES_MAX / 1_048_576} MiB` }
   if (state.deps.allowed().has(key)) return undefined
   const text = file.entry.kind === 'text' ? decoder.decode(bytes) : contentOf(bytes, state.deps.hashOf).text
   return refusedByName(key) ?? refusedByContent(bytes, text, file.entry.executable === true)

@@ -18,6 +18,7 @@ import {
 import { besideName, foldOf, parentOf } from './core/names.ts'
 import { isAllowable, isPassing, type Refused, refusedByContent } from './core/refusals.ts'
 import type { TreeFile } from './core/tree.ts'
+import { each } from './each.ts'
 import type { BaseEntry, Found } from './ports.ts'
 import { isIgnored } from './refresh.ts'
 import type { DiskFile, MirrorState } from './state.ts'
@@ -43,13 +44,15 @@ type Claims = Map<string, string>
 
 const idAt = (state: MirrorState, key: string): string => state.base.get(key)?.id ?? ''
 
+const READS_AT_ONCE = 16
+
 /** Sends what people and programs changed on the disk, for the keys that are dirty. */
 export async function pushLocal(state: MirrorState): Promise<void> {
   const reads: Read[] = []
-  for (const key of state.dirty) {
+  await each([...state.dirty], READS_AT_ONCE, async (key) => {
     const read = await readChanged(state, key)
     if (read !== undefined) reads.push(read)
-  }
+  })
   const document = await state.deps.document.open()
   const refusal = state.deps.document.refusal()
   const plan: Plan = { texts: [], chunks: new Map(), entries: [], after: [] }
@@ -89,11 +92,11 @@ async function readChanged(state: MirrorState, key: string): Promise<Read | unde
       refusal: 'TOO_LARGE',
       because: `larger than ${FILE_BYTES_MAX / 1_048_576} MiB`,
     })
-  const stableAtMs = found.mtimeMs + settleOf(found, base)
-  if (state.deps.now() < stableAtMs && found.mtimeMs <= state.deps.now()) return wait(state, key, stableAtMs)
   const bytes = await state.deps.disk.read(found)
   // The watcher will tell, and if it does not, this does.
   if (bytes === undefined) return wait(state, key, state.deps.now() + SHRUNK_SETTLE_MS)
+  const stableAtMs = found.mtimeMs + (await settleOf(state, key, bytes, base))
+  if (state.deps.now() < stableAtMs && found.mtimeMs <= state.deps.now()) return wait(state, key, stableAtMs)
   const content = contentOf(bytes, state.deps.hashOf)
   state.disk.set(key, { ...file, blocked: undefined, fresh: false })
   if (base?.hash === content.hash && base.executable === found.executable) {
@@ -108,10 +111,23 @@ async function readChanged(state: MirrorState, key: string): Promise<Read | unde
   return { key, file, content }
 }
 
-function settleOf(found: Found, base: BaseEntry | undefined): number {
-  if (base === undefined || found.size >= base.size) return 0
-  return found.size === 0 ? EMPTIED_SETTLE_MS : SHRUNK_SETTLE_MS
+/** How long a file is left alone that may be half written: one that is shorter and does not end as it did. */
+async function settleOf(
+  state: MirrorState,
+  key: string,
+  bytes: Uint8Array,
+  base: BaseEntry | undefined,
+): Promise<number> {
+  if (base === undefined || bytes.length >= base.size) return 0
+  if (bytes.length === 0) return EMPTIED_SETTLE_MS
+  const before = base.kind === 'text' ? await state.baseText(key) : undefined
+  const end = before?.slice(-END_CHARACTERS)
+  return end !== undefined && decoder.decode(bytes.subarray(-END_CHARACTERS * 4)).endsWith(end) ? 0 : SHRUNK_SETTLE_MS
 }
+
+const decoder = new TextDecoder()
+/** Of a text's end: its last lines. */
+const END_CHARACTERS = 32
 
 function wait(state: MirrorState, key: string, untilMs: number): undefined {
   state.waiting.add(key)

@@ -100,7 +100,7 @@ function named({ log, folders }: Context, name: string): MirroredFolder {
 }
 
 function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
-  const { state, present, idle } = folder.mirror
+  const { state, present, inStep } = folder.mirror
   const issues = [...state.issues.values()]
   const held = { here: state.heldOut.size, elsewhere: state.heldIn.size }
   const { failure } = folder
@@ -116,7 +116,7 @@ function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
         ? 'failing'
         : held.here + held.elsewhere > 0
           ? 'held'
-          : idle
+          : inStep
             ? 'in step'
             : 'working',
     failure: failure === undefined ? null : { code: failure.code, message: failure.message, next: failure.next },
@@ -124,7 +124,7 @@ function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
     files: state.base.size,
     bytes,
     held,
-    refused: issues.filter(({ type }) => type === 'refused').length,
+    refused: issues.filter(({ type }) => type === 'refused').length + state.tree.refused.length,
     pending: issues.filter(({ type }) => type === 'pending').length,
     allowed: [...setup.allowed],
   }
@@ -136,7 +136,19 @@ function detailsOf(context: Context, { folder }: MirroredFolder, limit: number) 
   const next = 'sealmesh folder confirm FOLDER, or with --keep to have them back'
   const held = (keys: ReadonlySet<string>, direction: 'out' | 'in') =>
     [...keys].map((path) => ({ path, type: 'held' as const, direction, code: 'HELD', because: heldBecause, next }))
-  const issues = [...held(state.heldOut, 'out'), ...held(state.heldIn, 'in'), ...state.issues.values()]
+  const issues = [
+    ...held(state.heldOut, 'out'),
+    ...held(state.heldIn, 'in'),
+    ...state.issues.values(),
+    ...state.tree.refused.map(({ path, fault }) => ({
+      path,
+      type: 'refused' as const,
+      direction: 'in' as const,
+      code: 'NAME',
+      because: fault,
+      next: 'rename it where it was made',
+    })),
+  ]
   const arrivals = [...state.base]
     .flatMap(
       ([

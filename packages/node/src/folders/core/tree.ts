@@ -34,6 +34,12 @@ export interface GoneFile {
   readonly writes: readonly BlockHash[]
 }
 
+export interface RefusedEntry {
+  /** As a peer wrote it: shown, never used. */
+  readonly path: string
+  readonly fault: NameFault
+}
+
 /**
  * The folder that a document describes: a pure function of the document, so the same on every machine that has the
  * same blocks.
@@ -51,16 +57,16 @@ export class FolderTree {
   /** Deleted, and kept for those who have edited them meanwhile. */
   readonly gone: ReadonlyMap<string, GoneFile>
   /** Entries whose paths no machine may have; a peer made them. */
-  readonly refused: readonly { readonly id: string; readonly fault: NameFault; readonly author: NodeId }[]
+  readonly refused: readonly RefusedEntry[]
 
   constructor(read: Readings) {
     const live: Live[] = []
     const gone = new Map<string, GoneFile>()
-    const refused: { id: string; fault: NameFault; author: NodeId }[] = []
+    const refused: RefusedEntry[] = []
     for (const reading of read.all()) {
       const fault = faultInPath(reading.entry.path)
       if (reading.gone) gone.set(reading.id, reading)
-      else if (fault !== undefined) refused.push({ id: reading.id, fault, author: reading.author })
+      else if (fault !== undefined) refused.push({ path: reading.entry.path, fault })
       else live.push(reading)
     }
     live.sort((a, b) => (a.id < b.id ? -1 : 1))
