@@ -38,8 +38,14 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     world.nowMs += pick(1_500)
     const what = random()
     if (what < 0.12) grantSomething(world)
-    else if (what < 0.2) findings.did.ended += endSomething(world)
-    else if (what < 0.23) changeHosts(world)
+    else if (what < 0.2) {
+      findings.did.ended += endSomething(world)
+      // The moment that counts: something is written and sent before the end has been worked out everywhere.
+      if (random() < 0.4) {
+        honestWrite(world, world.holder)
+        world.holder.flush({ late: true })
+      }
+    } else if (what < 0.23) changeHosts(world)
     else if (what < 0.24) removeSomebody(world)
     else if (what < 0.25) takeOver(world, liar)
     else if (what < 0.45) honestWrite(world, one(world.peers))

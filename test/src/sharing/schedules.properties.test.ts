@@ -31,7 +31,7 @@ test(
   30_000 + RUNS * MS_EACH,
 )
 
-describe('the same schedules find it out when a check is missing', () => {
+describe('the same schedules find it out when a check is missing', { timeout: 120_000 }, () => {
   /** The findings of the first run, of a bounded number, that shows what is looked for. */
   function firstWith(checks: Checks, what: (findings: Findings) => readonly string[]): Findings | undefined {
     for (let seed = 0; seed < 300; seed++) {
