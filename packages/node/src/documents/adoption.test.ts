@@ -1,8 +1,10 @@
 import { toHex } from '@sealmesh/protocol/bytes'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload, type PrunedItem } from '@sealmesh/protocol/sync/payload'
 import { loadSodium } from '@sealmesh/sodium/load'
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterPrefix, prunedDocument } from '../store/keys.ts'
 import { Compaction } from './compaction.ts'
 import type { Documents } from './documents.ts'
 import { type Running, set, sync, TestHomes, typeText, valueOf } from './test-homes.ts'
@@ -28,12 +30,12 @@ function grantOffice(access: 'read' | 'write' = 'write'): void {
 }
 
 /** History of no length, before anybody else reads the document. */
-async function compact(): Promise<void> {
+async function compact(running: Running = home, node = homes.mesh.home): Promise<void> {
   const compaction = new Compaction({
-    documents: home.documents,
-    node: homes.mesh.home.id,
+    documents: running.documents,
+    node: node.id,
     mesh: () => homes.mesh.mesh,
-    receipted: async () => [],
+    receipted: () => running.documents.vectorOf(homes.semantic),
     log: { info: () => {}, warn: (fields: unknown) => void home.warnings.push(fields) },
     historyMs: -60_000,
     historyBytes: 0,
@@ -225,3 +227,34 @@ test('a node never gives up its own words for a base', async () => {
   expect(report).toMatchObject({ stored: 0, refused: pruned.rows.length })
   expect(await valueOf(office.documents, homes.semantic, 'mine')).toBe('kept')
 })
+
+test.each(['whole', 'compacted'])(
+  'a base that was damaged is sent again by a peer that is %s, own words and all',
+  async (peer) => {
+    grantOffice()
+    const office = await homes.start('office', homes.mesh.office)
+    await write(40)
+    await pull(home, office)
+    await office.documents.write(homes.semantic, [set('theirs', 'too')])
+    await sync(office.documents, home.documents, homes.semantic)
+    await compact()
+    if (peer === 'compacted') await compact(office, homes.mesh.office)
+    await home.documents.write(homes.semantic, [set('since', 'then')])
+    await pull(home, office)
+    const before = await stateOf(home.documents)
+    const prefix = prunedDocument(documentIdOf(homes.semantic, sodium))
+    for await (const [key] of home.store.read({ from: prefix, to: afterPrefix(prefix), first: true }))
+      await home.store.commit([{ type: 'delete', key }])
+    await homes.stop(home)
+    home = await homes.start('home', homes.mesh.home)
+    await expect(home.documents.open(homes.semantic)).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+    for (let round = 0; round < 5; round++) {
+      await sync(office.documents, home.documents, homes.semantic, 800, homes.mesh.office.id)
+      await new Promise(setImmediate)
+    }
+    await vi.waitFor(async () => expect(await stateOf(home.documents)).toEqual(before))
+    await home.documents.write(homes.semantic, [set('after', 'all')])
+    await pull(home, office)
+    expect(await stateOf(office.documents)).toEqual(await stateOf(home.documents))
+  },
+)

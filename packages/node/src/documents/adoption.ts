@@ -14,6 +14,7 @@ import { mayRead, wrote } from '@sealmesh/protocol/sync/recipients'
 import type { Logger } from 'pino'
 import type { BaseRecord } from '../store/base-store.ts'
 import type { BlockStore } from '../store/block-store.ts'
+import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
 import { blockKey, tipKey } from '../store/keys.ts'
 import type { Operation, Store } from '../store/store.ts'
@@ -32,6 +33,7 @@ export interface AdoptionDeps {
   readonly store: Store
   readonly blocks: BlockStore
   readonly tips: TipStore
+  readonly damage: DamageBook
   readonly index: DocumentIndex
   readonly sodium: Sodium
   readonly node: NodeId
@@ -76,6 +78,14 @@ export class Adoption {
     return progress !== undefined && sequence <= (progress.target.get(incarnation) ?? 0)
   }
 
+  /** Of a damaged document: what has come of the base that is on its way, or what lies before the damage. */
+  async claimable(id: DocumentId): Promise<VersionVector> {
+    const { blocks, damage } = this.#deps
+    const record = await blocks.bases.read(id).catch(() => undefined)
+    if (record !== undefined && record.target.length > 0) return record.tips.map(({ dot }) => dot)
+    return damage.lower(id, await blocks.tips(id))
+  }
+
   /** Nobody sends the rest of it: what came is let go, and others may send whole blocks. */
   async giveUpIfStale(name: DocumentName, id: DocumentId): Promise<void> {
     const progress = this.#receiving.get(id)
@@ -89,14 +99,16 @@ export class Adoption {
   async receive(item: PrunedItem, id: DocumentId, sender: NodeId): Promise<ReceiveReport> {
     const { document: name } = item
     const report: ReceiveReport = { name, stored: 0, refused: 0, waiting: 0, unknownHeads: [] }
-    const { mesh, node, log, blocks, now } = this.#deps
+    const { mesh, node, log, blocks, damage, now } = this.#deps
     const refuse = (code: string): ReceiveReport => {
       log.warn({ code }, 'what a peer keeps below its base was refused')
       return { ...report, refused: item.rows.length }
     }
     // Its word is that what is not there does not count: only those may say so who could delete it.
     if (!mayRead(mesh(), name, node) || !wrote(mesh(), name, sender)) return refuse('NOT_A_WRITER')
-    const vector = await blocks.tips(id)
+    // What was lost here is sent again, of our own blocks too.
+    const isDamaged = damage.of(id).length > 0
+    const vector = isDamaged ? await this.claimable(id) : await blocks.tips(id)
     const ours = sequencesOf(vector)
     if (item.ends.every(({ dot }) => (ours.get(dot.incarnation) ?? 0) >= dot.sequence)) return report
     const record = await blocks.bases.read(id)
@@ -106,7 +118,7 @@ export class Adoption {
       if (progress !== undefined && progress.sender !== sender && now() - progress.atMs < OTHER_SENDER_MS)
         return { ...report, waiting: item.rows.length }
       // Our own words are never given up for what somebody says of them.
-      if (vector.some((dot) => this.#isOwn(dot.incarnation) && isNamed(dot, item.ends)))
+      if (!isDamaged && vector.some((dot) => this.#isOwn(dot.incarnation) && isNamed(dot, item.ends)))
         return refuse('OWN_BLOCKS_BELOW_BASE')
       await this.#clear(id)
     }
@@ -157,6 +169,9 @@ export class Adoption {
     const whole = before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
     const record = { ...before, tips: sorted, target: whole ? [] : before.target, rows, bytes }
     const vector = sorted.map(({ dot }) => dot)
+    // Own blocks beyond it have stayed, and their ends are noted.
+    for (const dot of await blocks.tips(id))
+      if (dot.sequence > (tips.get(dot.incarnation)?.dot.sequence ?? 0)) grown.delete(dot.incarnation)
     const known = index.get(id)
     const entry = known ?? { name: item.document, forked: [] }
     if (known === undefined) operations.push(...index.put(id, entry))
@@ -205,8 +220,7 @@ export class Adoption {
     const { store, blocks } = this.#deps
     const foreign: Dot[] = []
     const base = await blocks.bases.read(id)
-    for await (const { incarnation, sequence, hash } of blocks.iterate(id, base))
-      if (!this.#isOwn(incarnation)) foreign.push({ incarnation, sequence, hash })
+    for await (const dot of blocks.dots(id)) if (!this.#isOwn(dot.incarnation)) foreign.push(dot)
     const incarnations = new Set(
       [...foreign, ...(base?.tips ?? []).map(({ dot }) => dot)].map((dot) => dot.incarnation),
     )

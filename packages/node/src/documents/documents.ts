@@ -100,7 +100,10 @@ export class Documents {
       mesh,
       now,
       log,
+      damage,
       adopted: (name, id, whole) => {
+        // With its base the document may be whole again.
+        if (whole && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
         this.#open.get(id)?.refresh(whole)
         this.#around.restated(name)
       },
@@ -392,7 +395,7 @@ export class Documents {
 
   async #claimable(id: DocumentId): Promise<VersionVector> {
     try {
-      return this.#deps.damage.lower(id, await this.#blocks.tips(id))
+      return await (await this.#adopting).claimable(id)
     } catch (error) {
       if (!isDamage(error)) throw error
       return [] // Claiming less than is true only makes a peer send something twice.

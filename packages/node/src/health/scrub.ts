@@ -99,7 +99,10 @@ async function* scrubEntries(deps: ScrubDeps): AsyncGenerator<ScrubStep> {
         seen.add(document)
         const of = ends.get(document) ?? new Map<IncarnationId, number>()
         ends.set(document, of.set(incarnation, sequence))
-      } else if (value === undefined) ruined.push({ key, raw })
+      } else if (value !== undefined) {
+        // Whole.
+      } else if (key[0] === TABLES.base || key[0] === TABLES.pruned) suspects.add(documentOfKey(key))
+      else ruined.push({ key, raw })
       if (bytes < STEP_BYTES) continue
       yield { bytes, findings: [] }
       bytes = 0

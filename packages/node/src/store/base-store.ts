@@ -90,6 +90,11 @@ export class BaseStore {
     return { type: 'put', key: baseKey(document), value: encode((w) => writeRecord(w, record)) }
   }
 
+  /** Its rows count no more: whoever receives or draws the next one deletes them. */
+  remove(document: DocumentId): Operation {
+    return { type: 'delete', key: baseKey(document) }
+  }
+
   putRow(document: DocumentId, generation: number, { header, hash, bytes }: PrunedBlock): Operation {
     const { incarnation, sequence } = header
     return { type: 'put', key: prunedKey(document, generation, { incarnation, sequence, hash }), value: bytes }

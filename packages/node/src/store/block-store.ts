@@ -55,6 +55,12 @@ export class BlockStore {
     }
   }
 
+  /** Which blocks lie here, in their order, with whatever holes. */
+  async *dots(document: DocumentId): AsyncGenerator<Dot> {
+    const prefix = documentPrefix(document)
+    for await (const { key } of this.#store.examine({ from: prefix, to: afterPrefix(prefix) })) yield dotOfKey(key)
+  }
+
   /** One incarnation's blocks from `sequence` on. */
   async *run(document: DocumentId, incarnation: IncarnationId, sequence: number): AsyncGenerator<StoredBlock> {
     const from = runFrom(document, incarnation, sequence)

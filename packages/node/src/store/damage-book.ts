@@ -14,6 +14,8 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import { Failure } from '@sealmesh/protocol/errors'
+import { decodePruned } from '@sealmesh/protocol/crdt/pruned'
 import { BaseStore } from './base-store.ts'
 import {
   afterPrefix,
@@ -94,7 +96,8 @@ export class DamageBook {
   /** Reads the whole document, mends what needs nobody, and writes down what is missing. */
   async examine(document: DocumentId, expected: boolean): Promise<Examination> {
     const { store, sodium } = this.#deps
-    const base = (await this.#bases.read(document))?.tips.map(({ dot }) => dot) ?? []
+    const whole = await this.#wholeBase(document)
+    const base = whole ?? []
     const known = [
       ...(await this.noted(document)),
       ...this.of(document).flatMap(({ incarnation, to }) =>
@@ -103,6 +106,8 @@ export class DamageBook {
     ]
     const survey = await surveyBlocks(this.#deps, document, known, base)
     const operations: Operation[] = []
+    // Peers send what lies below theirs, or every block. What is left of this one proves nothing without the rest.
+    if (whole === undefined) operations.push(this.#bases.remove(document))
     for (const { at, block } of survey.misplaced) {
       const { incarnation, sequence } = block.header
       const key = blockKey(documentIdOf(block.header.document, sodium), { incarnation, sequence, hash: block.hash })
@@ -197,6 +202,25 @@ export class DamageBook {
   /** The last blocks that are known to have been here: a lost end shows against them, holes show by themselves. */
   noted(document: DocumentId): Promise<VersionVector> {
     return this.#tips.read(document)
+  }
+
+  /** Where the document's base lies, if all that it keeps is there; undefined when some of it is damaged or lost. */
+  async #wholeBase(document: DocumentId): Promise<VersionVector | undefined> {
+    const { sodium } = this.#deps
+    try {
+      const record = await this.#bases.read(document)
+      if (record === undefined) return []
+      let rows = 0
+      for await (const { bytes, hash } of this.#bases.rows(document, record.generation)) {
+        const block = decodePruned(bytes, sodium)
+        if (!block.ok || block.value.hash !== hash) return undefined
+        rows += 1
+      }
+      return rows === record.rows ? record.tips.map(({ dot }) => dot) : undefined
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'STORE_DAMAGED') return undefined
+      throw error
+    }
   }
 
   async #isEmpty(document: DocumentId, mended: boolean): Promise<boolean> {
