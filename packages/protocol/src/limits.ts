@@ -10,6 +10,8 @@ export const PACKET_RECIPIENTS_MAX = 32
 export const PADDING_FLOOR_BYTES = 512
 /** What a sender puts into one packet before it starts the next: keeps the relay's turns short. */
 export const PAYLOAD_BYTES_TARGET = 49_152
+/** The same for a peer that lacks much: fewer packets, and more that compresses together. */
+export const PAYLOAD_BYTES_BULK = 196_608
 /** After padding (6.3 %), boxes and header this still fits a packet. */
 export const PAYLOAD_BYTES_MAX = 225_280
 

@@ -2,9 +2,10 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
-import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
+import { PAYLOAD_BYTES_BULK, PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
 import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sync'
 import { bytesOf, type Delta } from '../documents/delta.ts'
@@ -153,11 +154,11 @@ export class MeshSync {
     if (!this.#live || this.#closed) return
     const { log, port } = this.#deps
     const heardAfterMs = this.#deps.monotonicMs() - HEARD_LATELY_MS
-    const payload = encodePayload([item])
-    for (const { node, core } of this.#peers.values()) {
+    const items = encodePayload([item])
+    for (const { node, core, deflater } of this.#peers.values()) {
       if ((core.view().lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < heardAfterMs) continue
       if (!mayRead(log.mesh, item.document, node)) continue
-      const packet = port.seal(node, payload, lifeMs)
+      const packet = port.seal(node, wrapPayload(items, deflater), lifeMs)
       if (packet !== undefined) this.#link?.send(packet.bytes)
     }
   }
@@ -240,8 +241,9 @@ export class MeshSync {
     // A second copy of what is being stored: the relay may forget it only together with the first.
     if (inHand !== undefined) return void inHand.push(acknowledge)
     const peer = this.#peers.get(sender)
-    const items = decodePayload(opened.value.payload)
-    if (peer === undefined || !items.ok) {
+    const unwrapped = peer && unwrapPayload(opened.value.payload, peer.deflater)
+    const items = unwrapped?.ok ? decodePayload(unwrapped.value) : unwrapped
+    if (peer === undefined || !items?.ok) {
       logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
       return acknowledge()
     }
@@ -409,7 +411,9 @@ export class MeshSync {
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
     const deltas: (Delta & { name: DocumentName })[] = []
-    let left = PAYLOAD_BYTES_TARGET
+    // Nothing else shares a large packet: receipts and heads have their part of a small one.
+    const bulk = plan.items.length === 0 && peer.core.view().toSend > BULK_BLOCKS_MIN
+    let left = bulk ? PAYLOAD_BYTES_BULK : PAYLOAD_BYTES_TARGET
     for (const push of plan.pushes) {
       if (left <= 0) break
       const delta = await this.#deps.documents.after(push.name, push.after, left)
@@ -463,7 +467,7 @@ export class MeshSync {
   }
 
   #dispatch(peer: Peer, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
-    const packet = this.#deps.port.seal(peer.node, encodePayload(items))
+    const packet = this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
     if (packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
     peer.flight.sent(packet.id, reached)
     return true
@@ -472,6 +476,8 @@ export class MeshSync {
 
 /** Packets to one peer that the relay has not answered: enough to hide its round trip, few enough to make batches. */
 const IN_FLIGHT_MAX = 4
+/** A peer that lacks more blocks than this gets them in large packets. */
+const BULK_BLOCKS_MIN = 16
 const TICK_MS = 1_000
 /** After a refusal (a full mailbox, a peer that never logged in) the same packets wait this long. */
 const REFUSED_PAUSE_MS = 5_000

@@ -6,6 +6,7 @@ import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { Flight } from './flight.ts'
 import type { SharingPeer } from './sharing.ts'
+import { ZlibDeflater } from './zlib-deflater.ts'
 
 /** A packet that is not dealt with yet. */
 export interface Arrived {
@@ -20,6 +21,7 @@ export interface Peer extends SharingPeer {
   draining: boolean
   sending: boolean
   readonly flight: Flight
+  readonly deflater: ZlibDeflater
   /** Documents of which the relay has answered for more than the store knows. */
   readonly handed: Map<string, DocumentName>
   pausedUntilMs: number
@@ -37,6 +39,7 @@ export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
   sending: false,
   met: false,
   flight: new Flight(),
+  deflater: new ZlibDeflater(),
   handed: new Map(),
   pausedUntilMs: 0,
   refused: null,
