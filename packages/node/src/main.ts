@@ -362,6 +362,7 @@ async function compose(
   due.unref()
   closers.push(() => clearInterval(due))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
+  sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
   await defaults.apply()
   const onHangUp = (): void => {

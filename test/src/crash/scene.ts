@@ -66,6 +66,11 @@ export class Scene {
     return this.#home
   }
 
+  async restartOffice(): Promise<NodeProcess> {
+    this.#office = await NodeProcess.start({ home: this.homeOf('office'), name: 'office' })
+    return this.#office
+  }
+
   /** Kills what still runs: a test that failed may have left anything behind. */
   async close(): Promise<void> {
     await Promise.all([this.#home?.kill(), this.#office?.kill(), this.#relay?.kill()])

@@ -271,6 +271,28 @@ test('a peer that lost its disk is sent everything again', () => {
   expect(office.vector(documents[0] as DocumentName)).toEqual(home.vector(documents[0] as DocumentName))
 })
 
+test('a large document does not keep out what is written to others meanwhile', () => {
+  const home = new Node('home')
+  home.share()
+  for (let i = 0; i < 100; i++) home.write(documents[0] as DocumentName)
+  for (let packet = 0; packet < 5; packet++) expect(home.next(0)).toBeDefined()
+  home.write(documents[1] as DocumentName)
+  expect(home.next(0)).toBeDefined() // It may just have been the large one's turn.
+  const [first] = home.core.plan(0)?.pushes ?? []
+  expect(first?.name).toEqual(documents[1])
+})
+
+test('a peer that is away gets no second copy of what it may not say that it has', () => {
+  const home = new Node('home')
+  const away = documents[0] as DocumentName
+  home.core.setShared([{ name: away, peerReads: true, bothRead: false, vector: [], receipted: [] }])
+  home.core.advanced(away, [], true)
+  for (let nowMs = 0; nowMs < 600_000; nowMs += 10_000) {
+    home.core.tick(nowMs)
+    expect(home.core.plan(nowMs)?.pushes ?? []).toEqual([])
+  }
+})
+
 test('a payload decodes to what was encoded, and no bytes make the decoder throw', () => {
   const items: SyncItem[] = [
     { type: 'records', records: [new Uint8Array([1, 2, 3])] },

@@ -29,6 +29,9 @@ export class MeshSync {
   /** The relay that is live now has no memory of what was handed to one before it. */
   #relayForgot = false
   #notedAtMs = 0
+  /** What waited for us at the relay: peers are asked for what is missing when it has been read. */
+  #mail: 'arriving' | 'arrived' | 'read' = 'arriving'
+  #mailTicks = 0
   #link: Pick<RelayLink, 'send'> | undefined
   #live = false
   #closed = false
@@ -49,8 +52,8 @@ export class MeshSync {
     this.#link = link
   }
 
-  /** The mesh, and with it who may read what, is another one. */
-  async meshChanged(mesh: Mesh): Promise<void> {
+  /** Who is to be spoken with. Before the relay is dialled: what comes from others is dropped. */
+  meet(mesh: Mesh): void {
     for (const [node, peer] of this.#peers) {
       const known = mesh.nodes.get(node)
       if (known !== undefined && known.revocations.length === 0) continue
@@ -61,8 +64,14 @@ export class MeshSync {
       if (node.id === this.#deps.node || node.revocations.length > 0 || this.#peers.has(node.id)) continue
       const peer = newPeer(this.#deps.node, node.id, this.#deps.sodium)
       this.#peers.set(node.id, peer)
-      if (this.#live) peer.core.greet(this.#deps.monotonicMs())
+      if (this.#mail !== 'read') peer.core.readMail()
+      else if (this.#live) peer.core.greet(this.#deps.monotonicMs())
     }
+  }
+
+  /** The mesh, and with it who may read what, is another one. */
+  async meshChanged(mesh: Mesh): Promise<void> {
+    this.meet(mesh)
     const first = !this.#sharing.settled
     await this.#sharing.refresh('all')
     // The store still had what another relay, or this one before it was wiped, had answered for.
@@ -97,8 +106,10 @@ export class MeshSync {
           if (!event.newGeneration && peer.flight.size > 0) peer.core.doubt('link')
           peer.flight.forget()
           peer.pausedUntilMs = 0
-          peer.core.greet(this.#deps.monotonicMs())
+          peer.core.readMail()
         }
+        this.#mail = 'arriving'
+        this.#mailTicks = 0
         this.#flushAll()
         return
       case 'lost':
@@ -117,6 +128,8 @@ export class MeshSync {
       case 'deliver':
         return this.#delivered(event.packet, event.acknowledge)
       case 'drained':
+        this.#mail = 'arrived'
+        return this.#greetWhenRead()
       case 'notice':
         return
     }
@@ -177,6 +190,9 @@ export class MeshSync {
       peer.core.tick(nowMs)
       if (peer.inbox.length > 0 && !peer.draining) void this.#drain(peer) // What could not be stored the last time.
     }
+    // A connection that lay idle and is used again is not told that its mailbox is empty.
+    if (this.#mail === 'arriving' && ++this.#mailTicks > MAIL_TICKS) this.#mail = 'arrived'
+    this.#greetWhenRead()
     if (nowMs - this.#notedAtMs >= HANDED_NOTED_MS) {
       this.#notedAtMs = nowMs
       this.#noteHanded().catch((error: unknown) =>
@@ -288,6 +304,15 @@ export class MeshSync {
       this.#flushAll()
     }
     peer.draining = false
+    this.#greetWhenRead()
+  }
+
+  #greetWhenRead(): void {
+    if (this.#mail !== 'arrived' || !this.#live) return
+    for (const { inbox, draining } of this.#peers.values()) if (draining || inbox.length > 0) return
+    this.#mail = 'read'
+    for (const { core } of this.#peers.values()) core.greet(this.#deps.monotonicMs())
+    this.#flushAll()
   }
 
   #acknowledge(key: string): void {
@@ -479,6 +504,8 @@ const IN_FLIGHT_MAX = 4
 /** A peer that lacks more blocks than this gets them in large packets. */
 const BULK_BLOCKS_MIN = 16
 const TICK_MS = 1_000
+/** So long a connection without word of the mailbox is taken to have none. */
+const MAIL_TICKS = 3
 /** After a refusal (a full mailbox, a peer that never logged in) the same packets wait this long. */
 const REFUSED_PAUSE_MS = 5_000
 /** Documents that one peer may make us ask about, since it can invent names; a start forgets them. */

@@ -35,6 +35,7 @@ export class PeerSync {
   #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
   #owesBuckets = false
+  #mailWaits = false
   readonly #heads: HeadsTree
   /** Documents with something for the peer that is not on its way, those that go next first. */
   readonly #toPush = new Set<Shared>()
@@ -123,8 +124,14 @@ export class PeerSync {
       this.#sendRecordsAfter = this.#peerLogHeads
   }
 
-  /** After connecting, or when packets for us were lost: compare heads now. */
+  /** After connecting: what we seem to lack may lie in our mailbox, so nothing is asked for until it has been read. */
+  readMail(): void {
+    this.#mailWaits = true
+  }
+
+  /** When the mailbox has been read, or packets for us were lost: compare heads now. */
   greet(nowMs: number): void {
+    this.#mailWaits = false
     this.#owesHeads = 'fresh'
     this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
   }
@@ -229,7 +236,7 @@ export class PeerSync {
   /** Something that the peer sent cannot be used without what came before it. */
   ask(name: DocumentName, nowMs: number): void {
     const shared = this.#documents.get(keyOf(name))
-    if (shared === undefined || nowMs - shared.askedAtMs < ASK_AGAIN_MS) return
+    if (this.#mailWaits || shared === undefined || nowMs - shared.askedAtMs < ASK_AGAIN_MS) return
     this.#asking.add(shared)
     shared.askedAtMs = nowMs
   }
