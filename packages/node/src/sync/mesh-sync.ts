@@ -11,8 +11,20 @@ import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sy
 import { bytesOf, type Delta } from '../documents/delta.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
+import { introductionOf } from './introduction.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
+import {
+  BULK_BLOCKS_MIN,
+  HANDED_NOTED_MS,
+  HEARD_LATELY_MS,
+  INTERESTS_MAX,
+  IN_FLIGHT_MAX,
+  MAIL_TICKS,
+  REFUSED_PAUSE_MS,
+  TICK_MS,
+  TURNED_AWAY_MAX,
+} from './mesh-sync-limits.ts'
 import { type Arrived, newPeer, type Peer } from './peer.ts'
 import { Sharing } from './sharing.ts'
 
@@ -456,7 +468,8 @@ export class MeshSync {
         ? { ...item, documents: item.documents.filter((each) => mayHear(mesh, each.document, peer.node)) }
         : item,
     )
-    if (items.some((item) => item.type === 'heads' && item.fresh)) items.unshift(...this.#introduction())
+    if (items.some((item) => item.type === 'heads' && item.fresh))
+      items.unshift(...introductionOf(mesh, this.#deps.node))
     let dispatched = false
     if (plan.recordsAfter !== null) {
       for (const records of chunk(this.#deps.log.after(plan.recordsAfter).map((record) => record.bytes))) {
@@ -480,17 +493,6 @@ export class MeshSync {
     return dispatched
   }
 
-  /**
-   * Our newest prekey, unasked: a peer that has not got it (we have just joined, or it was away for a month) cannot
-   * seal anything to us, not even the question for our records.
-   */
-  #introduction(): SyncItem[] {
-    const { mesh } = this.#deps.log
-    const prekey = mesh.nodes.get(this.#deps.node)?.prekeys[0]
-    const record = prekey === undefined ? undefined : mesh.records.get(prekey.record)
-    return record === undefined ? [] : [{ type: 'records', records: [record.bytes] }]
-  }
-
   #dispatch(peer: Peer, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
     const packet = this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
     if (packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
@@ -498,22 +500,3 @@ export class MeshSync {
     return true
   }
 }
-
-/** Packets to one peer that the relay has not answered: enough to hide its round trip, few enough to make batches. */
-const IN_FLIGHT_MAX = 4
-/** A peer that lacks more blocks than this gets them in large packets. */
-const BULK_BLOCKS_MIN = 16
-const TICK_MS = 1_000
-/** So long a connection without word of the mailbox is taken to have none. */
-const MAIL_TICKS = 3
-/** After a refusal (a full mailbox, a peer that never logged in) the same packets wait this long. */
-const REFUSED_PAUSE_MS = 5_000
-/** Documents that one peer may make us ask about, since it can invent names; a start forgets them. */
-const INTERESTS_MAX = 256
-/** Documents that may be asked for again when records arrive; the heads find the others within a heartbeat. */
-const TURNED_AWAY_MAX = 256
-/** A process that is killed sends what it handed over within this long a second time. */
-const HANDED_NOTED_MS = 5_000
-
-/** Three and a half heartbeats: a peer that is there has spoken. */
-const HEARD_LATELY_MS = 35_000

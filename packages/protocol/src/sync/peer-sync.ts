@@ -296,10 +296,12 @@ export class PeerSync {
     for (const { document, vector } of reached) {
       const shared = this.#documents.get(keyOf(document))
       if (shared === undefined) continue
+      const sent = joinTips(shared.sent, vector)
+      if (isSame(sent, shared.sent)) continue
       shared.pushedAtMs = plan.plannedAtMs
       // To the end of the queue: a large document does not keep out the others.
       this.#toPush.delete(shared)
-      this.#weigh(shared, { sent: joinTips(shared.sent, vector) })
+      this.#weigh(shared, { sent })
     }
   }
 
