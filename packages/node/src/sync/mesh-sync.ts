@@ -356,7 +356,8 @@ export class MeshSync {
         if (report.stored > 0) {
           for (const each of this.#peers.values()) each.core.owesReceipt(report.name)
         } else peer.core.owesReceipt(report.name) // It sent what we had: it does not know that yet.
-        if (report.refused > 0 || report.waiting > 0) this.#turnAway(report.name)
+        if (report.refused + report.waiting > 0 && this.#turnedAway.size < TURNED_AWAY_MAX)
+          this.#turnedAway.set(keyOf(report.name), report.name)
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.monotonicMs())
         if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.monotonicMs())
       }
@@ -383,10 +384,6 @@ export class MeshSync {
       }
     }
     if (interests.length > 0) await this.#sharing.interestedIn(interests)
-  }
-
-  #turnAway(name: DocumentName): void {
-    if (this.#turnedAway.size < TURNED_AWAY_MAX) this.#turnedAway.set(keyOf(name), name)
   }
 
   #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {

@@ -44,6 +44,8 @@ export class Sharing {
   readonly #vectors = new Map<string, VersionVector>()
   /** Documents that a peer named and we may read, though we hold nothing of them yet. */
   readonly #interests = new Map<string, DocumentName>()
+  /** Documents whose first blocks came from others, until the peers' cores know of them. */
+  readonly #brought = new Set<string>()
   /** What the next run looks at. */
   #wanted: 'all' | Map<string, DocumentName> = new Map()
   #running: Promise<void> = Promise.resolve()
@@ -68,6 +70,7 @@ export class Sharing {
   advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): boolean {
     const isNew = !this.#vectors.has(keyOf(name))
     this.#vectors.set(keyOf(name), vector)
+    if (isNew && !authoredHere && this.#read) this.#brought.add(keyOf(name))
     for (const peer of this.#deps.peers()) peer.core.advanced(name, vector, authoredHere)
     return isNew
   }
@@ -123,6 +126,7 @@ export class Sharing {
       }
       if (++looked % DOCUMENTS_PER_TURN === 0) await nextTurn()
       for (const peer of this.#deps.peers()) await this.#tell(peer, key, name, words.get(peer.node))
+      this.#brought.delete(key)
     }
     for (const peer of this.#deps.peers()) peer.met ||= words.has(peer.node)
     if (wanted === 'all') this.#dropOthers()
@@ -139,7 +143,8 @@ export class Sharing {
     const { mesh } = log
     const rights = sharedWith(mesh, name, this.#deps.node, node)
     if (rights === undefined) return
-    core.share({ name, ...rights, vector: this.#vectors.get(key) ?? [], ...said })
+    const vector = this.#vectors.get(key) ?? []
+    core.share({ name, ...rights, vector, brought: this.#brought.has(key), ...said })
   }
 
   #dropOthers(): void {

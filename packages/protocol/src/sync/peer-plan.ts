@@ -16,6 +16,8 @@ export interface SharedNow {
   readonly receipted: VersionVector
   /** What the relay has answered for, from the store, if it is the same relay still. */
   readonly handed?: VersionVector
+  /** Others brought all of it here just now, and bring it to the peer as well: only holes are ours to fill. */
+  readonly brought?: boolean
 }
 
 /** One document as the core of one peer sees it. */

@@ -64,7 +64,7 @@ export class PeerSync {
   }
 
   /** One of them, new or as it is now. */
-  share({ name, peerReads, bothRead, vector, receipted, handed }: SharedNow): void {
+  share({ name, peerReads, bothRead, vector, receipted, handed, brought }: SharedNow): void {
     const key = keyOf(name)
     const known = this.#documents.get(key)
     const mine = this.#concerning(peerReads, bothRead, vector)
@@ -77,7 +77,7 @@ export class PeerSync {
       mine,
       receipted: word,
       handed: handed ?? NOTHING,
-      sent: joinTips(word, handed ?? NOTHING),
+      sent: brought === true ? mine : joinTips(word, handed ?? NOTHING),
       named: undefined,
       askedAtMs: Number.NEGATIVE_INFINITY,
       pushedAtMs: Number.NEGATIVE_INFINITY,
