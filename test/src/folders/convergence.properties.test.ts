@@ -9,7 +9,7 @@ import { Machine, untilQuiet } from './machine.ts'
  */
 class Model {
   readonly clock = { nowMs: 0 }
-  readonly machines = [new Machine(1, this.clock), new Machine(2, this.clock)] as const
+  readonly machines: readonly Machine[]
   readonly written = new Map<string, string>()
   readonly removed = new Set<string>()
   readonly log: string[] = []
@@ -18,8 +18,9 @@ class Model {
   /** No act within an act. */
   #busy = false
 
-  constructor(seed: number) {
+  constructor(seed: number, machines: number) {
     this.#dice = dice(seed)
+    this.machines = Array.from({ length: machines }, (_, n) => new Machine(n + 1, this.clock))
     for (const machine of this.machines) {
       machine.disk.meanwhile = () => {
         // People do not wait for a mirror to be done.
@@ -33,7 +34,7 @@ class Model {
     for (let step = 0; step < steps; step++) {
       this.clock.nowMs += one([1, 20, 60, 300, 1_200, 5_000])
       const machine = one(this.machines)
-      const other = this.machines[machine === this.machines[0] ? 1 : 0]
+      const other = one(this.machines.filter((each) => each !== machine))
       const what = pick(12)
       if (what < 6) this.act(machine)
       else if (what < 9) await machine.round()
@@ -145,13 +146,13 @@ const mirrored = ({ disk, mirror }: Machine): Record<string, string> =>
     Object.entries(disk.content()).filter(([path]) => mirror.state.issues.get(`out ${path}`)?.code !== 'CASE'),
   )
 
-async function check(seed: number): Promise<void> {
-  const model = new Model(seed)
+async function check(seed: number, machines: number): Promise<void> {
+  const model = new Model(seed, machines)
   try {
     await model.run(120)
     await model.end()
-    const [home, office] = model.machines.map(mirrored)
-    expect(office).toEqual(home)
+    const [home, ...others] = model.machines.map(mirrored)
+    for (const other of others) expect(other).toEqual(home)
     const all = [home, ...model.machines.map(({ disk }) => disk.content())]
     const text = all.flatMap((each) => Object.values(each ?? {})).join('\n') + model.leftovers()
     const there = new Set(text.split(/\s+/))
@@ -166,9 +167,18 @@ async function check(seed: number): Promise<void> {
   }
 }
 
-test('folders on two machines end equal, and no word that either wrote is lost', async () => {
-  const runs = Number(process.env['SEALMESH_FOLDER_RUNS'] ?? 100)
-  const seed = process.env['SEALMESH_FOLDER_SEED']
-  if (seed !== undefined) return await check(Number(seed))
-  await fc.assert(fc.asyncProperty(fc.integer({ min: 1 }), check), { numRuns: runs, endOnFailure: true })
-})
+const RUNS = Number(process.env['SEALMESH_FOLDER_RUNS'] ?? 80)
+
+test.each([
+  [2, RUNS],
+  [3, Math.ceil(RUNS / 4)],
+])(
+  'folders on %i machines end equal, and no word that anybody wrote is lost',
+  async (machines, runs) => {
+    const seed = process.env['SEALMESH_FOLDER_SEED']
+    if (seed !== undefined) return await check(Number(seed), machines)
+    const property = fc.asyncProperty(fc.integer({ min: 1 }), (each) => check(each, machines))
+    await fc.assert(property, { numRuns: runs, endOnFailure: true })
+  },
+  30_000 + RUNS * 500,
+)

@@ -85,6 +85,8 @@ export class Folder {
     clearTimeout(this.#timer)
     this.#watch.close()
     await this.#running
+    // What cannot be done now is found by the next start.
+    await this.mirror.finish().catch((error: unknown) => this.#log.warn({ err: error }, 'a folder was not finished'))
   }
 
   async #rounds(): Promise<void> {

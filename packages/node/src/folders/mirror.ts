@@ -144,6 +144,15 @@ export class Mirror {
     return this.#nextAtMs()
   }
 
+  /** Before the process ends: a last look at what was replaced a moment ago. */
+  async finish(): Promise<void> {
+    try {
+      await lookAtRetired(this.state, 0)
+    } finally {
+      await this.state.saveBase()
+    }
+  }
+
   /** Whether nothing is waiting to be done now. */
   get idle(): boolean {
     const { touched, later } = this.state

@@ -59,9 +59,9 @@ const areOneText = (a: TreeFile, b: TreeFile): boolean =>
   a.entry.kind === 'text' && b.entry.kind === 'text' && a.entry.path === b.entry.path
 
 /** What a program wrote to a file that it had open while it was replaced. */
-export async function lookAtRetired(state: MirrorState): Promise<void> {
+export async function lookAtRetired(state: MirrorState, sinceMs = RETIRED_MS): Promise<void> {
   const { disk, document, now, hashOf } = state.deps
-  const due = state.retired.filter(({ atMs }) => now() - atMs >= RETIRED_MS)
+  const due = state.retired.filter(({ atMs }) => now() - atMs >= sinceMs)
   for (const each of due) {
     const bytes = await disk.readRetired(each.retired)
     const content = bytes === undefined ? undefined : contentOf(bytes, hashOf)

@@ -3,9 +3,12 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { isName } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { besideName, keyOf } from '../folders/core/names.ts'
+import type { Refusal } from '../folders/core/refusals.ts'
 import type { Folders, MirroredFolder } from '../folders/folders.ts'
 import type { Arrival } from '../folders/ports.ts'
+import type { Issue } from '../folders/state.ts'
 import type { Handlers } from '../ipc/door.ts'
+import { shellWord } from '../keys/modes.ts'
 import { agentName, agentNamed, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
 
 type Context = Pick<ServiceContext, 'log' | 'layers'> & { readonly folders: Folders }
@@ -130,8 +133,12 @@ function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
   }
 }
 
-function detailsOf(context: Context, { folder }: MirroredFolder, limit: number) {
+function detailsOf(context: Context, { folder, setup }: MirroredFolder, limit: number) {
   const { state } = folder.mirror
+  const layer = setup.layer === 'files' ? '' : ` --layer ${setup.layer}`
+  const add = `folder add ${agentName(context.log.mesh, setup.agent)} ${shellWord(setup.path)}${layer}`
+  const named = (issue: Issue): Issue =>
+    ALLOWABLE.has(issue.code) ? { ...issue, next: `sealmesh ${add} --allow ${shellWord(issue.path)}` } : issue
   const heldBecause = 'so many deletions at once may be an accident'
   const next = 'sealmesh folder confirm FOLDER, or with --keep to have them back'
   const held = (keys: ReadonlySet<string>, direction: 'out' | 'in') =>
@@ -139,7 +146,7 @@ function detailsOf(context: Context, { folder }: MirroredFolder, limit: number) 
   const issues = [
     ...held(state.heldOut, 'out'),
     ...held(state.heldIn, 'in'),
-    ...state.issues.values(),
+    ...[...state.issues.values()].map(named),
     ...state.tree.refused.map(({ path, fault }) => ({
       path,
       type: 'refused' as const,
@@ -164,6 +171,9 @@ function detailsOf(context: Context, { folder }: MirroredFolder, limit: number) 
     arrivals: arrivals.slice(0, limit).map(({ path, newest }) => arrivalOf(context, path, newest)),
   }
 }
+
+/** What naming the file lets through. */
+const ALLOWABLE: ReadonlySet<string> = new Set<Refusal>(['EXECUTABLE', 'HOOK', 'SETTINGS', 'SECRET'])
 
 const arrivalOf = ({ log }: Context, path: string, { node, atMs }: Arrival) => ({
   path,
