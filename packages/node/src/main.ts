@@ -52,6 +52,7 @@ import { DamageBook } from './store/damage-book.ts'
 import { LastHeard } from './status/last-heard.ts'
 import { DocumentIndex } from './store/document-index.ts'
 import { TABLES } from './store/keys.ts'
+import { hasCorruption } from './store/database.ts'
 import { openSoundStore } from './store/open-store.ts'
 import { Meta } from './store/meta.ts'
 import { ReceiptStore } from './store/receipt-store.ts'
@@ -93,7 +94,14 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     for (const close of closers.splice(0).reverse()) await close()
   }
   try {
-    return await compose(options, closers, closeAll)
+    return await compose(options, closers, closeAll, false)
+  } catch (error) {
+    await closeAll()
+    if (!(error instanceof Failure) || error.code !== 'STORE_DAMAGED' || !hasCorruption(error)) throw error
+  }
+  // A table that LevelDB cannot read, met on the way: the next try rebuilds the database from what is whole first.
+  try {
+    return await compose(options, closers, closeAll, true)
   } catch (error) {
     await closeAll()
     throw error
@@ -104,6 +112,7 @@ async function compose(
   options: StartOptions,
   closers: (() => Promise<void> | void)[],
   closeAll: () => Promise<void>,
+  distrusted: boolean,
 ): Promise<RunningNode> {
   const startedAtMs = Date.now()
   const now = Date.now
@@ -122,7 +131,12 @@ async function compose(
   const sodium = await loadSodium()
   const socketPath = await claimSocketPath(home, process.env)
 
-  const sound = await openSoundStore(home.db, { now, monotonicMs: () => performance.now(), mirrored: true })
+  const sound = await openSoundStore(home.db, {
+    now,
+    monotonicMs: () => performance.now(),
+    mirrored: true,
+    distrusted,
+  })
   const { store } = sound
   closers.push(() => sound.close())
   const diary = await Diary.open(home.diary, now)
@@ -164,10 +178,12 @@ async function compose(
 
   const incarnation = mintIncarnation(node, random(SALT_BYTES), sodium)
   const signKey = keys.sign.secretKey
+  let scrubAtOnce = (): void => undefined
   const surveyed: Surveyed = {
     store,
     sodium,
     decode: (bytes) => decodedBlock(bytes, sodium),
+    unreadable: () => scrubAtOnce(),
     exists: (id) => [...log.mesh.nodes.keys()].some((each) => isIncarnationOf(id, each, sodium)),
   }
   const damage = await DamageBook.load(surveyed)
@@ -255,6 +271,7 @@ async function compose(
   })
   closers.push(() => watch.close())
   await watch.opened(sound.health)
+  await watch.openedDiary(diary.sound.health)
   for (const path of keys.damagedFiles) await health.event(`the key file ${path} was damaged, and is set aside`)
   const scrubber = await Scrubber.load({
     scrub: {
@@ -273,6 +290,7 @@ async function compose(
     failed,
   })
   closers.push(() => scrubber.close())
+  scrubAtOnce = () => void scrubber.run().catch(failed)
   const refusals = new Refusals()
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })

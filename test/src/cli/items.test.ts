@@ -162,6 +162,7 @@ describe('ls and rm', () => {
       ls: () => ({
         items: [listed('a.b.日本', 5), listed('a.b.long-name', 12_345), listed('a.b.x\u001b[2J\ny', 1)],
         truncated: true,
+        damaged: [],
       }),
     })
     const { out, err } = await cli(['ls'])
@@ -179,7 +180,7 @@ describe('ls and rm', () => {
     const { cli } = await nodeWithCli({
       ls: (params) => {
         seen.push(params)
-        return { items: [], truncated: false }
+        return { items: [], truncated: false, damaged: [] }
       },
     })
     await cli(['ls', 'claude.semantic', '--limit', '7'])

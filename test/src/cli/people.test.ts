@@ -261,6 +261,7 @@ const STATUS: Status = {
           held: 0,
           setAside: 0,
           blocks: 40,
+          damaged: false,
         },
       ],
     },

@@ -31,9 +31,9 @@ describe('door and client', () => {
   })
   test('what a caller leaves out has its default when the handler sees it', async () => {
     const node = await fakeNode({
-      ls: (params) => ({ items: [], truncated: params.limit === 10_000 && params.prefix === '' }),
+      ls: (params) => ({ items: [], truncated: params.limit === 10_000 && params.prefix === '', damaged: [] }),
     })
-    expect(await (await node.client()).call('ls', {})).toEqual({ items: [], truncated: true })
+    expect(await (await node.client()).call('ls', {})).toEqual({ items: [], truncated: true, damaged: [] })
   })
   test('any text survives the way there and back', async () => {
     const node = await fakeNode({ get: ({ umr }) => item(umr, JSON.stringify(umr)) })

@@ -266,6 +266,17 @@ describe('the same login twice', () => {
     older.send(packet.bytes)
     expect(older.outcome(packet.id)).toBe('DUPLICATE_LOGIN')
   })
+  test('tells the newer of an older one that still lives, once, and not of one that was left behind', () => {
+    const older = relay.login(theReader())
+    const newer = relay.login(theReader())
+    older.say({ type: 'ping', number: 1 })
+    expect(newer.frame('notice')).toBeUndefined()
+    relay.nowMs += 20_000
+    older.say({ type: 'ping', number: 2 })
+    older.say({ type: 'ping', number: 3 })
+    expect(newer.frame('notice')).toEqual({ type: 'notice', reason: 'HOME_COPIED', retryAfterMs: 0 })
+    expect(newer.frames.filter(({ type }) => type === 'notice')).toHaveLength(1)
+  })
   test('lets the older go on when the newest leaves, with all that was not acknowledged', () => {
     const older = relay.login(theReader())
     const newer = relay.login(theReader())

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { example } from './example.ts'
+import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
 import { moment } from './when.ts'
 import { wholeNumber } from './whole-number.ts'
@@ -41,6 +42,8 @@ export const ls = (cli: Cli): Command =>
               item.conflicts > 0 ? `${item.conflicts} in conflict` : '',
             ]),
           )
+        for (const each of listing.damaged)
+          output.hint(`${oneLine(each)} is damaged on this disk and not listed: ${command('scrub')}`)
         if (truncated)
           output.hint(
             `There are more: name a longer prefix, or ${command(`ls ${prefix} --limit ${Math.min(100_000, options.limit * 10)}`)}`,

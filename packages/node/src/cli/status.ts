@@ -89,7 +89,9 @@ function showAgents(output: Output, now: Status): void {
       return agent.layers.map((layer, index) => [
         ...(index === 0 ? head : ['', '', '']),
         layer.layer,
-        ...[layer.registers, layer.texts, layer.conflicts, layer.late, layer.held, layer.setAside].map(String),
+        ...[layer.registers, layer.texts, layer.conflicts, layer.late, layer.held, layer.setAside].map((count) =>
+          layer.damaged ? '?' : String(count),
+        ),
       ])
     }),
   )

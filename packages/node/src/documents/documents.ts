@@ -8,24 +8,20 @@ import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
-import type { Secret } from '@sealmesh/protocol/keys'
 import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
-import type { Logger } from 'pino'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
-import type { DamageBook, Examination } from '../store/damage-book.ts'
-import type { DocumentIndex } from '../store/document-index.ts'
+import type { Examination } from '../store/damage-book.ts'
 import { afterPrefix, documentPrefix } from '../store/keys.ts'
-import type { Store } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { acceptLoss } from './accept-loss.ts'
 import { Adoption } from './adoption.ts'
 import { Author } from './author.ts'
 import { checkIntent } from './check-intent.ts'
 import { type Delta, deltaAfter } from './delta.ts'
+import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
@@ -38,6 +34,7 @@ import { turnAway } from './turn-away.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
+export type { DocumentsDeps } from './documents-deps.ts'
 export type { ReceiveReport, Written } from './filling.ts'
 export type { Commit } from './open-document.ts'
 
@@ -49,24 +46,6 @@ export type BaseLimits = Pick<
 
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
 const VERIFY_PER_TURN = 64
-
-export interface DocumentsDeps {
-  readonly store: Store
-  readonly index: DocumentIndex
-  readonly damage: DamageBook
-  readonly sodium: Sodium
-  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-  readonly node: NodeId
-  /** The fold of this moment. */
-  readonly mesh: () => Mesh
-  readonly signKey: Secret<'sign'>
-  /** Minted for `node` (`mintIncarnation`), new at every start: peers refuse blocks under any other. */
-  readonly incarnation: IncarnationId
-  readonly random: (bytes: number) => Uint8Array
-  readonly now: () => number
-  readonly documentsOpenMax?: number
-  readonly openBytesMax?: number
-}
 
 /** All documents of this node: loaded when they are needed, written durably, judged by the mesh of the moment. */
 export class Documents {
@@ -198,6 +177,16 @@ export class Documents {
   /** Holds only what is durable. Read it before the next `await`; after that ask again. */
   open(name: DocumentName): Promise<Document> {
     return this.#open.use(name).read()
+  }
+
+  /** The same, for lists that one damaged document must not keep from being given: undefined for it. */
+  async openWhole(name: DocumentName): Promise<Document | undefined> {
+    try {
+      return await this.open(name)
+    } catch (error) {
+      if (isDamage(error)) return undefined
+      throw error
+    }
   }
 
   /** Every document that has a block here. */

@@ -6,6 +6,8 @@ const EVIDENCE_MAX = 8
 const EVENTS_MAX = 64
 /** A copy that has been silent so long is taken to be stopped. */
 const COPY_QUIET_MS = 10 * 60_000
+/** Long enough to be seen by who looks in once a week. */
+const LOST_SHOWN_MS = 7 * 24 * 60 * 60_000
 /** Facts are written at most so often while evidence pours in. */
 const WRITE_EVERY_MS = 1_000
 
@@ -22,13 +24,15 @@ const Facts = z.object({
   rolledBack: Fact.nullable(),
   /** Another process uses the keys of this home. */
   copied: Fact.nullable(),
+  /** Something that only this machine had was damaged: the diary. Shown for a week. */
+  lost: Fact.nullable(),
   /** What was damaged and what became of it, the newest last. */
   events: z.array(z.object({ atMs: z.number(), what: z.string() })),
 })
 export type Facts = z.infer<typeof Facts>
 
 const NAME = 'home-facts'
-const NONE: Facts = { rolledBack: null, copied: null, events: [] }
+const NONE: Facts = { rolledBack: null, copied: null, lost: null, events: [] }
 
 /**
  * Whether this home can be believed: durable, since a flag that a restart clears is none (DESIGN.md §11, rule 7).
@@ -74,6 +78,10 @@ export class HomeHealth {
     await this.#change({ ...this.#facts, copied: added(this.#facts.copied, evidence, this.#now()) })
   }
 
+  async lost(evidence: string): Promise<void> {
+    await this.#change({ ...this.#facts, lost: added(this.#facts.lost, evidence, this.#now()) })
+  }
+
   async event(what: string): Promise<void> {
     this.onNews('scrub', what)
     const events = [...this.#facts.events, { atMs: this.#now(), what }].slice(-EVENTS_MAX)
@@ -85,7 +93,8 @@ export class HomeHealth {
    * Call it now and then.
    */
   async review(relearnt: (sinceMs: number) => boolean): Promise<void> {
-    const { rolledBack, copied } = this.#facts
+    const { rolledBack, copied, lost } = this.#facts
+    if (lost !== null && this.#now() - lost.lastMs > LOST_SHOWN_MS) await this.#change({ ...this.#facts, lost: null })
     if (rolledBack !== null && relearnt(rolledBack.lastMs)) {
       await this.#change({ ...this.#facts, rolledBack: null })
       await this.event('what this node had written and lost has come back from its peers')
@@ -103,7 +112,9 @@ export class HomeHealth {
   }
 
   async #change(facts: Facts): Promise<void> {
-    const flagged = (this.#facts.rolledBack === null) !== (facts.rolledBack === null) || this.#facts.copied === null
+    const flags = ({ rolledBack, copied, lost }: Facts) =>
+      [rolledBack, copied, lost].map((fact) => fact === null).join()
+    const flagged = flags(this.#facts) !== flags(facts)
     this.#facts = facts
     this.#dirty = true
     // The first of a kind is written at once; more of the same joins the next.

@@ -65,8 +65,18 @@ export class HomeWatch {
       await health.event(`${restored} named values or membership records came back from their second copy`)
   }
 
+  /** The same of the diary, which nobody else has: what its files lost is lost. */
+  async openedDiary({ reasons, rebuilt, fellBack }: StoreHealth): Promise<void> {
+    const { health } = this.#deps
+    if (rebuilt !== undefined)
+      await health.lost(
+        `the diary was rebuilt from damaged files, which are kept in ${rebuilt.keptIn}: ${reasons.join(', ')}`,
+      )
+    if (fellBack !== undefined) await health.lost('the diary holds less than it did')
+  }
+
   onLinkEvent(event: LinkEvent): void {
-    if (event.type === 'notice' && event.reason === 'DUPLICATE_LOGIN')
+    if (event.type === 'notice' && (event.reason === 'DUPLICATE_LOGIN' || event.reason === 'HOME_COPIED'))
       this.#note(this.#deps.health.copied('the relay has seen two processes with the keys of this home'))
   }
 

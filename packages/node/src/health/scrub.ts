@@ -1,6 +1,8 @@
 import { toHex } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Documents } from '../documents/documents.ts'
+import { BaseStore } from '../store/base-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
 import { asideKey, describeKey, documentOfKey, dotOfKey, TABLES } from '../store/keys.ts'
@@ -76,12 +78,10 @@ export async function* scrub(deps: ScrubDeps): AsyncGenerator<ScrubStep> {
 const STEP_BYTES = 262_144
 const ALL = { from: Uint8Array.of(0x01), to: Uint8Array.of(TABLES.aside) }
 
-async function* scrubEntries(deps: ScrubDeps): AsyncGenerator<ScrubStep> {
+async function* scrubEntries(deps: ScrubDeps, again = false): AsyncGenerator<ScrubStep> {
   const { main, documents, index, damage, surveyed } = deps
-  const tips = new TipStore(main.store)
   const suspects = new Set<DocumentId>()
-  const seen = new Set<DocumentId>()
-  const ends = new Map<DocumentId, Map<IncarnationId, number>>()
+  const walked = new Map<DocumentId, Walked>()
   const ruined: { key: Uint8Array; raw: Uint8Array }[] = []
   let bytes = 0
   let last: { document: DocumentId; incarnation: IncarnationId; sequence: number } | undefined
@@ -91,14 +91,14 @@ async function* scrubEntries(deps: ScrubDeps): AsyncGenerator<ScrubStep> {
       if (key[0] === TABLES.block) {
         const document = documentOfKey(key)
         const { incarnation, sequence, hash } = dotOfKey(key)
-        const block = value && surveyed.decode(value)
-        const follows = last?.document === document && last.incarnation === incarnation ? last.sequence : 0
-        if (block?.hash !== hash || (sequence !== follows + 1 && (sequence !== follows || follows === 0)))
-          suspects.add(document)
+        const of = walked.get(document) ?? { firsts: new Map(), ends: new Map() }
+        walked.set(document, of)
+        const goesOn = last?.document === document && last.incarnation === incarnation
+        if (!goesOn) of.firsts.set(incarnation, sequence)
+        else if (sequence !== last?.sequence && sequence !== (last?.sequence ?? 0) + 1) suspects.add(document)
+        of.ends.set(incarnation, sequence)
+        if (value === undefined || surveyed.decode(value)?.hash !== hash) suspects.add(document)
         last = { document, incarnation, sequence }
-        seen.add(document)
-        const of = ends.get(document) ?? new Map<IncarnationId, number>()
-        ends.set(document, of.set(incarnation, sequence))
       } else if (value !== undefined) {
         // Whole.
       } else if (key[0] === TABLES.base || key[0] === TABLES.pruned) suspects.add(documentOfKey(key))
@@ -108,36 +108,63 @@ async function* scrubEntries(deps: ScrubDeps): AsyncGenerator<ScrubStep> {
       bytes = 0
     }
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'STORE_DAMAGED') throw error
+    if (again || !(error instanceof Failure) || error.code !== 'STORE_DAMAGED') throw error
     // A part that LevelDB cannot read at all, though its checksums matched a moment ago.
     await main.rebuild()
     yield { bytes, findings: [{ what: 'a part of the database could not be read', state: 'mended' }] }
-    return yield* scrubEntries(deps)
+    return yield* scrubEntries(deps, true)
   }
-  for await (const stored of tips.all()) {
-    const of = ends.get(stored.document)
-    if (stored.tips.some((dot) => (of?.get(dot.incarnation) ?? 0) < dot.sequence)) suspects.add(stored.document)
-  }
+  for (const document of await partsMissing(main.store, walked)) suspects.add(document)
   yield { bytes, findings: await putRight(deps, ruined) }
-  if ([...seen].some((document) => index.get(document) === undefined)) {
+  if ([...walked.keys()].some((document) => index.get(document) === undefined)) {
     const recovered = await recoverIndex(surveyed, index)
     if (recovered > 0) yield { bytes: 0, findings: [{ what: `${recovered} entries of the index`, state: 'mended' }] }
   }
-  for (const [document] of index.entries()) if (!seen.has(document)) suspects.add(document)
+  for (const [document] of index.entries()) if (!walked.has(document)) suspects.add(document)
   for (const document of suspects) {
     const name = index.get(document)?.name
     if (name === undefined) continue
+    const isKnown = damage.of(document).length > 0
     const { damaged, mended } = await documents.examine(name)
     const findings: Finding[] = []
     if (mended > 0)
       findings.push({ what: `${mended} blocks of document ${document} under changed keys`, state: 'mended' })
-    if (damaged)
+    if (damaged && !isKnown)
       for (const { incarnation, from, to } of damage.of(document)) {
         const which = from === to ? `block ${from}` : `blocks ${from} to ${to}`
         findings.push({ what: `${which} of incarnation ${incarnation} in document ${document}`, state: 'asked' })
       }
     yield { bytes: 0, findings }
   }
+}
+
+/** Of one document, by incarnation: the first sequence that is here and the last. */
+interface Walked {
+  readonly firsts: Map<IncarnationId, number>
+  readonly ends: Map<IncarnationId, number>
+}
+
+/** Documents of which a beginning is missing that no base stands for, or an end that was here once. */
+async function partsMissing(store: Store, walked: ReadonlyMap<DocumentId, Walked>): Promise<Set<DocumentId>> {
+  const bases = new BaseStore(store)
+  const missing = new Set<DocumentId>()
+  const baseOf = async (document: DocumentId): Promise<ReadonlyMap<IncarnationId, number>> => {
+    const tips = (await bases.read(document).catch(() => undefined))?.tips ?? []
+    return new Map(tips.map(({ dot }) => [dot.incarnation, dot.sequence]))
+  }
+  for (const [document, { firsts }] of walked) {
+    if ([...firsts.values()].every((first) => first === 1)) continue
+    const base = await baseOf(document)
+    for (const [incarnation, first] of firsts) if (first > (base.get(incarnation) ?? 0) + 1) missing.add(document)
+  }
+  for await (const { document, tips } of new TipStore(store).all()) {
+    const ends = walked.get(document)?.ends
+    if (tips.every((dot) => (ends?.get(dot.incarnation) ?? 0) >= dot.sequence)) continue
+    const base = await baseOf(document)
+    const endOf = (of: IncarnationId) => Math.max(ends?.get(of) ?? 0, base.get(of) ?? 0)
+    if (tips.some((dot) => endOf(dot.incarnation) < dot.sequence)) missing.add(document)
+  }
+  return missing
 }
 
 /** Entries that are no blocks: each has a second copy, or is made anew by what it was made from. */

@@ -111,6 +111,7 @@ export class Scrubber {
       for (const finding of findings) {
         if (this.#findings.length < FINDINGS_MAX) this.#findings.push(finding)
         await this.#health.event(`scrub: ${finding.what}: ${finding.state}`)
+        if (finding.state === 'lost') await this.#health.lost(finding.what)
       }
       if (this.#stop.signal.aborted) return
       const perSecond = Math.max(SLOW_BYTES_PER_S_MIN, ((this.#last?.bytes ?? 0) / SLOWLY_MS) * 1_000)

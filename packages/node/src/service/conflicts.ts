@@ -33,8 +33,9 @@ export function conflictHandlers(
       const conflicts: MethodResult<'conflicts.ls'>['conflicts'] = []
       for (const name of context.documents.names()) {
         if (name.layer === DIARY_LAYER || (owner !== undefined && name.agent !== owner)) continue
-        const document = await context.documents.open(name)
-        for (const key of document.conflicted()) {
+        const document = await context.documents.openWhole(name) // `status` says which are damaged.
+        for (const key of document?.conflicted() ?? []) {
+          if (document === undefined) continue
           const { siblings, more, seen } = shown(context, document, document.siblings(key))
           const values = siblings.map((each) => ({ ...each, value: excerptOf(each.value) }))
           const umr = `${agentName(mesh, name.agent)}.${name.layer}.${key}`

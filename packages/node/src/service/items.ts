@@ -80,17 +80,19 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       const prefix = meantPrefix(context, given)
       const mesh = context.log.mesh
       const items: Listed[] = []
+      const damaged: string[] = []
       const names = context.documents
         .names()
         .map((name) => ({ name, start: `${agentName(mesh, name.agent)}.${name.layer}.` }))
       names.sort((a, b) => (a.start < b.start ? -1 : 1))
       for (const { name, start } of names) {
         if (!start.startsWith(prefix) && !prefix.startsWith(start)) continue
-        const document = await context.documents.open(name)
-        for (const item of listDocument(mesh, document, start)) if (item.umr.startsWith(prefix)) items.push(item)
+        const document = await context.documents.openWhole(name)
+        if (document === undefined) damaged.push(start.slice(0, -1))
+        else for (const item of listDocument(mesh, document, start)) if (item.umr.startsWith(prefix)) items.push(item)
       }
       items.sort((a, b) => (a.umr < b.umr ? -1 : 1))
-      return { items: items.slice(0, limit), truncated: items.length > limit }
+      return { items: items.slice(0, limit), truncated: items.length > limit, damaged }
     },
   }
 }
@@ -166,8 +168,13 @@ async function setDiary(context: ServiceContext, target: Target, value: string, 
 
 async function readDiary(context: ServiceContext, target: Target, entry: Entry | undefined): Promise<ItemView | null> {
   const own = await context.diary.get(target.agent.id, target.umr.id)
-  const metadata =
-    own ?? (entry?.value === undefined ? undefined : DiaryMetadata.safeParse(JSON.parse(entry.value)).data)
+  const noted = entry?.value === undefined ? undefined : DiaryMetadata.safeParse(JSON.parse(entry.value)).data
+  // What this node noted it also kept: an older content, or none, is damage, and nobody else has the right one.
+  if (noted !== undefined && entry?.author === context.node && (own === undefined || own.atMs < noted.atMs))
+    throw new Failure('STORE_DAMAGED', 'The content of this diary entry was on this disk, and is lost.', {
+      next: 'restore the diary folder of the home from a backup: no other machine has it',
+    })
+  const metadata = own ?? noted
   if (metadata === undefined) return null
   const { atMs, characters, tags } = metadata
   return { umr: target.text, type: 'diary', content: own?.content ?? null, at: iso(atMs), characters, tags: [...tags] }

@@ -22,7 +22,8 @@ export function lateHandlers(
       const aside: Aside[] = []
       for (const name of context.documents.names()) {
         if (owner !== undefined && name.agent !== owner) continue
-        const document = await context.documents.open(name)
+        const document = await context.documents.openWhole(name)
+        if (document === undefined) continue // `status` says which are damaged.
         for (const { block, reason, term } of openAside(document, context.mergedLate)) {
           aside.push({
             agent: agentName(mesh, name.agent),
@@ -42,7 +43,8 @@ export function lateHandlers(
     'late.merge': async ({ block: prefix }) => {
       const found: { document: Document; block: Block }[] = []
       for (const name of context.documents.names()) {
-        const document = await context.documents.open(name)
+        const document = await context.documents.openWhole(name)
+        if (document === undefined) continue
         for (const { block } of openAside(document, context.mergedLate))
           if (block.hash.startsWith(prefix)) found.push({ document, block })
       }

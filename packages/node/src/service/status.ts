@@ -123,7 +123,11 @@ export async function agentStatus(
   const layers: Status['agents'][number]['layers'] = []
   for (const name of context.documents.names()) {
     if (name.agent !== agent.id) continue
-    const document = await context.documents.open(name)
+    const document = await context.documents.openWhole(name)
+    if (document === undefined) {
+      layers.push({ layer: name.layer, ...NOTHING_READ, damaged: true })
+      continue
+    }
     const counts = document.counts()
     const late = openAside(document, context.mergedLate).filter(({ reason }) => reason === 'LATE').length
     layers.push({
@@ -136,6 +140,7 @@ export async function agentStatus(
       held: counts.held,
       setAside: counts.aside,
       blocks: counts.received,
+      damaged: false,
     })
   }
   layers.sort((a, b) => (a.layer < b.layer ? -1 : 1))
@@ -149,3 +154,5 @@ export async function agentStatus(
     layers,
   }
 }
+
+const NOTHING_READ = { registers: 0, texts: 0, conflicts: 0, late: 0, merged: 0, held: 0, setAside: 0, blocks: 0 }

@@ -26,7 +26,7 @@ export function warningsOf({
       code: 'NODE_REVOKED',
       message: `this node was removed from the mesh; ${reactions.NODE_REVOKED.next}`,
     })
-  const { rolledBack, copied } = health.facts
+  const { rolledBack, copied, lost } = health.facts
   const since = ({ sinceMs, lastMs }: Fact): string =>
     sinceMs === lastMs ? iso(lastMs) : `${iso(sinceMs)} to ${iso(lastMs)}`
   if (rolledBack !== null)
@@ -39,6 +39,7 @@ export function warningsOf({
       code: 'HOME_COPIED',
       message: `another process uses the keys of this home (${since(copied)}): ${copied.evidence.join('; ')}; stop it, or pair that machine anew`,
     })
+  if (lost !== null) warnings.push({ code: 'STORE_DAMAGED', message: lost.evidence.join('; ') })
   if (damage.size > 0)
     warnings.push({
       code: 'STORE_DAMAGED',

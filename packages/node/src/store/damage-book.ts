@@ -105,6 +105,7 @@ export class DamageBook {
       ),
     ]
     const survey = await surveyBlocks(this.#deps, document, known, base)
+    if (survey.unreadable) this.#deps.unreadable?.()
     const operations: Operation[] = []
     // Peers send what lies below theirs, or every block. What is left of this one proves nothing without the rest.
     if (whole === undefined) operations.push(this.#bases.remove(document))

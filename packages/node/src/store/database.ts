@@ -126,6 +126,9 @@ export function diskFailure(cause: unknown, doing: string): Failure {
   return new Failure('DISK_FAILED', `The disk failed: ${doing} was not possible.`, { cause })
 }
 
+/** Whether LevelDB itself could not read its files: our own checks say STORE_DAMAGED without that. */
+export const hasCorruption = (error: unknown): boolean => /LEVEL_CORRUPTION|Corruption:/.test(reasonsOf(error))
+
 /** An error's code and message, and those of what caused it: LevelDB's reason often lies one or two causes deep. */
 function reasonsOf(error: unknown): string {
   let text = ''

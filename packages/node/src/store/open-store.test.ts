@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { utf8 } from '@sealmesh/protocol/bytes'
@@ -89,6 +89,7 @@ for (const [what, damage] of [
     expect(health.reasons).toHaveLength(1)
     expect([entries, values]).toEqual([ENTRIES, 40])
     expect((await readdir(health.rebuilt?.keptIn ?? '')).length).toBeGreaterThan(0)
+    expect((await stat(db)).mode & 0o777).toBe(0o700)
     expect((await counted()).health.reasons).toEqual([])
   })
 

@@ -33,10 +33,15 @@ export interface SoundStore {
  */
 export async function openSoundStore(
   directory: string,
-  options: { readonly now: () => number; readonly monotonicMs: () => number; readonly mirrored: boolean },
+  options: {
+    readonly now: () => number
+    readonly monotonicMs: () => number
+    readonly mirrored: boolean
+    readonly distrusted?: boolean
+  },
 ): Promise<SoundStore> {
   await finishRebuild(directory)
-  const reasons = await inspectDatabase(directory)
+  const reasons = options.distrusted === true ? ['a table could not be read'] : await inspectDatabase(directory)
   let rebuilt = reasons.length > 0 ? await rebuildDatabase(directory, options.now()) : undefined
   const mirror = options.mirrored ? await Mirror.open(`${directory}.mirror`) : undefined
   const pinOf = () => new Pin(`${directory}.pin`, options.monotonicMs)

@@ -33,6 +33,8 @@ export interface Surveyed {
   readonly sodium: Sodium
   /** The block of these bytes, or undefined. */
   readonly decode: (bytes: Uint8Array) => Block | undefined
+  /** LevelDB could not read a part of its files: only a rebuild finds what is whole in it. */
+  readonly unreadable?: () => void
   /** Whether an incarnation can be anybody's: a flipped bit in a key makes one that is nobody's. */
   readonly exists: (incarnation: IncarnationId) => boolean
 }

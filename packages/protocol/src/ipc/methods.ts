@@ -118,6 +118,8 @@ const LayerStatus = z.object({
   held: z.number().int(),
   setAside: z.number().int(),
   blocks: z.number().int(),
+  /** Refused until it is whole again: its counts are not known. */
+  damaged: z.boolean(),
 })
 
 const AgentStatus = z.object({
@@ -268,7 +270,12 @@ export const methods = {
       prefix: z.string().max(700).default(''),
       limit: z.number().int().min(1).max(100_000).default(10_000),
     }),
-    result: z.object({ items: z.array(ListedItem), truncated: z.boolean() }),
+    result: z.object({
+      items: z.array(ListedItem),
+      truncated: z.boolean(),
+      /** Documents (`agent.layer`) whose items are not listed, since a part of them is damaged on this disk. */
+      damaged: z.array(z.string()),
+    }),
   },
   /** With `seen` it replaces those writes and no other; without, the one that `get` would give. */
   set: {

@@ -32,6 +32,7 @@ export const REASON_BYTES = {
   RECIPIENT_UNKNOWN: 39,
   RECIPIENT_FORBIDDEN: 40,
   NOT_ADMIN: 41,
+  HOME_COPIED: 42,
 } as const satisfies Partial<Record<FailureCode, number>>
 
 export type Reason = keyof typeof REASON_BYTES

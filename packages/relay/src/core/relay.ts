@@ -7,7 +7,7 @@ import { abandon, acknowledge, expire, lose, takeRead } from './mailbox.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
-import type { Connection, Pending, RelayState, World } from './state.ts'
+import type { Connection, Pending, RelayState, World, Mailbox } from './state.ts'
 
 export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number, limits: RelayLimits): RelayState => ({
   limits,
@@ -104,6 +104,7 @@ function take(
       return revoke(state, connection, frame, world, effects)
     case 'ping':
       effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
+      tellOfCopy(mailbox, connection, world, effects)
       return
     case 'login':
     case 'challenge':
@@ -204,6 +205,18 @@ function stop(state: RelayState, effects: Effect[]): void {
 const RESTART_MS = 500
 const RESTART_STEP_MS = 10
 const RESTART_MS_MAX = 15_000
+
+/** What the last frames of a connection that was left behind may take to arrive. */
+const LEFT_BEHIND_MS = 5_000
+
+/** An idled connection that still pings is no remainder of the newer one: two processes use one node's keys. */
+function tellOfCopy(mailbox: Mailbox, connection: Connection, world: World, effects: Effect[]): void {
+  if (connection.state !== 'idle' || connection.idleSinceMs === null || mailbox.reader === null) return
+  if (world.nowMs - connection.idleSinceMs < LEFT_BEHIND_MS) return
+  connection.idleSinceMs = null
+  const frame = { type: 'notice', reason: 'HOME_COPIED', retryAfterMs: 0 } as const
+  effects.push({ type: 'send', connection: mailbox.reader.id, frame })
+}
 
 const isHere = (connection: Connection): boolean => connection.state === 'active' || connection.state === 'idle'
 

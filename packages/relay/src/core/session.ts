@@ -29,6 +29,7 @@ export function greet(
     heardMs: world.nowMs,
     state: 'greeting',
     mailbox: null,
+    idleSinceMs: null,
     sent: 0,
     unackedBytes: 0,
     progressMs: world.nowMs,
@@ -126,6 +127,7 @@ export function welcome(
   if (older !== null) {
     // Closing it would make it dial again and close us: a war that nobody wins.
     older.state = 'idle'
+    older.idleSinceMs = world.nowMs
     stopReading(older)
     mailbox.idle.push(older)
     const oldest = mailbox.idle.length > IDLE_MAX ? mailbox.idle[0] : undefined

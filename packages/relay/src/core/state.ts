@@ -103,6 +103,8 @@ export interface Connection {
   /** `greeting` until its login is judged, `admitting` while the session's counter is written. */
   state: 'greeting' | 'admitting' | 'active' | 'idle' | 'leaving'
   mailbox: Mailbox | null
+  /** Since when a newer one of the same login has its place; null again once the newer one was told that this lives. */
+  idleSinceMs: number | null
   /** The highest sequence that was handed to it. */
   sent: number
   unackedBytes: number

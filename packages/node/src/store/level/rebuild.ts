@@ -1,7 +1,7 @@
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Level } from 'level'
-import { syncDirectory } from '../../keys/durable-file.ts'
+import { PRIVATE_DIRECTORY_MODE, syncDirectory } from '../../keys/durable-file.ts'
 import { valueOf } from '../check.ts'
 import { TABLES } from '../keys.ts'
 import { readLog } from './log-file.ts'
@@ -33,6 +33,7 @@ const NAME = /^(\d+)\.(ldb|sst|log)$/
 export async function rebuildDatabase(directory: string, nowMs: number): Promise<Rebuilt> {
   const fresh = `${directory}.new`
   await rm(fresh, { recursive: true, force: true })
+  await mkdir(fresh, { mode: PRIVATE_DIRECTORY_MODE })
   const files = (await readdir(directory).catch(() => [])).filter((name) => NAME.test(name))
   files.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
   // First what decides between several versions: of blocks, which never change, only the deletions.

@@ -1,0 +1,27 @@
+import type { IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Logger } from 'pino'
+import type { DamageBook } from '../store/damage-book.ts'
+import type { DocumentIndex } from '../store/document-index.ts'
+import type { Store } from '../store/store.ts'
+
+/** What `Documents` uses of its node. */
+export interface DocumentsDeps {
+  readonly store: Store
+  readonly index: DocumentIndex
+  readonly damage: DamageBook
+  readonly sodium: Sodium
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly node: NodeId
+  /** The fold of this moment. */
+  readonly mesh: () => Mesh
+  readonly signKey: Secret<'sign'>
+  /** Minted for `node` (`mintIncarnation`), new at every start: peers refuse blocks under any other. */
+  readonly incarnation: IncarnationId
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  readonly documentsOpenMax?: number
+  readonly openBytesMax?: number
+}

@@ -1,0 +1,155 @@
+import * as fs from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunningNode } from '@sealmesh/node/main'
+import { Failure } from '@sealmesh/protocol/errors'
+import { seededDice, testSeed } from '../processes/seed.ts'
+import { until } from '../processes/wait.ts'
+import { call, PRIVATE, read, RotScene, type Truth } from './scene.ts'
+import { deleteSomewhere, flipSomewhere, type Harm } from './vandal.ts'
+
+/**
+ * Bits flip and files vanish in all that a stopped node stores; then it is started beside a live peer. In a full run
+ * (`pnpm test:rot`) 500 flips and 20 deletions, in CI a slice of that.
+ */
+const FULL = process.env['SEALMESH_ROT'] === 'full'
+const FLIPS = FULL ? 500 : 60
+const DELETIONS = FULL ? 20 : 6
+const ROUNDS = FULL ? 100 : 6
+const ROUND_MS = 30_000
+
+const scene = new RotScene()
+const pristine = () => `${scene.home}-pristine`
+const seed = testSeed()
+const dice = seededDice(seed)
+
+beforeAll(async () => {
+  await scene.open(FULL ? 120 : 60)
+  fs.cpSync(scene.home, pristine(), { recursive: true })
+}, 120_000)
+afterAll(() => scene.close())
+
+interface Tally {
+  same: number
+  refused: number
+  /** Older than the truth, or missing, while the node says that it was rolled back. */
+  announced: number
+}
+
+test(
+  `${FLIPS} flipped bits and ${DELETIONS} deleted files: nothing wrong is read in silence, all is repaired or named`,
+  async () => {
+    const total: Tally & Record<string, number> = { same: 0, refused: 0, announced: 0, mended: 0, lost: 0, keyFiles: 0 }
+    for (let round = 0; round < ROUNDS; round++) {
+      fs.rmSync(scene.home, { recursive: true })
+      fs.cpSync(pristine(), scene.home, { recursive: true })
+      const harm: Harm[] = []
+      for (let i = share(FLIPS, round); i > 0; i--) harm.push(flipSomewhere(scene.home, dice, i))
+      for (let i = share(DELETIONS, round); i > 0; i--) harm.push(deleteSomewhere(scene.home, dice))
+      await describeOnFailure(round, harm, async () => {
+        const node = await startDamaged(total)
+        try {
+          add(total, await compare(node, scene.truth))
+          await scrubbed(node)
+          await healed(node, total)
+        } finally {
+          await node.close()
+        }
+      })
+    }
+    process.stdout.write(`${JSON.stringify(total)}\n`)
+    expect(total.same).toBeGreaterThan(0)
+    expect(total['mended']).toBeGreaterThan(0)
+  },
+  ROUNDS * ROUND_MS,
+)
+
+const share = (all: number, round: number): number =>
+  Math.floor((all * (round + 1)) / ROUNDS) - Math.floor((all * round) / ROUNDS)
+
+/** A key file that is gone, or has two flipped bits, is named; its owner restores it from a backup. */
+async function startDamaged(total: Record<string, number>): Promise<RunningNode> {
+  for (;;) {
+    try {
+      return await scene.start()
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'KEY_DAMAGED') throw error
+      const named = /The key file (\S+) /.exec(error.message)?.[1]
+      if (named === undefined) throw error
+      total['keyFiles'] = (total['keyFiles'] ?? 0) + 1
+      fs.copyFileSync(named.replace(scene.home, pristine()), named)
+    }
+  }
+}
+
+async function compare(node: RunningNode, truth: Truth): Promise<Tally> {
+  const tally: Tally = { same: 0, refused: 0, announced: 0 }
+  for (const [umr, expected] of truth) {
+    const got = await read(node, umr)
+    if ('refused' in got) {
+      expect(got.refused, umr).toBe('STORE_DAMAGED')
+      tally.refused += 1
+    } else if (got.value === expected) tally.same += 1
+    else {
+      const { warnings } = await call(node, 'status', {})
+      const what = `${umr} reads ${JSON.stringify(got.value)} and not ${JSON.stringify(expected)}`
+      expect(
+        warnings.map(({ code }) => code).filter((code) => code === 'HOME_ROLLED_BACK' || code === 'STORE_DAMAGED'),
+        what,
+      ).not.toEqual([])
+      tally.announced += 1
+    }
+  }
+  return tally
+}
+
+async function scrubbed(node: RunningNode): Promise<void> {
+  await call(node, 'scrub.start', {})
+  await until('the scrub has ended', async () => !(await call(node, 'scrub.status', {})).running)
+}
+
+/** All that a peer has reads as it should; what nobody has is refused or was named; a second scrub finds nothing new. */
+async function healed(node: RunningNode, total: Record<string, number>): Promise<void> {
+  await until(
+    'everything that the office has is whole again',
+    async () => {
+      for (const [umr, expected] of scene.truth) {
+        if (isPrivate(umr)) continue
+        const got = await read(node, umr)
+        if (!('value' in got) || got.value !== expected) throw new Error(`${umr}: ${JSON.stringify(got)}`)
+      }
+      return true
+    },
+    ROUND_MS,
+  )
+  const first = await call(node, 'scrub.status', {})
+  const told = first.events.length + first.findings.length
+  for (const [umr, expected] of scene.truth) {
+    if (!isPrivate(umr)) continue
+    const got = await read(node, umr)
+    if ('value' in got && got.value === expected) continue
+    // Lost with its only disk: refused, or missing from a home that says what happened to it.
+    if ('value' in got) expect(told, `${umr} reads ${JSON.stringify(got.value)} in silence`).toBeGreaterThan(0)
+    total['lost'] = (total['lost'] ?? 0) + 1
+  }
+  await scrubbed(node)
+  const second = await call(node, 'scrub.status', {})
+  expect(second.findings.filter(({ state }) => state !== 'lost')).toEqual([])
+  for (const { layer, state } of second.damaged)
+    expect([layer, state]).toEqual([expect.stringMatching(/procedural|diary/), 'lost'])
+  total['mended'] = (total['mended'] ?? 0) + first.findings.filter(({ state }) => state !== 'lost').length
+}
+
+const isPrivate = (umr: string): boolean => umr.startsWith(`home.${PRIVATE}.`) || umr.startsWith('home.diary.')
+
+function add(total: Record<string, number>, tally: Tally): void {
+  for (const [name, count] of Object.entries(tally)) total[name] = (total[name] ?? 0) + (count as number)
+}
+
+async function describeOnFailure(round: number, harm: readonly Harm[], work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const what = harm.map(({ kind, file, bit }) => `${kind} ${file}${bit === null ? '' : ` bit ${bit}`}`).join('\n')
+    throw new Error(`seed ${seed}, round ${round}:\n${what}\n${String(error)}`, { cause: error })
+  }
+}
