@@ -15,8 +15,11 @@ import type { Operation, Store } from '../store/store.ts'
 import { decodeStored } from './delta.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
-/** Blocks decoded or pruned before others get a turn: a few milliseconds. */
+/** Read before others get a turn. */
 const BLOCKS_PER_TURN = 32
+/** Decoded or pruned before others get a turn, a block for more than it has: two or three milliseconds. */
+const BYTES_PER_TURN = 16_384
+const BYTES_OF_A_BLOCK = 512
 /** One commit of rows: small beside a batch, since writers share its fsync. */
 const COMMIT_BYTES = 131_072
 const DELETES_PER_COMMIT = 512
@@ -249,10 +252,14 @@ async function* between(
   ends: ReadonlyMap<IncarnationId, number>,
 ): AsyncGenerator<Block> {
   const before = endsOf(record)
-  let read = 0
+  let bytes = 0
   for await (const stored of blocks.iterate(id, record)) {
     if (!isBetween(stored, before, ends)) continue
-    if (++read % BLOCKS_PER_TURN === 0) await turn()
+    bytes += BYTES_OF_A_BLOCK + stored.bytes.length
+    if (bytes >= BYTES_PER_TURN) {
+      bytes = 0
+      await turn()
+    }
     yield decodeStored(stored, id, sodium)
   }
 }
