@@ -11,6 +11,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   opening: async () => (await import('./opening.ts')).opening,
   'catching-up': async () => (await import('./catching-up.ts')).catchingUp,
   'first-sync': async () => (await import('./first-sync.ts')).firstSync,
+  folder: async () => (await import('./folder.ts')).folder,
 }
 
 export async function benchDocuments({ runs, progress, only }: BenchOptions): Promise<Measured> {

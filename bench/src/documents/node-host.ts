@@ -41,6 +41,9 @@ const answers = {
       await wait(2)
     }
   },
+  async mirror(path: string): Promise<void> {
+    await node.handlers['folder.add']({ agent: 'home', path, layer: 'files', allow: [] }, nobody)
+  },
   async count(layer: string): Promise<number> {
     return (await node.handlers.ls({ prefix: `home.${layer}.`, limit: 100_000 }, nobody)).items.length
   },
