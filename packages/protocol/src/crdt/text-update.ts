@@ -11,8 +11,18 @@ export interface TextUpdate {
   readonly end: number
   /** For each client the highest clock that has to be there first. */
   readonly needs: ReadonlyMap<number, number>
-  readonly inserts: readonly Y.ID[]
+  readonly inserts: readonly TextInsert[]
   readonly deletes: readonly { readonly client: number; readonly clock: number; readonly length: number }[]
+}
+
+/** One run of characters and the two that its author saw it between; null for an end of the text. */
+export interface TextInsert {
+  readonly clock: number
+  readonly length: number
+  readonly origin: Y.ID | null
+  readonly rightOrigin: Y.ID | null
+  /** The text's name where no neighbour says which it is. */
+  readonly parent: string | null
 }
 
 export type TextFault = 'FOREIGN_CLIENT' | 'BROKEN_TEXT'
@@ -29,6 +39,7 @@ export function readTextUpdate(update: Uint8Array, client: number, ownStart: num
     if (id.clock > (needs.get(id.client) ?? -1)) needs.set(id.client, id.clock)
   }
   let end = ownStart
+  const inserts: TextInsert[] = []
   for (const struct of decoded.structs) {
     if (struct.id.client !== client) return 'FOREIGN_CLIENT'
     if (!(struct instanceof Y.Item) || !isPlain(struct)) return 'BROKEN_TEXT'
@@ -39,7 +50,9 @@ export function readTextUpdate(update: Uint8Array, client: number, ownStart: num
       if (id.client === client && id.clock >= end) return 'BROKEN_TEXT'
       if (id.client !== client || id.clock < ownStart) need(id)
     }
-    end += struct.length
+    const { length, origin, rightOrigin, parent } = struct
+    inserts.push({ clock: end, length, origin, rightOrigin, parent: typeof parent === 'string' ? parent : null })
+    end += length
     if (end > CLOCK_MAX) return 'BROKEN_TEXT'
   }
   if (end > ownStart && ownStart > 0) need({ client, clock: ownStart - 1 })
@@ -55,7 +68,7 @@ export function readTextUpdate(update: Uint8Array, client: number, ownStart: num
   // The range may reach from what was there into this update itself.
   const own = needs.get(client)
   if (own !== undefined && own >= ownStart) needs.set(client, ownStart - 1)
-  return { start: ownStart, end, needs, inserts: decoded.structs.map((struct) => struct.id), deletes }
+  return { start: ownStart, end, needs, inserts, deletes }
 }
 
 /** Text, its marks and embeds, at the root of a named text: what a Y.Text makes. */

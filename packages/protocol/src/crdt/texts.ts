@@ -3,6 +3,7 @@ import { compareText } from '../bytes.ts'
 import type { Block } from './block.ts'
 import { clientIdOf } from './block-codec.ts'
 import type { IncarnationId } from '../ids.ts'
+import { areNeighbours } from './text-places.ts'
 import { readTextUpdate, type TextFault, type TextUpdate } from './text-update.ts'
 
 /** Why a text block is set aside, beyond what the log says of it. */
@@ -129,9 +130,9 @@ export class Texts {
         settled.push({ type: 'aside', block, reason: 'DEPENDS_ON_ASIDE' })
         if (update.end > update.start) this.#markAside(client, update.start, queue)
       } else if (missing.length > 0) this.#wait(missing, next)
-      else if (this.#apply(block)) {
+      else if (areNeighbours(update.inserts, client, this.yDoc) && this.#apply(block)) {
         next.state = 'settled'
-        settled.push({ type: 'folded', block, names: this.#namesIn(update) })
+        settled.push({ type: 'folded', block, names: this.#namesIn(client, update) })
         if (update.end > update.start) this.#wake(client, queue)
       } else {
         next.state = 'settled'
@@ -207,14 +208,14 @@ export class Texts {
   }
 
   /** The texts that it changed. */
-  #namesIn({ inserts, deletes }: TextUpdate): string[] {
+  #namesIn(author: number, { inserts, deletes }: TextUpdate): string[] {
     const { store } = this.yDoc
     const names = new Set<string>()
     const add = (struct: unknown) => {
       const name = struct instanceof Y.Item ? this.#nameOf(struct.parent) : undefined
       if (name !== undefined) names.add(name)
     }
-    for (const id of inserts) add(Y.getItem(store, id))
+    for (const { clock } of inserts) add(Y.getItem(store, Y.createID(author, clock)))
     for (const { client, clock, length } of deletes) {
       const structs = store.clients.get(client) ?? []
       if (structs.length === 0) continue
