@@ -130,7 +130,7 @@ export class Texts {
         settled.push({ type: 'aside', block, reason: 'DEPENDS_ON_ASIDE' })
         if (update.end > update.start) this.#markAside(client, update.start, queue)
       } else if (missing.length > 0) this.#wait(missing, next)
-      else if (areNeighbours(update.inserts, client, this.yDoc) && this.#apply(block)) {
+      else if (this.#isSound(client, update) && this.#apply(block)) {
         next.state = 'settled'
         settled.push({ type: 'folded', block, names: this.#namesIn(client, update) })
         if (update.end > update.start) this.#wake(client, queue)
@@ -193,6 +193,11 @@ export class Texts {
       if (Y.getState(this.yDoc.store, client) <= clock) missing.push({ client, clock })
     }
     return missing
+  }
+
+  /** An edit of this process is in the text before its block is: it was Yjs that made it. */
+  #isSound(client: number, { inserts, end }: TextUpdate): boolean {
+    return Y.getState(this.yDoc.store, client) >= end || areNeighbours(inserts, client, this.yDoc)
   }
 
   #apply(block: Block): boolean {
