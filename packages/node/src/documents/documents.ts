@@ -62,6 +62,7 @@ export class Documents {
   readonly #onRestated = new Set<(name: DocumentName) => void>()
   readonly #basesAtWork = new Map<DocumentId, Promise<void>>()
   readonly #adopting: Promise<Adoption>
+  #adoption: Adoption | undefined
   #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
   #closed = false
 
@@ -80,14 +81,17 @@ export class Documents {
       now,
       log,
       damage,
-      adopted: (name, id, whole) => {
+      alone: (name, work) => this.#ask<void>(name, (asked) => ({ type: 'alone', work, ...asked })),
+      adopted: (name, id, settled) => {
         // With its base the document may be whole again.
-        if (whole && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
-        this.#open.get(id)?.refresh(whole)
+        if (settled && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
         this.#around.restated(name)
       },
     })
-    this.#adopting.catch(() => undefined) // Whoever needs it is told.
+    this.#adopting.then(
+      (adoption) => (this.#adoption = adoption),
+      () => undefined, // Whoever needs it is told.
+    )
     this.#open = new OpenDocuments({
       now,
       idOf: (name) => this.#idOf(name),
@@ -112,6 +116,7 @@ export class Documents {
       committed: (commit) => this.#tell(this.#onCommit, (listener) => listener(commit)),
       loaded: () => this.#open.loaded(),
       restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
+      isBelow: (id, { header }) => this.#adoption?.isBelow(id, header) ?? false,
       rolledBack: (name, block) => {
         const { incarnation, sequence } = block.header
         deps.log.warn(
@@ -420,10 +425,6 @@ export class Documents {
       arrivals.set(id, arrival)
     }
     const { report } = arrival
-    if (adoption.isBelow(id, block.header)) {
-      report.waiting += 1
-      return void this.#alone(id, () => adoption.giveUpIfStale(name, id)).catch(() => undefined)
-    }
     // Signed truly or not: it would make the incarnation look forked, and set aside the texts of its owner.
     if (!isIncarnationOf(incarnation, author, sodium)) {
       report.refused += 1
@@ -436,8 +437,10 @@ export class Documents {
       return log.warn({ code: 'BLOCK_SIGNATURE' }, 'a block from a peer is not signed by its author')
     }
     // What counts no more is stored, for it counted once. What never could would let any member fill this disk.
-    if (mayEverWrite(mesh, author, name)) arrival.blocks.push(block)
-    else turnAway(block, mesh, report)
+    if (!mayEverWrite(mesh, author, name)) return turnAway(block, mesh, report)
+    if (!adoption.isBelow(id, block.header)) return void arrival.blocks.push(block)
+    report.waiting += 1
+    void this.#alone(id, () => adoption.giveUpIfStale(name, id)).catch(() => undefined)
   }
 
   #idOf(name: DocumentName): DocumentId {

@@ -91,7 +91,8 @@ export async function tidy({
   turn,
 }: Pick<Drawing, 'store' | 'blocks' | 'id' | 'turn' | 'sodium'>): Promise<void> {
   const record = await blocks.bases.read(id)
-  if (record?.dirty !== true) return
+  // What lies below a base that is on its way goes when that is whole.
+  if (record?.dirty !== true || record.target.length > 0) return
   for (;;) {
     const keys = await blocks.bases.leftOver(id, record.generation, DELETES_PER_COMMIT)
     if (keys.length === 0) break

@@ -39,6 +39,11 @@ export type Job =
   | ({ readonly type: 'write'; readonly intents: readonly Intent[] } & Asked<Written[]>)
   | ({ readonly type: 'edit'; readonly edit: (doc: Doc) => void } & Asked<Written | undefined>)
   | ({ readonly type: 'receive'; readonly blocks: readonly Block[]; readonly report: ReceiveReport } & Asked<void>)
+  /** Alone with what is durable of the document: no batch is in flight, and what is in memory is dropped after it. */
+  | ({ readonly type: 'alone'; readonly work: () => Promise<Adopted> } & Asked<void>)
+
+/** What has happened on the disk, and whether who watches is told: of a base that is on its way not of every step. */
+export type Adopted = 'nothing' | 'step' | 'whole'
 
 interface Asked<T> {
   readonly resolve: (value: T) => void
@@ -75,8 +80,9 @@ export class Filling {
   take(queue: Job[]): readonly Operation[] {
     // Nothing is drafted on a document that waits to be rebuilt.
     while (!this.rebuild && this.#bytes < FILLING_BYTES_MAX) {
-      const job = queue.shift()
-      if (job === undefined) break
+      const job = queue[0]
+      if (job === undefined || job.type === 'alone') break
+      queue.shift()
       switch (job.type) {
         case 'write': {
           // Writers who ask one after another share blocks.
@@ -200,11 +206,16 @@ export class Filling {
   }
 
   #fold({ blocks, report }: ReceiveJob): void {
-    const { author, node, rolledBack } = this.#around
+    const { author, node, rolledBack, isBelow } = this.#around
     const mesh = this.#around.mesh()
     const nowMs = this.#around.now()
     const unknownHeads = new Set(report.unknownHeads)
     for (const block of blocks) {
+      // The base that it has to wait for began while it stood in the queue.
+      if (isBelow(this.#id, block)) {
+        report.waiting += 1
+        continue
+      }
       const outcome = this.document.receive(block, this.#around.judge(), nowMs)
       if (outcome.type === 'refused') report.refused += 1
       if (outcome.type === 'waiting') report.waiting += 1

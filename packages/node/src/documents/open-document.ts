@@ -38,6 +38,8 @@ export interface Surroundings {
   readonly committed: (commit: Commit) => void
   /** A block that this node signed and had lost, or that a copy of it signed. */
   readonly rolledBack: (name: DocumentName, block: Block) => void
+  /** Whether the block lies below a base that is on its way. */
+  readonly isBelow: (id: DocumentId, block: Block) => boolean
   readonly damage: DamageBook
   /** One more document is in memory. */
   readonly loaded: () => void
@@ -80,8 +82,6 @@ export class OpenDocument {
   #pending: Promise<void> | undefined
   /** What is on disk may be less than what is in memory. */
   #distrusted = false
-  /** A base has been received below what is in memory. */
-  #stale = false
   /** The mesh changed since blocks were judged. */
   #judgeAgain = false
   /** Who asked for that. They are answered between two batches: a document that is written to is never idle. */
@@ -126,14 +126,6 @@ export class OpenDocument {
     this.#run()
   }
 
-  /** More is on the disk than in memory. Who watches is told once it is `whole`, others when they ask. */
-  refresh(whole: boolean): void {
-    if (this.#document === undefined && this.#loading === undefined) return
-    if (whole) this.#stale = true
-    else if (this.#running === undefined && this.#loading === undefined) this.#document = undefined
-    if (whole) this.#run()
-  }
-
   /** Resolves when the present mesh has judged. A document that is not in memory is judged when it is loaded. */
   async judgeAgain(): Promise<void> {
     if (this.#document === undefined && this.#loading === undefined) return
@@ -153,23 +145,53 @@ export class OpenDocument {
   /** Never rejects: failures go to the jobs that they concern. */
   async #work(): Promise<void> {
     while (this.#hasWork) {
+      const first = this.#jobs[0]
+      if (first?.type === 'alone') {
+        this.#jobs.shift()
+        await this.#alone(first)
+        continue
+      }
       try {
         if (this.#distrusted) this.#document = undefined
         this.#distrusted = false
         if (this.#document === undefined) await this.#load()
-        if (this.#stale) await this.#reread()
         if (this.#judgeAgain) await this.#rejudge()
       } catch (error) {
-        this.#stale = false
         this.#judgeAgain = false // What cannot be loaded now is judged when it can.
         for (const answer of this.#askedToJudge.splice(0)) answer()
-        for (const job of this.#jobs.splice(0)) {
+        // What runs alone may be what makes it whole again.
+        const alone = this.#jobs.findIndex(({ type }) => type === 'alone')
+        for (const job of this.#jobs.splice(0, alone < 0 ? this.#jobs.length : alone)) {
           if (job.type === 'receive' && isDamage(error)) await mend(job, this.id, this.#around, this)
           else job.reject(error)
         }
         return
       }
       if (this.#jobs.length > 0) await this.#fly()
+    }
+  }
+
+  /** Readers wait for it, so none sees the disk between two states. */
+  async #alone({ work, resolve, reject }: Extract<Job, { type: 'alone' }>): Promise<void> {
+    let landed = () => {}
+    this.#pending = new Promise((done) => {
+      landed = done
+    })
+    try {
+      await this.#loading?.catch(() => undefined)
+      const outcome = await work()
+      const before = this.#document
+      if (outcome !== 'nothing') this.#document = undefined
+      // Durable all the same: if it cannot be read back now, the next reader tries again.
+      if (before !== undefined && outcome === 'whole')
+        this.#tell([], await this.#rebuild(before).catch(() => []), false)
+      resolve()
+    } catch (error) {
+      this.#document = undefined
+      reject(error)
+    } finally {
+      this.#pending = undefined
+      landed()
     }
   }
 
@@ -240,12 +262,7 @@ export class OpenDocument {
   }
 
   get #hasWork(): boolean {
-    return this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted || this.#stale
-  }
-
-  async #reread(): Promise<void> {
-    this.#stale = false
-    if (this.#document !== undefined) this.#tell([], await this.#rebuild(this.#document), false)
+    return this.#jobs.length > 0 || this.#judgeAgain || this.#distrusted
   }
 
   async #rejudge(): Promise<void> {

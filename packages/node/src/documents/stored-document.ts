@@ -36,7 +36,11 @@ export async function readDocument(
 }
 
 const isSame = (a: BaseRecord | undefined, b: BaseRecord | undefined): boolean =>
-  a?.generation === b?.generation && a?.rows === b?.rows
+  a?.generation === b?.generation &&
+  a?.rows === b?.rows &&
+  a?.tips.length === b?.tips.length &&
+  // One that is on its way grows by text blocks, too.
+  (a?.tips ?? []).every(({ dot }, at) => dot.hash === b?.tips[at]?.dot.hash)
 
 async function readWith(
   record: BaseRecord | undefined,
