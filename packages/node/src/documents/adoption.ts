@@ -155,13 +155,13 @@ export class Adoption {
 
   /** Why a base cannot begin here: what others wrote is never given up for one that may not exist, nor are our words. */
   #holds(vector: VersionVector, record: BaseRecord | undefined, ends: PrunedItem['ends']): string | undefined {
-    const coming = new Set(record?.dirty === false ? record.target.map(({ dot }) => dot.incarnation) : [])
+    const coming = new Set(record?.target.map(({ dot }) => dot.incarnation))
     const named = new Set(ends.map(({ dot }) => dot.incarnation))
     const here = vector.filter(({ incarnation }) => named.has(incarnation) && !coming.has(incarnation))
     if (here.some(({ incarnation }) => this.#isOwn(incarnation))) return 'OWN_BLOCKS_BELOW_BASE'
-    if (here.length > 0 || (record !== undefined && record.target.length === 0 && record.tips.length > 0))
-      return 'BLOCKS_BELOW_BASE'
-    return undefined
+    // One that began in a damaged document lies among blocks that were here before.
+    const isOurs = record !== undefined && (record.target.length === 0 ? record.tips.length > 0 : record.dirty)
+    return here.length > 0 || isOurs ? 'BLOCKS_BELOW_BASE' : undefined
   }
 
   /** Whether each end is under an incarnation of somebody who has or had a right to the document. */
@@ -239,7 +239,6 @@ export class Adoption {
     }
     const sorted = [...tips.values()].sort((a, b) => (a.dot.incarnation < b.dot.incarnation ? -1 : 1))
     const whole = before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
-    // Of a damaged document blocks have stayed below it.
     const record = { ...before, tips: sorted, target: whole ? [] : before.target, rows, bytes }
     const vector = sorted.map(({ dot }) => dot)
     const gone = begins && !isDamaged ? await this.#goneWithout(id) : undefined
