@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { parseDuration } from '../history/moment.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
+import { progressBar } from './progress-bar.ts'
 import { type Cli, withDoor } from './session.ts'
 import { count } from './status.ts'
 import { atHome } from './step.ts'
@@ -36,11 +37,14 @@ export const wait = (cli: Cli): Command =>
             next: session.command('wait --help'),
           })
         const until = options.replicated === true ? 'replicated' : 'synced'
-        door.on('wait.progress', (now) =>
+        // Of how much there was at most: more may be written meanwhile.
+        let most = 0
+        door.on('wait.progress', (now) => {
+          most = Math.max(most, now.blocks)
           output.progress(
-            `waiting for ${oneLine(now.machines.join(', '), 40)}: ${count(now.blocks, 'block')} in ${count(now.documents, 'document')}, ${Math.round(now.waitedMs / 1_000)} s`,
-          ),
-        )
+            `${progressBar(most - now.blocks, most)}  waiting for ${oneLine(now.machines.join(', '), 40)}: ${count(now.blocks, 'block')} in ${count(now.documents, 'document')}, ${Math.round(now.waitedMs / 1_000)} s`,
+          )
+        })
         const outcome = await door.call('wait', {
           until,
           timeoutMs: options.timeout,
