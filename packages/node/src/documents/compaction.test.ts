@@ -3,7 +3,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadSodium } from '@sealmesh/sodium/load'
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { BaseStore } from '../store/base-store.ts'
 import { afterPrefix, documentPrefix, prunedDocument } from '../store/keys.ts'
 import { Compaction, type CompactionOptions } from './compaction.ts'
@@ -159,6 +159,18 @@ test('nothing goes that another reader has not receipted, and what is young or a
   ).toBe(true)
 })
 
+test('a reader that has lapsed pins nothing', async () => {
+  grantOffice()
+  const home = await start('home')
+  const office = await start('office')
+  for (let round = 0; round < 30; round++) await home.documents.write(homes.semantic, [set('key', `${round}`)])
+  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(false)
+  const { office: lapsed, home: admin } = homes.mesh
+  homes.mesh.append({ type: 'lapse', node: lapsed.id, cuts: [] }, admin)
+  await home.documents.meshChanged()
+  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
+})
+
 test('writes go on and are acknowledged while a base is drawn, and all of them are there afterwards', async () => {
   let home = await start('home')
   for (let round = 0; round < 600; round++)
@@ -239,4 +251,23 @@ test('it begins by itself when as much was overwritten as is worth it', async ()
     await home.documents.write(homes.semantic, [set(`key-${round % 10}`, `${round}`)])
   }
   expect((await rowsOf(home, homes.semantic)).pruned).toBeLessThanOrEqual(11)
+})
+
+test('a document that is all young history is not looked through again and again', async () => {
+  const home = await start('home')
+  let looks = 0
+  const drawBase = home.documents.drawBase.bind(home.documents)
+  home.documents.drawBase = (name, limits) => {
+    looks += 1
+    return drawBase(name, limits)
+  }
+  const compaction = compactionOf(home, [], { historyMs: 60_000, historyBytes: 1e9, floorBytes: 2_000 })
+  compaction.start()
+  for (let round = 0; round < 300; round++) {
+    await home.documents.write(homes.semantic, [set(`key-${round % 10}`, `${round}`)])
+    if (looks === 0) continue
+    // The first look ends; those that the next 100 KB would have asked for do not come.
+    await vi.waitFor(() => expect(compaction.facts.running).toBe(false))
+  }
+  expect(looks).toBe(1)
 })

@@ -1,11 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Logger } from 'pino'
 import type { Documents } from './documents.ts'
+import type { Above } from './draw-base.ts'
 
 /** How far `history` reaches: of the last seven days the newest 64 MiB of a document's blocks (docs/spec/09-bases.md). */
 export const HISTORY_MS = 7 * 24 * 60 * 60_000
@@ -39,6 +40,15 @@ export interface CompactionDeps extends CompactionOptions {
   readonly onDrawn?: (name: DocumentName) => void
 }
 
+interface Grown {
+  readonly name: DocumentName
+  /** Since the document was last looked at. */
+  bytes: number
+  worthIt: number
+  /** What the last look found. */
+  above: Above | undefined
+}
+
 /** For `status`. */
 export interface CompactionFacts {
   readonly running: boolean
@@ -53,7 +63,7 @@ export interface CompactionFacts {
 export class Compaction {
   readonly #deps: CompactionDeps
   /** Bytes since the document was last looked at. */
-  readonly #grown = new Map<string, { name: DocumentName; bytes: number; worthIt: number }>()
+  readonly #grown = new Map<string, Grown>()
   /** To be looked at, in this order. */
   readonly #queue = new Map<string, DocumentName>()
   /** Looked at, and to be looked at again later. */
@@ -92,6 +102,10 @@ export class Compaction {
       historyMs: historyMs ?? HISTORY_MS,
       historyBytes: historyBytes ?? HISTORY_BYTES,
       floorBytes: floorBytes ?? FLOOR_BYTES,
+      looked: (above) => {
+        const grown = this.#grown.get(keyOf(name))
+        if (grown !== undefined) grown.above = above
+      },
       isOver: () => this.#stop.signal.aborted || mesh() !== judged,
     })
     if (drawn) {
@@ -103,31 +117,42 @@ export class Compaction {
 
   /**
    * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
-   * one of them may be about to write beside it; where nobody else reads, nobody could tell.
+   * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
+   * that has lapsed: when it returns it is sent what there is.
    */
   async #receipts(
     mesh: Mesh,
     name: DocumentName,
   ): Promise<{ receipts: readonly VersionVector[]; writerReceipts: readonly VersionVector[] }> {
     const { node, receipted } = this.#deps
-    const readers = readersOf(mesh, name.agent, name.layer).filter((each) => each !== node)
-    const writers = writersOf(mesh, name.agent, name.layer).filter((each) => each !== node && !readers.includes(each))
+    const isWaitedFor = (each: NodeId) => each !== node && mesh.nodes.get(each)?.lapsed !== true
+    const readers = readersOf(mesh, name.agent, name.layer).filter(isWaitedFor)
+    const writers = writersOf(mesh, name.agent, name.layer).filter(
+      (each) => isWaitedFor(each) && !readers.includes(each),
+    )
     const read = (peers: readonly NodeId[]) => Promise.all(peers.map((peer) => receipted(peer, name)))
     const receipts = await read(readers)
     return { receipts, writerReceipts: readers.length === 0 ? [] : [...receipts, ...(await read(writers))] }
   }
 
-  #grew(name: DocumentName, blocks: readonly { readonly bytes: Uint8Array }[]): void {
+  #grew(name: DocumentName, blocks: readonly Block[]): void {
     const key = keyOf(name)
     const floor = this.#deps.floorBytes ?? FLOOR_BYTES
-    const grown = this.#grown.get(key) ?? { name, bytes: 0, worthIt: floor }
+    const grown: Grown = this.#grown.get(key) ?? { name, bytes: 0, worthIt: floor, above: undefined }
     for (const { bytes } of blocks) grown.bytes += bytes.length
     this.#grown.set(key, grown)
-    if (grown.bytes < grown.worthIt) return
+    if (grown.bytes < grown.worthIt || this.#isAllHistory(grown, blocks.at(-1)?.header.time.wallMs ?? 0)) return
     // What it keeps at best is what lives: the next look comes when that much has been written once more.
     grown.bytes = 0
     grown.worthIt = Math.max(floor, Math.min(2 * grown.worthIt, LOOK_BYTES_MAX))
     this.#ask(name)
+  }
+
+  /** Of what the last look found and what has come since, nothing is old or large enough to go. */
+  #isAllHistory({ bytes, above }: Grown, nowMs: number): boolean {
+    const { historyBytes, historyMs } = this.#deps
+    if (above === undefined || above.bytes + bytes > (historyBytes ?? HISTORY_BYTES)) return false
+    return nowMs < above.oldestMs + (historyMs ?? HISTORY_MS)
   }
 
   #ask(name: DocumentName): void {

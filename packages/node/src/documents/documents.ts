@@ -41,7 +41,7 @@ export type { Commit } from './open-document.ts'
 /** Up to where a base may be drawn. */
 export type BaseLimits = Pick<
   Drawing,
-  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver'
+  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked'
 >
 
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
@@ -241,10 +241,13 @@ export class Documents {
     const forked = this.#deps.index.get(id)?.forked ?? []
     try {
       const damaged = damage.of(id).length > 0
+      const { inMemory } = this.#open.get(id) ?? {}
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
-        : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
-      const record = damaged ? undefined : await this.#blocks.bases.read(id)
+        : (inMemory?.vector ?? (await this.#blocks.tips(id)))
+      // Asked for every packet: a document in memory knows.
+      const hasBase = !damaged && inMemory?.hasBase !== false
+      const record = hasBase ? await this.#blocks.bases.read(id) : undefined
       const pruned = record && (await prunedAfter(this.#blocks, { id, name }, record, vector, bytesMax))
       // What is still on its way to this node is for nobody else.
       if (pruned !== undefined && record?.target.length === 0) return pruned

@@ -45,12 +45,20 @@ export interface Drawing {
   readonly historyBytes: number
   /** Not worth it for less than this, nor for less than what the last base keeps. */
   readonly floorBytes: number
+  /** How much lies above the base, and since when: when a look may be worth it again. */
+  readonly looked?: (above: Above) => void
   /** The node stops, or the log that judged has changed. */
   readonly isOver: () => boolean
   /** Lets everybody else do what they have to. */
   readonly turn: () => Promise<void>
   /** The new base is durable. */
   readonly drawn: (remains: Remains, forgotten: ReadonlyMap<string, BlockHash>) => void
+}
+
+export interface Above {
+  readonly bytes: number
+  /** Of its first block; infinite when there is none. */
+  readonly oldestMs: number
 }
 
 /**
@@ -155,6 +163,12 @@ async function findEnds(
     scan.bytes += bytes.length
     bytesAt.set(bucket, (bytesAt.get(bucket) ?? 0) + bytes.length)
   }
+  const above = { bytes: 0, oldestMs: Number.POSITIVE_INFINITY }
+  for (const [bucket, bytes] of bytesAt) {
+    above.bytes += bytes
+    above.oldestMs = Math.min(above.oldestMs, bucket * BUCKET_MS)
+  }
+  drawing.looked?.(above)
   const kept = firstBucketKept(drawing, bytesAt)
   const reaches: Reach[] = []
   for (const [incarnation, settled] of compactable) {
