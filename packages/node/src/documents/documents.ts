@@ -241,13 +241,10 @@ export class Documents {
     const forked = this.#deps.index.get(id)?.forked ?? []
     try {
       const damaged = damage.of(id).length > 0
-      const { inMemory } = this.#open.get(id) ?? {}
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
-        : (inMemory?.vector ?? (await this.#blocks.tips(id)))
-      // Asked for every packet: a document in memory knows.
-      const hasBase = !damaged && inMemory?.hasBase !== false
-      const record = hasBase ? await this.#blocks.bases.read(id) : undefined
+        : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
+      const record = damaged ? undefined : await this.#blocks.bases.read(id)
       const pruned = record && (await prunedAfter(this.#blocks, { id, name }, record, vector, bytesMax))
       // What is still on its way to this node is for nobody else.
       if (pruned !== undefined && record?.target.length === 0) return pruned

@@ -87,10 +87,6 @@ export class Chains {
     for (const chain of this.#sorted) if (!chain.forked) yield chain.branches[0]!
   }
 
-  get hasBase(): boolean {
-    return this.#sorted.some((chain) => chain.base > 0)
-  }
-
   /** The only branch of an incarnation that has a base. */
   standing(incarnation: IncarnationId): Branch | undefined {
     const chain = this.#byIncarnation.get(incarnation)

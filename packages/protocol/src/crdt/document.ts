@@ -274,11 +274,6 @@ export class Document {
     return { tips, kept: left.kept }
   }
 
-  /** Whether blocks of it have given way to a base. */
-  get hasBase(): boolean {
-    return this.#chains.hasBase
-  }
-
   /** A base has been drawn and is durable: what is known of blocks below it is let go. */
   stand(tips: readonly BaseTip[], forgotten: ReadonlyMap<string, BlockHash>): void {
     this.#chains.trim(tips)
