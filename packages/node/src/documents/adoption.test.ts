@@ -125,17 +125,7 @@ test('whole blocks that a base is about to cover wait, so that nothing deleted c
   await home.documents.write(homes.semantic, [{ type: 'delete', key: 'gone' }])
   for (let round = 0; round < 30; round++)
     await home.documents.write(homes.semantic, [set(`key-${round % 3}`, `${round}`)])
-  const compaction = new Compaction({
-    documents: home.documents,
-    node: homes.mesh.home.id,
-    mesh: () => homes.mesh.mesh,
-    receipted: () => home.documents.vectorOf(homes.semantic),
-    log: { info: () => {}, warn: () => {} },
-    historyMs: -60_000,
-    historyBytes: 0,
-    floorBytes: 0,
-  })
-  expect(await compaction.compact(homes.semantic)).toBe(true)
+  await compact()
   const office = await homes.start('office', homes.mesh.office)
   const first = await home.documents.after(homes.semantic, [], 100)
   if (first.pruned === undefined) throw new Error('Office stands below the base.')
@@ -158,17 +148,7 @@ test('what came whole from others before is not given up for a base, and can be 
   const before = await stateOf(office.documents)
   await write(40)
   // Home forgets that office may read it, as when it had been granted on another machine.
-  const compaction = new Compaction({
-    documents: home.documents,
-    node: homes.mesh.home.id,
-    mesh: () => homes.mesh.mesh,
-    receipted: () => home.documents.vectorOf(homes.semantic),
-    log: { info: () => {}, warn: () => {} },
-    historyMs: -60_000,
-    historyBytes: 0,
-    floorBytes: 0,
-  })
-  expect(await compaction.compact(homes.semantic)).toBe(true)
+  await compact()
   await pull(home, office, 700)
   expect(await stateOf(office.documents)).toEqual(before)
   expect(office.warnings).toContainEqual({ code: 'BLOCKS_BELOW_BASE' })
@@ -222,17 +202,7 @@ test('a node never gives up its own words for a base', async () => {
   await office.documents.write(homes.semantic, [set('mine', 'kept')])
   await pull(office, home)
   await write(30)
-  const compaction = new Compaction({
-    documents: home.documents,
-    node: homes.mesh.home.id,
-    mesh: () => homes.mesh.mesh,
-    receipted: () => home.documents.vectorOf(homes.semantic),
-    log: { info: () => {}, warn: () => {} },
-    historyMs: -60_000,
-    historyBytes: 0,
-    floorBytes: 0,
-  })
-  expect(await compaction.compact(homes.semantic)).toBe(true)
+  await compact()
   const { pruned } = await home.documents.after(homes.semantic, [], 1_000_000)
   if (pruned === undefined) throw new Error('There is a base.')
   const [report] = await office.documents.receivePruned([pruned], homes.mesh.home.id)
@@ -351,11 +321,11 @@ test('another base takes the place of one that never got whole, and own words an
   expect(await valueOf(office.documents, homes.semantic, 'elsewhere')).toBe('too')
   expect(await office.documents.vectorOf(homes.semantic)).toHaveLength(2)
   // Then a row of it is enough to begin, and in the same commit what is left of yet another one goes.
-  const again = await home.documents.after(homes.semantic, await office.documents.vectorOf(homes.semantic), 2_000)
+  const again = await home.documents.after(homes.semantic, await office.documents.vectorOf(homes.semantic), 5_000)
   await office.documents.receivePruned([again.pruned!], homes.mesh.home.id)
   await write(200)
   await compact()
-  const third = await home.documents.after(homes.semantic, [], 2_000)
+  const third = await home.documents.after(homes.semantic, [], 200)
   await office.documents.receivePruned([third.pruned!], homes.mesh.home.id)
   await homes.stop(office)
   office = await homes.start('office', homes.mesh.office)
@@ -363,6 +333,26 @@ test('another base takes the place of one that never got whole, and own words an
   expect(await valueOf(office.documents, homes.semantic, 'mine')).toBe('kept')
   await pull(home, office)
   await pull(office, home)
+  expect(await stateOf(office.documents)).toEqual(await stateOf(home.documents))
+})
+
+test('whole blocks that stood in the queue when a base began wait for it, too', async () => {
+  await write(30)
+  const { blocks } = await home.documents.after(homes.semantic, [], 1_000_000)
+  await compact()
+  grantOffice()
+  const office = await homes.start('office', homes.mesh.office)
+  const { pruned } = await home.documents.after(homes.semantic, [], 500)
+  const { batches } = office.database
+  office.database.hold()
+  const adopted = office.documents.receivePruned([pruned!], homes.mesh.home.id)
+  await vi.waitFor(() => expect(office.database.batches).toBeGreaterThan(batches))
+  const received = office.documents.receive(blocks)
+  await new Promise(setImmediate)
+  office.database.release()
+  expect((await adopted)[0]?.stored).toBeGreaterThan(0)
+  expect((await received)[0]).toMatchObject({ stored: 0, waiting: blocks.length })
+  await pull(home, office)
   expect(await stateOf(office.documents)).toEqual(await stateOf(home.documents))
 })
 
@@ -384,9 +374,10 @@ test('a transfer that trickles for an hour gives way to whole blocks', async () 
   await office.documents.receivePruned([{ ...pruned!, rows: pruned!.rows.slice(3, 4) }], homes.mesh.home.id)
   skewMs = 3_601_000
   await office.documents.receive(blocks)
-  await vi.waitFor(async () => expect(await office.documents.vectorOf(homes.semantic)).toEqual([]))
-  await office.documents.receive(blocks)
-  expect(await stateOf(office.documents)).toMatchObject({ counts: { received: blocks.length } })
+  await vi.waitFor(async () => {
+    await office.documents.receive(blocks)
+    expect(await stateOf(office.documents)).toMatchObject({ counts: { received: blocks.length } })
+  })
 })
 
 test('an end under an incarnation of nobody who ever had a right to the document is refused', async () => {
