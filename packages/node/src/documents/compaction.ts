@@ -117,8 +117,9 @@ export class Compaction {
 
   /**
    * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
-   * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
-   * that has lapsed: when it returns it is sent what there is.
+   * one of them may be about to write beside it; where nobody else reads, nobody could tell. An admin may say of a
+   * node that nobody waits for it any more: should it return with blocks below the base, it waits for somebody who has
+   * the rest whole, or joins anew (docs/spec/09-bases.md §4).
    */
   async #receipts(
     mesh: Mesh,
