@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { fromHex } from '@sealmesh/protocol/bytes'
+import { readLog } from '@sealmesh/node/store/level/log-file'
 import { decodeFrame } from '@sealmesh/protocol/wire/frame'
 import { afterEach, describe, expect, test } from 'vitest'
 import { withDoubles } from '../processes/doubles.ts'
@@ -14,7 +15,10 @@ import { makePlants, type Plants, plantAll } from './plants.ts'
 import { Search } from './search.ts'
 import { openWireTap, type WireTap } from './wire-tap.ts'
 
-const UNSEALED = withDoubles({ '@sealmesh/sodium/load': new URL('./unsealed-sodium.ts', import.meta.url) })
+const UNSEALED = withDoubles({
+  '@sealmesh/sodium/load': new URL('./unsealed-sodium.ts', import.meta.url),
+  './zlib-deflater.js': new URL('./no-deflater.ts', import.meta.url),
+})
 
 /** Everything of a relay's that somebody who owns its machine could read, by place. */
 type Places = Record<'disk' | 'disk while the reader was away' | 'logs' | 'metrics' | 'wire', Buffer[]>
@@ -152,11 +156,16 @@ function idsOf(status: Awaited<ReturnType<NodeProcess['status']>>): string[] {
   return prefixed.map((id) => id.slice(id.indexOf('_') + 1))
 }
 
+/** Every file, and the records of LevelDB's logs joined: a log cuts them, and words with them, every 32 KiB. */
 function readTree(directory: string): Buffer[] {
   return fs
     .readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name)))
+    .flatMap((entry) => {
+      const bytes = fs.readFileSync(path.join(entry.parentPath, entry.name))
+      if (!/^\d+\.log$/.test(entry.name)) return [bytes]
+      return [bytes, ...readLog(bytes).records.map(({ payload }) => Buffer.from(payload))]
+    })
 }
 
 const namesOf = (places: Readonly<Record<string, Buffer[]>>, holds: (bytes: Buffer[]) => boolean): string[] =>
