@@ -14,5 +14,7 @@ export const TURNED_AWAY_MAX = 256
 /** A process that is killed sends what it handed over within this long a second time. */
 export const HANDED_NOTED_MS = 5_000
 
+/** A heartbeat and a half: what was said has not been answered. */
+export const SILENT_MS = 15_000
 /** Three and a half heartbeats: a peer that is there has spoken. */
 export const HEARD_LATELY_MS = 35_000
