@@ -22,11 +22,10 @@ import {
   IN_FLIGHT_MAX,
   MAIL_TICKS,
   REFUSED_PAUSE_MS,
-  SILENT_MS,
   TICK_MS,
   TURNED_AWAY_MAX,
 } from './mesh-sync-limits.ts'
-import { type Arrived, newPeer, type Peer } from './peer.ts'
+import { type Arrived, isSilent, newPeer, type Peer } from './peer.ts'
 import { Sharing } from './sharing.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
@@ -466,7 +465,7 @@ export class MeshSync {
         ? { ...item, documents: item.documents.filter((each) => mayHear(mesh, each.document, peer.node)) }
         : item,
     )
-    if (items.some((item) => item.type === 'heads' && (item.fresh || this.#isSilent(peer))))
+    if (items.some((item) => item.type === 'heads' && (item.fresh || isSilent(peer, this.#deps.monotonicMs()))))
       items.unshift(...introductionOf(mesh, this.#deps.node))
     let dispatched = false
     if (plan.recordsAfter !== null) {
@@ -489,11 +488,6 @@ export class MeshSync {
     peer.core.planned(plan, reached)
     // A plan of which nothing may go (a grant has just ended) would be made again at once, for ever.
     return dispatched
-  }
-
-  /** It may have lost our prekey, with a damaged disk, and then it cannot even ask. */
-  #isSilent({ core }: Peer): boolean {
-    return this.#deps.monotonicMs() - (core.lastHeardAtMs ?? Number.NEGATIVE_INFINITY) > SILENT_MS
   }
 
   #dispatch(peer: Peer, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {

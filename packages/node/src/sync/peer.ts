@@ -5,6 +5,7 @@ import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { Flight } from './flight.ts'
+import { SILENT_MS } from './mesh-sync-limits.ts'
 import type { SharingPeer } from './sharing.ts'
 import { ZlibDeflater } from './zlib-deflater.ts'
 
@@ -30,6 +31,10 @@ export interface Peer extends SharingPeer {
   due: NodeJS.Timeout | undefined
   interests: number
 }
+
+/** It may have lost our prekey, with a damaged disk, and then it cannot even ask. */
+export const isSilent = ({ core }: Peer, nowMs: number): boolean =>
+  nowMs - (core.lastHeardAtMs ?? Number.NEGATIVE_INFINITY) > SILENT_MS
 
 export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
   node,
