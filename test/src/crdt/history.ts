@@ -123,9 +123,8 @@ export function history(seed: number, options: HistoryOptions): History {
     else if (what < 0.85) pull(replica, one(replicas))
     else if (what < 0.87) {
       // What a receipt of every other replica, fresh from the wire, allows.
-      replica.document.collectTombstones(
-        replicas.filter((other) => other !== replica).map(({ document }) => document.vector),
-      )
+      const others = replicas.filter((other) => other !== replica).map(({ document }) => document.vector)
+      replica.document.stand([], replica.document.forgettable(others))
     } else if (what < 0.9) replica.incarnation = incarnationId(++incarnations)
     else if (what < 0.93 && options.forks && replicas.length < 6) {
       const twin = replica.clone()

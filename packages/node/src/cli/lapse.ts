@@ -1,7 +1,5 @@
-import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
-import { shellWord } from '../keys/modes.ts'
-import { ask, requirePerson } from './ask.ts'
+import { confirmPeer } from './confirm-peer.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
@@ -18,17 +16,12 @@ export const lapse = (cli: Cli): Command =>
     .action(
       withDoor(cli, async (session, node: string, options: { readonly yes?: boolean }) => {
         const { door, output } = session
-        if (options.yes !== true) {
-          const { peers } = await door.call('status', {})
-          const peer = peers.find((each) => each.name === node || each.node === node)
-          if (peer === undefined)
-            throw new Failure('NODE_UNKNOWN', 'No other node of this mesh is called so.', {
-              next: session.command('status'),
-            })
-          requirePerson(session, 'This', `lapse ${shellWord(node)} --yes`)
-          const question = `Stop waiting for ${oneLine(peer.name)} (${oneLine(peer.state)})?`
-          if (!(await ask(session, question))) return output.say('nothing was changed')
+        const asked = {
+          verb: 'lapse',
+          what: 'This',
+          question: (name: string, state: string) => `Stop waiting for ${name} (${state})?`,
         }
+        if (options.yes !== true && !(await confirmPeer(session, node, asked))) return
         const lapsed = await door.call('lapse', { node })
         output.data(lapsed)
         output.print(`${oneLine(lapsed.node)} has lapsed: it is waited for again when it returns`)

@@ -1,7 +1,5 @@
-import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
-import { shellWord } from '../keys/modes.ts'
-import { ask, requirePerson } from './ask.ts'
+import { confirmPeer } from './confirm-peer.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
@@ -24,17 +22,12 @@ export const revoke = (cli: Cli): Command =>
     .action(
       withDoor(cli, async (session, node: string, options: Options) => {
         const { door, output } = session
-        if (options.yes !== true) {
-          const { peers } = await door.call('status', {})
-          const peer = peers.find((each) => each.name === node || each.node === node)
-          if (peer === undefined)
-            throw new Failure('NODE_UNKNOWN', 'No other node of this mesh is called so.', {
-              next: session.command('status'),
-            })
-          requirePerson(session, 'A removal', `revoke ${shellWord(node)} --yes`)
-          const question = `Remove ${oneLine(peer.name)} (${oneLine(peer.state)}) for good?`
-          if (!(await ask(session, question))) return output.say('nothing was changed')
+        const asked = {
+          verb: 'revoke',
+          what: 'A removal',
+          question: (name: string, state: string) => `Remove ${name} (${state}) for good?`,
         }
+        if (options.yes !== true && !(await confirmPeer(session, node, asked))) return
         const removed = await door.call('revoke', { node, reason: options.reason ?? '' })
         output.data(removed)
         output.print(`${oneLine(removed.node)} is removed`)

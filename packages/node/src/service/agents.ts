@@ -2,11 +2,11 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type NodeId } from '@sealmesh/protocol/ids'
 import { toHex } from '@sealmesh/protocol/bytes'
 import type { KeyPair, SignPublicKey } from '@sealmesh/protocol/keys'
-import { agentByName, nodeByName } from '@sealmesh/protocol/membership/access'
-import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import { agentByName } from '@sealmesh/protocol/membership/access'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
-import { agentNamed, nodeName, type ServiceContext, signAsHolder } from './context.ts'
+import { agentNamed, memberNamed, nodeName, type ServiceContext, signAsHolder } from './context.ts'
 import type { MergedLate } from './merged-late.ts'
 import { agentStatus } from './status.ts'
 
@@ -20,7 +20,7 @@ export function agentHandlers(
   return {
     'agents.add': async ({ name, standby }) => {
       if (!isName(name)) throw new Failure('NAME_INVALID', `"${name.slice(0, 64)}" is not an agent's name.`)
-      const others = standby.map((each) => nodeNamed(context.log.mesh, each))
+      const others = standby.map((each) => memberNamed(context.log.mesh, each).id)
       const known = agentByName(context.log.mesh, name)
       if (known === undefined) {
         const key = await context.newAgentKey()
@@ -64,10 +64,3 @@ export async function foundAgent(
 
 const rehost = (context: ServiceContext, agent: MeshAgent, nodes: readonly NodeId[]) =>
   signAsHolder(context, agent, { type: 'host', agent: agent.id, name: agent.name, nodes, delegate: true, cuts: [] })
-
-function nodeNamed(mesh: Mesh, name: string): NodeId {
-  const node = nodeByName(mesh, name)
-  if (node === undefined || node.revocations.length > 0)
-    throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${name.slice(0, 64)}".`)
-  return node.id
-}

@@ -2,10 +2,18 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { Failure } from '@sealmesh/protocol/errors'
-import { type AgentId, formatUmr, type IncarnationId, type NodeId, parseUmr, type Umr } from '@sealmesh/protocol/ids'
+import {
+  type AgentId,
+  formatUmr,
+  type IncarnationId,
+  type NodeId,
+  parseId,
+  parseUmr,
+  type Umr,
+} from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
-import { agentByName } from '@sealmesh/protocol/membership/access'
-import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import { agentByName, nodeByName } from '@sealmesh/protocol/membership/access'
+import type { Mesh, MeshAgent, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
@@ -131,4 +139,19 @@ export async function cutsOf(
     if (vector.length > 0) cuts.push({ document, vector })
   }
   return cuts
+}
+
+/** By its name or its id, removed ones included. Throws NODE_UNKNOWN. */
+export function nodeNamed(mesh: Mesh, named: string): MeshNode {
+  const id = parseId('node', named)
+  const node = id === undefined ? nodeByName(mesh, named) : mesh.nodes.get(id)
+  if (node !== undefined) return node
+  throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
+}
+
+/** Of the mesh now. */
+export function memberNamed(mesh: Mesh, named: string): MeshNode {
+  const node = nodeNamed(mesh, named)
+  if (node.revocations.length === 0) return node
+  throw new Failure('NODE_UNKNOWN', `${node.name} has been removed from the mesh.`)
 }

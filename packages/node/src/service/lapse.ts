@@ -1,10 +1,8 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { parseId } from '@sealmesh/protocol/ids'
-import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
-import { cutsOf, type ServiceContext } from './context.ts'
+import { cutsOf, memberNamed, type ServiceContext } from './context.ts'
 
 /**
  * A machine that lies in a drawer pins what everybody keeps for it: dominated writes, tombstones, old incarnations. So
@@ -14,10 +12,7 @@ export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> 
   return {
     lapse: async ({ node: named }) => {
       const mesh = context.log.mesh
-      const id = parseId('node', named)
-      const node = id === undefined ? nodeByName(mesh, named) : mesh.nodes.get(id)
-      if (node === undefined || node.revocations.length > 0)
-        throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
+      const node = memberNamed(mesh, named)
       if (node.id === context.node) throw new Failure('NODE_UNKNOWN', 'A node does not declare itself silent.')
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node says that others have lapsed.')

@@ -1,13 +1,11 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { parseId } from '@sealmesh/protocol/ids'
-import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import { signRevocation } from '@sealmesh/protocol/wire/revocation'
 import type { Handlers } from '../ipc/door.ts'
 import { ownChain } from '../setup/identity.ts'
 import type { Meta } from '../store/meta.ts'
 import type { Relays } from '../uplink/relays.ts'
-import { cutsOf, type ServiceContext } from './context.ts'
+import { cutsOf, nodeNamed, type ServiceContext } from './context.ts'
 
 type Context = ServiceContext & { meta: Meta; relays: Relays }
 
@@ -16,10 +14,7 @@ export function revokeHandlers(context: Context): Pick<Handlers, 'revoke'> {
   return {
     revoke: async ({ node: named, reason }) => {
       const mesh = context.log.mesh
-      const id = parseId('node', named)
-      const node = id === undefined ? nodeByName(mesh, named) : mesh.nodes.get(id)
-      if (node === undefined)
-        throw new Failure('NODE_UNKNOWN', `No node of this mesh is called "${named.slice(0, 64)}".`)
+      const node = nodeNamed(mesh, named)
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node removes others.')
       const cuts = await cutsOf(context, context.documents.names(), [node.id])

@@ -217,13 +217,6 @@ export class Document {
     return { received, folded, late, aside, held, registers, texts, conflicts }
   }
 
-  /** Forgets tombstones for good in memory: a rebuild from all blocks brings them back, which nobody can read. */
-  collectTombstones(receipts: readonly VersionVector[]): number {
-    const forgotten = this.forgettable(receipts)
-    for (const key of forgotten.keys()) this.#registers.forget(key)
-    return forgotten.size
-  }
-
   /** About how many bytes of memory it takes. */
   get weight(): number {
     return this.#registers.weight + this.#chains.weight + this.#texts.weight
