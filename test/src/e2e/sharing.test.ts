@@ -1,34 +1,30 @@
 import * as fs from 'node:fs'
-import * as os from 'node:os'
 import * as path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { endHousehold, startHousehold } from '../processes/household.ts'
 import { NodeProcess } from '../processes/node.ts'
-import { pairNodes, shareLayers } from '../processes/pair.ts'
+import { shareLayers } from '../processes/pair.ts'
 import { BIN, runProgram } from '../processes/program.ts'
-import { RelayProcess } from '../processes/relay.ts'
+import type { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
 
 /** What leaves a machine, on real processes: all that is granted, whatever its size, and nothing else. */
 
-const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-sharing-'))
+let directory: string
 let relay: RelayProcess
 let home: NodeProcess
 let office: NodeProcess
 
 beforeAll(async () => {
-  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
-  const claim = relay.claim === undefined ? {} : { claim: relay.claim }
-  home = await NodeProcess.start({ home: path.join(directory, 'home'), name: 'home', relay: relay.address, ...claim })
-  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  const started = await startHousehold('sharing')
+  directory = started.directory
+  relay = started.relay
+  home = started.home
+  office = started.office
 })
 
-afterAll(async () => {
-  await office.stop()
-  await home.stop()
-  await relay.stop()
-  fs.rmSync(directory, { recursive: true, force: true })
-})
+afterAll(async () => await endHousehold({ directory, relay, home, office }))
 
 const seen = async (node: NodeProcess, umr: string): Promise<boolean> => {
   const door = await node.door()
