@@ -1,0 +1,82 @@
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
+import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+
+/** A base that nobody has sent anything of for so long gives way to what others send. */
+const GIVEN_UP_MS = 60_000
+/** Nor may it take longer, however it trickles: a slow line moves gigabytes in an hour. */
+const TRANSFER_MS_MAX = 3_600_000
+/** Whose base was given up begins no other one here for so long: or it would keep whole blocks out for ever. */
+const BARRED_MS = 3_600_000
+/** Another sender's base waits for so long: two would take turns for ever. */
+const OTHER_SENDER_MS = 10_000
+
+/** How the base that is on its way to a document gets on. */
+interface Transfer {
+  readonly target: ReadonlyMap<IncarnationId, number>
+  /** Of the last row. */
+  readonly sender: NodeId | undefined
+  readonly startedMs: number
+  /** When the last row came that was not here. */
+  readonly atMs: number
+}
+
+/** Which bases are on their way, from whom, and when one is given up. In memory: after a start the clocks begin anew. */
+export class Transfers {
+  readonly #now: () => number
+  readonly #all = new Map<DocumentId, Transfer>()
+  /** Writers of a document, so it stays small. */
+  readonly #barred = new Map<DocumentId, Map<NodeId, number>>()
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  has(id: DocumentId): boolean {
+    return this.#all.has(id)
+  }
+
+  /** Whether a block lies at or below the base that is on its way. */
+  isBelow(id: DocumentId, { incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean {
+    const transfer = this.#all.get(id)
+    return transfer !== undefined && sequence <= (transfer.target.get(incarnation) ?? 0)
+  }
+
+  /** A row came that was not here, or a start found what is left. Who changes its base wins no time by it. */
+  advanced(id: DocumentId, ends: readonly { readonly dot: Dot }[], sender: NodeId | undefined, begins: boolean): void {
+    const target = new Map(ends.map(({ dot }) => [dot.incarnation, dot.sequence]))
+    const last = this.#all.get(id)
+    const nowMs = this.#now()
+    const startedMs = begins && last?.sender !== sender ? nowMs : (last?.startedMs ?? nowMs)
+    this.#all.set(id, { target, sender, startedMs, atMs: nowMs })
+  }
+
+  ended(id: DocumentId): void {
+    this.#all.delete(id)
+  }
+
+  /** Whether somebody else is sending a base, and has just now. */
+  isTaken(id: DocumentId, sender: NodeId): boolean {
+    const transfer = this.#all.get(id)
+    return transfer !== undefined && transfer.sender !== sender && this.#now() - transfer.atMs < OTHER_SENDER_MS
+  }
+
+  /** Nobody sends the rest of it, or it takes for ever. */
+  isStale(id: DocumentId): boolean {
+    const transfer = this.#all.get(id)
+    if (transfer === undefined) return false
+    const nowMs = this.#now()
+    return nowMs - transfer.atMs >= GIVEN_UP_MS || nowMs - transfer.startedMs >= TRANSFER_MS_MAX
+  }
+
+  /** Who sent the last row begins nothing more here for a while. */
+  bar(id: DocumentId): void {
+    const sender = this.#all.get(id)?.sender
+    if (sender === undefined) return
+    const barred = this.#barred.get(id) ?? new Map<NodeId, number>()
+    this.#barred.set(id, barred.set(sender, this.#now() + BARRED_MS))
+  }
+
+  isBarred(id: DocumentId, sender: NodeId): boolean {
+    return (this.#barred.get(id)?.get(sender) ?? 0) > this.#now()
+  }
+}
