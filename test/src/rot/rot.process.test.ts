@@ -16,6 +16,8 @@ const FLIPS = FULL ? 500 : 60
 const DELETIONS = FULL ? 20 : 6
 const ROUNDS = FULL ? 100 : 6
 const ROUND_MS = 30_000
+/** One cause may fail many rounds. */
+const FAILURES_MAX = 8
 
 const scene = new RotScene()
 const pristine = () => `${scene.home}-pristine`
@@ -39,13 +41,14 @@ test(
   `${FLIPS} flipped bits and ${DELETIONS} deleted files: nothing wrong is read in silence, all is repaired or named`,
   async () => {
     const total: Tally & Record<string, number> = { same: 0, refused: 0, announced: 0, mended: 0, lost: 0, keyFiles: 0 }
+    const failures: Error[] = []
     for (let round = 0; round < ROUNDS; round++) {
       fs.rmSync(scene.home, { recursive: true })
       fs.cpSync(pristine(), scene.home, { recursive: true })
       const harm: Harm[] = []
       for (let i = share(FLIPS, round); i > 0; i--) harm.push(flipSomewhere(scene.home, dice, i))
       for (let i = share(DELETIONS, round); i > 0; i--) harm.push(deleteSomewhere(scene.home, dice))
-      await describeOnFailure(round, harm, async () => {
+      const failure = await failureOf(round, harm, async () => {
         const node = await startDamaged(total)
         try {
           add(total, await compare(node, scene.truth))
@@ -55,8 +58,11 @@ test(
           await node.close()
         }
       })
+      if (failure !== undefined) failures.push(failure)
+      if (failures.length >= FAILURES_MAX) break
     }
     process.stdout.write(`${JSON.stringify(total)}\n`)
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join('\n\n'))
     expect(total.same).toBeGreaterThan(0)
     expect(total['mended']).toBeGreaterThan(0)
   },
@@ -145,11 +151,13 @@ function add(total: Record<string, number>, tally: Tally): void {
   for (const [name, count] of Object.entries(tally)) total[name] = (total[name] ?? 0) + (count as number)
 }
 
-async function describeOnFailure(round: number, harm: readonly Harm[], work: () => Promise<void>): Promise<void> {
+async function failureOf(round: number, harm: readonly Harm[], work: () => Promise<void>): Promise<Error | undefined> {
   try {
     await work()
+    return undefined
   } catch (error) {
     const what = harm.map(({ kind, file, bit }) => `${kind} ${file}${bit === null ? '' : ` bit ${bit}`}`).join('\n')
-    throw new Error(`seed ${seed}, round ${round}:\n${what}\n${String(error)}`, { cause: error })
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return new Error(`seed ${seed}, round ${round}:\n${what}\n${why}`, { cause: error })
   }
 }

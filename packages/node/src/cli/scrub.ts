@@ -22,8 +22,8 @@ export const scrub = (cli: Cli): Command =>
       'Compares everything that this node stores with its checks. What is damaged is repaired from other machines; ' +
         'what nobody has is named, and the exit code is 10. A node also does this by itself, slowly, once a day.',
     )
-    .option('--wait SECONDS', 'how long to wait for other machines', wholeNumber(0, WAIT_S_MAX), WAIT_S)
-    .option('--accept-loss DOCUMENT', 'go on without what is missing of AGENT.LAYER')
+    .option('--wait <seconds>', 'how long to wait for other machines', wholeNumber(0, WAIT_S_MAX), WAIT_S)
+    .option('--accept-loss <agent.layer>', 'go on without what is missing of AGENT.LAYER')
     .addHelpText('after', example('sealmesh scrub'))
     .action(
       withDoor(cli, async ({ door, output, command, signal }, options: { wait: number; acceptLoss?: string }) => {
@@ -33,8 +33,10 @@ export const scrub = (cli: Cli): Command =>
             throw new Failure('USAGE', 'A document is named AGENT.LAYER.', { next: command('scrub') })
           const accepted = await door.call('scrub.accept', { agent, layer })
           output.data(accepted)
+          const { missing, rewritten, unwritten } = accepted
+          if (unwritten > 0) output.say(`${unwritten} values behind them are lost too: this node may not write them`)
           return output.hint(
-            `${accepted.missing} blocks were given up, ${accepted.rewritten} values behind them written again: ${oneLine(options.acceptLoss)} is served`,
+            `${missing} blocks were given up, ${rewritten} values behind them written again: ${oneLine(options.acceptLoss)} is served`,
           )
         }
         let state = await door.call('scrub.start', {})

@@ -1,6 +1,7 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { compareTimes } from '@sealmesh/protocol/crdt/hybrid-time'
+import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { BlockStore } from '../store/block-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
@@ -10,6 +11,17 @@ import type { TipStore } from '../store/tip-store.ts'
 import type { Documents } from './documents.ts'
 
 const INTENTS_AT_ONCE = 256
+/** What a mesh says to a node whose turn to write is over. */
+const NOT_OURS: readonly FailureCode[] = ['NOT_A_WRITER', 'NOT_THE_HOLDER', 'AGENT_UNKNOWN']
+
+export interface AcceptedLoss {
+  /** Blocks that were given up. */
+  readonly missing: number
+  /** Values behind them that this node has written again. */
+  readonly rewritten: number
+  /** Those that it may not write: their blocks are kept as evidence, like all behind the hole. */
+  readonly unwritten: number
+}
 
 /**
  * A document goes on without blocks that nobody has. Blocks of the same incarnation behind them cannot be folded, for
@@ -28,7 +40,7 @@ export async function acceptLoss(
   name: DocumentName,
   id: DocumentId,
   accepted: () => void,
-): Promise<{ missing: number; rewritten: number }> {
+): Promise<AcceptedLoss> {
   const { missing, behind } = await parts.damage.accept(id)
   const ends = await parts.blocks.tips(id)
   if (ends.length === 0) await parts.index.forget(id)
@@ -55,7 +67,13 @@ export async function acceptLoss(
     }
   }
   const intents = [...latest.values()].map(({ intent }) => intent)
-  for (let at = 0; at < intents.length; at += INTENTS_AT_ONCE)
-    await parts.documents.write(name, intents.slice(at, at + INTENTS_AT_ONCE))
-  return { missing, rewritten: intents.length }
+  let rewritten = 0
+  try {
+    for (; rewritten < intents.length; rewritten += INTENTS_AT_ONCE)
+      await parts.documents.write(name, intents.slice(rewritten, rewritten + INTENTS_AT_ONCE))
+  } catch (error) {
+    if (!(error instanceof Failure) || !NOT_OURS.includes(error.code)) throw error
+  }
+  rewritten = Math.min(rewritten, intents.length)
+  return { missing, rewritten, unwritten: intents.length - rewritten }
 }

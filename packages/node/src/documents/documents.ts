@@ -16,7 +16,7 @@ import { BlockStore } from '../store/block-store.ts'
 import type { Examination } from '../store/damage-book.ts'
 import { afterPrefix, documentPrefix } from '../store/keys.ts'
 import { TipStore } from '../store/tip-store.ts'
-import { acceptLoss } from './accept-loss.ts'
+import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
 import { Adoption } from './adoption.ts'
 import { Author } from './author.ts'
 import { checkIntent } from './check-intent.ts'
@@ -271,7 +271,7 @@ export class Documents {
   }
 
   /** What is missing of a damaged document is given up; what is whole behind it is written again by this node. */
-  acceptLoss(name: DocumentName): Promise<{ missing: number; rewritten: number }> {
+  acceptLoss(name: DocumentName): Promise<AcceptedLoss> {
     const { damage, index, store } = this.#deps
     return acceptLoss(
       { documents: this, damage, index, store, blocks: this.#blocks, tips: this.#tips },

@@ -2,8 +2,9 @@ import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { utf8 } from '@sealmesh/protocol/bytes'
+import { Level } from 'level'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { metaKey } from './keys.ts'
+import { COUNT_KEY, metaKey, VERSION_KEY } from './keys.ts'
 import { openSoundStore } from './open-store.ts'
 
 /**
@@ -145,3 +146,37 @@ test('a damaged pin or copy says nothing, and is written anew', async () => {
   await rm(db, { recursive: true })
   expect(await counted()).toMatchObject({ entries: 0, values: 40, health: { fellBack: { found: null } } })
 })
+
+for (const [what, key] of [
+  ['format version', VERSION_KEY],
+  ['count of batches', COUNT_KEY],
+] as const)
+  test(`every flipped bit of the ${what} is survived, and every entry is there`, async () => {
+    const bits = await onDisk(async (level) => 8 * ((await level.get(key))?.length ?? 0))
+    expect(bits).toBeGreaterThan(64)
+    for (let bit = 0; bit < bits; bit += 7) {
+      await onDisk(async (level) => {
+        const value = Uint8Array.from((await level.get(key)) ?? [])
+        value[bit >> 3]! ^= 1 << (bit & 7)
+        await level.put(key, value)
+      })
+      expect(await counted(), `bit ${bit}`).toMatchObject({ entries: ENTRIES, values: 40, health: { reasons: [] } })
+    }
+  })
+
+test('a whole version that is not ours is left alone', async () => {
+  const { store, close } = await open(db)
+  await store.commit([{ type: 'put', key: VERSION_KEY, value: Uint8Array.of(9) }])
+  await close()
+  await expect(open(db)).rejects.toMatchObject({ code: 'STORE_VERSION' })
+})
+
+async function onDisk<T>(look: (level: Level<Uint8Array, Uint8Array>) => Promise<T>): Promise<T> {
+  const level = new Level<Uint8Array, Uint8Array>(db, { keyEncoding: 'view', valueEncoding: 'view' })
+  await level.open()
+  try {
+    return await look(level)
+  } finally {
+    await level.close()
+  }
+}

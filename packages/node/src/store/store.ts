@@ -342,7 +342,7 @@ export async function openStore(
   }
   const store = new Store(database, beside)
   try {
-    const version = await store.get(VERSION_KEY)
+    const version = await versionOf(store)
     if (version === undefined) await store.commit([{ type: 'put', key: VERSION_KEY, value: STORE_VERSION }])
     else if (!equalBytes(version, STORE_VERSION)) {
       throw new Failure('STORE_VERSION', 'The database of this home was written by another version of Sealmesh.')
@@ -353,6 +353,13 @@ export async function openStore(
     await store.close()
     throw error
   }
+}
+
+/** A version that has changed is like one that is lost: only a whole one can say that the store is not ours. */
+async function versionOf(store: Store): Promise<Uint8Array | undefined> {
+  const entry = { from: VERSION_KEY, to: keyAfter(VERSION_KEY), first: true }
+  for await (const { value } of store.examine(entry)) return value
+  return undefined
 }
 
 const closedFailure = (): Failure => new Failure('CORE_BUSY', 'The node is stopping.')

@@ -396,7 +396,7 @@ export const methods = {
   /** Gives up what is missing of a document; the writes of whole blocks behind it are written again. */
   'scrub.accept': {
     params: z.object({ agent: Name, layer: Name }),
-    result: z.object({ missing: z.number().int(), rewritten: z.number().int() }),
+    result: z.object({ missing: z.number().int(), rewritten: z.number().int(), unwritten: z.number().int() }),
   },
 
   'pair.start': { params: z.object({ autoConfirm: z.boolean().default(false) }), result: PairingView },
