@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { documentOfKey, dotOfKey, TABLES } from '@sealmesh/node/store/keys'
 import { openStore } from '@sealmesh/node/store/store'
 import { NodeProcess } from '../processes/node.ts'
@@ -9,30 +9,50 @@ import { pairNodes, shareLayers, untilInSync } from '../processes/pair.ts'
 import { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
 
-/** A home that is copied and started twice, and one that is put back from an older copy: real processes throughout. */
-let directory: string
+/**
+ * A home that is copied and started twice, and one that is put back from an older copy: real processes throughout. The
+ * three are paired once, stopped, and their data is laid out anew for each test.
+ */
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-copies-'))
+const paired = path.join(directory, 'paired')
 let relay: RelayProcess
 let home: NodeProcess
 let office: NodeProcess
 const others: NodeProcess[] = []
 
-beforeEach(async () => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-copies-'))
-  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
+beforeAll(async () => {
+  relay = await RelayProcess.start({ data: at('relay') })
   const { address, claim } = relay
   home = await NodeProcess.start({ home: at('home'), name: 'home', relay: address, ...(claim ? { claim } : {}) })
   office = await pairNodes(home, { home: at('office'), name: 'office' })
   await shareLayers(home, 'home', ['semantic'], 'office:write')
   await write(home, 0, 5)
   await untilInSync(home, office)
+  await Promise.all([home.stop(), office.stop()])
+  await relay.stop()
+  fs.mkdirSync(paired)
+  for (const each of DATA) fs.renameSync(at(each), path.join(paired, each))
+}, 120_000)
+
+beforeEach(async () => {
+  for (const each of DATA) fs.cpSync(path.join(paired, each), at(each), { recursive: true })
+  const started = await Promise.all([
+    RelayProcess.start({ data: at('relay'), port: relay.port }),
+    NodeProcess.start({ home: at('home'), name: 'home' }),
+    NodeProcess.start({ home: at('office'), name: 'office' }),
+  ])
+  ;[relay, home, office] = started
+  await untilInSync(home, office)
 }, 120_000)
 
 afterEach(async () => {
   await Promise.all([home, office, ...others.splice(0)].map((node) => node.kill()))
   await relay.kill()
-  fs.rmSync(directory, { recursive: true, force: true })
+  for (const each of fs.readdirSync(directory)) if (at(each) !== paired) fs.rmSync(at(each), { recursive: true })
 })
+afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
 
+const DATA = ['relay', 'home', 'office'] as const
 const at = (name: string): string => path.join(directory, name)
 const copyHome = (to: string): void => fs.cpSync(at('home'), at(to), { recursive: true })
 
@@ -90,6 +110,7 @@ describe('a home that is copied', () => {
   test('and started beside the original: both are told, no counter is reused, all end equal', async () => {
     await home.stop()
     copyHome('clone')
+    // The later one is the one that the relay serves: what the copy writes gets out.
     home = await NodeProcess.start({ home: at('home'), name: 'home' })
     const clone = await NodeProcess.start({ home: at('clone'), name: 'clone' })
     others.push(clone)
@@ -159,8 +180,7 @@ describe('a home that is put back from an older copy', () => {
     home = await NodeProcess.start({ home: at('home'), name: 'home' })
     await write(home, 0, 10, 'today')
     await untilInSync(home, office)
-    await home.stop()
-    await office.stop()
+    await Promise.all([home.stop(), office.stop()])
     fs.rmSync(at('home/db'), { recursive: true })
     fs.cpSync(at('yesterday/db'), at('home/db'), { recursive: true })
     home = await NodeProcess.start({ home: at('home'), name: 'home' })

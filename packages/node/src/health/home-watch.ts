@@ -7,7 +7,8 @@ import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
 import type { HomeHealth } from './home-health.ts'
 
-const REVIEW_MS = 5_000
+/** Costs nothing while nothing is wrong. */
+const REVIEW_MS = 1_000
 
 export interface HomeWatchDeps {
   readonly health: HomeHealth

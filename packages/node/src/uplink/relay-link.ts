@@ -276,7 +276,10 @@ class Link implements RelayLink {
       this.#flushSoon()
       return this.#options.onEvent({ type: 'live', newGeneration: false, lost: false })
     }
-    if (notice.reason === 'DUPLICATE_LOGIN') this.#idled = true
+    if (notice.reason === 'DUPLICATE_LOGIN') {
+      this.#idled = true
+      this.#feed({ type: 'idled' })
+    }
     this.#options.onEvent({ type: 'notice', reason: notice.reason, retryAfterMs: notice.retryAfterMs })
   }
 

@@ -5,6 +5,7 @@ import {
   BACKOFF_MS_MAX,
   firstUplink,
   GREET_WAIT_MS,
+  IDLED_PING_MS,
   nextTickMs,
   PING_EVERY_MS,
   REFUSED_RETRY_MS,
@@ -131,4 +132,15 @@ test('whatever happens, a tick at the announced time does something', () => {
       expect(stepUplink(uplink, { type: 'tick' }, { nowMs: due, dice: 0.5 }).effects).not.toEqual([])
     }),
   )
+})
+
+test('a process that was idled says soon that it lives, and then at the pace of any other', () => {
+  for (const idledAtMs of [100, PING_EVERY_MS - 1]) {
+    const { next, effects } = stepUplink(live(0), { type: 'idled' }, { nowMs: idledAtMs, dice: 0 })
+    expect([nextTickMs(next), effects]).toEqual([idledAtMs + IDLED_PING_MS, []])
+    const nowMs = idledAtMs + IDLED_PING_MS
+    const heard = stepUplink(next, { type: 'heard' }, { nowMs, dice: 0 }).next
+    const pinged = stepUplink(heard, { type: 'tick' }, { nowMs, dice: 0 })
+    expect([pinged.effects, nextTickMs(pinged.next)]).toEqual([[{ type: 'ping' }], nowMs + PING_EVERY_MS])
+  }
 })

@@ -28,6 +28,8 @@ export type UplinkEvent =
   | { readonly type: 'welcomed' }
   /** Any frame from the relay. */
   | { readonly type: 'heard' }
+  /** Another process has logged in with the same keys. */
+  | { readonly type: 'idled' }
   /** The socket is gone, or must go: `reason` says why, in the relay's words when it said any. */
   | { readonly type: 'failed'; readonly reason: FailureCode; readonly retryAfterMs: number }
   /** The world has changed: another network, a new token. */
@@ -56,6 +58,8 @@ export const BACKOFF_MS_MAX = 30_000
 const BACKOFF_MS_FIRST = 500
 /** NAT boxes forget idle connections after a minute or less. */
 export const PING_EVERY_MS = 20_000
+/** What an idled process says earlier the relay takes for frames that were on their way (docs/spec/07-relay.md, rule 7). */
+export const IDLED_PING_MS = 6_000
 /** Two pings unanswered. */
 export const SILENCE_MS_MAX = 45_000
 /** Only a link that lasted this long is a success; otherwise one that is cut at once would be dialled without pause. */
@@ -92,6 +96,10 @@ export function stepUplink(now: Uplink, event: UplinkEvent, world: UplinkWorld):
       const attempt = world.nowMs - now.sinceMs >= STEADY_MS ? 0 : now.attempt
       if (event.type === 'failed') return redial(attempt, event, world)
       if (event.type === 'heard') return { next: { ...now, heardAtMs: world.nowMs }, effects: [] }
+      if (event.type === 'idled') {
+        // Shows that this is no connection that was left behind: the relay tells the other process of this one.
+        return { next: { ...now, pingAtMs: world.nowMs + IDLED_PING_MS }, effects: [] }
+      }
       if (event.type !== 'tick') return stay
       if (world.nowMs - now.heardAtMs >= SILENCE_MS_MAX) return hangUp(attempt, 'RELAY_UNREACHABLE', world)
       if (world.nowMs < now.pingAtMs) return stay
