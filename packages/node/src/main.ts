@@ -329,6 +329,7 @@ async function compose(
     home: home.path,
     log: logger,
     now,
+    tell: (name, news) => happenings.folder(name, news),
   })
   closers.push(() => folders.close())
   log.onChange(async (mesh) => {

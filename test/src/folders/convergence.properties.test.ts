@@ -4,8 +4,8 @@ import { type Dice, dice } from '../crdt/scene.ts'
 import { Machine, untilQuiet } from './machine.ts'
 
 /**
- * Random edits, renames, deletions, restarts and partitions on two machines. Every word is written once, so that it
- * can be told at the end: a word that somebody wrote and nobody removed is on both disks.
+ * Random edits, renames, deletions, restarts, kills in the midst of a round, and partitions. Every word is written once,
+ * so that it can be told at the end: a word that somebody wrote and nobody removed is on both disks.
  */
 class Model {
   readonly clock = { nowMs: 0 }
@@ -39,12 +39,16 @@ class Model {
       if (what < 6) this.act(machine)
       else if (what < 9) await machine.round()
       else if (what < 11) machine.pullFrom(other)
-      else machine.restart()
+      else if (pick(2) === 0) machine.restart()
+      else machine.dieWithin(pick(40))
     }
   }
 
   async end(): Promise<void> {
-    for (const machine of this.machines) machine.disk.meanwhile = () => {}
+    for (const machine of this.machines) {
+      machine.disk.meanwhile = () => {}
+      machine.dieWithin(Number.POSITIVE_INFINITY)
+    }
     for (let turn = 0; turn < 6; turn++) {
       this.clock.nowMs += 61_000
       await untilQuiet(this.clock, ...this.machines)

@@ -195,6 +195,15 @@ test('where a file came from is shown', async () => {
   await until('the status says so', async () =>
     (await status(home)).arrivals.some((each) => each.path === 'a.md' && each.nodeName === 'office'),
   )
+  const door = await home.door()
+  const { events } = await door.call('events', { follow: false, types: ['folder'], agent: 'claude', layer: 'files' })
+  await door.close()
+  expect(events.map(({ detail, nodeName, local }) => ({ ...detail, nodeName, local }))).toContainEqual({
+    what: 'arrived',
+    path: 'a.md',
+    nodeName: 'office',
+    local: false,
+  })
 })
 
 describe('what must not cross', () => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Mirror } from '@sealmesh/node/folders/mirror'
-import type { BaseChange, BaseEntry } from '@sealmesh/node/folders/ports'
+import type { BaseChange, BaseEntry, FolderNews } from '@sealmesh/node/folders/ports'
 import type { Block } from '@sealmesh/protocol/crdt/block'
-import type { Change } from '@sealmesh/protocol/crdt/document'
+import type { Change, Document } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import type { Failure } from '@sealmesh/protocol/errors'
 import { incarnationId, nodeId, NOW_MS, Replica } from '../crdt/scene.ts'
@@ -23,13 +23,42 @@ class Listening extends Replica {
   }
 }
 
+/** From one start of a node to its end, which may come in the midst of a round: then nothing of it has any more effect. */
+class Life {
+  stepsLeft = Number.POSITIVE_INFINITY
+  over = false
+
+  /** Whatever gives a promise is a step, before and after. */
+  ofPort<T extends object>(port: T): T {
+    return new Proxy(port, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name)
+        if (typeof value !== 'function' || name === 'refusal') return value
+        return async (...args: unknown[]): Promise<unknown> => {
+          this.#step()
+          const answer: unknown = await Reflect.apply(value, target, args)
+          this.#step()
+          return answer
+        }
+      },
+    })
+  }
+
+  #step(): void {
+    if (this.stepsLeft-- <= 0) this.over = true
+    if (this.over) throw new Error('killed')
+  }
+}
+
 /** A machine of the simulation: a folder in memory, a document, and the real mirror between them. */
 export class Machine {
   readonly disk: MemoryDisk
   readonly replica: Listening
   readonly allowed = new Set<string>()
+  readonly news: FolderNews[] = []
   mirror: Mirror
   refusal: Failure | undefined
+  #life = new Life()
   dueAtMs = 0
   readonly #clock: { nowMs: number }
   readonly #entries = new Map<string, BaseEntry>()
@@ -53,6 +82,11 @@ export class Machine {
     this.dueAtMs = 0
   }
 
+  /** The process is killed before or after one of the next things that its mirror does. */
+  dieWithin(steps: number): void {
+    this.#life.stepsLeft = steps
+  }
+
   /** As a watcher would. */
   touch(path: string): void {
     this.dueAtMs = Math.min(this.dueAtMs, this.mirror.touch(path))
@@ -61,8 +95,13 @@ export class Machine {
   async round(): Promise<void> {
     this.replica.nowMs = NOW_MS + this.#clock.nowMs
     this.dueAtMs = Number.POSITIVE_INFINITY
-    const next = await this.mirror.round()
-    this.dueAtMs = Math.min(this.dueAtMs, next)
+    const life = this.#life
+    try {
+      this.dueAtMs = Math.min(this.dueAtMs, await this.mirror.round())
+    } catch (error) {
+      if (!life.over) throw error
+      this.restart()
+    }
   }
 
   /** What the other has and this has not. */
@@ -74,20 +113,22 @@ export class Machine {
 
   #start(): Mirror {
     const number = this.replica.node.slice(-2)
+    const life = new Life()
+    this.#life = life
     return new Mirror(
       {
-        disk: this.disk,
-        document: {
+        disk: life.ofPort(this.disk),
+        document: life.ofPort({
           node: this.replica.node,
           open: async () => this.replica.document,
           refusal: () => this.refusal,
           write: async (intents: readonly Intent[]) => {
             for (const intent of intents) this.replica.write(intent)
           },
-          edit: async (edit) => void this.replica.edit(edit),
-        },
-        base: {
-          text: async (key) => this.#texts.get(key),
+          edit: async (edit: (doc: Document['yDoc']) => void) => void this.replica.edit(edit),
+        }),
+        base: life.ofPort({
+          text: async (key: string) => this.#texts.get(key),
           commit: async (changes: readonly BaseChange[]) => {
             for (const { key, entry, text } of changes) {
               if (entry === undefined) {
@@ -99,7 +140,8 @@ export class Machine {
               }
             }
           },
-        },
+        }),
+        tell: (news) => void this.news.push(news),
         now: () => NOW_MS + this.#clock.nowMs,
         newId: () => hashOf(`${number} ${this.#ids++}`, 'hex').slice(0, 12),
         hashOf: (content) => hashOf(content, 'base64url'),

@@ -13,6 +13,7 @@ export class MemoryDisk implements FolderDisk {
   readonly trash: { path: string; bytes: Uint8Array }[] = []
   readonly retired = new Map<string, MemoryFile>()
   readonly leftovers: Uint8Array[] = []
+  readonly #was = new Map<string, Uint8Array>()
   there = true
   /** Called before each step that reads or writes. */
   meanwhile: () => void = () => {}
@@ -121,15 +122,16 @@ export class MemoryDisk implements FolderDisk {
     this.retired.delete(name)
   }
 
-  /** What a new process finds of an old one goes to the trash. */
+  /** What a new process finds of an old one goes to the trash, if somebody has written to it since. */
   restart(): void {
-    for (const { bytes } of this.retired.values()) this.leftovers.push(bytes)
+    for (const [name, { bytes }] of this.retired) if (bytes !== this.#was.get(name)) this.leftovers.push(bytes)
     this.retired.clear()
   }
 
   #retire(file: MemoryFile): Retired {
     const name = String(this.#next++)
     this.retired.set(name, file)
+    this.#was.set(name, file.bytes)
     return { name }
   }
 }

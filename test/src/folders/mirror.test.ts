@@ -299,6 +299,55 @@ describe('what is refused', () => {
   })
 })
 
+describe('news', () => {
+  const heard = (machine: Machine): string[] =>
+    machine.news
+      .splice(0)
+      .map(({ what, path, files, because, from }) => [what, path, files, because, from?.slice(-1)])
+      .map((parts) => parts.filter((part) => part !== undefined).join(' '))
+
+  test('is what arrives, goes to the trash, is refused, merged or kept twice, once each', async () => {
+    on(home, (disk) => {
+      for (const name of ['a', 'b', 'c', 'd', 'e']) disk.put(`${name}.md`, `${name}\n`)
+      disk.put('logo.png', Uint8Array.of(0, 1))
+    })
+    on(office, (disk) => {
+      disk.put('a.md', 'office\n')
+      disk.put('logo.png', Uint8Array.of(0, 2))
+    })
+    await quiet()
+    const first = [...heard(home), ...heard(office)]
+    expect(first.filter((each) => each.startsWith('merged a.md'))).toHaveLength(1)
+    expect(first.filter((each) => /^copy logo \([0-9a-f]{6}\)\.png/.test(each))).toHaveLength(1)
+    expect(first.filter((each) => each.startsWith('arrived b.md'))).toEqual(['arrived b.md 1'])
+    on(home, (disk) => {
+      disk.put('run.sh', 'x')
+      disk.delete('b.md')
+    })
+    await quiet()
+    on(home, () => {})
+    await quiet()
+    expect(heard(home)).toEqual(['refused run.sh EXECUTABLE 1'])
+    expect(heard(office)).toEqual(['trashed b.md 1'])
+  })
+
+  test('is also that deletions wait for a person, and what the person said', async () => {
+    on(home, (disk) => {
+      for (let n = 0; n < 6; n++) disk.put(`n${n}.md`, `note ${n}\n`)
+    })
+    await quiet()
+    heard(home)
+    on(home, (disk) => {
+      for (let n = 0; n < 4; n++) disk.delete(`n${n}.md`)
+    })
+    await quiet()
+    expect(heard(home)).toEqual(['held 4'])
+    await home.mirror.confirm(true)
+    await quiet()
+    expect(heard(home).toSorted()[0]).toBe('kept 4 1')
+  })
+})
+
 describe('after a long time', () => {
   const DAY_MS = 24 * 60 * 60_000
 

@@ -60,10 +60,17 @@ const add = (cli: Cli): Command =>
           output.print(`${oneLine(view.path)}  ${oneLine(`${view.agent}.${view.layer}`)}  ${count(view.files, 'file')}`)
           if (view.refused > 0)
             output.hint(`${count(view.refused, 'file')} not mirrored: ${command('folder status')} says why`)
-          output.hint(`To share it: ${command(`share set ${view.agent} ${view.layer}=standby`)}`)
+          output.hint(sharing(view, command))
         },
       ),
     )
+
+function sharing({ agent, layer, sharedWith, holder }: View, command: (words: string) => string): string {
+  if (sharedWith.length > 0) return `Shared with ${sharedWith.map((name) => oneLine(name)).join(', ')}`
+  const words = `share set ${oneLine(agent)} ${oneLine(layer)}=standby`
+  // Another machine's home is not here.
+  return holder === null ? `To share it: ${command(words)}` : `To share it, on ${oneLine(holder)}: sealmesh ${words}`
+}
 
 const list = (cli: Cli): Command =>
   new Command('ls')

@@ -6,6 +6,7 @@ import type { NodeEvent, NodeEventType } from '@sealmesh/protocol/ipc/methods'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Commit, Documents, ReceiveReport } from '../documents/documents.ts'
+import type { FolderNews } from '../folders/ports.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import { agentName, DIARY_LAYER, iso, nodeName } from '../service/context.ts'
 import { isHere } from '../status/standing.ts'
@@ -52,7 +53,11 @@ export class Happenings {
     clearInterval(this.#timer)
   }
 
-  /** For parts that have news of their own: compaction, scrub, folders. */
+  folder(name: DocumentName, { from, ...rest }: FolderNews): void {
+    this.#tell('folder', name, rest, from === undefined ? {} : { from })
+  }
+
+  /** For parts that have news of their own: compaction, scrub. */
   tell(type: NodeEventType, name: DocumentName | undefined, detail: Detail): void {
     this.#tell(type, name, detail)
   }

@@ -106,13 +106,24 @@ describe('removing a file', () => {
   })
 })
 
-test('what a killed process left behind is cleared: half-written files go, replaced ones are kept', async () => {
-  put('.sealmesh-1.new', 'half')
-  put('.sealmesh-2.old', 'old\n')
+test('what a killed process left behind is cleared: the trash gets what nobody else has', async () => {
+  put('.sealmesh-a.new', 'half')
   put('a.md', 'one\n')
+  fs.mkdirSync(join(root, 'sub'))
+  put('sub/b-1.old.md', 'two\n')
+  const open = fs.openSync(join(root, 'sub/b-1.old.md'), 'a')
+  await replace('a.md', 'one, newer\n', await disk.look('a.md'))
+  await replace('sub/b-1.old.md', 'two, newer\n', await disk.look('sub/b-1.old.md'))
+  fs.writeSync(open, 'late\n')
+  fs.closeSync(open)
+  put('.sealmesh-b-1-1-c.md.gone', 'three\n')
+  expect(fs.readdirSync(root)).toHaveLength(5)
   await disk.clearLeftovers(skipNothing)
-  expect(fs.readdirSync(root)).toEqual(['a.md'])
-  expect((await trash.list()).map(({ bytes: size }) => size)).toEqual([4])
+  expect(fs.readdirSync(root, { recursive: true }).sort()).toEqual(['a.md', 'sub', 'sub/b-1.old.md'])
+  expect((await trash.list()).map(({ path, bytes: size }) => `${path} ${size}`).sort()).toEqual([
+    'c.md 6',
+    'sub/b-1.old.md 9',
+  ])
 })
 
 test('the trash is kept for thirty days', async () => {

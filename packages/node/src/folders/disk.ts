@@ -99,7 +99,7 @@ export class RealDisk implements FolderDisk {
     how: { expected: Found | undefined; executable: boolean },
   ): Promise<Replaced> {
     const parent = parentOf(path)
-    const temporary = this.#own(parent, 'new')
+    const temporary = this.#own(parent, '.new')
     try {
       const obstacle = await this.#makeParents(parent)
       if (obstacle !== undefined) return { type: 'blocked', because: obstacle }
@@ -123,7 +123,7 @@ export class RealDisk implements FolderDisk {
 
   async remove(expected: Found, trash: TrashNote | undefined): Promise<Replaced | { type: 'removed' }> {
     const { path } = expected
-    const name = this.#own(parentOf(path), 'old')
+    const name = this.#aside(expected, trash === undefined ? 'old' : 'gone')
     try {
       if (!(await this.#isReached(path)) || (await this.#found(path))?.stamp !== expected.stamp)
         return { type: 'changed' }
@@ -165,21 +165,29 @@ export class RealDisk implements FolderDisk {
     await this.#removeEmpty(parentOf(name))
   }
 
-  /** What a process that was killed left behind: half-written files go, replaced ones are kept in the trash. */
+  /**
+   * What a process that was killed left behind. Half-written files go, and so do replaced ones, unless a program has
+   * written to them since: these, and what was on its way to the trash, are found there.
+   */
   async clearLeftovers(skip: (path: string, directory: boolean) => boolean): Promise<void> {
     const all = await this.scan('', (path, directory) => !isOwnName(nameOf(path)) && skip(path, directory))
-    for (const { path, type } of all ?? []) {
+    for (const { path, type, stamp } of all ?? []) {
       if (type !== 'file' || !isOwnName(nameOf(path))) continue
-      if (path.endsWith('.old'))
-        await this.#trash.take(this.#full(path), { path: `${parentOf(path)}/replaced`, by: undefined })
-      else await rm(this.#full(path), { force: true })
+      const { age, name, ending } = ASIDE.exec(nameOf(path))?.groups ?? {}
+      if (name === undefined || (ending === 'old' && age === ageOf(stamp))) await rm(this.#full(path), { force: true })
+      else await this.#trash.take(this.#full(path), { path: within(parentOf(path), name), by: undefined })
     }
   }
 
   readonly #full = (path: string): string => (path === '' ? this.#root : join(this.#root, path))
 
-  #own(parent: string, ending: string): string {
-    return `${parent === '' ? '' : `${parent}/`}${OWN_PREFIX}${this.#newName()}.${ending}`
+  #own(parent: string, rest: string): string {
+    return within(parent, `${OWN_PREFIX}${this.#newName()}${rest}`)
+  }
+
+  /** A name that says what it was, for the process after one that was killed. */
+  #aside({ path, stamp }: Found, ending: 'old' | 'gone'): string {
+    return this.#own(parentOf(path), `-${ageOf(stamp)}-${nameOf(path)}.${ending}`)
   }
 
   async #names(path: string): Promise<string[] | undefined> {
@@ -193,9 +201,7 @@ export class RealDisk implements FolderDisk {
   async #lookAll(parent: string, names: readonly string[]): Promise<Found[]> {
     const all: Found[] = []
     for (let at = 0; at < names.length; at += LOOKS_AT_ONCE) {
-      const looked = names
-        .slice(at, at + LOOKS_AT_ONCE)
-        .map((name) => this.#found(parent === '' ? name : `${parent}/${name}`))
+      const looked = names.slice(at, at + LOOKS_AT_ONCE).map((name) => this.#found(within(parent, name)))
       for (const found of await Promise.all(looked)) if (found !== undefined) all.push(found)
     }
     return all
@@ -221,7 +227,7 @@ export class RealDisk implements FolderDisk {
     if (!(await this.present())) return 'the folder is not there'
     let path = ''
     for (const component of parent === '' ? [] : parent.split('/')) {
-      path = path === '' ? component : `${path}/${component}`
+      path = within(path, component)
       let found = await this.#found(path)
       if (found === undefined) {
         await mkdir(this.#full(path)).catch((error: unknown) => {
@@ -270,7 +276,7 @@ export class RealDisk implements FolderDisk {
         return undefined
       }
     }
-    const name = this.#own(parentOf(path), 'old')
+    const name = this.#aside(expected, 'old')
     const old = this.#full(name)
     let kept: Retired | undefined = { name }
     try {
@@ -298,6 +304,21 @@ export class RealDisk implements FolderDisk {
     }
   }
 }
+
+/** With a name of 200 bytes these are fewer than the 255 that disks allow. */
+const ASIDE = new RegExp(
+  `^${OWN_PREFIX.replace('.', '\\.')}[0-9a-z]+-(?<age>[0-9a-z]+-[0-9a-z]+)-(?<name>.+)\\.(?<ending>old|gone)$`,
+  's',
+)
+
+/** Size and time: which file it is, it stays under any name. */
+const ageOf = (stamp: string): string =>
+  stamp
+    .split(':', 2)
+    .map((part) => BigInt(part).toString(36))
+    .join('-')
+
+const within = (parent: string, name: string): string => (parent === '' ? name : `${parent}/${name}`)
 
 /** Disks without second names for files, such as those of cameras and some networks. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'])

@@ -17,7 +17,7 @@ import { ALLOWED_MAX, FOLDERS_MAX } from './core/limits.ts'
 import { faultInPath, keyOf } from './core/names.ts'
 import { RealDisk } from './disk.ts'
 import { Folder } from './folder.ts'
-import type { FolderDocument } from './ports.ts'
+import type { FolderDocument, FolderNews } from './ports.ts'
 import { Trash } from './trash.ts'
 
 /** Which folder is mirrored into which document, on this machine only: a path means nothing on another one. */
@@ -41,6 +41,7 @@ export interface FoldersDeps {
   readonly home: string
   readonly log: Logger
   readonly now: () => number
+  readonly tell: (name: DocumentName, news: FolderNews) => void
 }
 
 export interface MirroredFolder {
@@ -147,7 +148,7 @@ export class Folders {
   }
 
   async #start(setup: FolderSetup): Promise<MirroredFolder> {
-    const { store, documents, node, mesh, home, log, now } = this.#deps
+    const { store, documents, node, mesh, home, log, now, tell } = this.#deps
     const name: DocumentName = { agent: setup.agent, layer: setup.layer }
     const document: FolderDocument = {
       node,
@@ -169,6 +170,7 @@ export class Folders {
         document,
         base,
         now,
+        tell: (news) => tell(name, news),
         newId: () => randomBytes(6).toString('hex'),
         hashOf: (content) => createHash('sha256').update(content).digest('base64url'),
         allowed: () => new Set(this.#folders.get(setup.id)?.setup.allowed ?? setup.allowed),

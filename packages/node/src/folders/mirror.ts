@@ -32,6 +32,7 @@ export class Mirror {
   #changedIds = new Set<string>()
   readonly #changedKeys = new Set<string>()
   #readAll = true
+  #heldBefore = 0
 
   constructor(deps: MirrorDeps, base: ReadonlyMap<string, BaseEntry>) {
     this.state = new MirrorState(deps, base)
@@ -94,6 +95,8 @@ export class Mirror {
         await state.deps.document.write(revived.map(({ id, entry, writes }) => setEntry(id, alive(entry), writes)))
     } else state.confirmed = true
     for (const key of keys) state.dirty.add(key)
+    if (keys.length > 0)
+      state.deps.tell({ what: keep ? 'kept' : 'confirmed', files: keys.length, from: state.deps.document.node })
     return keys.length
   }
 
@@ -138,6 +141,7 @@ export class Mirror {
       }
       state.confirmed = false
       state.dirty.clear()
+      this.#tellOfHeld()
     } finally {
       await state.saveBase()
     }
@@ -164,6 +168,12 @@ export class Mirror {
     const { touched, later } = this.state
     const waiting = [...later.keys()].some((key) => key !== '')
     return touched.size === 0 && !waiting && this.#changedIds.size === 0 && this.#changedKeys.size === 0
+  }
+
+  #tellOfHeld(): void {
+    const files = this.state.heldIn.size + this.state.heldOut.size
+    if (files > this.#heldBefore) this.state.deps.tell({ what: 'held', files })
+    this.#heldBefore = files
   }
 
   #nextAtMs(): number {

@@ -105,7 +105,24 @@ export interface BaseChange {
   readonly text: string | undefined
 }
 
+/** What a person or program may want to hear at once. */
+export interface FolderNews {
+  /**
+   * `arrived`: written to this disk. `trashed`: taken off it. `merged`: two texts of one name, or one that was written
+   * to while it was replaced. `copy`: it stands beside another that has, or had, its name. `held`: deletions wait.
+   */
+  readonly what: 'arrived' | 'trashed' | 'refused' | 'merged' | 'copy' | 'held' | 'confirmed' | 'kept'
+  /** Undefined where it is about many: then `files` says how many. */
+  readonly path?: string
+  readonly files?: number
+  /** The code of the refusal, or why a copy was made. */
+  readonly because?: string
+  /** Which machine did it: undefined where that is not known. */
+  readonly from?: NodeId
+}
+
 export interface MirrorDeps {
+  readonly tell: (news: FolderNews) => void
   readonly disk: FolderDisk
   readonly document: FolderDocument
   readonly base: BaseStore

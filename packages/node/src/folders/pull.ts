@@ -1,4 +1,5 @@
 import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { NodeId } from '@sealmesh/protocol/ids'
 import { applyEdits, editsBetween } from '../text/text-edits.ts'
 import { contentOf } from './core/content.ts'
 import { type BinaryEntry, chunkKey, textName } from './core/entry.ts'
@@ -102,8 +103,11 @@ async function bring(state: MirrorState, key: string, file: TreeFile): Promise<v
   }
   const executable = file.entry.executable === true && state.deps.allowed().has(key)
   // Another file had this name, and is deleted: its content goes nowhere else.
-  if (there !== undefined && base !== undefined && base.id !== file.id && !state.tree.files.has(base.id))
-    await folder.copyToTrash(there.found, { path: key, by: state.tree.gone.get(base.id)?.author })
+  if (there !== undefined && base !== undefined && base.id !== file.id && !state.tree.files.has(base.id)) {
+    const by = state.tree.gone.get(base.id)?.author
+    await folder.copyToTrash(there.found, { path: key, by })
+    trashed(state, key, by)
+  }
   const before = there === undefined ? undefined : await state.baseText(key)
   const replaced = await folder.replace(diskPathOf(state, key), bytes, { expected: there?.found, executable })
   if (replaced.type === 'changed') return look(state, key)
@@ -123,12 +127,16 @@ async function bring(state: MirrorState, key: string, file: TreeFile): Promise<v
   state.setBase(key, { id: file.id, kind, hash: content.hash, ...placeOf(found), arrivals }, content.text)
   state.missing.delete(key)
   state.noIssue(key, 'in')
+  if (source.node !== state.deps.document.node) state.deps.tell({ what: 'arrived', path: key, from: source.node })
   if (retired !== undefined && base !== undefined)
     state.retired.push({ retired, key, id: base.id, hash: base.hash, text: before, atMs: state.deps.now() })
 }
 
 const arrived = (before: readonly Arrival[], source: Arrival, self: string): readonly Arrival[] =>
   source.node === self ? before : [source, ...before].slice(0, ARRIVALS_MAX)
+
+const trashed = (state: MirrorState, path: string, by: NodeId | undefined): void =>
+  state.deps.tell({ what: 'trashed', path, ...(by === undefined ? {} : { from: by }) })
 
 function look(state: MirrorState, key: string): void {
   state.touched.set(state.disk.get(key)?.found.path ?? key, state.deps.now())
@@ -254,6 +262,7 @@ async function remove(
     state.disk.delete(key)
     state.dropBase(key)
     state.noIssue(key, 'out')
+    if (note !== undefined) trashed(state, key, note.by)
     if (outcome.type === 'done' && outcome.retired !== undefined)
       state.retired.push({ retired: outcome.retired, key, id: base.id, hash: base.hash, text: before, atMs: now })
   }

@@ -256,7 +256,8 @@ function planMeeting(state: MirrorState, document: Document, read: Read, there: 
   if (content.kind === 'text' && there.entry.kind === 'text') {
     const theirs = document.text(textName(there.id)) ?? ''
     const edits = editsToUnion(theirs, content.text)
-    if (edits.length > 0 || theirs !== content.text) state.note(key, 'both sides had it: merged')
+    if (edits.length > 0 || theirs !== content.text)
+      plan.after.push(() => state.note(key, 'merged', 'both sides had it: merged'))
     plan.texts.push({ id: there.id, base: theirs, edits })
     plan.after.push(() => rebase(state, read, there.id))
     return
@@ -266,9 +267,7 @@ function planMeeting(state: MirrorState, document: Document, read: Read, there: 
     return
   }
   // The disk's own goes beside it, the document's gets the name.
-  const id = state.deps.newId()
-  state.note(key, 'both sides had it and it cannot be merged: kept both')
-  create(state, key, read, besideName(key, id.slice(0, 6)), plan, id)
+  createBeside(state, read, 'both sides had it and it cannot be merged: kept both', plan)
 }
 
 async function planEdit(
@@ -301,9 +300,7 @@ async function planEdit(
   const { entry } = known
   if (entry.kind === 'binary' && entry.gone === undefined && entry.hash !== base.hash && entry.hash !== content.hash) {
     // Another machine has changed it too, and two such files cannot be merged.
-    const id = state.deps.newId()
-    state.note(key, 'changed on two machines at once: kept both')
-    return create(state, key, read, besideName(key, id.slice(0, 6)), plan, id)
+    return createBeside(state, read, 'changed on two machines at once: kept both', plan)
   }
   plan.entries.push(setEntry(base.id, entryOf(state, read, known.entry.path, executable, plan), known.writes))
   plan.after.push(() => rebase(state, read, base.id))
@@ -319,6 +316,13 @@ function create(state: MirrorState, key: string, read: Read, path: string, plan:
   plan.after.push(() => rebase(state, read, id))
   state.added[content.kind] += content.bytes.length
   state.added.files += 1
+}
+
+function createBeside(state: MirrorState, read: Read, because: string, plan: Plan): void {
+  const id = state.deps.newId()
+  const path = besideName(read.key, id.slice(0, 6))
+  create(state, read.key, read, path, plan, id)
+  plan.after.push(() => state.note(path, 'copy', because))
 }
 
 function fullBecause({ tree, added, totals }: MirrorState, { kind, bytes }: Content): string | undefined {

@@ -27,10 +27,10 @@ export async function settle(state: MirrorState): Promise<boolean> {
         const [theirs, mine] = [document.text(textName(first.id)) ?? '', document.text(textName(file.id)) ?? '']
         texts.push({ id: first.id, base: theirs, edits: editsToUnion(theirs, mine) })
         entries.push(setEntry(file.id, { ...file.entry, gone: state.deps.hashOf(mine) }, file.writes))
-        state.note(file.entry.path, 'made on two machines at once: merged')
+        state.note(file.entry.path, 'merged', 'made on two machines at once: merged')
       } else {
         entries.push(setEntry(file.id, { ...file.entry, path: file.shown }, file.writes))
-        state.note(file.shown, `stands beside ${file.entry.path}, which another file has`)
+        state.note(file.shown, 'copy', `stands beside ${file.entry.path}, which another file has`)
       }
       continue
     }
@@ -43,7 +43,7 @@ export async function settle(state: MirrorState): Promise<boolean> {
         const id = state.deps.newId()
         const path = besideName(file.entry.path, id.slice(0, 6))
         entries.push(setEntry(id, { ...entry, path }, undefined))
-        state.note(path, `changed on two machines at once: kept both, the other is ${file.shown}`)
+        state.note(path, 'copy', `changed on two machines at once: kept both, the other is ${file.shown}`)
       }
       entries.push(setEntry(file.id, file.entry, seen))
       break
@@ -68,7 +68,7 @@ export async function lookAtRetired(state: MirrorState, sinceMs = RETIRED_MS): P
     if (content !== undefined && content.hash !== each.hash && document.refusal() === undefined) {
       if (content.text !== undefined && each.text !== undefined) {
         await pushTexts(document, [{ id: each.id, base: each.text, edits: editsBetween(each.text, content.text) }])
-        state.note(each.key, 'written to while it was replaced: merged')
+        state.note(each.key, 'merged', 'written to while it was replaced: merged')
       }
     }
     await disk.dropRetired(each.retired)

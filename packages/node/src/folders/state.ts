@@ -80,6 +80,8 @@ export class MirrorState {
   /** What the folder has, and what this round adds to it. */
   totals = { text: 0, binary: 0 }
   added = { text: 0, binary: 0, files: 0 }
+  /** Refusals that were told of, until they end. */
+  readonly #told = new Map<string, string>()
   #changes = new Map<string, BaseChange>()
 
   constructor(deps: MirrorDeps, base: ReadonlyMap<string, BaseEntry>) {
@@ -127,14 +129,22 @@ export class MirrorState {
   }
 
   issue(key: string, issue: Omit<Issue, 'path'>): void {
-    this.issues.set(`${issue.direction} ${key}`, { path: key, ...issue })
+    const name = `${issue.direction} ${key}`
+    this.issues.set(name, { path: key, ...issue })
+    if (issue.type !== 'refused' || this.#told.get(name) === issue.code) return
+    this.#told.set(name, issue.code)
+    const from = issue.direction === 'out' ? this.deps.document.node : this.tree.byPath.get(key)?.author
+    this.deps.tell({ what: 'refused', path: key, because: issue.code, ...(from === undefined ? {} : { from }) })
   }
 
   noIssue(key: string, direction: 'out' | 'in'): void {
-    this.issues.delete(`${direction} ${key}`)
+    const name = `${direction} ${key}`
+    this.issues.delete(name)
+    this.#told.delete(name)
   }
 
-  note(path: string, what: string): void {
+  note(path: string, news: 'merged' | 'copy', what: string): void {
+    this.deps.tell({ what: news, path, because: what })
     this.happenings.unshift({ atMs: this.deps.now(), path, what })
     this.happenings.length = Math.min(this.happenings.length, HAPPENINGS_MAX)
   }

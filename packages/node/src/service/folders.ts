@@ -1,17 +1,19 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Failure } from '@sealmesh/protocol/errors'
-import { isName } from '@sealmesh/protocol/ids'
+import { isName, type NodeId } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { readersOf } from '@sealmesh/protocol/membership/access'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { besideName, keyOf } from '../folders/core/names.ts'
 import type { Refusal } from '../folders/core/refusals.ts'
-import type { Folders, MirroredFolder } from '../folders/folders.ts'
+import type { Folders, FolderSetup, MirroredFolder } from '../folders/folders.ts'
 import type { Arrival } from '../folders/ports.ts'
 import type { Issue } from '../folders/state.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { shellWord } from '../keys/modes.ts'
 import { agentName, agentNamed, DIARY_LAYER, iso, nodeName, type ServiceContext } from './context.ts'
 
-type Context = Pick<ServiceContext, 'log' | 'layers'> & { readonly folders: Folders }
+type Context = Pick<ServiceContext, 'log' | 'layers' | 'node'> & { readonly folders: Folders }
 type View = MethodResult<'folder.add'>
 type Verbs = Extract<keyof Handlers, `folder.${string}`>
 
@@ -102,11 +104,12 @@ function named({ log, folders }: Context, name: string): MirroredFolder {
   return chosen
 }
 
-function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
+function viewOf({ log, node }: Context, { setup, folder }: MirroredFolder): View {
   const { state, present, inStep } = folder.mirror
   const issues = [...state.issues.values()]
   const held = { here: state.heldOut.size, elsewhere: state.heldIn.size }
   const { failure } = folder
+  const holder = log.mesh.agents.get(setup.agent)?.term?.holder
   let bytes = 0
   for (const { size } of state.base.values()) bytes += size
   return {
@@ -130,7 +133,15 @@ function viewOf({ log }: Context, { setup, folder }: MirroredFolder): View {
     refused: issues.filter(({ type }) => type === 'refused').length + state.tree.refused.length,
     pending: issues.filter(({ type }) => type === 'pending').length,
     allowed: [...setup.allowed],
+    sharedWith: otherReaders(log.mesh, node, setup).map((each) => nodeName(log.mesh, each)),
+    holder: holder === undefined || holder === node ? null : nodeName(log.mesh, holder),
   }
+}
+
+/** The holder reads every layer of its agent; of another machine it gets one only if that machine may read it too. */
+function otherReaders(mesh: Mesh, node: NodeId, { agent, layer }: FolderSetup): NodeId[] {
+  const readers = readersOf(mesh, agent, layer)
+  return readers.includes(node) ? readers.filter((reader) => reader !== node) : []
 }
 
 function detailsOf(context: Context, { folder, setup }: MirroredFolder, limit: number) {

@@ -22,6 +22,10 @@ const FolderView = z.object({
   refused: z.number().int(),
   pending: z.number().int(),
   allowed: z.array(z.string()),
+  /** Other machines that get it. */
+  sharedWith: z.array(z.string()),
+  /** The machine that may share it; null where that is this one. */
+  holder: z.string().nullable(),
 })
 const FolderIssue = z.object({
   path: z.string(),
