@@ -10,6 +10,7 @@ export const KILLS = full ? 50 : 8
  * dying. The relay's own promises are tested at the full number without them.
  */
 export const KILLS_BETWEEN_NODES = full ? 8 : 3
+export const FOLDER_KILLS = full ? 40 : 6
 export const POWER_CUTS = full ? 20 : 4
 /** For each test; kills cost about a second each on a slow machine. */
 export const CRASH_TEST_MS = full ? 420_000 : 120_000
