@@ -119,7 +119,11 @@ test('what a killed process left behind is cleared: the trash gets what nobody e
   put('.sealmesh-b-1-1-c.md.gone', 'three\n')
   expect(fs.readdirSync(root)).toHaveLength(5)
   await disk.clearLeftovers(skipNothing)
-  expect(fs.readdirSync(root, { recursive: true }).sort()).toEqual(['a.md', 'sub', 'sub/b-1.old.md'])
+  expect(fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted()).toEqual([
+    'a.md',
+    'sub',
+    'sub/b-1.old.md',
+  ])
   expect((await trash.list()).map(({ path, bytes: size }) => `${path} ${size}`).sort()).toEqual([
     'c.md 6',
     'sub/b-1.old.md 9',
