@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningNode } from '@sealmesh/node/main'
 import { Failure } from '@sealmesh/protocol/errors'
 import { seededDice, testSeed } from '../processes/seed.ts'
-import { until } from '../processes/wait.ts'
-import { call, PRIVATE, read, RotScene, type Truth } from './scene.ts'
+import { RotScene } from './scene.ts'
 import { deleteSomewhere, flipSomewhere, type Harm } from './vandal.ts'
+import { compare, healed, scrubbed, type Tally } from './verdict.ts'
 
 /**
  * Bits flip and files vanish in all that a stopped node stores; then it is started beside a live peer. In a full run
@@ -30,13 +30,6 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => scene.close())
 
-interface Tally {
-  same: number
-  refused: number
-  /** Older than the truth, or missing, while the node says that it was rolled back. */
-  announced: number
-}
-
 test(
   `${FLIPS} flipped bits and ${DELETIONS} deleted files: nothing wrong is read in silence, all is repaired or named`,
   async () => {
@@ -53,7 +46,7 @@ test(
         try {
           add(total, await compare(node, scene.truth))
           await scrubbed(node)
-          await healed(node, total)
+          await healed(node, scene.truth, total)
         } finally {
           await node.close()
         }
@@ -86,66 +79,6 @@ async function startDamaged(total: Record<string, number>): Promise<RunningNode>
     }
   }
 }
-
-async function compare(node: RunningNode, truth: Truth): Promise<Tally> {
-  const tally: Tally = { same: 0, refused: 0, announced: 0 }
-  for (const [umr, expected] of truth) {
-    const got = await read(node, umr)
-    if ('refused' in got) {
-      expect(got.refused, umr).toBe('STORE_DAMAGED')
-      tally.refused += 1
-    } else if (got.value === expected) tally.same += 1
-    else {
-      const { warnings } = await call(node, 'status', {})
-      const what = `${umr} reads ${JSON.stringify(got.value)} and not ${JSON.stringify(expected)}`
-      expect(
-        warnings.map(({ code }) => code).filter((code) => code === 'HOME_ROLLED_BACK' || code === 'STORE_DAMAGED'),
-        what,
-      ).not.toEqual([])
-      tally.announced += 1
-    }
-  }
-  return tally
-}
-
-async function scrubbed(node: RunningNode): Promise<void> {
-  await call(node, 'scrub.start', {})
-  await until('the scrub has ended', async () => !(await call(node, 'scrub.status', {})).running)
-}
-
-/** All that a peer has reads as it should; what nobody has is refused or was named; a second scrub finds nothing new. */
-async function healed(node: RunningNode, total: Record<string, number>): Promise<void> {
-  await until(
-    'everything that the office has is whole again',
-    async () => {
-      for (const [umr, expected] of scene.truth) {
-        if (isPrivate(umr)) continue
-        const got = await read(node, umr)
-        if (!('value' in got) || got.value !== expected) throw new Error(`${umr}: ${JSON.stringify(got)}`)
-      }
-      return true
-    },
-    ROUND_MS,
-  )
-  const first = await call(node, 'scrub.status', {})
-  const told = first.events.length + first.findings.length
-  for (const [umr, expected] of scene.truth) {
-    if (!isPrivate(umr)) continue
-    const got = await read(node, umr)
-    if ('value' in got && got.value === expected) continue
-    // Lost with its only disk: refused, or missing from a home that says what happened to it.
-    if ('value' in got) expect(told, `${umr} reads ${JSON.stringify(got.value)} in silence`).toBeGreaterThan(0)
-    total['lost'] = (total['lost'] ?? 0) + 1
-  }
-  await scrubbed(node)
-  const second = await call(node, 'scrub.status', {})
-  expect(second.findings.filter(({ state }) => state !== 'lost')).toEqual([])
-  for (const { layer, state } of second.damaged)
-    expect([layer, state]).toEqual([expect.stringMatching(/procedural|diary/), 'lost'])
-  total['mended'] = (total['mended'] ?? 0) + first.findings.filter(({ state }) => state !== 'lost').length
-}
-
-const isPrivate = (umr: string): boolean => umr.startsWith(`home.${PRIVATE}.`) || umr.startsWith('home.diary.')
 
 function add(total: Record<string, number>, tally: Tally): void {
   for (const [name, count] of Object.entries(tally)) total[name] = (total[name] ?? 0) + (count as number)

@@ -1,6 +1,7 @@
 import { concatBytes, fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { z } from 'zod'
+import { isDamage } from '../documents/mending.ts'
 import { afterPrefix, folderPrefix } from '../store/keys.ts'
 import type { Operation, Store } from '../store/store.ts'
 import type { BaseChange, BaseEntry, BaseStore } from './ports.ts'
@@ -32,17 +33,22 @@ export class FolderBase implements BaseStore {
   async load(): Promise<Map<string, BaseEntry>> {
     const prefix = concatBytes(this.#prefix, ENTRY)
     const entries = new Map<string, BaseEntry>()
-    for await (const [key, value] of this.#store.read({ from: prefix, to: afterPrefix(prefix) })) {
+    for await (const { key, value } of this.#store.examine({ from: prefix, to: afterPrefix(prefix) })) {
       // One that cannot be read is as if the file had just been met: nothing is deleted, the two are merged.
-      const entry = Entry.safeParse(JSON.parse(fromUtf8(value))).data
+      const entry = value && Entry.safeParse(JSON.parse(fromUtf8(value))).data
       if (entry !== undefined) entries.set(fromUtf8(key.subarray(prefix.length)), entry)
     }
     return entries
   }
 
   async text(key: string): Promise<string | undefined> {
-    const bytes = await this.#store.get(concatBytes(this.#prefix, TEXT, utf8(key)))
-    return bytes === undefined ? undefined : fromUtf8(bytes)
+    try {
+      const bytes = await this.#store.get(concatBytes(this.#prefix, TEXT, utf8(key)))
+      return bytes === undefined ? undefined : fromUtf8(bytes)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      return undefined
+    }
   }
 
   commit(changes: readonly BaseChange[]): Promise<void> {
@@ -62,7 +68,7 @@ export class FolderBase implements BaseStore {
   /** The folder is mirrored no longer. */
   async forget(): Promise<void> {
     const operations: Operation[] = []
-    for await (const [key] of this.#store.read({ from: this.#prefix, to: afterPrefix(this.#prefix) }))
+    for await (const { key } of this.#store.examine({ from: this.#prefix, to: afterPrefix(this.#prefix) }))
       operations.push({ type: 'delete', key })
     await this.#store.commit(operations)
   }

@@ -66,8 +66,8 @@ export class Folders {
   static async open(deps: FoldersDeps): Promise<Folders> {
     const folders = new Folders(deps)
     const prefix = tablePrefix(TABLES.folder)
-    for await (const [, value] of deps.store.read({ from: prefix, to: afterPrefix(prefix) })) {
-      const setup = Setup.safeParse(JSON.parse(fromUtf8(value))).data
+    for await (const { value } of deps.store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      const setup = value && Setup.safeParse(JSON.parse(fromUtf8(value))).data
       if (setup === undefined) deps.log.warn({ code: 'STORE_DAMAGED' }, 'the setup of a folder cannot be read')
       else await folders.#start(setup)
     }

@@ -3,9 +3,10 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Documents } from '../documents/documents.ts'
 import { BaseStore } from '../store/base-store.ts'
+import { BlockStore } from '../store/block-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
-import { asideKey, describeKey, documentOfKey, dotOfKey, TABLES } from '../store/keys.ts'
+import { asideKey, describeKey, documentOfKey, dotOfKey, incarnationOfTipKey, TABLES } from '../store/keys.ts'
 import type { Rebuilt } from '../store/level/rebuild.ts'
 import { recoverIndex } from '../store/recover-index.ts'
 import type { Operation, Store } from '../store/store.ts'
@@ -170,23 +171,54 @@ async function partsMissing(store: Store, walked: ReadonlyMap<DocumentId, Walked
 /** Entries that are no blocks: each has a second copy, or is made anew by what it was made from. */
 async function putRight(deps: ScrubDeps, ruined: readonly { key: Uint8Array; raw: Uint8Array }[]): Promise<Finding[]> {
   if (ruined.length === 0) return []
-  const operations = ruined.flatMap(({ key, raw }): Operation[] => [
-    { type: 'delete', key },
-    { type: 'put', key: asideKey(key), value: raw },
-  ])
-  await deps.main.store.commit(operations)
+  const { store } = deps.main
+  const operations: Operation[] = []
+  for (const { key, raw } of ruined)
+    operations.push({ type: 'delete', key }, { type: 'put', key: asideKey(key), value: raw }, ...(await remade(deps, key)))
+  await store.commit(operations)
   await deps.main.reconcile()
   const findings: Finding[] = []
   let records = false
   for (const { key } of ruined) {
-    const back = (await deps.main.store.get(key).catch(() => undefined)) !== undefined
+    const back = (await store.get(key).catch(() => undefined)) !== undefined
     const isRecord = key[0] === TABLES.record
+    const isOnlyHere = key[0] === TABLES.meta || key[0] === TABLES.folder
     records ||= isRecord && !back
-    const state = back || key[0] !== TABLES.meta ? (isRecord && !back ? 'asked' : 'mended') : 'lost'
+    const state = back ? 'mended' : isRecord ? 'asked' : isOnlyHere ? 'lost' : 'mended'
     findings.push({ what: describeKey(key), state })
   }
   if (records) deps.wantRecords()
   return findings
+}
+
+/** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */
+async function remade(
+  { main, index, damage }: Pick<ScrubDeps, 'main' | 'index' | 'damage'>,
+  key: Uint8Array,
+): Promise<readonly Operation[]> {
+  switch (key[0]) {
+    case TABLES.document: {
+      const document = documentOfKey(key)
+      const entry = index.get(document)
+      return entry === undefined ? [] : index.put(document, entry)
+    }
+    // Without its note a start would take the pages for all there is.
+    case TABLES.unpaged:
+      return index.get(documentOfKey(key)) === undefined ? [] : [index.unpaged(documentOfKey(key))]
+    case TABLES.damage:
+      return [damage.entryOf(documentOfKey(key))]
+    case TABLES.tips: {
+      const document = documentOfKey(key)
+      // Where the end itself is damaged, its own entry shows that.
+      const vector = await new BlockStore(main.store).tips(document).catch(() => [])
+      const incarnation = incarnationOfTipKey(key)
+      return vector.some((dot) => dot.incarnation === incarnation)
+        ? new TipStore(main.store).put(document, vector, [incarnation])
+        : []
+    }
+    default:
+      return []
+  }
 }
 
 /** Nobody else has the diary: what is damaged is named, and stays as it is. */

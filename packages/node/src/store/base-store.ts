@@ -130,7 +130,7 @@ export class BaseStore {
             [prunedPrefix(document, generation + 1), afterPrefix(prefix)],
           ]
     for (const [from, to] of parts) {
-      for await (const [key] of this.#store.read({ from, to })) {
+      for await (const { key } of this.#store.examine({ from, to })) {
         keys.push(key)
         if (keys.length >= max) return keys
       }
@@ -142,7 +142,7 @@ export class BaseStore {
   async freshGeneration(document: DocumentId): Promise<number> {
     const prefix = prunedDocument(document)
     const last = { from: prefix, to: afterPrefix(prefix), reverse: true, first: true }
-    for await (const [key] of this.#store.read(last)) return generationOfPrunedKey(key) + 1
+    for await (const { key } of this.#store.examine(last)) return generationOfPrunedKey(key) + 1
     return 1
   }
 

@@ -85,6 +85,11 @@ export class DamageBook {
     return this.#gaps.get(document) ?? []
   }
 
+  /** What is known, to be written again where its entry was damaged. */
+  entryOf(document: DocumentId): Operation {
+    return this.#write(document, this.of(document))
+  }
+
   documents(): DocumentId[] {
     return [...this.#gaps.keys()]
   }

@@ -91,6 +91,12 @@ export class DocumentIndex {
     return [{ type: 'put', key: documentKey(document), value: writeEntry(entry) }, this.#pages.added(document)]
   }
 
+  /** The note that the pages have not got its entry, for a start that cannot ask memory. */
+  unpaged(document: DocumentId): Operation {
+    this.#behind = true
+    return this.#pages.added(document)
+  }
+
   /** Nothing is left of it, and its owner has taken that. Durable when it resolves. */
   async forget(document: DocumentId): Promise<void> {
     await this.#store.commit([{ type: 'delete', key: documentKey(document) }, this.#pages.dropped()])

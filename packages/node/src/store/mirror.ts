@@ -43,7 +43,7 @@ export class Mirror {
 
   /** Whether this key has a second copy. */
   static holds(key: Uint8Array): boolean {
-    return key[0] === TABLES.meta || key[0] === TABLES.record
+    return MIRRORED.some((table) => table === key[0])
   }
 
   /**
@@ -53,7 +53,7 @@ export class Mirror {
   async reconcile(store: Store, distrusted: boolean): Promise<number> {
     const missing = new Map(this.#entries)
     const more: Operation[] = []
-    for (const table of [TABLES.meta, TABLES.record]) {
+    for (const table of MIRRORED) {
       const range = { from: Uint8Array.of(table), to: Uint8Array.of(table + 1) }
       for await (const { key, value } of store.examine(range)) {
         if (value === undefined) continue
@@ -113,6 +113,8 @@ export class Mirror {
   }
 }
 
+/** What no peer has, or what a node needs before it can ask one. */
+const MIRRORED = [TABLES.meta, TABLES.record, TABLES.folder]
 const GONE = '-'
 /** Replaced lines that are not worth a new file. */
 const LINES_SPARE = 64

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { decode, encode, readFixed, readUint, toHex, writeFixed, writeUint } from '@sealmesh/protocol/bytes'
 import { writeDurably } from '../keys/durable-file.ts'
 import type { Put } from './database.ts'
-import { COUNT_KEY } from './keys.ts'
+import { afterPrefix, COUNT_KEY } from './keys.ts'
 import type { Store } from './store.ts'
 
 /** While batches land the file is at most this old: what a crash and a lost log together could hide. */
@@ -74,11 +74,14 @@ export class Pin {
     }
   }
 
-  /** Compares with the database, which has just been opened. A pin that is damaged says nothing. */
+  /** Compares with the database, which has just been opened. A pin that is damaged says nothing. Before anything is written. */
   async attach(store: Store): Promise<void> {
     const pinned = await readPin(this.#path)
-    const found = readCount(await store.get(COUNT_KEY).catch(() => undefined))
-    if (pinned !== undefined && (found === undefined || found.id !== pinned.id || found.count < pinned.count))
+    const entry = await countIn(store)
+    const found = readCount(entry?.value)
+    // One that has changed says nothing either: the rest of the database is whole, or shows that it is not.
+    const isChanged = entry !== undefined && found === undefined
+    if (pinned !== undefined && !isChanged && (found?.id !== pinned.id || found.count < pinned.count))
       this.#fellBack = { pinned: pinned.count, found: found?.id === pinned.id ? found.count : null }
     this.#id = found?.id ?? pinned?.id
     // Never below what was said once, so that the next start compares with this one.
@@ -95,6 +98,11 @@ const writeCount = (id: string, count: number): Uint8Array =>
 function readCount(value: Uint8Array | undefined): { id: string; count: number } | undefined {
   const read = value && decode(value, (r) => ({ id: toHex(readFixed(r, ID_BYTES)), count: readUint(r) }))
   return read?.ok ? read.value : undefined
+}
+
+async function countIn(store: Store): Promise<{ readonly value: Uint8Array | undefined } | undefined> {
+  for await (const entry of store.examine({ from: COUNT_KEY, to: afterPrefix(COUNT_KEY), first: true })) return entry
+  return undefined
 }
 
 async function readPin(path: string): Promise<{ id: string; count: number } | undefined> {

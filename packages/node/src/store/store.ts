@@ -342,12 +342,12 @@ export async function openStore(
   }
   const store = new Store(database, beside)
   try {
+    await beside.pin?.attach(store)
     const version = await versionOf(store)
     if (version === undefined) await store.commit([{ type: 'put', key: VERSION_KEY, value: STORE_VERSION }])
     else if (!equalBytes(version, STORE_VERSION)) {
       throw new Failure('STORE_VERSION', 'The database of this home was written by another version of Sealmesh.')
     }
-    await beside.pin?.attach(store)
     return store
   } catch (error) {
     await store.close()
