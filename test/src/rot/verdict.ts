@@ -72,4 +72,3 @@ export async function healed(node: RunningNode, truth: Truth, total: Record<stri
 }
 
 const isPrivate = (umr: string): boolean => umr.startsWith(`home.${PRIVATE}.`) || umr.startsWith('home.diary.')
-
