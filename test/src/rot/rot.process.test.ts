@@ -33,7 +33,14 @@ afterAll(() => scene.close())
 test(
   `${FLIPS} flipped bits and ${DELETIONS} deleted files: nothing wrong is read in silence, all is repaired or named`,
   async () => {
-    const total: Tally & Record<string, number> = { same: 0, refused: 0, announced: 0, mended: 0, lost: 0, keyFiles: 0 }
+    const total: Tally & Record<string, number> = {
+      same: 0,
+      refused: 0,
+      announced: 0,
+      repaired: 0,
+      lost: 0,
+      keyFiles: 0,
+    }
     const failures: Error[] = []
     for (let round = 0; round < ROUNDS; round++) {
       fs.rmSync(scene.home, { recursive: true })
@@ -44,9 +51,13 @@ test(
       const failure = await failureOf(round, harm, async () => {
         const node = await startDamaged(total)
         try {
-          add(total, await compare(node, scene.truth))
+          const tally = await compare(node, scene.truth)
+          add(total, tally)
+          const lost = total['lost'] ?? 0
           await scrubbed(node)
           await healed(node, scene.truth, total)
+          add(total, { repaired: tally.refused + tally.announced - ((total['lost'] ?? 0) - lost) })
+          expect(scene.folderFaults()).toEqual([])
         } finally {
           await node.close()
         }
@@ -57,7 +68,7 @@ test(
     process.stdout.write(`${JSON.stringify(total)}\n`)
     if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join('\n\n'))
     expect(total.same).toBeGreaterThan(0)
-    expect(total['mended']).toBeGreaterThan(0)
+    expect(total['repaired']).toBeGreaterThan(0)
   },
   ROUNDS * ROUND_MS,
 )
@@ -65,14 +76,13 @@ test(
 const share = (all: number, round: number): number =>
   Math.floor((all * (round + 1)) / ROUNDS) - Math.floor((all * round) / ROUNDS)
 
-/** A key file that is gone, or has two flipped bits, is named; its owner restores it from a backup. */
+/** A key file that is gone or has two flipped bits, or a config that makes no sense, is named; its owner restores it. */
 async function startDamaged(total: Record<string, number>): Promise<RunningNode> {
   for (;;) {
     try {
       return await scene.start()
     } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'KEY_DAMAGED') throw error
-      const named = /The key file (\S+) /.exec(error.message)?.[1]
+      const named = error instanceof Failure ? namedIn(error) : undefined
       if (named === undefined) throw error
       total['keyFiles'] = (total['keyFiles'] ?? 0) + 1
       fs.copyFileSync(named.replace(scene.home, pristine()), named)
@@ -80,8 +90,14 @@ async function startDamaged(total: Record<string, number>): Promise<RunningNode>
   }
 }
 
-function add(total: Record<string, number>, tally: Tally): void {
-  for (const [name, count] of Object.entries(tally)) total[name] = (total[name] ?? 0) + (count as number)
+function namedIn({ code, message }: Failure): string | undefined {
+  if (code === 'KEY_DAMAGED') return /The key file (\S+) /.exec(message)?.[1]
+  if (code === 'CONFIG_INVALID') return `${scene.home}/config.toml`
+  return undefined
+}
+
+function add(total: Record<string, number>, counts: object): void {
+  for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + (count as number)
 }
 
 async function failureOf(round: number, harm: readonly Harm[], work: () => Promise<void>): Promise<Error | undefined> {

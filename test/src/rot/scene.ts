@@ -11,6 +11,10 @@ import { RelayProcess } from '../processes/relay.ts'
 
 export const SHARED = ['semantic', 'files'] as const
 export const PRIVATE = 'procedural'
+/** Shared too, and mirrored to a folder beside the home. */
+const MIRRORED = 'vault'
+const NOTES = ['one.md', 'two.md', 'deep/three.md']
+const textOf = (name: string): string => `first line of ${name}\nsecond line\n`
 
 /** What `home` should read: every item by its UMR. */
 export type Truth = ReadonlyMap<string, string>
@@ -27,6 +31,10 @@ export class RotScene {
     return path.join(this.directory, 'home')
   }
 
+  get folder(): string {
+    return path.join(this.directory, 'notes')
+  }
+
   get office(): NodeProcess {
     if (this.#office === undefined) throw new Error('the scene is not open')
     return this.#office
@@ -39,7 +47,15 @@ export class RotScene {
     const options = { home: this.home, name: 'home', relay: address, ...(claim ? { claim } : {}) }
     let home = await NodeProcess.start(options)
     this.#office = await pairNodes(home, { home: path.join(this.directory, 'office'), name: 'office' })
-    await shareLayers(home, 'home', SHARED, 'office:write')
+    await shareLayers(home, 'home', [...SHARED, MIRRORED], 'office:write')
+    for (const name of NOTES) {
+      fs.mkdirSync(path.dirname(path.join(this.folder, name)), { recursive: true })
+      fs.writeFileSync(path.join(this.folder, name), textOf(name))
+    }
+    const first = await home.door()
+    await first.call('folder.add', { agent: 'home', layer: MIRRORED, path: this.folder, newLayer: true })
+    await first.close()
+    fs.writeFileSync(path.join(this.home, 'config.toml'), '[node]\nlog_level = "warn"\n', { mode: 0o600 })
     for (let run = 0; run < 3; run++) {
       const door = await home.door()
       const put = async (umr: string, value: string) => {
@@ -70,6 +86,21 @@ export class RotScene {
     await untilInSync(home, this.office)
     await home.stop()
     return this
+  }
+
+  /** What is wrong with the mirrored files; empty when nothing is. Nobody has changed any. */
+  folderFaults(): string[] {
+    const entries = fs.readdirSync(this.folder, { recursive: true, withFileTypes: true })
+    const found = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(this.folder, path.join(entry.parentPath, entry.name)))
+    const more = found.filter((name) => !NOTES.includes(name)).map((name) => `${name} was not there`)
+    const changed = NOTES.flatMap((name) => {
+      if (!found.includes(name)) return [`${name} is gone`]
+      const text = fs.readFileSync(path.join(this.folder, name), 'utf8')
+      return text === textOf(name) ? [] : [`${name} reads ${JSON.stringify(text)}`]
+    })
+    return [...more, ...changed]
   }
 
   start(): Promise<RunningNode> {

@@ -33,10 +33,10 @@ export class Mirror {
     let damaged = 0
     const lines = text.split('\n').filter((line) => line !== '')
     for (const line of lines) {
-      const [, content, key, value, check] = /^(([0-9a-f]+) ([\w+/=-]*)) ([0-9a-f]{16})$/.exec(line) ?? []
-      if (content === undefined || key === undefined || value === undefined || checkOf(content) !== check) damaged += 1
-      else if (value === GONE) entries.delete(key)
-      else entries.set(key, value)
+      const read = readLine(line) ?? (damaged++ < MENDED_MAX ? mendedLine(line) : undefined)
+      if (read === undefined) continue
+      if (read.value === GONE) entries.delete(read.key)
+      else entries.set(read.key, read.value)
     }
     return new Mirror(path, entries, lines.length, damaged)
   }
@@ -116,8 +116,30 @@ export class Mirror {
 /** What no peer has, or what a node needs before it can ask one. */
 const MIRRORED = [TABLES.meta, TABLES.record, TABLES.folder]
 const GONE = '-'
+/** Lines that are looked at for one flipped bit, and the longest of them: some 10,000 hashes each. */
+const MENDED_MAX = 16
+const MENDED_CHARACTERS_MAX = 4_096
 /** Replaced lines that are not worth a new file. */
 const LINES_SPARE = 64
+
+function readLine(line: string): { readonly key: string; readonly value: string } | undefined {
+  const [, content, key, value, check] = /^(([0-9a-f]+) ([\w+/=-]*)) ([0-9a-f]{16})$/.exec(line) ?? []
+  if (content === undefined || key === undefined || value === undefined || checkOf(content) !== check) return undefined
+  return { key, value }
+}
+
+/** What one flipped bit made unreadable: of all lines that differ in one only the true one matches its check. */
+function mendedLine(line: string): ReturnType<typeof readLine> {
+  if (line.length > MENDED_CHARACTERS_MAX) return undefined
+  const bytes = Buffer.from(line, 'latin1')
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    bytes[bit >> 3]! ^= 1 << (bit & 7)
+    const read = readLine(bytes.toString('latin1'))
+    if (read !== undefined) return read
+    bytes[bit >> 3]! ^= 1 << (bit & 7)
+  }
+  return undefined
+}
 
 const lineOf = (key: string, value: string): string => `${key} ${value} ${checkOf(`${key} ${value}`)}\n`
 const toBase64 = (value: Uint8Array): string => Buffer.from(value).toString('base64')
