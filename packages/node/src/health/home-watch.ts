@@ -6,6 +6,7 @@ import type { StoreHealth } from '../store/open-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
 import type { HomeHealth } from './home-health.ts'
+import { notRelearntFrom } from './relearnt.ts'
 
 /** Costs nothing while nothing is wrong. */
 const REVIEW_MS = 1_000
@@ -91,13 +92,7 @@ export class HomeWatch {
 
   #relearnt(sinceMs: number): boolean {
     const { damage, sync, mesh, node } = this.#deps
-    if (damage.size > 0) return false
-    const views = new Map(sync.peers().map((peer) => [peer.node, peer.view]))
-    return [...mesh().nodes.values()].every((each) => {
-      if (each.id === node || each.revocations.length > 0) return true
-      const view = views.get(each.id)
-      return view?.toReceive === 0 && (view.lastHeardAtMs ?? 0) > sinceMs
-    })
+    return damage.size === 0 && notRelearntFrom(mesh(), node, sync.peers(), sinceMs).length === 0
   }
 
   #note(work: Promise<void>): void {

@@ -1,7 +1,8 @@
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { reactions } from '@sealmesh/protocol/errors'
 import type { Fact } from '../health/home-health.ts'
-import { iso } from './context.ts'
+import { notRelearntFrom } from '../health/relearnt.ts'
+import { iso, nodeName } from './context.ts'
 import { folderWarnings } from './folders.ts'
 import type { NodeServices } from './handlers.ts'
 
@@ -12,8 +13,9 @@ export function warningsOf({
   node,
   health,
   damage,
+  sync,
   folders,
-}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage' | 'folders'>): Status['warnings'] {
+}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage' | 'sync' | 'folders'>): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
     if (relay.state !== 'refused' || relay.reason === null) continue
@@ -29,11 +31,14 @@ export function warningsOf({
   const { rolledBack, copied, lost } = health.facts
   const since = ({ sinceMs, lastMs }: Fact): string =>
     sinceMs === lastMs ? iso(lastMs) : `${iso(sinceMs)} to ${iso(lastMs)}`
-  if (rolledBack !== null)
+  if (rolledBack !== null) {
+    const missing = notRelearntFrom(log.mesh, node, sync.peers(), rolledBack.lastMs)
+    const names = missing.map((each) => nodeName(log.mesh, each)).join(', ')
     warnings.push({
       code: 'HOME_ROLLED_BACK',
-      message: `this home held more once (${since(rolledBack)}): ${rolledBack.evidence.join('; ')}; what other machines know of it is being learnt again`,
+      message: `this home held more once (${since(rolledBack)}): ${rolledBack.evidence.join('; ')}; what other machines know of it is being learnt again${names === '' ? '' : `, and not from all yet: bring up ${names}`}`,
     })
+  }
   if (copied !== null)
     warnings.push({
       code: 'HOME_COPIED',
