@@ -97,6 +97,7 @@ for (const [name, table] of Object.entries(OTHERS))
     } finally {
       await node.close()
     }
+    expect(scene.folderFaults()).toEqual([])
   }, 60_000)
 
 test('every entry of the diary has a flipped bit: each is refused and named as lost, and new ones can be written', async () => {
@@ -136,7 +137,6 @@ async function folderInStep(node: RunningNode): Promise<void> {
     const [folder] = (await call(node, 'folder.ls', {})).folders
     return folder?.state === 'in step'
   })
-  expect(scene.folderFaults()).toEqual([])
 }
 
 interface Row {

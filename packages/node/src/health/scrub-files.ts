@@ -13,11 +13,13 @@ export interface ScrubbedFile {
 
 /**
  * Every file of a database that counts, against LevelDB's own checksums: they cover every byte, while LevelDB never
- * looks at them when it reads. The database may be open: tables never change, and the logs only grow.
+ * looks at them when it reads. The database may be open: tables never change, and the logs only grow. In the order of
+ * their names, from the one behind `after` on.
  */
-export async function* scrubFiles(directory: string): AsyncGenerator<ScrubbedFile> {
+export async function* scrubFiles(directory: string, after = ''): AsyncGenerator<ScrubbedFile> {
   const live = await liveTables(directory)
   for (const name of (await readdir(directory)).toSorted()) {
+    if (name <= after) continue
     const number = Number.parseInt(name, 10)
     const counts = name.endsWith('.log') || name.startsWith('MANIFEST') || (name.endsWith('.ldb') && live.has(number))
     if (!counts) continue

@@ -1,0 +1,65 @@
+import { BlockStore } from '../store/block-store.ts'
+import { asideKey, describeKey, documentOfKey, incarnationOfTipKey, TABLES } from '../store/keys.ts'
+import type { Operation } from '../store/store.ts'
+import { TipStore } from '../store/tip-store.ts'
+import type { Finding, ScrubDeps } from './scrub.ts'
+
+/** Entries that are no blocks: each has a second copy, or is made anew by what it was made from. */
+export async function putRight(
+  deps: ScrubDeps,
+  ruined: readonly { key: Uint8Array; raw: Uint8Array }[],
+): Promise<Finding[]> {
+  if (ruined.length === 0) return []
+  const { store } = deps.main
+  const operations: Operation[] = []
+  for (const { key, raw } of ruined)
+    operations.push(
+      { type: 'delete', key },
+      { type: 'put', key: asideKey(key), value: raw },
+      ...(await remade(deps, key)),
+    )
+  await store.commit(operations)
+  await deps.main.reconcile()
+  const findings: Finding[] = []
+  let records = false
+  for (const { key } of ruined) {
+    const back = (await store.get(key).catch(() => undefined)) !== undefined
+    const isRecord = key[0] === TABLES.record
+    const isOnlyHere = key[0] === TABLES.meta || key[0] === TABLES.folder
+    records ||= isRecord && !back
+    const state = back ? 'mended' : isRecord ? 'asked' : isOnlyHere ? 'lost' : 'mended'
+    findings.push({ what: describeKey(key), state })
+  }
+  if (records) deps.wantRecords()
+  return findings
+}
+
+/** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */
+async function remade(
+  { main, index, damage }: Pick<ScrubDeps, 'main' | 'index' | 'damage'>,
+  key: Uint8Array,
+): Promise<readonly Operation[]> {
+  switch (key[0]) {
+    case TABLES.document: {
+      const document = documentOfKey(key)
+      const entry = index.get(document)
+      return entry === undefined ? [] : index.put(document, entry)
+    }
+    // Without its note a start would take the pages for all there is.
+    case TABLES.unpaged:
+      return index.get(documentOfKey(key)) === undefined ? [] : [index.unpaged(documentOfKey(key))]
+    case TABLES.damage:
+      return [damage.entryOf(documentOfKey(key))]
+    case TABLES.tips: {
+      const document = documentOfKey(key)
+      // Where the end itself is damaged, its own entry shows that.
+      const vector = await new BlockStore(main.store).tips(document).catch(() => [])
+      const incarnation = incarnationOfTipKey(key)
+      return vector.some((dot) => dot.incarnation === incarnation)
+        ? new TipStore(main.store).put(document, vector, [incarnation])
+        : []
+    }
+    default:
+      return []
+  }
+}
