@@ -93,7 +93,7 @@ export async function* scrubEntries(deps: ScrubDeps, after: Uint8Array): AsyncGe
       findings.push(...(await examine(deps, document)))
     }
     const position = { part: 'entries', after: toHex(at) } as const
-    yield suspects.size > 0 || ended ? { bytes, findings } : { bytes, findings, position }
+    yield suspects.size > 0 ? { bytes, findings } : { bytes, findings, position }
   }
   yield* scrubLost(deps)
 }

@@ -116,5 +116,5 @@ async function* scrubDiary(store: Store): AsyncGenerator<ScrubStep> {
       yield { bytes: 0, findings: [{ what, state: 'lost' }] }
     } else await store.commit([{ type: 'delete', key }])
   }
-  yield { bytes, findings: [] }
+  yield { bytes, findings: [], position: { part: 'keys', after: '' } }
 }
