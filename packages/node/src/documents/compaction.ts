@@ -7,14 +7,17 @@ import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Logger } from 'pino'
 import type { Documents } from './documents.ts'
 import type { Above } from './draw-base.ts'
+import { Pace } from './pace.ts'
 
-/** How far `history` reaches: of the last seven days the newest 64 MiB of a document's blocks (docs/spec/09-bases.md). */
+/** How far `history` reaches at least: of the last seven days the newest 64 MiB of a document's blocks (docs/spec/09-bases.md). */
 export const HISTORY_MS = 7 * 24 * 60 * 60_000
 export const HISTORY_BYTES = 64 * 1_048_576
 /** What is not worth the reading: some thousand blocks. */
 const FLOOR_BYTES = 1_048_576
 /** A look reads all that is above the base, so not after every write; but no more than this comes in between. */
 const LOOK_BYTES_MAX = 16 * 1_048_576
+/** Once so much more than history lies above a base, drawing it comes before the comfort of writers. */
+const URGENT_BYTES = 256 * 1_048_576
 /** After a start others have more to do. */
 const FIRST_AFTER_MS = 10_000
 /** Documents that could not be compacted, for somebody has not receipted them or they are too young, wait this long. */
@@ -72,6 +75,7 @@ export class Compaction {
   #working: Promise<void> | undefined
   #unlisten = () => {}
   #drawn = 0
+  #commits = 0
 
   constructor(deps: CompactionDeps) {
     this.#deps = deps
@@ -97,6 +101,12 @@ export class Compaction {
   async compact(name: DocumentName): Promise<boolean> {
     const { documents, historyMs, historyBytes, floorBytes, mesh } = this.#deps
     const judged = mesh()
+    const pace = new Pace({
+      commits: () => this.#commits,
+      isUrgent: () => this.#aboveOf(name) > (historyBytes ?? HISTORY_BYTES) + URGENT_BYTES,
+      signal: this.#stop.signal,
+    })
+    pace.begin()
     const drawn = await documents.drawBase(name, {
       ...(await this.#receipts(judged, name)),
       historyMs: historyMs ?? HISTORY_MS,
@@ -107,6 +117,7 @@ export class Compaction {
         if (grown !== undefined) grown.above = above
       },
       isOver: () => this.#stop.signal.aborted || mesh() !== judged,
+      turn: () => pace.turn(),
     })
     if (drawn) {
       this.#drawn += 1
@@ -137,22 +148,34 @@ export class Compaction {
   }
 
   #grew(name: DocumentName, blocks: readonly Block[]): void {
+    this.#commits += 1
     const key = keyOf(name)
     const floor = this.#deps.floorBytes ?? FLOOR_BYTES
     const grown: Grown = this.#grown.get(key) ?? { name, bytes: 0, worthIt: floor, above: undefined }
     for (const { bytes } of blocks) grown.bytes += bytes.length
     this.#grown.set(key, grown)
     if (grown.bytes < grown.worthIt || this.#isAllHistory(grown, blocks.at(-1)?.header.time.wallMs ?? 0)) return
-    // What it keeps at best is what lives: the next look comes when that much has been written once more.
+    // What it keeps at best is what lives: the next look comes when that much has been written once more. Where nothing
+    // may go for long, since somebody is away, looks that each read all of it become rarer.
     grown.bytes = 0
-    grown.worthIt = Math.max(floor, Math.min(2 * grown.worthIt, LOOK_BYTES_MAX))
+    const most = Math.max(LOOK_BYTES_MAX, (grown.above?.bytes ?? 0) / 2)
+    grown.worthIt = Math.max(floor, Math.min(2 * grown.worthIt, most))
     this.#ask(name)
   }
 
-  /** Of what the last look found and what has come since, nothing is old or large enough to go. */
+  /** As far as is known without reading. */
+  #aboveOf(name: DocumentName): number {
+    const grown = this.#grown.get(keyOf(name))
+    return grown === undefined ? 0 : grown.bytes + (grown.above?.bytes ?? 0)
+  }
+
+  /**
+   * Of what the last look found and what has come since, too little is old or too large. A look reads what stays as well
+   * as what goes, so the second must be as much as the first.
+   */
   #isAllHistory({ bytes, above }: Grown, nowMs: number): boolean {
     const { historyBytes, historyMs } = this.#deps
-    if (above === undefined || above.bytes + bytes > (historyBytes ?? HISTORY_BYTES)) return false
+    if (above === undefined || above.bytes + bytes > 2 * (historyBytes ?? HISTORY_BYTES)) return false
     return nowMs < above.oldestMs + (historyMs ?? HISTORY_MS)
   }
 

@@ -41,7 +41,7 @@ export type { Commit } from './open-document.ts'
 /** Up to where a base may be drawn. */
 export type BaseLimits = Pick<
   Drawing,
-  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked'
+  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked' | 'turn'
 >
 
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
@@ -323,7 +323,7 @@ export class Documents {
     const id = this.#idOf(name)
     const { store, sodium, index, damage, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
-    const rest = { store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }
+    const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
     return this.#alone(id, async () => {
       await tidy(rest)
       return drawBase({

@@ -7,6 +7,8 @@ import { nobody, serviceOf } from './test-service.ts'
 const sodium = await loadSodium()
 const UMR = 'claude.semantic.day'
 const DAY_MS = 86_400_000
+/** Nobody else is at work. */
+const alone = { isOver: () => false, turn: async () => {} }
 
 let homes: TestHomes
 beforeEach(async () => {
@@ -54,7 +56,7 @@ test('what compaction has taken is said to be gone: where history ends, and that
   const { home, clock, handlers, say, versions } = await keeper()
   const times: string[] = []
   for (let n = 0; n < 20; n++) times.push(await say(String(n)))
-  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, isOver: () => false }
+  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, ...alone }
   expect(await home.documents.drawBase(homes.semantic, { ...limits, historyMs: 7 * DAY_MS })).toBe(true)
   const { endsAt } = await handlers.history({ umr: UMR, limit: 20 }, nobody)
   const endMs = Date.parse(endsAt ?? '')
@@ -80,7 +82,7 @@ test('edits of texts are kept below a base: every version of a text can still be
     written.push(new Date(clock.ms).toISOString())
     clock.ms += DAY_MS
   }
-  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, isOver: () => false }
+  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, ...alone }
   expect(await home.documents.drawBase(homes.semantic, { ...limits, historyMs: 7 * DAY_MS })).toBe(true)
   const { versions, endsAt } = await handlers.history({ umr, limit: 20 }, nobody)
   expect([versions.length, endsAt]).toEqual([20, null])
