@@ -82,7 +82,8 @@ export class Happenings {
 
   #committed({ name, document, blocks, changes, local }: Commit): void {
     for (const change of changes) this.#change(name, change, local)
-    if (name.layer !== DIARY_LAYER) {
+    // Nearly always nothing is in conflict, and nothing was.
+    if (name.layer !== DIARY_LAYER && document.conflicts + this.#conflicts.size > 0) {
       const keys = new Set<string>()
       for (const { writes } of blocks) for (const write of writes) if (write.type !== 'text') keys.add(write.key)
       for (const change of changes) if (change.type !== 'text') keys.add(change.key)

@@ -23,10 +23,10 @@ export function watchHandlers(
           value: string | null,
           by: Pick<Change, 'author' | 'time'>,
         ) => {
-          told.add(item)
-          if (!(start + item).startsWith(prefix)) return
-          const [nodeOf, at] = [nodeName(mesh, by.author), iso(by.time.wallMs)]
-          client.notify({ umr: start + item, type, value, nodeName: nodeOf, at, local })
+          if (document.conflicts > 0) told.add(item)
+          const umr = start + item
+          if (!umr.startsWith(prefix)) return
+          client.notify({ umr, type, value, nodeName: nodeName(mesh, by.author), at: iso(by.time.wallMs), local })
         }
         for (const change of changes) {
           const item = change.type === 'text' ? change.name : change.key
@@ -34,7 +34,7 @@ export function watchHandlers(
           // Diary metadata says that something was written, never what.
           tell(item, conflict ? 'conflict' : change.type, change.type === 'set' && !diary ? change.value : null, change)
         }
-        if (diary) return
+        if (diary || document.conflicts === 0) return
         // What loses against the value that is shown changes nothing to read, and is a conflict all the same.
         for (const { header, writes } of blocks)
           for (const write of writes)
@@ -48,6 +48,7 @@ export function watchHandlers(
 }
 
 const isConflict = (document: Document, key: string): boolean => {
+  if (document.conflicts === 0) return false
   const siblings = document.siblings(key)
   return siblings.length > 1 && choicesOf(siblings).length > 1
 }

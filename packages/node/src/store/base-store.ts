@@ -53,6 +53,10 @@ export interface BaseRecord {
   readonly bytes: number
 }
 
+/** Read records that are kept in memory; one of many incarnations is read again. */
+const KEPT_MAX = 16_384
+const KEPT_TIPS_MAX = 64
+
 /**
  * Bases and what is left below them. A new base is drawn beside the old one: first its rows, under a generation of
  * their own, then in one commit the record that makes them count, and only then is what it replaces deleted. So a
@@ -60,6 +64,9 @@ export interface BaseRecord {
  */
 export class BaseStore {
   readonly #store: Store
+  /** Every push of new writes asks; they hold as long as no base has been written. */
+  readonly #kept = new Map<DocumentId, BaseRecord | undefined>()
+  #keptAt = 0
 
   constructor(store: Store) {
     this.#store = store
@@ -67,6 +74,18 @@ export class BaseStore {
 
   /** Throws STORE_DAMAGED. */
   async read(document: DocumentId): Promise<BaseRecord | undefined> {
+    const version = this.#store.versionOf(TABLES.base)
+    if (version !== this.#keptAt || this.#kept.size >= KEPT_MAX) this.#kept.clear()
+    this.#keptAt = version
+    if (this.#kept.has(document)) return this.#kept.get(document)
+    const record = await this.#readStored(document)
+    const isSmall = record === undefined || record.tips.length + record.target.length <= KEPT_TIPS_MAX
+    if (isSmall && this.#keptAt === version && this.#store.versionOf(TABLES.base) === version)
+      this.#kept.set(document, record)
+    return record
+  }
+
+  async #readStored(document: DocumentId): Promise<BaseRecord | undefined> {
     const key = baseKey(document)
     const value = await this.#store.get(key)
     if (value === undefined) return undefined

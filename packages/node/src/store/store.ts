@@ -60,6 +60,8 @@ export class Store {
   /** What those keys held before, once read. */
   #undo: Operation[] | undefined
   #generation = 0
+  /** Of every table, by the first byte of its keys: entries on their way to the disk, and arrived there or not. */
+  readonly #touched = new Float64Array(256)
   #batches = 0
   #commits = 0
   #failed = 0
@@ -74,6 +76,11 @@ export class Store {
   /** For status and tests: how well commits share batches. */
   get counts(): { batches: number; commits: number; failed: number } {
     return { batches: this.#batches, commits: this.#commits, failed: this.#failed }
+  }
+
+  /** Equal before and after a read: what it gave is what lies there until this changes. */
+  versionOf(table: number): number {
+    return (this.#touched[table] ?? 0) + this.#generation
   }
 
   /**
@@ -211,6 +218,7 @@ export class Store {
     const { aboard, operations } = this.#board()
     if (operations.length > 0) {
       if (this.#pin !== undefined) operations.push(checkedPut(this.#pin.countBatch()))
+      this.#touch(operations)
       try {
         await this.#database.write(operations)
         this.#batches += 1
@@ -223,10 +231,16 @@ export class Store {
         const failure = diskFailure(error, 'writing')
         for (const commit of aboard) commit.reject(failure)
         return
+      } finally {
+        this.#touch(operations)
       }
     }
     this.#commits += aboard.length
     for (const commit of aboard) commit.resolve()
+  }
+
+  #touch(operations: readonly Operation[]): void {
+    for (const { key } of operations) this.#touched[key[0] ?? 0]! += 1
   }
 
   async #replace({ work, resolve, reject }: Replacement): Promise<void> {

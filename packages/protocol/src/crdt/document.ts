@@ -145,6 +145,11 @@ export class Document {
     for (const [key, register] of this.#registers.entries()) if (winnerOf(register)?.value !== undefined) yield key
   }
 
+  /** Registers that hold several values: without looking at any. */
+  get conflicts(): number {
+    return this.#registers.conflicted
+  }
+
   *conflicted(): Iterable<string> {
     for (const [key, register] of this.#registers.entries()) if (isConflicted(register)) yield key
   }
