@@ -137,6 +137,9 @@ async function compose(
   })
   const { store } = sound
   closers.push(() => sound.close())
+  // Of thousands of documents; beside what waits for the disk. Whoever needs it hears of its failure.
+  const indexing = DocumentIndex.load(store)
+  indexing.catch(() => undefined)
   const diary = await Diary.open(home.diary, now)
   closers.push(() => diary.close())
   const meta = new Meta(store)
@@ -185,7 +188,7 @@ async function compose(
     exists: (id) => [...log.mesh.nodes.keys()].some((each) => isIncarnationOf(id, each, sodium)),
   }
   const damage = await DamageBook.load(surveyed)
-  const index = await DocumentIndex.load(store)
+  const index = await indexing
   if (index.damaged.length > 0) await recoverIndex(surveyed, index)
   closers.push(() => index.writePages().catch(() => undefined))
   const documents = new Documents({
