@@ -9,7 +9,7 @@ const NAMES = ['a.md', 'b.md', 'c.md', 'sub/d.md', 'sub/e.md']
 const QUIET = 40
 const PAUSE_MS = 40
 /** A picture is its own check: 32 bytes of hash, then what they are the hash of. */
-const PICTURE_BYTES = 200_000
+const PICTURE_BYTES = 20_000
 
 /**
  * A person and some programs at work in one folder, one after another: they append, save whole files by replacing them,
@@ -26,6 +26,7 @@ export class Editor {
   readonly #dice: () => number
   #stopped = false
   #words = 0
+  #now: { written: string[]; removed: string[] } = { written: [], removed: [] }
 
   constructor(name: string, folder: string, dice: () => number) {
     this.#name = name
@@ -35,6 +36,7 @@ export class Editor {
 
   begin(): void {
     for (let n = 0; n < QUIET; n++) this.#append(`quiet-${this.#name}-${n}.md`)
+    for (const word of this.#now.written) this.written.add(word)
   }
 
   stop(): void {
@@ -43,7 +45,7 @@ export class Editor {
 
   async work(): Promise<void> {
     while (!this.#stopped) {
-      this.#act()
+      this.#try()
       this.#look()
       await pause(this.#dice() * PAUSE_MS)
     }
@@ -69,6 +71,19 @@ export class Editor {
     return names.filter((name) => /\.(md|png)$/.test(name) && !path.basename(name).startsWith('.sealmesh-')).sort()
   }
 
+  /** What could not be done, for somebody else was faster, was not written and removed nothing. */
+  #try(): void {
+    this.#now = { written: [], removed: [] }
+    try {
+      this.#act()
+    } catch (error) {
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+      return
+    }
+    for (const word of this.#now.written) this.written.add(word)
+    for (const word of this.#now.removed) this.removed.add(word)
+  }
+
   #act(): void {
     const what = this.#dice()
     const texts = this.#files().filter((file) => file.endsWith('.md'))
@@ -78,21 +93,22 @@ export class Editor {
     if (what < 0.4) return this.#append(file)
     if (what < 0.75) return this.#rewrite(file, (lines) => lines.splice(this.#at(lines), 0, this.#word()))
     if (what < 0.85) return this.#rewrite(file, (lines) => this.#forget(lines.splice(this.#at(lines), 1)))
-    if (what < 0.91) return this.#savePicture()
-    if (what < 0.98) return this.#rename(file)
-    this.#delete(file)
+    if (what < 0.87) return this.#savePicture()
+    if (what < 0.96) return this.#rename(file)
+    if (what < 0.975) return this.#delete(file)
+    this.#append(file)
   }
 
   readonly #at = (lines: readonly string[]): number => Math.floor(this.#dice() * (lines.length + 1))
 
   #word(): string {
     const word = `${this.#name}${this.#words++}`
-    this.written.add(word)
+    this.#now.written.push(word)
     return word
   }
 
   #forget(lines: readonly string[]): void {
-    for (const line of lines) this.removed.add(line)
+    this.#now.removed.push(...lines)
   }
 
   #append(file: string): void {
@@ -104,15 +120,12 @@ export class Editor {
   #rewrite(file: string, change: (lines: string[]) => void): void {
     const [from, to] = [this.#full(file), this.#full(`${file}.tmp`)]
     const before = stampOf(from)
-    const lines = readLines(from)
-    if (before === undefined || lines === undefined) return
-    const [wrote, removed] = [new Set(this.written), new Set(this.removed)]
+    const lines = fs.readFileSync(from, 'utf8').split('\n').slice(0, -1)
     change(lines)
     fs.writeFileSync(to, lines.map((line) => `${line}\n`).join(''))
     if (stampOf(from) === before) return fs.renameSync(to, from)
     fs.rmSync(to)
-    for (const word of this.written) if (!wrote.has(word)) this.written.delete(word)
-    for (const word of this.removed) if (!removed.has(word)) this.removed.delete(word)
+    this.#now = { written: [], removed: [] }
   }
 
   #savePicture(): void {
@@ -128,20 +141,28 @@ export class Editor {
   }
 
   #delete(file: string): void {
-    const lines = readLines(this.#full(file))
-    if (lines === undefined) return
-    this.#forget(lines)
-    fs.rmSync(this.#full(file), { force: true })
+    this.#forget(fs.readFileSync(this.#full(file), 'utf8').split('\n'))
+    fs.rmSync(this.#full(file))
   }
 
   #look(): void {
-    for (const file of this.#files()) {
+    for (const file of this.#list()) {
+      let bytes: Buffer
       try {
-        const bytes = fs.readFileSync(this.#full(file))
-        if (!(file.endsWith('.md') ? isWholeText(bytes) : isWholePicture(bytes))) this.broken.push(file)
+        bytes = fs.readFileSync(this.#full(file))
       } catch {
-        // Gone since it was listed.
+        continue // Gone since it was listed.
       }
+      if (!(file.endsWith('.md') ? isWholeText(bytes) : isWholePicture(bytes))) this.broken.push(file)
+    }
+  }
+
+  /** Also while folders in it come and go. */
+  #list(): string[] {
+    try {
+      return this.#files()
+    } catch {
+      return []
     }
   }
 }
@@ -150,14 +171,6 @@ const isWholeText = (bytes: Buffer): boolean => /^((home|office)\d+\n)*$/.test(b
 
 const isWholePicture = (bytes: Buffer): boolean =>
   createHash('sha256').update(bytes.subarray(32)).digest().equals(bytes.subarray(0, 32))
-
-function readLines(file: string): string[] | undefined {
-  try {
-    return fs.readFileSync(file, 'utf8').split('\n').slice(0, -1)
-  } catch {
-    return undefined
-  }
-}
 
 function stampOf(file: string): string | undefined {
   const stats = fs.lstatSync(file, { bigint: true, throwIfNoEntry: false })

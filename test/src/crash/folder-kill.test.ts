@@ -16,11 +16,13 @@ const DOWN_MS = 400
 
 let household: Household
 let nodes: Record<'home' | 'office', NodeProcess>
+let editors: readonly Editor[] = []
 beforeEach(async () => {
   household = await startHousehold('folder-kill')
   nodes = { home: household.home, office: household.office }
 })
 afterEach(async () => {
+  for (const editor of editors) editor.stop()
   await Promise.all([nodes.home.kill(), nodes.office.kill(), household.relay.kill()])
   fs.rmSync(household.directory, { recursive: true, force: true })
 })
@@ -31,7 +33,7 @@ test(`kill -9 of a node, ${FOLDER_KILLS} times while both folders are edited, lo
   const dice = seededDice(testSeed())
   const { home, office, directory } = household
   await shareLayers(home, 'home', ['files'], 'office:write')
-  const editors = await Promise.all(
+  editors = await Promise.all(
     [home, office].map(async (node) => {
       const folder = path.join(fs.realpathSync(directory), `notes-${node.name}`)
       fs.mkdirSync(folder)

@@ -25,16 +25,19 @@ class Listening extends Replica {
 
 /** From one start of a node to its end, which may come in the midst of a round: then nothing of it has any more effect. */
 class Life {
+  readonly calls = new Map<string, number>()
   stepsLeft = Number.POSITIVE_INFINITY
   over = false
 
   /** Whatever gives a promise is a step, before and after. */
-  ofPort<T extends object>(port: T): T {
+  ofPort<T extends object>(name: string, port: T): T {
     return new Proxy(port, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(target, name)
-        if (typeof value !== 'function' || name === 'refusal') return value
+      get: (target, member) => {
+        const value: unknown = Reflect.get(target, member)
+        if (typeof value !== 'function' || member === 'refusal') return value
+        const call = `${name}.${String(member)}`
         return async (...args: unknown[]): Promise<unknown> => {
+          this.calls.set(call, (this.calls.get(call) ?? 0) + 1)
           this.#step()
           const answer: unknown = await Reflect.apply(value, target, args)
           this.#step()
@@ -87,6 +90,13 @@ export class Machine {
     this.#life.stepsLeft = steps
   }
 
+  /** How often the mirror called what, since it was asked last. */
+  takeCalls(): Record<string, number> {
+    const calls = Object.fromEntries(this.#life.calls)
+    this.#life.calls.clear()
+    return calls
+  }
+
   /** As a watcher would. */
   touch(path: string): void {
     this.dueAtMs = Math.min(this.dueAtMs, this.mirror.touch(path))
@@ -117,8 +127,8 @@ export class Machine {
     this.#life = life
     return new Mirror(
       {
-        disk: life.ofPort(this.disk),
-        document: life.ofPort({
+        disk: life.ofPort('disk', this.disk),
+        document: life.ofPort('document', {
           node: this.replica.node,
           open: async () => this.replica.document,
           refusal: () => this.refusal,
@@ -127,7 +137,7 @@ export class Machine {
           },
           edit: async (edit: (doc: Document['yDoc']) => void) => void this.replica.edit(edit),
         }),
-        base: life.ofPort({
+        base: life.ofPort('base', {
           text: async (key: string) => this.#texts.get(key),
           commit: async (changes: readonly BaseChange[]) => {
             for (const { key, entry, text } of changes) {
@@ -144,7 +154,10 @@ export class Machine {
         tell: (news) => void this.news.push(news),
         now: () => NOW_MS + this.#clock.nowMs,
         newId: () => hashOf(`${number} ${this.#ids++}`, 'hex').slice(0, 12),
-        hashOf: (content) => hashOf(content, 'base64url'),
+        hashOf: (content) => {
+          life.calls.set('hashes', (life.calls.get('hashes') ?? 0) + 1)
+          return hashOf(content, 'base64url')
+        },
         allowed: () => this.allowed,
       },
       this.#entries,

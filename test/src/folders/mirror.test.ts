@@ -348,6 +348,54 @@ describe('news', () => {
   })
 })
 
+describe('a folder of two thousand files', () => {
+  const FILES = 2_000
+  const all = (act: (path: string) => void): void => {
+    for (let n = 0; n < FILES; n++) act(`d${n % 20}/n${n}.md`)
+  }
+  const untilDone = async (machine: Machine): Promise<void> => {
+    for (let turn = 0; turn < 8; turn++, clock.nowMs += 700) await machine.round()
+  }
+
+  test('is read once when it is new, and not at all after a restart when nothing has changed', async () => {
+    on(home, (disk) => all((path) => disk.put(path, `${path}\n`)))
+    clock.nowMs += 10_000
+    await untilDone(home)
+    const first = home.takeCalls()
+    expect(first).toMatchObject({ 'disk.read': FILES, 'document.write': 1 })
+    // The whole of it in blocks that are full, and in the batches of one round.
+    expect(first['document.edit']).toBeLessThan(20)
+    expect(first['base.commit']).toBe(1)
+    home.restart()
+    await untilDone(home)
+    const { hashes, ...again } = home.takeCalls()
+    // What the document says is compared with what the disk had, once.
+    expect(hashes).toBe(FILES)
+    expect(Object.keys(again).filter((call) => !/^(disk\.(present|scan|look)|document\.open)$/.test(call))).toEqual([])
+    expect(again['document.open']).toBeLessThan(FILES * 2)
+  })
+
+  test('costs for one edit what one file costs, and for a renamed folder nothing but its names', async () => {
+    on(home, (disk) => all((path) => disk.put(path, `${path}\n`)))
+    clock.nowMs += 10_000
+    await untilDone(home)
+    home.takeCalls()
+    home.disk.overwrite('d3/n3.md', 'd3/n3.md\nmore\n')
+    home.touch('d3/n3.md')
+    clock.nowMs += 10_000
+    await home.round()
+    await home.round()
+    const one = home.takeCalls()
+    expect(one).toMatchObject({ 'disk.read': 1, 'document.edit': 1, 'base.commit': 1 })
+    expect(one['hashes']).toBeLessThan(10)
+    on(home, (disk) => all((path) => disk.rename(path, `moved/${path}`)))
+    await untilDone(home)
+    expect(home.takeCalls()).not.toHaveProperty('document.edit')
+    expect(home.mirror.state.tree.files.size).toBe(FILES)
+    expect(home.mirror.state.tree.byPath.has('moved/d3/n3.md')).toBe(true)
+  })
+})
+
 describe('after a long time', () => {
   const DAY_MS = 24 * 60 * 60_000
 

@@ -42,6 +42,12 @@ interface Plan {
 /** Which file of the disk each file of the document is, in this round: never two, or one would undo the other. */
 type Claims = Map<string, string>
 
+/** Names of the base, by which file it was and, of those that are missing, by what they had. */
+interface Places {
+  readonly byInode: ReadonlyMap<string, readonly string[]>
+  readonly missing: ReadonlyMap<string, readonly string[]>
+}
+
 const idAt = (state: MirrorState, key: string): string => state.base.get(key)?.id ?? ''
 
 const READS_AT_ONCE = 16
@@ -59,7 +65,8 @@ export async function pushLocal(state: MirrorState): Promise<void> {
   const claims: Claims = new Map()
   const gone = overdue(state)
   if (refusal === undefined) {
-    for (const read of reads) await planRead(state, document, read, plan, claims)
+    const places = reads.length > 0 ? placesOf(state) : NOWHERE
+    for (const read of reads) await planRead(state, document, read, plan, claims, places)
     planDeletions(state, document, plan, new Set(gone.filter((key) => !claims.has(idAt(state, key)))))
   } else {
     for (const { key } of reads) keepHere(state, key, refusal)
@@ -172,7 +179,14 @@ function keepHere(state: MirrorState, key: string, refusal: Failure): void {
   })
 }
 
-async function planRead(state: MirrorState, document: Document, read: Read, plan: Plan, claims: Claims): Promise<void> {
+async function planRead(
+  state: MirrorState,
+  document: Document,
+  read: Read,
+  plan: Plan,
+  claims: Claims,
+  places: Places,
+): Promise<void> {
   const { key, content, file } = read
   const base = state.base.get(key)
   if (base !== undefined) {
@@ -182,7 +196,7 @@ async function planRead(state: MirrorState, document: Document, read: Read, plan
     }
     state.dropBase(key)
   }
-  const from = await renamedFrom(state, file.found, content.hash, claims)
+  const from = await renamedFrom(state, file.found, content.hash, claims, places)
   const other = state.tree.byFold.get(foldOf(key))
   if (from !== undefined && (other === undefined || other.id === idAt(state, from))) {
     claims.set(idAt(state, from), key)
@@ -218,20 +232,38 @@ async function renamedFrom(
   found: Found,
   hash: string,
   claims: Claims,
+  { byInode, missing }: Places,
 ): Promise<string | undefined> {
   const isFree = ({ id }: BaseEntry): boolean => !claims.has(id) && state.tree.files.has(id)
-  for (const [key, base] of state.base) {
-    if (base.inode !== found.inode || !isFree(base)) continue
+  for (const key of byInode.get(found.inode) ?? []) {
+    const base = state.base.get(key)
+    if (base === undefined || !isFree(base)) continue
     const there = state.disk.get(key)
     // The news of its old name may come after those of its new one.
     if (there === undefined || (await state.deps.disk.look(there.found.path)) === undefined) return key
   }
   if (found.size === 0) return undefined
-  for (const key of state.missing.keys()) {
+  return missing.get(hash)?.find((key) => {
     const base = state.base.get(key)
-    if (base?.hash === hash && isFree(base)) return key
+    return base !== undefined && isFree(base)
+  })
+}
+
+const NOWHERE: Places = { byInode: new Map(), missing: new Map() }
+
+function placesOf({ base, missing }: MirrorState): Places {
+  const [byInode, byHash] = [new Map<string, string[]>(), new Map<string, string[]>()]
+  const add = (map: Map<string, string[]>, name: string, key: string): void => {
+    const keys = map.get(name)
+    if (keys === undefined) map.set(name, [key])
+    else keys.push(key)
   }
-  return undefined
+  for (const [key, { inode }] of base) add(byInode, inode, key)
+  for (const key of missing.keys()) {
+    const hash = base.get(key)?.hash
+    if (hash !== undefined) add(byHash, hash, key)
+  }
+  return { byInode, missing: byHash }
 }
 
 async function planRename(state: MirrorState, read: Read, from: string, plan: Plan): Promise<void> {

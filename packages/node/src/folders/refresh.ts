@@ -1,4 +1,4 @@
-import { IGNORE_FILE, faultInPath, isOwnName, keyOf, nameOf } from './core/names.ts'
+import { IGNORE_FILE, faultInPath, isOwnName, keyOf, nameOf, parentOf } from './core/names.ts'
 import { ignoreRules } from './core/ignore-rules.ts'
 import { isPassing, type Refused, refusedByName } from './core/refusals.ts'
 import type { Found } from './ports.ts'
@@ -17,26 +17,35 @@ export async function refresh(state: MirrorState, paths: readonly string[]): Pro
     // Gone between the two calls: not the moment to call every file deleted.
     if (all === undefined || !(await disk.present())) return false
     const seen = new Set(all.map(({ path }) => keyOf(path)))
-    for (const key of state.disk.keys()) if (!seen.has(key)) vanished(state, key)
+    vanished(state, (key) => !seen.has(key))
     for (const key of state.base.keys()) if (!seen.has(key)) state.dirty.add(key)
     state.directories.clear()
     for (const found of all) take(state, found)
     return true
   }
+  const lookedBelow = new Set<string>()
+  const all: Found[] = []
   for (const path of paths) {
     const found = await disk.look(path)
-    const below = found?.type === 'directory' ? await disk.scan(path, skip(state)) : []
-    if (found === undefined || found.type === 'directory') {
-      const key = keyOf(path)
-      const seen = new Set((below ?? []).map((each) => keyOf(each.path)))
-      for (const known of [...state.disk.keys()])
-        if ((known === key || known.startsWith(`${key}/`)) && !seen.has(known)) vanished(state, known)
-      if (state.base.has(key) && !state.disk.has(key)) state.dirty.add(key)
-    }
-    if (found !== undefined) take(state, found)
-    for (const each of below ?? []) take(state, each)
+    if (found !== undefined) all.push(found)
+    if (found !== undefined && found.type !== 'directory') continue
+    lookedBelow.add(keyOf(path))
+    if (found !== undefined) all.push(...((await disk.scan(path, skip(state))) ?? []))
   }
+  // One pass for all of them: a folder that is deleted tells of each of its files.
+  if (lookedBelow.size > 0) {
+    const seen = new Set(all.map((each) => keyOf(each.path)))
+    vanished(state, (key) => !seen.has(key) && isWithin(key, lookedBelow))
+    for (const key of lookedBelow) if (state.base.has(key) && !state.disk.has(key)) state.dirty.add(key)
+  }
+  for (const found of all) take(state, found)
   return true
+}
+
+/** Whether it is one of these, or lies below one. */
+function isWithin(key: string, folders: ReadonlySet<string>): boolean {
+  for (let path = key; path !== ''; path = parentOf(path)) if (folders.has(path)) return true
+  return false
 }
 
 /** A name whose folder a person has excluded, or that is ours, is as if it were not there. */
@@ -48,11 +57,15 @@ const skip =
   (path: string, directory: boolean): boolean =>
     isOwnName(nameOf(path)) || state.rules.ignores(keyOf(path), directory)
 
-function vanished(state: MirrorState, key: string): void {
-  state.disk.delete(key)
-  state.noIssue(key, 'out')
-  state.dirty.add(key)
-  // It may have been in the way of others.
+function vanished(state: MirrorState, isGone: (key: string) => boolean): void {
+  const gone = [...state.disk.keys()].filter((key) => isGone(key))
+  for (const key of gone) {
+    state.disk.delete(key)
+    state.noIssue(key, 'out')
+    state.dirty.add(key)
+  }
+  if (gone.length === 0) return
+  // They may have been in the way of others.
   for (const { code, path } of state.issues.values()) if (code === 'BLOCKED') state.dirty.add(path)
 }
 
