@@ -1,3 +1,4 @@
+import { untilIdle } from './idle.ts'
 import { type FromObserver, monotonicMs, readValue, type ToObserver } from './workload.ts'
 
 /** The watching process of either system, at the other machine. Returns what the system calls for each value seen. */
@@ -22,6 +23,9 @@ export function serveObserver(close: () => Promise<void>): (key: string, value: 
         break
       case 'report':
         tell({ type: 'report', seenMs, last: [...last].map(([key, [writer, index]]) => [key, writer, index]) })
+        break
+      case 'rest':
+        void untilIdle().then(() => tell({ type: 'rested' }))
         break
       case 'stop':
         void close().then(() => process.exit(0))

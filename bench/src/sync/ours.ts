@@ -2,7 +2,7 @@ import * as path from 'node:path'
 import { NodeProcess } from '@sealmesh/test/processes/node'
 import { pairNodes, shareLayers, untilInSync } from '@sealmesh/test/processes/pair'
 import { RelayProcess } from '@sealmesh/test/processes/relay'
-import { closePair, openPair, startPart } from './run.ts'
+import { closePair, openPair, restPair, startPart } from './run.ts'
 import type { System } from './sync.ts'
 
 const LAYER = 'semantic'
@@ -32,7 +32,11 @@ export async function startOurs(directory: string): Promise<Ours> {
     )
     closers.push(async () => await closePair(hosted))
     return {
-      withPair: async (_clients, use) => await use(hosted),
+      withPair: async (_clients, use) => {
+        const used = await use(hosted)
+        await restPair(hosted)
+        return used
+      },
       throughSockets: {
         async withPair(clients, use) {
           const pair = await openPair(

@@ -52,6 +52,15 @@ export async function closePair(pair: Pair): Promise<void> {
   await Promise.all(gone)
 }
 
+/** When both have done what they had put off. */
+export async function restPair(pair: Pair): Promise<void> {
+  const rested = (message: { type: string }) => (message.type === 'rested' ? true : undefined)
+  const both = Promise.all([awaitMessage(pair.writer, rested), awaitMessage(pair.observer, rested)])
+  toWriter(pair, { type: 'rest' })
+  toObserver(pair, { type: 'rest' })
+  await both
+}
+
 const toWriter = (pair: Pair, message: ToWriter) => pair.writer.send(message)
 const toObserver = (pair: Pair, message: ToObserver) => pair.observer.send(message)
 

@@ -83,6 +83,7 @@ const NOTES = [
   `Rows without "single": ${BATCH} writes go together, in one set.many call here and in one Yjs transaction there. "single": every write is a call, or a transaction, of its own.`,
   'writes/s: from the first write until the last is visible at the other machine; ours are then fsynced on both, the rival has stored nothing.',
   `Before each measured run, ${WARM_UP_WRITES} writes of the same kind in the same processes, in both systems.`,
+  'After each run of ours the bench waits until its nodes have done what they put off, such as compaction, so that it does not fall into a run of the rival.',
   'Each system is hosted by the process that writes and the process that watches. "over-local-sockets": the same nodes, with writer and watcher in two further processes that use the local socket; one run, no bar.',
   `Latency: from the call until the write is visible at the other machine, at ${PACED_PER_SECOND} single writes a second, ${PACED_WRITES} of them in each run.`,
 ]

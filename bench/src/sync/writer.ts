@@ -1,3 +1,4 @@
+import { untilIdle } from './idle.ts'
 import { type Burst, type FromWriter, keyOf, monotonicMs, type ToWriter, valueOf } from './workload.ts'
 
 /** What a system offers to write with. A writer is a connection, or whatever else the system gives to each agent. */
@@ -23,6 +24,9 @@ export function serveWriter(writers: Writers): void {
       case 'seen':
         seen.set(message.writer, message.index)
         wake()
+        break
+      case 'rest':
+        void untilIdle().then(() => tell({ type: 'rested' }))
         break
       case 'stop':
         void writers.close().then(() => process.exit(0))
