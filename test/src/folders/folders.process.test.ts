@@ -187,7 +187,9 @@ describe('edits arrive that are made', () => {
   })
 })
 
-test('where a file came from is shown', async () => {
+test('where a file came from is shown, and told as an event', async () => {
+  const door = await home.door()
+  const { cursor } = await door.call('events', { follow: false })
   replace(atOffice, 'a.md', 'from the office\n')
   await untilReads(atHome, 'a.md', 'from the office\n')
   const { arrivals } = (await folder(home, 'log', 'claude', 'a.md')) as { arrivals: { nodeName: string }[] }
@@ -195,8 +197,8 @@ test('where a file came from is shown', async () => {
   await until('the status says so', async () =>
     (await status(home)).arrivals.some((each) => each.path === 'a.md' && each.nodeName === 'office'),
   )
-  const door = await home.door()
-  const { events } = await door.call('events', { follow: false, types: ['folder'], agent: 'claude', layer: 'files' })
+  const about = { types: ['folder' as const], agent: 'claude', layer: 'files' }
+  const { events } = await door.call('events', { follow: false, after: cursor, ...about })
   await door.close()
   expect(events.map(({ detail, nodeName, local }) => ({ ...detail, nodeName, local }))).toContainEqual({
     what: 'arrived',

@@ -9,9 +9,12 @@ import { type Cli, withDoor } from './session.ts'
 import { count } from './status.ts'
 import { moment } from './when.ts'
 
+/** Of what may be very many, for people; `--json` has more. */
+const SHOWN = 10
 const FOLDER = 'its agent, AGENT.LAYER or its path'
 
 type View = MethodResult<'folder.ls'>['folders'][number]
+type Details = MethodResult<'folder.status'>['folders'][number]
 
 export const folder = (cli: Cli): Command =>
   new Command('folder')
@@ -99,31 +102,44 @@ const status = (cli: Cli): Command =>
         output.data(result)
         if (result.folders.length === 0)
           return output.hint(`No folder is mirrored. ${command('folder add AGENT PATH')} begins`)
-        for (const each of result.folders) {
-          showFolders(output, [each])
-          if (each.failure !== null) output.print(`  ${each.failure.code}: ${oneLine(each.failure.message)}`)
-          if (each.state === 'missing')
-            output.print('  the folder is not there: nothing is deleted anywhere because of that')
-          if (!each.watched) output.print('  the system gave out of watches: it looks every two seconds')
-          for (const issue of each.issues) {
-            const where = issue.direction === 'out' ? 'here' : 'from elsewhere'
-            output.print(
-              `  ${issue.type.padEnd(8)} ${oneLine(issue.path)}  ${where}  ${issue.code}: ${oneLine(issue.because)}`,
-            )
-            if (issue.next !== '' && issue.type !== 'held') output.print(`           next: ${oneLine(issue.next)}`)
-          }
-          const held = each.held.here + each.held.elsewhere
-          if (held > 0) {
-            const words = `folder confirm ${each.agent}.${each.layer}`
-            output.hint(
-              `${count(held, 'deletion')} held: ${command(words)} carries them out, --keep brings the files back`,
-            )
-          }
-          for (const { path, nodeName, at } of each.arrivals)
-            output.print(`  from ${oneLine(nodeName)}  ${moment(at)}  ${oneLine(path)}`)
-        }
+        for (const each of result.folders) showDetails(output, command, each)
       }),
     )
+
+function showDetails(output: Output, command: (words: string) => string, folder: Details): void {
+  showFolders(output, [folder])
+  const { failure, issues, arrivals } = folder
+  if (failure !== null) {
+    output.print(`  ${failure.code}: ${oneLine(failure.message)}`)
+    if (failure.next !== '') output.print(`           next: ${oneLine(failure.next)}`)
+  }
+  if (folder.state === 'missing') output.print('  the folder is not there: nothing is deleted anywhere because of that')
+  if (!folder.watched) output.print('  the system gave out of watches: it looks every two seconds')
+  const held = folder.held.here + folder.held.elsewhere
+  const others = issues.filter(({ type }) => type !== 'held')
+  if (held > 0) {
+    output.print('  held: so many deletions at once may be an accident')
+    for (const { path, direction } of issues.filter(({ type }) => type === 'held').slice(0, SHOWN))
+      output.print(`    ${oneLine(path)}  ${direction === 'out' ? 'deleted here' : 'deleted elsewhere'}`)
+    more(output, held - SHOWN)
+  }
+  for (const { type, path, direction, code, because, next } of others) {
+    const where = direction === 'out' ? 'here' : 'from elsewhere'
+    output.print(`  ${type.padEnd(8)} ${oneLine(path)}  ${where}  ${code}: ${oneLine(because)}`)
+    if (next !== '') output.print(`           next: ${oneLine(next)}`)
+  }
+  more(output, folder.refused + folder.pending - others.length)
+  for (const { path, nodeName, at } of arrivals.slice(0, SHOWN))
+    output.print(`  from ${oneLine(nodeName)}  ${moment(at)}  ${oneLine(path)}`)
+  more(output, arrivals.length - SHOWN)
+  if (held === 0) return
+  const words = `folder confirm ${folder.agent}.${folder.layer}`
+  output.hint(`${count(held, 'deletion')} held: ${command(words)} carries them out, --keep brings the files back`)
+}
+
+function more(output: Output, count: number): void {
+  if (count > 0) output.print(`    and ${count} more`)
+}
 
 const remove = (cli: Cli): Command =>
   new Command('rm')
