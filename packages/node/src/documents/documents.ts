@@ -25,6 +25,7 @@ import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
+import { type DocumentFacts, KnownFacts } from './known-facts.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
 import { OpenDocuments } from './open-documents.ts'
@@ -60,6 +61,7 @@ export class Documents {
   readonly #onCommit = new Set<(commit: Commit) => void>()
   readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
   readonly #onRestated = new Set<(name: DocumentName) => void>()
+  readonly #facts: KnownFacts
   readonly #basesAtWork = new Map<DocumentId, Promise<void>>()
   readonly #adopting: Promise<Adoption>
   #adoption: Adoption | undefined
@@ -88,6 +90,9 @@ export class Documents {
         this.#around.restated(name)
       },
     })
+    this.#facts = new KnownFacts(mesh, (name) => this.openWhole(name))
+    this.onCommit(({ name }) => this.#facts.forget(name))
+    this.onRestated((name) => this.#facts.forget(name))
     this.#adopting.then(
       (adoption) => (this.#adoption = adoption),
       () => undefined, // Whoever needs it is told.
@@ -192,6 +197,11 @@ export class Documents {
       if (isDamage(error)) return undefined
       throw error
     }
+  }
+
+  /** What sums it up, without loading it if that is known; undefined when it is damaged. */
+  async facts(name: DocumentName): Promise<DocumentFacts | undefined> {
+    return this.#deps.damage.of(this.#idOf(name)).length > 0 ? undefined : this.#facts.of(name)
   }
 
   /** Every document that has a block here. */
@@ -312,7 +322,9 @@ export class Documents {
    * new verdicts; others are judged when they are opened.
    */
   async meshChanged(): Promise<void> {
+    const mesh = this.#deps.mesh()
     await Promise.all(this.#open.all().map((document) => document.judgeAgain()))
+    this.#facts.judged(mesh)
   }
 
   /**
@@ -334,7 +346,10 @@ export class Documents {
         nowMs: now(),
         open: () => this.open(name),
         isOver: () => this.#closed || limits.isOver(),
-        drawn: ({ tips }, forgotten) => this.#open.get(id)?.inMemory?.stand(tips, forgotten),
+        drawn: ({ tips }, forgotten) => {
+          this.#facts.forget(name)
+          this.#open.get(id)?.inMemory?.stand(tips, forgotten)
+        },
       })
     })
   }

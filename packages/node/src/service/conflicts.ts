@@ -33,7 +33,9 @@ export function conflictHandlers(
       const conflicts: MethodResult<'conflicts.ls'>['conflicts'] = []
       for (const name of context.documents.names()) {
         if (name.layer === DIARY_LAYER || (owner !== undefined && name.agent !== owner)) continue
-        const document = await context.documents.openWhole(name) // `status` says which are damaged.
+        const facts = await context.documents.facts(name) // `status` says which are damaged.
+        if (facts === undefined || facts.counts.conflicts === 0) continue
+        const document = await context.documents.openWhole(name)
         for (const key of document?.conflicted() ?? []) {
           if (document === undefined) continue
           const { siblings, more, seen } = shown(context, document, document.siblings(key))

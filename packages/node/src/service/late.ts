@@ -1,5 +1,5 @@
 import type { Document } from '@sealmesh/protocol/crdt/document'
-import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
@@ -22,7 +22,7 @@ export function lateHandlers(
       const aside: Aside[] = []
       for (const name of context.documents.names()) {
         if (owner !== undefined && name.agent !== owner) continue
-        const document = await context.documents.openWhole(name)
+        const document = await withAside(context, name)
         if (document === undefined) continue // `status` says which are damaged.
         for (const { block, reason, term } of openAside(document, context.mergedLate)) {
           aside.push({
@@ -43,7 +43,7 @@ export function lateHandlers(
     'late.merge': async ({ block: prefix }) => {
       const found: { document: Document; block: Block }[] = []
       for (const name of context.documents.names()) {
-        const document = await context.documents.openWhole(name)
+        const document = await withAside(context, name)
         if (document === undefined) continue
         for (const { block } of openAside(document, context.mergedLate))
           if (block.hash.startsWith(prefix)) found.push({ document, block })
@@ -56,6 +56,12 @@ export function lateHandlers(
       return { written }
     },
   }
+}
+
+/** Loaded only if something is kept apart in it. */
+async function withAside({ documents }: ServiceContext, name: DocumentName): Promise<Document | undefined> {
+  const facts = await documents.facts(name)
+  return facts === undefined || facts.aside.length === 0 ? undefined : documents.openWhole(name)
 }
 
 /** Writes a late block's words again, as this node's own under the present term. */

@@ -10,7 +10,6 @@ import type { Relays } from '../uplink/relays.ts'
 import { agentName, iso, nodeName, type ServiceContext } from './context.ts'
 import { type Lag, lagOf } from './lag.ts'
 import type { MergedLate } from './merged-late.ts'
-import { openAside } from './open-aside.ts'
 
 export interface StatusSources {
   readonly home: string
@@ -123,13 +122,13 @@ export async function agentStatus(
   const layers: Status['agents'][number]['layers'] = []
   for (const name of context.documents.names()) {
     if (name.agent !== agent.id) continue
-    const document = await context.documents.openWhole(name)
-    if (document === undefined) {
+    const facts = await context.documents.facts(name)
+    if (facts === undefined) {
       layers.push({ layer: name.layer, ...NOTHING_READ, damaged: true })
       continue
     }
-    const counts = document.counts()
-    const late = openAside(document, context.mergedLate).filter(({ reason }) => reason === 'LATE').length
+    const { counts, aside } = facts
+    const late = aside.filter(({ block, reason }) => reason === 'LATE' && !context.mergedLate.has(block)).length
     layers.push({
       layer: name.layer,
       registers: counts.registers,
