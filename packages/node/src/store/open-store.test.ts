@@ -103,6 +103,15 @@ test('a flipped bit in the log costs one entry at most', async () => {
   expect(values).toBe(40)
 })
 
+test('a last record that seems cut off, as after a crash, is noticed all the same', async () => {
+  const log = await file(/\.log$/)
+  const bytes = await readFile(log)
+  await writeFile(log, bytes.subarray(0, -3))
+  const { health, entries, values } = await counted()
+  expect(health).toMatchObject({ reasons: [], fellBack: {} })
+  expect([entries, values]).toEqual([ENTRIES - 1, 40])
+})
+
 test('a deleted log is noticed, and the named values come back', async () => {
   await rm(await file(/\.log$/))
   const { health, entries, values } = await counted()
