@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { documentOfKey, dotOfKey, TABLES } from '@sealmesh/node/store/keys'
 import { openStore } from '@sealmesh/node/store/store'
 import { NodeProcess } from '../processes/node.ts'
@@ -10,11 +10,10 @@ import { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
 
 /**
- * A home that is copied and started twice, and one that is put back from an older copy: real processes throughout. The
- * three are paired once, stopped, and their data is laid out anew for each test.
+ * A home that is put back from an older copy, and one that is copied and started twice: real processes throughout. One
+ * pair of nodes goes through all of it, so each test ends with both in step; the copy is last, for its warning stays.
  */
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-copies-'))
-const paired = path.join(directory, 'paired')
 let relay: RelayProcess
 let home: NodeProcess
 let office: NodeProcess
@@ -28,31 +27,14 @@ beforeAll(async () => {
   await shareLayers(home, 'home', ['semantic'], 'office:write')
   await write(home, 0, 5)
   await untilInSync(home, office)
-  await Promise.all([home.stop(), office.stop()])
-  await relay.stop()
-  fs.mkdirSync(paired)
-  for (const each of DATA) fs.renameSync(at(each), path.join(paired, each))
 }, 120_000)
 
-beforeEach(async () => {
-  for (const each of DATA) fs.cpSync(path.join(paired, each), at(each), { recursive: true })
-  const started = await Promise.all([
-    RelayProcess.start({ data: at('relay'), port: relay.port }),
-    NodeProcess.start({ home: at('home'), name: 'home' }),
-    NodeProcess.start({ home: at('office'), name: 'office' }),
-  ])
-  ;[relay, home, office] = started
-  await untilInSync(home, office)
-}, 120_000)
-
-afterEach(async () => {
+afterAll(async () => {
   await Promise.all([home, office, ...others.splice(0)].map((node) => node.kill()))
   await relay.kill()
-  for (const each of fs.readdirSync(directory)) if (at(each) !== paired) fs.rmSync(at(each), { recursive: true })
+  fs.rmSync(directory, { recursive: true, force: true })
 })
-afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
 
-const DATA = ['relay', 'home', 'office'] as const
 const at = (name: string): string => path.join(directory, name)
 const copyHome = (to: string): void => fs.cpSync(at('home'), at(to), { recursive: true })
 
@@ -92,8 +74,9 @@ const untilNotWarned = (node: NodeProcess) =>
   node.untilStatus('without warnings', ({ warnings }) => warnings.length === 0)
 
 /** Every block has a place of its own in its incarnation: the office, which reads all, would hold both of a fork. */
-async function expectNoForks(stopped: string): Promise<void> {
-  const store = await openStore(path.join(at(stopped), 'db'))
+async function expectNoForks(): Promise<void> {
+  fs.cpSync(at('office/db'), at('seen'), { recursive: true })
+  const store = await openStore(at('seen'))
   const places = new Map<string, string>()
   const prefix = Uint8Array.of(TABLES.block)
   for await (const [key] of store.read({ from: prefix, to: Uint8Array.of(TABLES.block + 1) })) {
@@ -103,41 +86,8 @@ async function expectNoForks(stopped: string): Promise<void> {
     places.set(place, hash)
   }
   await store.close()
+  fs.rmSync(at('seen'), { recursive: true })
   expect(places.size).toBeGreaterThan(10)
-}
-
-describe('a home that is copied', () => {
-  test('and started beside the original: both are told, no counter is reused, all end equal', async () => {
-    await home.stop()
-    copyHome('clone')
-    // The later one is the one that the relay serves: what the copy writes gets out.
-    home = await NodeProcess.start({ home: at('home'), name: 'home' })
-    const clone = await NodeProcess.start({ home: at('clone'), name: 'clone' })
-    others.push(clone)
-    // Both write before either can know: under one incarnation this would be a fork.
-    await Promise.all([write(home, 0, 10, 'original'), write(clone, 5, 15, 'clone')])
-    await untilWarned(home, 'HOME_COPIED')
-    await untilWarned(clone, 'HOME_COPIED')
-    // The owner stops the copy; what it wrote is somewhere or comes with its home.
-    await untilInSyncOrIdle(clone)
-    await clone.stop()
-    await write(home, 15, 20, 'original')
-    await write(office, 20, 22)
-    await untilEqual(home, office)
-    const read = await contents(home)
-    expect(read).toContain('clone 14')
-    expect(read).toContain('original 19')
-    expect(read).toContain('office 21')
-    await office.stop()
-    await expectNoForks('office')
-  })
-})
-
-/** The relay idles the older of two: what that one wrote waits for its turn. */
-async function untilInSyncOrIdle(node: NodeProcess): Promise<void> {
-  await node.untilStatus('in sync, or idled by the relay', ({ summary, relays }) => {
-    return summary === 'in sync' || relays.every(({ state }) => state !== 'live')
-  })
 }
 
 describe('a home that is put back from an older copy', () => {
@@ -170,19 +120,18 @@ describe('a home that is put back from an older copy', () => {
     await untilNotWarned(home)
     await write(home, 33, 34, 'afterwards')
     await untilEqual(home, office)
-    await office.stop()
-    await expectNoForks('office')
+    await expectNoForks()
   })
 
   test('the database alone: noticed before anybody is asked, over a restart, until all peers were heard', async () => {
     await home.stop()
-    copyHome('yesterday')
+    copyHome('earlier')
     home = await NodeProcess.start({ home: at('home'), name: 'home' })
-    await write(home, 0, 10, 'today')
+    await write(home, 0, 10, 'later')
     await untilInSync(home, office)
     await Promise.all([home.stop(), office.stop()])
     fs.rmSync(at('home/db'), { recursive: true })
-    fs.cpSync(at('yesterday/db'), at('home/db'), { recursive: true })
+    fs.cpSync(at('earlier/db'), at('home/db'), { recursive: true })
     home = await NodeProcess.start({ home: at('home'), name: 'home' })
     await untilWarned(home, 'HOME_ROLLED_BACK')
     await home.kill()
@@ -190,7 +139,40 @@ describe('a home that is put back from an older copy', () => {
     await untilWarned(home, 'HOME_ROLLED_BACK')
     office = await NodeProcess.start({ home: at('office'), name: 'office' })
     await untilEqual(home, office)
-    expect(await contents(home)).toContain('today 9')
+    expect(await contents(home)).toContain('later 9')
     await untilNotWarned(home)
   })
 })
+
+describe('a home that is copied', () => {
+  test('and started beside the original: both are told, no counter is reused, all end equal', async () => {
+    await home.stop()
+    copyHome('clone')
+    // The later one is the one that the relay serves: what the copy writes gets out.
+    home = await NodeProcess.start({ home: at('home'), name: 'home' })
+    const clone = await NodeProcess.start({ home: at('clone'), name: 'clone' })
+    others.push(clone)
+    // Both write before either can know: under one incarnation this would be a fork.
+    await Promise.all([write(home, 0, 10, 'original'), write(clone, 5, 15, 'clone')])
+    await untilWarned(home, 'HOME_COPIED')
+    await untilWarned(clone, 'HOME_COPIED')
+    // The owner stops the copy; what it wrote is somewhere or comes with its home.
+    await untilInSyncOrIdle(clone)
+    await clone.stop()
+    await write(home, 15, 20, 'original')
+    await write(office, 20, 22)
+    await untilEqual(home, office)
+    const read = await contents(home)
+    expect(read).toContain('clone 14')
+    expect(read).toContain('original 19')
+    expect(read).toContain('office 21')
+    await expectNoForks()
+  })
+})
+
+/** The relay idles the older of two: what that one wrote waits for its turn. */
+async function untilInSyncOrIdle(node: NodeProcess): Promise<void> {
+  await node.untilStatus('in sync, or idled by the relay', ({ summary, relays }) => {
+    return summary === 'in sync' || relays.every(({ state }) => state !== 'live')
+  })
+}
