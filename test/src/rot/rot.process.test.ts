@@ -7,7 +7,7 @@ import { inspectDatabase } from '@sealmesh/node/store/level/inspect'
 import { readLog } from '@sealmesh/node/store/level/log-file'
 import { Failure } from '@sealmesh/protocol/errors'
 import { seededDice, testSeed } from '../processes/seed.ts'
-import { RotScene } from './scene.ts'
+import { call, RotScene } from './scene.ts'
 import { deleteSomewhere, flipSomewhere, type Harm } from './vandal.ts'
 import { compare, healed, scrubbed, type Tally } from './verdict.ts'
 
@@ -61,6 +61,11 @@ test(
           await scrubbed(node)
           await healed(node, scene.truth, total)
           add(total, { repaired: tally.refused + tally.announced - ((total['lost'] ?? 0) - lost) })
+        } catch (error) {
+          const { summary, relays, peers, warnings } = await call(node, 'status', {})
+          const { damaged, events } = await call(node, 'scrub.status', {})
+          const seen = JSON.stringify({ summary, relays, peers, warnings, damaged, events })
+          throw new Error(`${String(error)}\n${seen}\n${scene.office.program.describe()}`, { cause: error })
         } finally {
           await node.close()
         }
