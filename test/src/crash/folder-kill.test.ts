@@ -65,8 +65,10 @@ test(`kill -9 of a node, ${FOLDER_KILLS} times while both folders are edited, lo
   })
   const written = editors.flatMap(({ written: words }) => [...words])
   const removed = new Set(editors.flatMap(({ removed: words }) => [...words]))
-  const lines = atHome.lines()
-  expect(written.filter((word) => !removed.has(word) && !lines.has(word))).toEqual([])
+  // What a program wrote to a file that was just being replaced when the node was killed is in the trash.
+  const trash = Object.values(nodes).flatMap(({ home: at }) => textsIn(path.join(at, 'trash')))
+  const there = new Set([...atHome.lines(), ...trash.flatMap((text) => text.split('\n'))])
+  expect(written.filter((word) => !removed.has(word) && !there.has(word))).toEqual([])
   expect(editors.flatMap(({ broken }) => broken)).toEqual([])
   expect(written.length).toBeGreaterThan(FOLDER_KILLS * 10)
 })
@@ -77,6 +79,14 @@ async function statusOf(node: NodeProcess) {
   await door.close()
   if (folder === undefined) throw new Error('no folder')
   return folder
+}
+
+function textsIn(directory: string): string[] {
+  if (!fs.existsSync(directory)) return []
+  const names = fs
+    .readdirSync(directory, { encoding: 'utf8', recursive: true })
+    .map((name) => path.join(directory, name))
+  return names.filter((name) => fs.statSync(name).isFile()).map((name) => fs.readFileSync(name, 'utf8'))
 }
 
 /** What was being written when a process was killed, or was replaced a moment ago. */

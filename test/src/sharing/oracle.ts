@@ -45,7 +45,7 @@ export class Oracle {
     const revokes = this.#log.flatMap((body, at): End[] =>
       body.type === 'revoke' && body.node === author ? [{ at, cuts: body.cuts }] : [],
     )
-    if (!stands(revokes)) return false
+    if (!stands(revokes) || this.#isLapsed(header, knew)) return false
     const hosted = (agent: AgentId): boolean => {
       const { given, dropped } = this.#hosting(agent, author)
       return given.length > 0 && stands(dropped, given)
@@ -60,6 +60,24 @@ export class Oracle {
         return hosted(body.to.type === 'agent' ? body.to.agent : document.agent)
       })
     )
+  }
+
+  /** Written in a silence that was ended by a lapse that the author did not know of, and in no cut of that silence. */
+  #isLapsed(header: Block['header'], knew: number): boolean {
+    // A silence begins with the prekey by which its author was back from the one before.
+    let cuts: Cut[] = []
+    let isUnknown = false
+    for (const [at, body] of this.#log.entries()) {
+      if (body.type === 'lapse' && body.node === header.author) {
+        cuts.push(...body.cuts)
+        isUnknown ||= at > knew
+      } else if (body.type === 'prekey' && body.node === header.author) {
+        if (isUnknown && !isWithin(header, cuts)) return true
+        cuts = []
+        isUnknown = false
+      }
+    }
+    return isUnknown && !isWithin(header, cuts)
   }
 
   /** Its author held that term, and every later one starts from something that covers it. */

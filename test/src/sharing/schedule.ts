@@ -1,7 +1,7 @@
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import type { Grant } from '@sealmesh/protocol/membership/mesh'
 import { writersUnder } from '@sealmesh/node/service/share-plan'
-import { grant as granting, host, revoke, ungrant } from '../membership/scene.ts'
+import { grant as granting, host, lapse, prekey, revoke, ungrant } from '../membership/scene.ts'
 import { Oracle } from './oracle.ts'
 import { type Checks, LAYERS, type Peer, REAL, World } from './simulation.ts'
 
@@ -48,6 +48,7 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     } else if (what < 0.23) changeHosts(world)
     else if (what < 0.24) removeSomebody(world)
     else if (what < 0.25) takeOver(world, liar)
+    else if (what < 0.27) lapseOrReturn(world)
     else if (what < 0.45) honestWrite(world, one(world.peers))
     else if (what < 0.5 && liar !== undefined) dishonestWrite(world, liar)
     else if (what < 0.75) for (let some = 1 + pick(4); some > 0; some--) world.deliver({ faulty: true })
@@ -118,6 +119,18 @@ function removeSomebody(world: World): void {
   world.sign(world.scene.root, revoke(peer.machine, world.cutsOf(LAYERS, [peer.id])))
 }
 
+/** Nobody waits for it any more; or it is back, and knows of that: with its next prekey. */
+function lapseOrReturn(world: World): void {
+  const { dice, scene, peers } = world
+  const peer = dice.one(peers)
+  if (world.revoked(peer.id)) return
+  if (world.lapsed(peer.id)) {
+    peer.learn(scene.records.length)
+    world.sign(peer.machine, prekey(peer.machine, world.nowMs, world.nowMs + PREKEY_MS))
+  } else if (peer !== world.holder) world.sign(scene.root, lapse(peer.machine, world.cutsOf(LAYERS, [peer.id])))
+}
+const PREKEY_MS = 7 * 24 * 60 * 60_000
+
 const KEYS = ['k0', 'k1', 'k2']
 
 function somethingToWrite({ dice, blocks }: World): Intent[] | { text: string } {
@@ -173,7 +186,14 @@ function judgeAll(world: World, findings: Findings): void {
   }
 }
 
-const VOID: ReadonlySet<string> = new Set(['LATE', 'NOT_A_WRITER', 'BEYOND_CUT', 'WRONG_TERM', 'UNKNOWN_AUTHOR'])
+const VOID: ReadonlySet<string> = new Set([
+  'LATE',
+  'NOT_A_WRITER',
+  'BEYOND_CUT',
+  'WRONG_TERM',
+  'UNKNOWN_AUTHOR',
+  'LAPSED',
+])
 
 /** Everything that a run found wrong. */
 export const wrongIn = (findings: Findings): string[] => [

@@ -171,6 +171,10 @@ export class World {
     }
   }
 
+  lapsed(node: NodeId): boolean {
+    return this.at(this.scene.records.length).mesh.nodes.get(node)?.lapsed === true
+  }
+
   revoked(node: NodeId): boolean {
     return (this.at(this.scene.records.length).mesh.nodes.get(node)?.revocations.length ?? 0) > 0
   }
