@@ -32,7 +32,7 @@ export class Oracle {
   }
 
   /** Whether a block counts, by the whole log. */
-  counts({ header }: Block): boolean {
+  counts({ header }: Pick<Block, 'header'>): boolean {
     const { author, document } = header
     // The line's last record that the author says it knew.
     const knew = Math.max(-1, ...header.logHeads.map((head) => this.#place.get(head) ?? -1))

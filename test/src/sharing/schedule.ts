@@ -12,7 +12,7 @@ export interface Findings {
   readonly leftOutWithRight: string[]
   readonly different: string[]
   /** That the run was about something: blocks sent, ended grants, blocks that do not count. */
-  readonly did: { sent: number; ended: number; void: number; equal: number }
+  readonly did: { sent: number; ended: number; void: number; equal: number; drawn: number }
 }
 
 /** Grants, revocations, changes of hosts and writes at random, over a network that loses, repeats and reorders. */
@@ -24,7 +24,7 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     appliedWithoutRight: [],
     leftOutWithRight: [],
     different: [],
-    did: { sent: 0, ended: 0, void: 0, equal: 0 },
+    did: { sent: 0, ended: 0, void: 0, equal: 0, drawn: 0 },
   }
   const liar = random() < 0.4 ? one(world.peers.slice(1)) : undefined
   world.onSent = (from, to, block) => {
@@ -34,7 +34,14 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
       findings.sentWithoutGrant.push(`${from.machine.identity.name} sent ${layer} to ${to.machine.identity.name}`)
   }
 
-  for (let steps = 25 + pick(30); steps > 0; steps--) {
+  let steps = 25 + pick(30)
+  // Bases lie below what all have: some runs come to rest half-way, and what follows meets them.
+  const rest = random() < 0.4 ? pick(steps) : -1
+  for (; steps > 0; steps--) {
+    if (steps === rest) {
+      world.heal()
+      for (const peer of world.peers) if (peer !== liar && random() < 0.7) draw(world, peer, findings)
+    }
     world.nowMs += pick(1_500)
     const what = random()
     if (what < 0.12) grantSomething(world)
@@ -49,8 +56,11 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     else if (what < 0.24) removeSomebody(world)
     else if (what < 0.25) takeOver(world, liar)
     else if (what < 0.27) lapseOrReturn(world)
-    else if (what < 0.45) honestWrite(world, one(world.peers))
-    else if (what < 0.5 && liar !== undefined) dishonestWrite(world, liar)
+    else if (what < 0.3) {
+      const peer = one(world.peers)
+      if (peer !== liar) draw(world, peer, findings)
+    } else if (what < 0.48) honestWrite(world, one(world.peers))
+    else if (what < 0.53 && liar !== undefined) dishonestWrite(world, liar)
     else if (what < 0.75) for (let some = 1 + pick(4); some > 0; some--) world.deliver({ faulty: true })
     else if (what < 0.9) one(world.peers).flush({ late: random() < 0.5 })
     else one(world.peers).tick()
@@ -119,6 +129,10 @@ function removeSomebody(world: World): void {
   world.sign(world.scene.root, revoke(peer.machine, world.cutsOf(LAYERS, [peer.id])))
 }
 
+function draw(world: World, peer: Peer, { did }: Findings): void {
+  if (!world.revoked(peer.id)) for (const layer of LAYERS) if (peer.draw(layer)) did.drawn += 1
+}
+
 /** Nobody waits for it any more; or it is back, and knows of that: with its next prekey. */
 function lapseOrReturn(world: World): void {
   const { dice, scene, peers } = world
@@ -167,7 +181,7 @@ function judgeAll(world: World, findings: Findings): void {
       const aside = new Map(document.aside().map(({ block, reason }) => [block.hash, reason]))
       // A text that builds on what does not count is held with it.
       const settled = document.held === 0
-      for (const block of peer.stored.get(layer) ?? []) {
+      for (const block of [...(peer.stored.get(layer) ?? []), ...(peer.bases.get(layer)?.blocks ?? [])]) {
         const reason = aside.get(block.hash)
         const isText = block.writes[0]?.type === 'text'
         if (reason === undefined && (settled || !isText) && !oracle.counts(block))

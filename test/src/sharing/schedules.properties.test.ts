@@ -16,17 +16,18 @@ const MS_EACH = 1_000
 test(
   `${RUNS} schedules: no block reaches a node without a grant, none from a writer without one is applied`,
   () => {
-    const did = { sent: 0, ended: 0, void: 0, equal: 0 }
+    const did = { sent: 0, ended: 0, void: 0, equal: 0, drawn: 0 }
     for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
       const findings = runSchedule(seed)
       expect(wrongIn(findings), `seed ${seed}`).toEqual([])
-      for (const what of ['sent', 'ended', 'void', 'equal'] as const) did[what] += findings.did[what]
+      for (const what of ['sent', 'ended', 'void', 'equal', 'drawn'] as const) did[what] += findings.did[what]
     }
     // It was about something: per run some blocks sent, a grant ended, layers that several may read at the end.
     expect(did.sent).toBeGreaterThan(RUNS * 5)
     expect(did.ended).toBeGreaterThan(RUNS)
     expect(did.void).toBeGreaterThan(RUNS / 4)
     expect(did.equal).toBeGreaterThan(RUNS)
+    expect(did.drawn).toBeGreaterThan(RUNS / 2)
   },
   30_000 + RUNS * MS_EACH,
 )
@@ -65,6 +66,10 @@ describe('the same schedules find it out when a check is missing', { timeout: 12
         (found) => found.appliedWithoutRight,
       ),
     ).toBeDefined()
+  })
+  test('a receiver that applies what was written in a silence that has lapsed', () => {
+    const checks = unless((reason) => reason === 'LAPSED')
+    expect(firstWith(checks, (found) => found.appliedWithoutRight)).toBeDefined()
   })
   test('a receiver that keeps out what a cut or a grant lets in', () => {
     const checks = { ...REAL, judge: (): Judge => () => ({ type: 'void', reason: 'NOT_A_WRITER' }) }

@@ -1,3 +1,4 @@
+import type { BaseState } from '@sealmesh/protocol/crdt/base'
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import { verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import type { Clock, VersionVector } from '@sealmesh/protocol/crdt/clock'
@@ -9,7 +10,7 @@ import { joinTips } from '@sealmesh/protocol/crdt/vector'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import { writersOf } from '@sealmesh/protocol/membership/access'
+import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
@@ -17,6 +18,7 @@ import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
 import { mayHear, mayRead, sharedWith } from '@sealmesh/protocol/sync/recipients'
 import { type Dice, dice } from '../crdt/scene.ts'
+import { drawn } from './drawing.ts'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 import { type AgentSigner, admit, assign, host, type Machine, Scene, type Signer } from '../membership/scene.ts'
 
@@ -44,6 +46,7 @@ interface Packet {
   readonly to: Peer
   readonly items: readonly SyncItem[]
   readonly blocks: readonly Block[]
+  readonly bases: readonly { readonly layer: string; readonly base: BaseState }[]
   /** How much of the log the sender knew; and, if it sends records, after which number these follow. */
   readonly known: number
   readonly recordsAfter: number | null
@@ -62,7 +65,7 @@ export class World {
   readonly blocks = new Map<string, Block>()
   readonly packets: Packet[] = []
   /** Told of each block that an honest machine sends. */
-  onSent: (from: Peer, to: Peer, block: Block) => void = () => undefined
+  onSent: (from: Peer, to: Peer, block: Pick<Block, 'header'>) => void = () => undefined
   nowMs = START_MS
   readonly #meshes: { mesh: Mesh; judge: Judge }[] = []
   readonly #place = new Map<RecordHash, number>()
@@ -188,6 +191,7 @@ export class Peer {
   incarnation: IncarnationId
   readonly clock = new HybridClock()
   readonly stored = new Map<string, Block[]>()
+  readonly bases = new Map<string, BaseState>()
   readonly #documents = new Map<string, Document>()
   readonly #cores = new Map<NodeId, PeerSync>()
   readonly #receipted = new Map<string, VersionVector>()
@@ -305,10 +309,18 @@ export class Peer {
 
   /** What a dishonest machine does besides: it pushes what it wrote at whoever will take it. */
   pushAt(peer: Peer, blocks: readonly Block[]): void {
-    this.world.packets.push({ from: this, to: peer, items: [], blocks, known: this.known, recordsAfter: null })
+    this.world.packets.push({
+      from: this,
+      to: peer,
+      items: [],
+      blocks,
+      bases: [],
+      known: this.known,
+      recordsAfter: null,
+    })
   }
 
-  take({ from, items, blocks, known, recordsAfter }: Packet): void {
+  take({ from, items, blocks, bases, known, recordsAfter }: Packet): void {
     const { world } = this
     // The log of whom the mesh has removed is no longer listened to, nor anything else of it.
     if ((this.mesh.nodes.get(from.id)?.revocations.length ?? 0) > 0) return
@@ -317,6 +329,7 @@ export class Peer {
       this.learn(known)
       for (const layer of LAYERS) core.ask(world.name(layer), world.nowMs)
     }
+    for (const { layer, base } of bases) this.#adopt(from, layer, base)
     for (const layer of LAYERS) {
       const ours = blocks.filter((block) => block.header.document.layer === layer)
       if (ours.length > 0) this.#receive(from, layer, ours)
@@ -335,16 +348,17 @@ export class Peer {
     const pushed = plan.pushes
       .filter(({ name }) => world.checks.mayBeSent(mesh, name, peer.id))
       .map(({ name, after }) => ({ name, ...this.#after(name.layer, after) }))
+    const bases = pushed.flatMap(({ name: { layer }, base }) => (base === undefined ? [] : [{ layer, base }]))
     const items = plan.items.map((item) =>
       item.type === 'vectors'
         ? { ...item, documents: item.documents.filter(({ document }) => mayHear(mesh, document, peer.id)) }
         : item,
     )
     const blocks = pushed.flatMap((each) => each.blocks)
-    for (const block of blocks) world.onSent(this, peer, block)
+    for (const block of [...blocks, ...bases.flatMap(({ base }) => base.blocks)]) world.onSent(this, peer, block)
     const recordsAfter =
       plan.recordsAfter === null ? null : Math.max(0, ...plan.recordsAfter.map((head) => world.placeOf(head)))
-    world.packets.push({ from: this, to: peer, items, blocks, known: this.known, recordsAfter })
+    world.packets.push({ from: this, to: peer, items, blocks, bases, known: this.known, recordsAfter })
     core.planned(
       plan,
       pushed.map(({ name, reached }) => ({ document: name, vector: reached })),
@@ -352,10 +366,15 @@ export class Peer {
   }
 
   /** A few blocks that a vector does not cover, in chain order. */
-  #after(layer: string, vector: VersionVector): { blocks: Block[]; reached: VersionVector } {
-    const has = new Map(vector.map(({ incarnation, sequence }) => [incarnation, sequence]))
+  #after(
+    layer: string,
+    vector: VersionVector,
+  ): { blocks: Block[]; base: BaseState | undefined; reached: VersionVector } {
+    const tips = this.bases.get(layer)?.tips.map(({ dot }) => dot) ?? []
+    const base = isAbove(vector, tips) ? undefined : this.bases.get(layer)
+    let reached: Clock = base === undefined ? vector : joinTips(vector, tips)
+    const has = new Map(reached.map(({ incarnation, sequence }) => [incarnation, sequence]))
     const blocks: Block[] = []
-    let reached: Clock = vector
     for (const block of this.stored.get(layer) ?? []) {
       const { incarnation, sequence } = block.header
       if (sequence !== (has.get(incarnation) ?? 0) + 1 || blocks.length === BLOCKS_AT_ONCE) continue
@@ -363,7 +382,48 @@ export class Peer {
       blocks.push(block)
       reached = joinTips(reached, [{ incarnation, sequence, hash: block.hash }])
     }
-    return { blocks, reached }
+    return { blocks, base, reached }
+  }
+
+  /** Keeps of what every other reader has only what still counts; others do so when they like, or never. */
+  draw(layer: string): boolean {
+    const { world, mesh } = this
+    const document = this.document(layer)
+    const others = (nodes: readonly NodeId[]) =>
+      nodes
+        .filter((node) => node !== this.id && mesh.nodes.get(node)?.lapsed !== true)
+        .map((node) => this.#receipted.get(node + layer) ?? [])
+    const receipts = others(readersOf(mesh, world.claude.id, layer))
+    const writerReceipts =
+      receipts.length === 0 ? [] : [...receipts, ...others(writersOf(mesh, world.claude.id, layer))]
+    const { judge } = this
+    const kept = { stored: this.stored.get(layer) ?? [], base: this.bases.get(layer) }
+    const after = drawn(document, kept, { receipts, writerReceipts, judge, nowMs: world.nowMs })
+    if (after === undefined) return false
+    this.bases.set(layer, after.base)
+    this.stored.set(layer, after.stored)
+    return true
+  }
+
+  /** In one step, and beside what is here: how the node gets there is tested with real disks. */
+  #adopt(from: Peer, layer: string, base: BaseState): void {
+    const { world, mesh } = this
+    const tips = base.tips.map(({ dot }) => dot)
+    const own = this.bases.get(layer)?.tips.map(({ dot }) => dot) ?? []
+    const mayWriteIt = writersOf(mesh, world.claude.id, layer).includes(from.id)
+    if (!mayWriteIt || mesh.nodes.get(from.id)?.lapsed === true) return
+    if (isAbove(this.document(layer).vector, tips) || !isAbove(tips, own)) return
+    this.bases.set(layer, base)
+    const ends = new Map(tips.map(({ incarnation, sequence }) => [incarnation, sequence]))
+    const stored = this.stored.get(layer) ?? []
+    this.stored.set(
+      layer,
+      stored.filter(({ header }) => header.sequence > (ends.get(header.incarnation) ?? 0)),
+    )
+    for (const { time } of base.tips) this.clock.observe(time, world.nowMs)
+    this.#rebuild(layer)
+    for (const core of this.#cores.values()) core.advanced(world.name(layer), this.document(layer).vector, false)
+    for (const core of this.#cores.values()) core.owesReceipt(world.name(layer))
   }
 
   #receive(from: Peer, layer: string, blocks: readonly Block[]): void {
@@ -407,7 +467,10 @@ export class Peer {
   #rebuild(layer: string): void {
     const blocks = this.stored.get(layer) ?? []
     const { world } = this
-    this.#documents.set(layer, Document.rebuild(world.name(layer), blocks, this.judge, world.nowMs, sodium))
+    this.#documents.set(
+      layer,
+      Document.rebuild(world.name(layer), blocks, this.judge, world.nowMs, sodium, this.bases.get(layer)),
+    )
     this.#renewIfAside(layer)
   }
 
@@ -427,6 +490,9 @@ export class Peer {
     return mintIncarnation(this.id, salt, sodium)
   }
 }
+
+const isAbove = (vector: VersionVector, tips: VersionVector): boolean =>
+  tips.every((tip) => vector.some((dot) => dot.incarnation === tip.incarnation && dot.sequence >= tip.sequence))
 
 /** So that catching up takes several packets, and a grant may end between two of them. */
 const BLOCKS_AT_ONCE = 3
