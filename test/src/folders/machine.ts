@@ -97,6 +97,11 @@ export class Machine {
     return calls
   }
 
+  /** The disk of the node's home is damaged where it remembers what files had. */
+  forgetTexts(): void {
+    this.#texts.clear()
+  }
+
   /** As a watcher would. */
   touch(path: string): void {
     this.dueAtMs = Math.min(this.dueAtMs, this.mirror.touch(path))

@@ -58,6 +58,19 @@ describe('files of two machines', () => {
     expect(office.disk.content()).toEqual(home.disk.content())
   })
 
+  test('nothing of either side is taken for deleted where it is lost what both had last', async () => {
+    on(home, (disk) => disk.put('a.md', 'one\n'))
+    await quiet()
+    on(home, (disk) => disk.overwrite('a.md', 'one\nhome\n'))
+    on(office, (disk) => disk.overwrite('a.md', 'one\noffice\n'))
+    await office.round()
+    home.forgetTexts()
+    home.pullFrom(office)
+    await quiet()
+    expect(home.disk.text('a.md')?.split('\n').sort()).toEqual(['', 'home', 'office', 'one'])
+    expect(office.disk.content()).toEqual(home.disk.content())
+  })
+
   test('a rename on one side and an edit on the other meet in the renamed file', async () => {
     on(home, (disk) => disk.put('a.md', 'one\n'))
     await quiet()

@@ -320,7 +320,14 @@ async function planEdit(
   }
   const executable = file.found.executable && state.deps.allowed().has(key)
   if (content.kind === 'text') {
-    const before = (await state.baseText(key)) ?? document.text(textName(base.id)) ?? ''
+    const now = document.text(textName(base.id)) ?? ''
+    const before = (await state.baseText(key)) ?? (state.deps.hashOf(now) === base.hash ? now : undefined)
+    if (before === undefined) {
+      // What both had last is lost: of neither side anything may be taken for deleted.
+      plan.texts.push({ id: base.id, base: now, edits: editsToUnion(now, content.text) })
+      plan.after.push(() => rebase(state, read, base.id))
+      return
+    }
     const taken = (text: string): void =>
       state.setBase(key, { ...state.base.get(key)!, hash: state.deps.hashOf(text), stamp: '' }, text)
     plan.texts.push({ id: base.id, base: before, edits: editsBetween(before, content.text), taken })

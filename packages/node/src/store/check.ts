@@ -36,4 +36,6 @@ export function valueOf(key: Uint8Array, checked: Uint8Array): Uint8Array | unde
 export const uncheckedValue = (checked: Uint8Array): Uint8Array =>
   checked.subarray(0, Math.max(0, checked.length - CHECK_BYTES))
 
-const checkOf = (key: Uint8Array, value: Uint8Array): number => crc32(value, crc32(key))
+/** Of an array without bytes zlib forgets the rest if it has no memory either. */
+const checkOf = (key: Uint8Array, value: Uint8Array): number =>
+  value.length === 0 ? crc32(key) : crc32(value, crc32(key))

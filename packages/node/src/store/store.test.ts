@@ -61,6 +61,14 @@ class FaultyDatabase extends LevelDatabase {
   }
 }
 
+test('a value without bytes is read back, whatever memory it had', async () => {
+  const store = await open()
+  for (const value of [new TextEncoder().encode(''), new Uint8Array(0), Buffer.alloc(8).subarray(4, 4)]) {
+    await store.commit([{ type: 'put', key: metaKey('nothing'), value }])
+    expect(await store.get(metaKey('nothing'))).toHaveLength(0)
+  }
+})
+
 test('commits of one turn share one batch, and those that come during its flight share the next', async () => {
   const database = new FaultyDatabase(directory)
   const store = await open(database)
