@@ -35,6 +35,8 @@ import { TipStore } from './tip-store.ts'
 
 /** Written down of one document at a time. The others show again when these are filled. */
 const GAPS_MAX = 4_096
+/** Under a stream of blocks that fill gaps one look is as good as another: what was missed is sent again. */
+const SURVEYS_MAX = 3
 /** Damaged bytes that are kept in the database as evidence. */
 const ASIDE_BYTES_MAX = 1_048_576
 
@@ -51,6 +53,14 @@ export interface Examination {
   readonly unreadable: boolean
 }
 
+/** What one look at a document has found, and what is to be written of it but for the gaps. */
+interface Found {
+  readonly gaps: readonly Gap[]
+  readonly operations: Operation[]
+  readonly mended: number
+  readonly unreadable: boolean
+}
+
 /**
  * What is missing of which document, durably: until it is filled the document is refused, its vector is claimed only
  * up to the damage, and so every exchange of vectors asks for the rest. What a peer sends verbatim is written back,
@@ -61,6 +71,8 @@ export class DamageBook {
   readonly #tips: TipStore
   readonly #bases: BaseStore
   readonly #gaps = new Map<DocumentId, readonly Gap[]>()
+  /** How often what is known of a document has changed. */
+  readonly #changes = new Map<DocumentId, number>()
   #asideBytes = 0
 
   private constructor(deps: Surveyed) {
@@ -100,7 +112,23 @@ export class DamageBook {
 
   /** Reads the whole document, mends what needs nobody, and writes down what is missing. */
   async examine(document: DocumentId, expected: boolean): Promise<Examination> {
-    const { store, sodium } = this.#deps
+    for (let survey = 1; ; survey++) {
+      const before = this.#changes.get(document)
+      const found = await this.#survey(document, expected)
+      // Filled meanwhile, or looked at by somebody else: what looked ruined may be the block that a peer has sent since.
+      if (this.#changes.get(document) !== before && survey < SURVEYS_MAX) continue
+      if (found.unreadable) this.#deps.unreadable?.()
+      const { gaps, operations } = found
+      if (gaps.length > 0 || this.of(document).length > 0) operations.push(this.#write(document, gaps))
+      // In this turn: whoever fills these gaps writes after what is written here.
+      this.#remember(document, gaps)
+      if (operations.length > 0) await this.#deps.store.commit(operations)
+      return { damaged: gaps.length > 0, mended: found.mended, unreadable: found.unreadable }
+    }
+  }
+
+  async #survey(document: DocumentId, expected: boolean): Promise<Found> {
+    const { sodium } = this.#deps
     const whole = await this.#wholeBase(document)
     const base = whole ?? []
     const known = [
@@ -110,7 +138,6 @@ export class DamageBook {
       ),
     ]
     const survey = await surveyBlocks(this.#deps, document, known, base)
-    if (survey.unreadable) this.#deps.unreadable?.()
     const operations: Operation[] = []
     // Peers send what lies below theirs, or every block. What is left of this one proves nothing without the rest.
     if (whole === undefined) operations.push(this.#bases.remove(document))
@@ -132,11 +159,7 @@ export class DamageBook {
       (await this.#isEmpty(document, survey.misplaced.length > 0))
     )
       gaps = [{ incarnation: EVERYTHING, from: 1, to: 1, before: null }]
-    const before = this.of(document).length
-    if (gaps.length > 0 || before > 0) operations.push(this.#write(document, gaps))
-    if (operations.length > 0) await store.commit(operations)
-    this.#remember(document, gaps)
-    return { damaged: gaps.length > 0, mended: survey.misplaced.length, unreadable: survey.unreadable }
+    return { gaps, operations, mended: survey.misplaced.length, unreadable: survey.unreadable }
   }
 
   /** What may be claimed of a vector: nothing at or beyond the first hole of an incarnation. */
@@ -156,6 +179,7 @@ export class DamageBook {
    * here; `filled` must be called once they are durable.
    */
   fill(document: DocumentId, blocks: readonly Block[]): { operations: Operation[]; filled: () => void; used: number } {
+    const before = this.#changes.get(document)
     let gaps = [...this.of(document)]
     const operations: Operation[] = []
     for (const block of blocks.toSorted((a, b) => a.header.sequence - b.header.sequence)) {
@@ -177,7 +201,11 @@ export class DamageBook {
     }
     const used = operations.length
     if (used > 0) operations.push(this.#write(document, gaps))
-    return { operations, used, filled: () => this.#remember(document, gaps) }
+    // If somebody has looked again meanwhile, that is what counts.
+    const filled = (): void => {
+      if (this.#changes.get(document) === before) this.#remember(document, gaps)
+    }
+    return { operations, used, filled }
   }
 
   /**
@@ -243,6 +271,7 @@ export class DamageBook {
   }
 
   #remember(document: DocumentId, gaps: readonly Gap[]): void {
+    this.#changes.set(document, (this.#changes.get(document) ?? 0) + 1)
     if (gaps.length === 0) this.#gaps.delete(document)
     else this.#gaps.set(document, gaps)
   }
