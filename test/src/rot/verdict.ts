@@ -53,6 +53,11 @@ export async function healed(node: RunningNode, truth: Truth, total: Record<stri
     },
     HEALED_MS,
   )
+  await until(
+    'nothing is asked for any more',
+    async () => (await call(node, 'scrub.status', {})).damaged.every(({ state }) => state !== 'asked'),
+    HEALED_MS,
+  )
   const first = await call(node, 'scrub.status', {})
   const told = first.events.length + first.findings.length
   for (const [umr, expected] of truth) {
