@@ -65,6 +65,7 @@ export function runSchedule(seed: number, checks: Checks = REAL): Findings {
     else if (what < 0.9) one(world.peers).flush({ late: random() < 0.5 })
     else one(world.peers).tick()
   }
+  for (const peer of world.peers) if (world.lapsed(peer.id) && !world.revoked(peer.id)) comeBack(world, peer)
   world.heal()
   judgeAll(world, findings)
   return findings
@@ -118,7 +119,9 @@ function changeHosts(world: World): void {
 /** By a host in good standing that is honest: a liar would write another log. */
 function takeOver(world: World, liar: Peer | undefined): void {
   const hosts = world.holder.mesh.agents.get(world.claude.id)?.hosts ?? []
-  const able = world.peers.filter((peer) => peer !== world.holder && peer !== liar && hosts.includes(peer.id))
+  const able = world.peers.filter(
+    (peer) => peer !== world.holder && peer !== liar && hosts.includes(peer.id) && !world.lapsed(peer.id),
+  )
   if (able.length > 0) world.takeOver(world.dice.one(able))
 }
 
@@ -130,7 +133,8 @@ function removeSomebody(world: World): void {
 }
 
 function draw(world: World, peer: Peer, { did }: Findings): void {
-  if (!world.revoked(peer.id)) for (const layer of LAYERS) if (peer.draw(layer)) did.drawn += 1
+  if (!world.revoked(peer.id) && !world.lapsed(peer.id))
+    for (const layer of LAYERS) if (peer.draw(layer)) did.drawn += 1
 }
 
 /** Nobody waits for it any more; or it is back, and knows of that: with its next prekey. */
@@ -138,10 +142,13 @@ function lapseOrReturn(world: World): void {
   const { dice, scene, peers } = world
   const peer = dice.one(peers)
   if (world.revoked(peer.id)) return
-  if (world.lapsed(peer.id)) {
-    peer.learn(scene.records.length)
-    world.sign(peer.machine, prekey(peer.machine, world.nowMs, world.nowMs + PREKEY_MS))
-  } else if (peer !== world.holder) world.sign(scene.root, lapse(peer.machine, world.cutsOf(LAYERS, [peer.id])))
+  if (world.lapsed(peer.id)) comeBack(world, peer)
+  else if (peer !== world.holder) world.sign(scene.root, lapse(peer.machine, world.cutsOf(LAYERS, [peer.id])))
+}
+/** As a node does of itself when it hears that nobody waits for it. */
+function comeBack(world: World, peer: Peer): void {
+  peer.learn(world.scene.records.length)
+  world.sign(peer.machine, prekey(peer.machine, world.nowMs, world.nowMs + PREKEY_MS))
 }
 const PREKEY_MS = 7 * 24 * 60 * 60_000
 
