@@ -24,6 +24,10 @@ export const TEXT_UPDATE_BYTES_MAX = 196_608
 export const BLOCK_BYTES_MAX = 221_184
 /** A pruned block: the largest of which every write is left, with a place and an empty clock for each. */
 export const PRUNED_BYTES_MAX = BLOCK_BYTES_MAX + 3_072
+/** What is left below a base, one row of it: a pruned block or a text run, and which of them it is. */
+export const ROW_BYTES_MAX = PRUNED_BYTES_MAX + 1
+/** Longer text runs are split: what others delete in one later makes it longer, and then it still has to fit a row. */
+export const TEXT_RUN_BYTES_TARGET = 131_072
 /** One commit; more are split into several blocks. */
 export const BLOCK_WRITES_MAX = 1_024
 /** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */

@@ -16,6 +16,7 @@ export const TAGS = {
   blockHash: tag('block hash'),
   writeLeaf: tag('write leaf'),
   writeNode: tag('write node'),
+  textRun: tag('text run'),
   packet: tag('packet'),
   packetHeader: tag('packet header'),
   packetInside: tag('packet inside'),

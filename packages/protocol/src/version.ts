@@ -10,3 +10,4 @@ export const BLOCK_VERSION = 1
 export const RECORD_VERSION = 1
 export const DOOR_VERSION = 1
 export const PRUNED_VERSION = 1
+export const TEXT_RUN_VERSION = 1

@@ -8,10 +8,13 @@ import { type IncarnationId, isItemId } from '@sealmesh/protocol/ids'
 import type { SignPublicKey } from '@sealmesh/protocol/keys'
 import { loadSodium } from '@sealmesh/sodium/load'
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { blockView, buildVectors, craftedGood, type Vectors } from './block-vectors.ts'
 import { history } from './history.ts'
 import { sodium as fake } from './scene.ts'
+
+// Many histories: on a busy machine they take long, and that says nothing of them.
+vi.setConfig({ testTimeout: 180_000 })
 
 const VECTORS = new URL('../../vectors/blocks.json', import.meta.url)
 const vectors = JSON.parse(readFileSync(VECTORS, 'utf8')) as Vectors

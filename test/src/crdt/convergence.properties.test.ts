@@ -1,9 +1,12 @@
 import type { Block, Write } from '@sealmesh/protocol/crdt/block'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type History, type HistoryOptions, history, judgeAt } from './history.ts'
 import { Ancestry, dice, incarnationId, NAME, NOW_MS, nodeId, Replica, sodium, stateOf } from './scene.ts'
+
+// Many histories: on a busy machine they take long, and that says nothing of them.
+vi.setConfig({ testTimeout: 180_000 })
 
 /** After every clock that a history had. */
 const LATER_MS = NOW_MS + 24 * 60 * 60_000

@@ -2,9 +2,12 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import { signBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { history } from './history.ts'
 import { dice, foldAll, NAME, NOW_MS, sodium, stateOf } from './scene.ts'
+
+// Many histories: on a busy machine they take long, and that says nothing of them.
+vi.setConfig({ testTimeout: 180_000 })
 
 const { secretKey } = sodium.signKeys('sign', new Uint8Array(32))
 /** Longer by hand. */

@@ -3,8 +3,11 @@ import { toHex } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { dice, incarnationId, NOW_MS, nodeId, Replica, stateOf } from './scene.ts'
+
+// Many histories: on a busy machine they take long, and that says nothing of them.
+vi.setConfig({ testTimeout: 180_000 })
 
 /**
  * The register rules of DESIGN.md §7 over random concurrency, skewed clocks, deletes, restarts and collection of

@@ -1,14 +1,14 @@
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { type BaseState, closeCausally } from '@sealmesh/protocol/crdt/base'
+import { closeCausally } from '@sealmesh/protocol/crdt/base'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
-import { decodePruned, prune } from '@sealmesh/protocol/crdt/pruned'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { AgentId, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { FakeSodium } from '../membership/fake-sodium.ts'
+import { baseOver, NO_BASE } from './based.ts'
 
 export const sodium = new FakeSodium()
 export const NAME: DocumentName = { agent: id<AgentId>('a9', 1), layer: 'semantic' }
@@ -62,7 +62,7 @@ export class Replica {
   term: TermRef | null = null
   /** Above the base. */
   stored: Block[] = []
-  base: BaseState = { tips: [], blocks: [] }
+  base = NO_BASE
 
   constructor(node: NodeId, incarnation: IncarnationId) {
     this.node = node
@@ -129,20 +129,13 @@ export class Replica {
     const below = this.stored.filter(isBelow)
     if (below.length === 0) return false
     const forgotten = this.document.forgettable(receipts)
-    const upTo = Document.rebuild(NAME, below, this.judge, this.nowMs, sodium, this.base)
-    const remains = upTo.remains(forgotten)
-    if (remains === undefined) return false
-    const blocks = [...this.base.blocks, ...below].flatMap((block) => {
-      if (block.writes[0]?.type === 'text') return [block]
-      const kept = remains.kept.get(block.hash)
-      if (kept === undefined) return []
-      const pruned = decodePruned(prune(block, kept, sodium).bytes, sodium)
-      if (!pruned.ok) throw new Error(pruned.error.code)
-      return [pruned.value]
-    })
-    this.base = { tips: remains.tips, blocks }
+    const { judge, nowMs } = this
+    const maker = { node: this.node, signKey }
+    const base = baseOver(NAME, this.base, below, { judge, nowMs, forgotten, maker, sodium })
+    if (base === undefined) return false
+    this.base = base
     this.stored = this.stored.filter((block) => !isBelow(block))
-    this.document.stand(remains.tips, forgotten)
+    this.document.stand(base.tips, forgotten)
     return true
   }
 

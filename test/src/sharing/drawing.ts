@@ -1,9 +1,10 @@
 import { type BaseState, closeCausally } from '@sealmesh/protocol/crdt/base'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { Document } from '@sealmesh/protocol/crdt/document'
-import { decodePruned, prune } from '@sealmesh/protocol/crdt/pruned'
+import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import type { NodeId } from '@sealmesh/protocol/ids'
+import { baseOver, NO_BASE } from '../crdt/based.ts'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 
 interface Kept {
@@ -38,16 +39,13 @@ export function drawn(
   const below = stored.filter(isBelow)
   if (below.length === 0) return undefined
   const forgotten = document.forgettable(writerReceipts)
-  const remains = Document.rebuild(document.name, below, judge, nowMs, sodium, before).remains(forgotten)
-  if (remains === undefined) return undefined
-  const blocks = [...(before?.blocks ?? []), ...below].flatMap((block) => {
-    if (block.writes[0]?.type === 'text') return [block]
-    const kept = remains.kept.get(block.hash)
-    if (kept === undefined) return []
-    const pruned = decodePruned(prune(block, kept, sodium).bytes, sodium)
-    if (!pruned.ok) throw new Error(pruned.error.code)
-    return [pruned.value]
-  })
-  document.stand(remains.tips, forgotten)
-  return { stored: stored.filter((block) => !isBelow(block)), base: { tips: remains.tips, blocks } }
+  const maker = { node: '00'.repeat(32) as NodeId, signKey: sodium.signKeys('sign', new Uint8Array(32)).secretKey }
+  const around = { judge, nowMs, forgotten, maker, sodium }
+  const base = baseOver(document.name, before ?? NO_BASE, below, around)
+  if (base === undefined) return undefined
+  document.stand(base.tips, forgotten)
+  return { stored: stored.filter((block) => !isBelow(block)), base }
 }
+
+/** The blocks that a base tells something of. */
+export const leftIn = ({ blocks, runs }: BaseState): Block[] => [...blocks, ...runs.map(({ end }) => end)]

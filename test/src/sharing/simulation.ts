@@ -18,7 +18,7 @@ import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
 import { mayHear, mayRead, sharedWith } from '@sealmesh/protocol/sync/recipients'
 import { type Dice, dice } from '../crdt/scene.ts'
-import { drawn } from './drawing.ts'
+import { drawn, leftIn } from './drawing.ts'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 import { type AgentSigner, admit, assign, host, type Machine, Scene, type Signer } from '../membership/scene.ts'
 
@@ -355,7 +355,7 @@ export class Peer {
         : item,
     )
     const blocks = pushed.flatMap((each) => each.blocks)
-    for (const block of [...blocks, ...bases.flatMap(({ base }) => base.blocks)]) world.onSent(this, peer, block)
+    for (const block of [...blocks, ...bases.flatMap(({ base }) => leftIn(base))]) world.onSent(this, peer, block)
     const recordsAfter =
       plan.recordsAfter === null ? null : Math.max(0, ...plan.recordsAfter.map((head) => world.placeOf(head)))
     world.packets.push({ from: this, to: peer, items, blocks, bases, known: this.known, recordsAfter })

@@ -12,8 +12,8 @@ const item = {
     { dot: dotOf('22', 300), heard: [dotOf('11', 5)] },
   ],
   rows: [
-    { pruned: true, after: 0, bytes: Uint8Array.of(1, 2, 3) },
-    { pruned: false, after: 299, bytes: Uint8Array.of(4) },
+    { after: 0, bytes: Uint8Array.of(1, 2, 3) },
+    { after: 299, bytes: Uint8Array.of(4) },
   ],
 } satisfies SyncItem
 

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { isPruned } from '@sealmesh/protocol/crdt/base'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
-import { decodeBlock, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
-import { decodePruned, type PrunedBlock, verifyPruned } from '@sealmesh/protocol/crdt/pruned'
+import { verifyPruned } from '@sealmesh/protocol/crdt/pruned'
+import { blockOf, decodeRow, isRun, type Row } from '@sealmesh/protocol/crdt/row'
+import { isSoundRun, verifyRun } from '@sealmesh/protocol/crdt/text-run'
 import { BLOCK_AHEAD_MS_MAX } from '@sealmesh/protocol/limits'
 import { mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -34,9 +34,9 @@ export async function areTheirs(
     if (at % VERIFY_PER_TURN === VERIFY_PER_TURN - 1) await nextTurn()
     if (authors.some((author) => isIncarnationOf(dot.incarnation, author, sodium))) continue
     // Its author's admission may be on its way: then the heads of what it wrote are not known either.
-    for (const { pruned, bytes } of rows) {
-      const decoded = pruned ? decodePruned(bytes, sodium) : decodeBlock(bytes, sodium)
-      if (decoded.ok) waitForHeads(decoded.value, judged, report)
+    for (const { bytes } of rows) {
+      const decoded = decodeRow(bytes, sodium)
+      if (decoded.ok) waitForHeads(blockOf(decoded.value), judged, report)
     }
     if (report.unknownHeads.length > 0) return false
     report.refused = rows.length
@@ -49,10 +49,10 @@ export async function areTheirs(
 /** A row that is what it says, by somebody who has or had a right to the document; or a line in the report. */
 export function readRow(
   { sodium, mesh: meshNow, now, log }: RowsDeps,
-  { pruned, bytes }: PrunedRow,
+  { bytes }: PrunedRow,
   name: DocumentName,
   report: ReceiveReport,
-): Block | PrunedBlock | undefined {
+): Row | undefined {
   const turnAway = (code: string): undefined => {
     report.refused += 1
     log.warn({ code }, 'a block below a peer’s base was refused')
@@ -60,22 +60,27 @@ export function readRow(
   }
   const mesh = meshNow()
   // A copy: a row that is kept must not keep the packet that it came in.
-  const decoded = pruned ? decodePruned(bytes.slice(), sodium) : decodeBlock(bytes.slice(), sodium)
+  const decoded = decodeRow(bytes.slice(), sodium)
   if (!decoded.ok) return turnAway('BLOCK_MALFORMED')
-  const block: Block | PrunedBlock = decoded.value
-  const { header, writes } = block
+  const row = decoded.value
+  const block = blockOf(row)
+  const { header } = block
   const { agent, layer } = header.document
   if (header.mesh !== mesh.id || agent !== name.agent || layer !== name.layer) return turnAway('OTHER_DOCUMENT')
-  if (!pruned && writes[0]?.type !== 'text') return turnAway('NOT_PRUNED')
   if (!isIncarnationOf(header.incarnation, header.author, sodium)) return turnAway('INCARNATION_NOT_THEIRS')
   // Below a base everything counted: who knows the log that far can judge it.
   if (waitForHeads(block, mesh, report)) return undefined
   const signKey = mesh.nodes.get(header.author)?.signKey
   if (signKey === undefined || !mayEverWrite(mesh, header.author, name)) return turnAway('NOT_A_WRITER')
-  const verified = isPruned(block) ? verifyPruned(block, signKey, sodium) : verifyBlock(block, signKey, sodium)
-  if (!verified) return turnAway('BLOCK_SIGNATURE')
+  if (!verifyPruned(block, signKey, sodium)) return turnAway('BLOCK_SIGNATURE')
+  if (isRun(row)) {
+    const makerKey = mesh.nodes.get(row.maker)?.signKey
+    if (makerKey === undefined || !mayEverWrite(mesh, row.maker, name) || !verifyRun(row, makerKey, sodium))
+      return turnAway('RUN_SIGNATURE')
+    if (!isSoundRun(row)) return turnAway('RUN_MALFORMED')
+  }
   // As any block it wins nothing early, and what is left below a base cannot be held.
-  if (header.time.wallMs <= now() + BLOCK_AHEAD_MS_MAX) return block
+  if (header.time.wallMs <= now() + BLOCK_AHEAD_MS_MAX) return row
   report.waiting += 1
   return undefined
 }

@@ -1,5 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type BaseTip, isPruned } from '@sealmesh/protocol/crdt/base'
+import type { BaseTip } from '@sealmesh/protocol/crdt/base'
+import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
+import { blockOf, isRun } from '@sealmesh/protocol/crdt/row'
+import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { BaseRecord } from '../store/base-store.ts'
@@ -7,6 +10,7 @@ import type { BlockStore } from '../store/block-store.ts'
 import type { Operation } from '../store/store.ts'
 import { readRow, type RowsDeps, VERIFY_PER_TURN } from './adoption-rows.ts'
 import type { ReceiveReport } from './filling.ts'
+import { decodeStoredRow } from './stored-document.ts'
 
 /** What has come of a base that is on its way, and where it will lie. */
 export type Incoming = Pick<BaseRecord, 'generation' | 'tips' | 'target' | 'rows' | 'bytes'>
@@ -20,6 +24,8 @@ export interface Step {
   /** Its rows go on from something that is not here. */
   readonly isElsewhere: boolean
   readonly whole: boolean
+  /** False when it is whole, and its texts do not fit together. */
+  readonly fits: boolean
 }
 
 /** Checks an item's rows one after another, as far as they go on from what has come. Writes nothing. */
@@ -34,15 +40,18 @@ export async function stepTo(
   const ends = new Map(before.target.map((end) => [end.dot.incarnation, end]))
   const grown = new Set<IncarnationId>()
   const operations: Operation[] = []
+  const runs: TextRun[] = []
   let [rows, bytes, stored, isElsewhere] = [before.rows, before.bytes, 0, false]
   for (const [at, row] of item.rows.entries()) {
     if (at > 0 && at % VERIFY_PER_TURN === 0) await nextTurn()
-    const block = readRow(deps, row, item.document, report)
-    if (block === undefined) break // What follows it would leave a hole that nobody sees.
+    const read = readRow(deps, row, item.document, report)
+    if (read === undefined) break // What follows it would leave a hole that nobody sees.
+    const block = blockOf(read)
     const { incarnation, sequence, author, time } = block.header
     const end = ends.get(incarnation)
     if (end === undefined || sequence > end.dot.sequence) break
-    const here = tips.get(incarnation)?.dot.sequence ?? 0
+    const tip = tips.get(incarnation)
+    const here = tip?.dot.sequence ?? 0
     if (sequence <= here) continue
     if (row.after > here) {
       report.waiting += 1
@@ -50,17 +59,36 @@ export async function stepTo(
       break
     }
     if (sequence === end.dot.sequence && block.hash !== end.dot.hash) break
-    if (isPruned(block)) {
-      operations.push(deps.blocks.bases.putRow(id, before.generation, block))
-      rows += 1
-      bytes += block.bytes.length
-    } else operations.push(deps.blocks.put(id, block))
+    let textEnd = tip?.textEnd ?? 0
+    if (isRun(read)) {
+      if (read.from !== textEnd) break
+      textEnd = read.to
+      runs.push(read)
+    }
+    operations.push(deps.blocks.bases.putRow(id, before.generation, read))
+    rows += 1
+    bytes += read.bytes.length
     const dot = { incarnation, sequence, hash: block.hash }
-    tips.set(incarnation, { dot, author, time, heard: sequence === end.dot.sequence ? end.heard : [] })
+    tips.set(incarnation, { dot, author, time, textEnd, heard: sequence === end.dot.sequence ? end.heard : [] })
     grown.add(incarnation)
     stored += 1
   }
   const sorted: BaseTip[] = [...tips.values()].sort((a, b) => (a.dot.incarnation < b.dot.incarnation ? -1 : 1))
   const whole = before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
-  return { next: { ...before, tips: sorted, rows, bytes }, operations, grown, stored, isElsewhere, whole }
+  const fits = !whole || runsFit([...(await runsOf(deps, id, before)), ...runs])
+  return { next: { ...before, tips: sorted, rows, bytes }, operations, grown, stored, isElsewhere, whole, fits }
+}
+
+/** Texts are built on each other across rows, so they are looked at when all of them are here. */
+async function runsOf(
+  { blocks, sodium }: RowsDeps & { readonly blocks: BlockStore },
+  id: DocumentId,
+  { generation }: Incoming,
+): Promise<TextRun[]> {
+  const runs: TextRun[] = []
+  for await (const stored of blocks.bases.rows(id, generation)) {
+    const row = decodeStoredRow(stored, id, sodium)
+    if (isRun(row)) runs.push(row)
+  }
+  return runs
 }

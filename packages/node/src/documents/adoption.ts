@@ -148,13 +148,19 @@ export class Adoption {
     begins: boolean,
   ): Promise<Adopted> {
     const { store, blocks, damage, tips: tipStore, index, adopted } = this.#deps
-    const { next, operations, grown, stored, isElsewhere, whole } = await stepTo(this.#deps, item, id, before, report)
+    const step = await stepTo(this.#deps, item, id, before, report)
+    const { next, operations, grown, stored, isElsewhere, whole } = step
     const isDamaged = damage.of(id).length > 0
     if (stored === 0) {
       if (!begins || !isElsewhere) return 'nothing'
       // It goes on from what came of another base, or from what is whole of a damaged document: it has to come from
       // its beginning.
       if (!isDamaged) return this.#giveUp(item.document, id)
+    }
+    if (!step.fits) {
+      this.#refuse(report, item, 'TEXTS_BROKEN')
+      this.#transfers.bar(id, sender)
+      return this.#giveUp(item.document, id)
     }
     const record = { ...before, ...next, target: whole ? [] : before.target }
     const gone = begins && !isDamaged ? await goneWithout(blocks, id) : undefined

@@ -333,7 +333,7 @@ export class Documents {
    */
   async drawBase(name: DocumentName, limits: BaseLimits): Promise<boolean> {
     const id = this.#idOf(name)
-    const { store, sodium, index, damage, now } = this.#deps
+    const { store, sodium, index, damage, node, signKey, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
     const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
     return this.#alone(id, async () => {
@@ -343,6 +343,7 @@ export class Documents {
         ...limits,
         name,
         judge: this.#judgeNow(),
+        maker: { node, signKey },
         nowMs: now(),
         open: () => this.open(name),
         isOver: () => this.#closed || limits.isOver(),

@@ -1,10 +1,13 @@
-import { closeCausally, isPruned, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
+import { closeCausally, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
+import { equalBytes } from '@sealmesh/protocol/bytes'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeHeader } from '@sealmesh/protocol/crdt/block-codec'
-import { isTextBlock } from '@sealmesh/protocol/crdt/block-walk'
 import type { Clock, VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import type { Row } from '@sealmesh/protocol/crdt/row'
+import { planRuns, type RunPlan, type TextEnd } from '@sealmesh/protocol/crdt/run-plan'
+import { type RunMaker, signRun, type TextRun } from '@sealmesh/protocol/crdt/text-run'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -33,6 +36,8 @@ export interface Drawing {
   readonly id: DocumentId
   readonly name: DocumentName
   readonly judge: Judge
+  /** Says what became of texts below the base. */
+  readonly maker: RunMaker
   readonly nowMs: number
   /** The document as it is durable now, to be looked at at once. */
   readonly open: () => Promise<Document>
@@ -72,13 +77,14 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
   const ends = await findEnds(drawing, stored.record)
   if (ends === undefined) return false
   const forgotten = (await drawing.open()).forgettable(drawing.writerReceipts)
-  const remains = await fold(drawing, stored, ends, forgotten)
-  if (remains === undefined || drawing.isOver()) return false
+  const left = await fold(drawing, stored, ends, forgotten)
+  if (left === undefined || drawing.isOver()) return false
+  const { remains } = left
   const generation = await blocks.bases.freshGeneration(id)
   const before = stored.record ?? { generation: 0, tips: [], target: [], rows: 0, bytes: 0 }
   // Should this be cut short, a start finds what is left over by this mark.
   await store.commit([blocks.bases.put(id, { ...before, dirty: true })])
-  const rows = await writeRows(drawing, stored, ends, remains, generation)
+  const rows = await writeRows(drawing, stored, ends, left, generation)
   if (rows === undefined || !(await stillHolds(drawing, ends))) {
     await tidy(drawing)
     return false
@@ -110,9 +116,9 @@ export async function tidy({
   const ends = endsOf(record)
   let deletes: Operation[] = []
   const prefix = documentPrefix(id)
-  for await (const [key, bytes] of store.read({ from: prefix, to: afterPrefix(prefix) })) {
+  for await (const [key] of store.read({ from: prefix, to: afterPrefix(prefix) })) {
     const dot = dotOfKey(key)
-    if (dot.sequence > (ends.get(dot.incarnation) ?? 0) || isTextBlock(bytes)) continue
+    if (dot.sequence > (ends.get(dot.incarnation) ?? 0)) continue
     deletes.push({ type: 'delete', key: blockKey(id, dot) })
     if (deletes.length < DELETES_PER_COMMIT) continue
     await store.commit(deletes)
@@ -124,9 +130,7 @@ export async function tidy({
 
 /** The last base and what it kept, without the blocks above it. */
 async function readBelow({ blocks, id, sodium }: Drawing): Promise<StoredDocument> {
-  const record = await blocks.bases.read(id)
-  if (record === undefined) return { record, base: { tips: [], blocks: [] }, above: [] }
-  return { ...(await readDocument(blocks, id, sodium, 'below')), above: [] }
+  return readDocument(blocks, id, sodium, 'below')
 }
 
 interface Scan {
@@ -209,37 +213,84 @@ async function fold(
   { record, base }: StoredDocument,
   ends: ReadonlyMap<IncarnationId, number>,
   forgotten: ReadonlyMap<string, BlockHash>,
-): Promise<Remains | undefined> {
+): Promise<Left | undefined> {
   const { name, judge, nowMs, sodium, isOver } = drawing
   const document = Document.rebuild(name, [], judge, nowMs, sodium, base)
+  const textEnds = new Map<IncarnationId, TextEnd[]>()
   for await (const block of between(drawing, record, ends)) {
     if (isOver()) return undefined
     const { type, rebuild } = document.receive(block, judge, nowMs)
     if (rebuild || (type !== 'folded' && type !== 'held')) return undefined
+    if (block.writes[0]?.type !== 'text') continue
+    const { incarnation, sequence } = block.header
+    const of = textEnds.get(incarnation) ?? []
+    textEnds.set(incarnation, of)
+    of.push({ sequence, clock: document.textEndOf(incarnation) })
   }
   const reached = new Map(document.vector.map((dot) => [dot.incarnation, dot.sequence]))
   for (const [incarnation, end] of ends) if ((reached.get(incarnation) ?? 0) !== end) return undefined
-  return document.remains(forgotten)
+  const remains = document.remains(forgotten)
+  const runs = remains && (await planTexts(drawing, document, base.runs, textEnds))
+  return runs && { remains, runs }
+}
+
+/** What the new base keeps: of registers by block, of texts by incarnation and the block that each run ends at. */
+interface Left {
+  readonly remains: Remains
+  readonly runs: ReadonlyMap<IncarnationId, ReadonlyMap<number, RunPlan>>
+}
+
+async function planTexts(
+  { turn, isOver }: Drawing,
+  { yDoc }: Document,
+  before: readonly TextRun[],
+  since: ReadonlyMap<IncarnationId, readonly TextEnd[]>,
+): Promise<Left['runs'] | undefined> {
+  const old = new Map<IncarnationId, TextRun[]>()
+  for (const run of before) {
+    const { incarnation } = run.end.header
+    old.set(incarnation, [...(old.get(incarnation) ?? []), run])
+  }
+  const runs = new Map<IncarnationId, Map<number, RunPlan>>()
+  for (const incarnation of new Set([...old.keys(), ...since.keys()])) {
+    const of = new Map<number, RunPlan>()
+    runs.set(incarnation, of)
+    for (const plan of planRuns(yDoc, incarnation, old.get(incarnation) ?? [], since.get(incarnation) ?? [])) {
+      if (plan === 'too long' || isOver()) return undefined
+      of.set(plan.sequence, plan)
+      await turn()
+    }
+  }
+  return runs
 }
 
 async function writeRows(
   drawing: Drawing,
   { record, base }: StoredDocument,
   ends: ReadonlyMap<IncarnationId, number>,
-  { kept }: Remains,
+  { remains: { kept }, runs }: Left,
   generation: number,
 ): Promise<{ count: number; bytes: number } | undefined> {
-  const { store, blocks, id, sodium, isOver, turn } = drawing
+  const { store, blocks, id, sodium, maker, isOver, turn } = drawing
   const written = { count: 0, bytes: 0 }
   let operations: Operation[] = []
   let bytes = 0
   const found = new Set<BlockHash>()
-  const add = async (block: Block | PrunedBlock): Promise<void> => {
+  let runsLeft = [...runs.values()].reduce((sum, { size }) => sum + size, 0)
+  const rowOf = (block: Block | PrunedBlock, before: TextRun | undefined): Row | undefined => {
+    const plan = runs.get(block.header.incarnation)?.get(block.header.sequence)
     const left = kept.get(block.hash)
-    if (left === undefined) return
-    found.add(block.hash)
-    if (!isPruned(block) && block.writes[0]?.type === 'text') return
-    const row = prune(block, left, sodium)
+    if (left !== undefined) found.add(block.hash)
+    if (plan === undefined) return left && prune(block, left, sodium)
+    // Who said it first goes on saying it.
+    const isSame = before !== undefined && before.from === plan.from && equalBytes(before.update, plan.update)
+    const run = isSame ? before : signRun({ ...plan, end: block }, maker, sodium)
+    if (run !== undefined) runsLeft -= 1
+    return run
+  }
+  const add = async (block: Block | PrunedBlock, before?: TextRun): Promise<void> => {
+    const row = rowOf(block, before)
+    if (row === undefined) return
     operations.push(blocks.bases.putRow(id, generation, row))
     written.count += 1
     written.bytes += row.bytes.length
@@ -251,13 +302,14 @@ async function writeRows(
     await turn()
   }
   for (const block of base.blocks) await add(block)
+  for (const run of base.runs) await add(run.end, run)
   for await (const block of between(drawing, record, ends)) {
     if (isOver()) return undefined
     await add(block)
   }
   if (operations.length > 0) await store.commit(operations)
-  // Every write that counts has a row now, or the old base stays.
-  return found.size === kept.size ? written : undefined
+  // Every write and every text that counts has a row now, or the old base stays.
+  return found.size === kept.size && runsLeft === 0 ? written : undefined
 }
 
 /** Blocks above the old base, up to the ends. */

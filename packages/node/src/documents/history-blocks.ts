@@ -1,11 +1,11 @@
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock } from '@sealmesh/protocol/crdt/block-codec'
-import { decodePruned } from '@sealmesh/protocol/crdt/pruned'
+import { blockOf, decodeRow, isRun } from '@sealmesh/protocol/crdt/row'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { type BlockStore, endsOf } from '../store/block-store.ts'
 import { decodeStored } from './delta.ts'
-import { decodeRow } from './stored-document.ts'
+import { decodeStoredRow } from './stored-document.ts'
 
 /**
  * Blocks that have `key` in their bytes, so all that are left and write that register, and perhaps some others; looking
@@ -24,8 +24,10 @@ export async function blocksWith(blocks: BlockStore, id: DocumentId, key: string
       if (above && has(stored.bytes)) found.push(decodeStored(stored, id, sodium))
     }
     if (record !== undefined)
-      for await (const stored of blocks.bases.rows(id, record.generation))
-        if (has(stored.bytes)) found.push(decodeRow(stored, id, sodium))
+      for await (const stored of blocks.bases.rows(id, record.generation)) {
+        const row = has(stored.bytes) ? decodeStoredRow(stored, id, sodium) : undefined
+        if (row !== undefined && !isRun(row)) found.push(row)
+      }
     // A base that was drawn meanwhile may have taken away what was not read yet.
     if ((await blocks.bases.read(id))?.generation === record?.generation) return found
   }
@@ -35,6 +37,6 @@ export async function blocksWith(blocks: BlockStore, id: DocumentId, key: string
 export function decodeSent(bytes: Uint8Array, sodium: Sodium): Block | undefined {
   const whole = decodeBlock(bytes, sodium)
   if (whole.ok) return whole.value
-  const pruned = decodePruned(bytes, sodium)
-  return pruned.ok ? pruned.value : undefined
+  const row = decodeRow(bytes, sodium)
+  return row.ok ? blockOf(row.value) : undefined
 }

@@ -2,7 +2,9 @@ import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import { type Change, Document } from '@sealmesh/protocol/crdt/document'
 import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
+import { wordsOf } from '@sealmesh/protocol/crdt/text-run'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, NodeId } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -313,11 +315,13 @@ export class OpenDocument {
   async #replayWhole(): Promise<Loaded> {
     const { blocks, author, sodium, judge, now, index } = this.#around
     const { base, above } = await readDocument(blocks, this.id, sodium)
-    const all = [...base.blocks, ...above]
+    const all = [...base.blocks, ...base.runs.map(wordsOf), ...above]
     if (all.length === 0 && index.get(this.id) !== undefined) throw nothingLeft(this.id)
     await this.#checkEnds([...base.tips.map(({ dot }) => dot), ...above.map(dotOf)])
     // From here on without a pause: the mesh that judges is the one of this moment.
     const document = Document.rebuild(this.name, above, judge(), now(), sodium, base)
+    if (document.isDamaged)
+      throw new Failure('STORE_DAMAGED', `What is left of the texts of document ${this.id} does not fit together.`)
     let lastText: Loaded['lastText']
     for (const { header, writes } of all) {
       author.clock.observe(header.time, now())

@@ -1,10 +1,9 @@
 import { compareDots, type Dot, type VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { isTextBlock } from '@sealmesh/protocol/crdt/block-walk'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { PrunedItem, PrunedRow } from '@sealmesh/protocol/sync/payload'
 import type { BaseRecord } from '../store/base-store.ts'
-import type { BlockStore, StoredBlock } from '../store/block-store.ts'
+import type { BlockStore } from '../store/block-store.ts'
 import type { Delta } from './delta.ts'
 
 /**
@@ -32,10 +31,10 @@ export async function prunedAfter(
     if (known >= end.sequence) continue
     below = true
     let after = known
-    for await (const { stored, pruned } of leftOf(blocks, document.id, record, end, known + 1)) {
+    for await (const stored of blocks.bases.run(document.id, record.generation, end.incarnation, known + 1)) {
       if (rows.length > 0 && bytes + stored.bytes.length > bytesMax)
         return { blocks: [], pruned: item(), reached: vectorNow(), more: true }
-      rows.push({ pruned, after, bytes: stored.bytes })
+      rows.push({ after, bytes: stored.bytes })
       after = stored.sequence
       bytes += stored.bytes.length
       const { incarnation, sequence, hash } = stored
@@ -43,34 +42,4 @@ export async function prunedAfter(
     }
   }
   return below ? { blocks: [], pruned: item(), reached: vectorNow(), more: true } : undefined
-}
-
-/** Pruned blocks and text blocks of one incarnation up to its end, in their order. */
-async function* leftOf(
-  blocks: BlockStore,
-  id: DocumentId,
-  { generation }: BaseRecord,
-  { incarnation, sequence: end }: Dot,
-  from: number,
-): AsyncGenerator<{ stored: StoredBlock; pruned: boolean }> {
-  const texts = blocks.run(id, incarnation, from)
-  let text = await nextText(texts, end)
-  try {
-    for await (const stored of blocks.bases.run(id, generation, incarnation, from)) {
-      for (; text !== undefined && text.sequence < stored.sequence; text = await nextText(texts, end))
-        yield { stored: text, pruned: false }
-      yield { stored, pruned: true }
-    }
-    for (; text !== undefined; text = await nextText(texts, end)) yield { stored: text, pruned: false }
-  } finally {
-    await texts.return(undefined)
-  }
-}
-
-async function nextText(blocks: AsyncGenerator<StoredBlock>, end: number): Promise<StoredBlock | undefined> {
-  for (;;) {
-    const next = await blocks.next()
-    if (next.done === true || next.value.sequence > end) return undefined
-    if (isTextBlock(next.value.bytes)) return next.value
-  }
 }

@@ -1,7 +1,8 @@
 import type { BaseState } from '@sealmesh/protocol/crdt/base'
 import type { Block } from '@sealmesh/protocol/crdt/block'
-import { isTextBlock } from '@sealmesh/protocol/crdt/block-walk'
-import { decodePruned, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import type { PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import { blockOf, decodeRow, isRun, type Row } from '@sealmesh/protocol/crdt/row'
+import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -36,11 +37,7 @@ export async function readDocument(
 }
 
 const isSame = (a: BaseRecord | undefined, b: BaseRecord | undefined): boolean =>
-  a?.generation === b?.generation &&
-  a?.rows === b?.rows &&
-  a?.tips.length === b?.tips.length &&
-  // One that is on its way grows by text blocks, too.
-  (a?.tips ?? []).every(({ dot }, at) => dot.hash === b?.tips[at]?.dot.hash)
+  a?.generation === b?.generation && a?.rows === b?.rows
 
 async function readWith(
   record: BaseRecord | undefined,
@@ -50,31 +47,32 @@ async function readWith(
   part: 'whole' | 'below',
 ): Promise<StoredDocument> {
   const ends = endsOf(record)
-  const below: (Block | PrunedBlock)[] = []
   const above: Block[] = []
-  for await (const stored of blocks.iterate(id, record)) {
-    if (stored.sequence > (ends.get(stored.incarnation) ?? 0)) {
-      if (part === 'whole') above.push(decodeStored(stored, id, sodium))
-    } else if (isTextBlock(stored.bytes)) below.push(decodeStored(stored, id, sodium))
-  }
-  if (record === undefined) return { record, base: { tips: [], blocks: [] }, above }
-  let rows = 0
+  if (part === 'whole')
+    for await (const stored of blocks.iterate(id, record))
+      if (stored.sequence > (ends.get(stored.incarnation) ?? 0)) above.push(decodeStored(stored, id, sodium))
+  if (record === undefined) return { record, base: { tips: [], blocks: [], runs: [] }, above }
+  const pruned: PrunedBlock[] = []
+  const runs: TextRun[] = []
   for await (const stored of blocks.bases.rows(id, record.generation)) {
-    below.push(decodeRow(stored, id, sodium))
-    rows += 1
+    const row = decodeStoredRow(stored, id, sodium)
+    if (isRun(row)) runs.push(row)
+    else pruned.push(row)
   }
+  const rows = pruned.length + runs.length
   if (rows !== record.rows)
     throw new Failure(
       'STORE_DAMAGED',
       `Of document ${id} ${record.rows} rows lay below its base, and ${rows} are there.`,
     )
-  return { record, base: { tips: record.tips, blocks: below }, above }
+  const isComing = record.target.length > 0
+  return { record, base: { tips: record.tips, blocks: pruned, runs, isComing }, above }
 }
 
-/** What is left of a block, or damage. */
-export function decodeRow(stored: StoredBlock, document: DocumentId, sodium: Sodium): PrunedBlock {
-  const block = decodePruned(stored.bytes, sodium)
-  if (block.ok && block.value.hash === stored.hash) return block.value
+/** What is left of a block, or of texts up to it, or damage. */
+export function decodeStoredRow(stored: StoredBlock, document: DocumentId, sodium: Sodium): Row {
+  const row = decodeRow(stored.bytes, sodium)
+  if (row.ok && blockOf(row.value).hash === stored.hash) return row.value
   throw new Failure(
     'STORE_DAMAGED',
     `What is left of block ${stored.sequence} of incarnation ${stored.incarnation} in document ${document} cannot be read.`,

@@ -69,8 +69,7 @@ export class Transfers {
   }
 
   /** Who sent the last row begins nothing more here for a while. */
-  bar(id: DocumentId): void {
-    const sender = this.#all.get(id)?.sender
+  bar(id: DocumentId, sender = this.#all.get(id)?.sender): void {
     if (sender === undefined) return
     const barred = this.#barred.get(id) ?? new Map<NodeId, number>()
     this.#barred.set(id, barred.set(sender, this.#now() + BARRED_MS))

@@ -2,6 +2,8 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { Entry } from '@sealmesh/protocol/crdt/document'
 import { compareTimes } from '@sealmesh/protocol/crdt/hybrid-time'
 import { compareEntries } from '@sealmesh/protocol/crdt/register'
+import { placeRuns } from '@sealmesh/protocol/crdt/placed-runs'
+import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import * as Y from 'yjs'
 import { type Hunk, hunksBetween } from './hunks.ts'
 
@@ -37,13 +39,19 @@ export interface TextVersion {
   readonly hunks: readonly Hunk[]
 }
 
+/** What is left of the texts below a document's base, and the edits above it that count. */
+export interface TextHistory {
+  readonly runs: readonly TextRun[]
+  readonly blocks: readonly Block[]
+}
+
 /** The edits of one text, replayed in the order of their times, which is an order in which each finds what it needs. */
-export function textVersions(blocks: readonly Block[], name: string, limit: number): Versions<TextVersion> {
+export function textVersions({ runs, blocks }: TextHistory, name: string, limit: number): Versions<TextVersion> {
   const inOrder = textBlocks(blocks)
-  const groups = groupsOf(touching(inOrder, name))
+  const groups = groupsOf(touching(runs, inOrder, name))
   const shown = groups.slice(Math.max(0, groups.length - limit))
   const versions: TextVersion[] = []
-  const replay = new Replay(inOrder)
+  const replay = new Replay(runs, inOrder)
   for (const { first, last, edits } of shown) {
     replay.until(first)
     const before = replay.read(name)
@@ -53,10 +61,10 @@ export function textVersions(blocks: readonly Block[], name: string, limit: numb
   return { latest: versions.toReversed(), earlier: groups.length - shown.length }
 }
 
-/** What a text was at a time; undefined before its first edit. */
-export function textAt(blocks: readonly Block[], name: string, atMs: number): string | undefined {
+/** What a text was at a time after the base; undefined before its first edit. */
+export function textAt({ runs, blocks }: TextHistory, name: string, atMs: number): string | undefined {
   const inOrder = textBlocks(blocksUntil(blocks, atMs))
-  const replay = new Replay(inOrder)
+  const replay = new Replay(runs, inOrder)
   replay.until(inOrder.length)
   return replay.has(name) ? replay.read(name) : undefined
 }
@@ -72,8 +80,9 @@ interface Touch {
 }
 
 /** Which of these edits changed this text; they name only what they stand on. */
-function touching(inOrder: readonly Block[], name: string): Touch[] {
+function touching(runs: readonly TextRun[], inOrder: readonly Block[], name: string): Touch[] {
   const doc = new Y.Doc()
+  placeRuns(doc, runs)
   let touched = false
   doc.getText(name).observe(() => {
     touched = true
@@ -106,7 +115,8 @@ class Replay {
   readonly #blocks: readonly Block[]
   #next = 0
 
-  constructor(blocks: readonly Block[]) {
+  constructor(runs: readonly TextRun[], blocks: readonly Block[]) {
+    placeRuns(this.#doc, runs)
     this.#blocks = blocks
   }
 

@@ -72,7 +72,7 @@ test('what compaction has taken is said to be gone: where history ends, and that
   await expect(early).rejects.toMatchObject({ code: 'HISTORY_ENDED' })
 })
 
-test('edits of texts are kept below a base: every version of a text can still be had', async () => {
+test('edits of texts below a base are gone, and what they made is there: history goes on from it', async () => {
   const { home, clock, handlers } = await keeper()
   const umr = 'claude.semantic.notes'
   const written: string[] = []
@@ -85,12 +85,29 @@ test('edits of texts are kept below a base: every version of a text can still be
   const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, ...alone }
   expect(await home.documents.drawBase(homes.semantic, { ...limits, historyMs: 7 * DAY_MS })).toBe(true)
   const { versions, endsAt } = await handlers.history({ umr, limit: 20 }, nobody)
-  expect([versions.length, endsAt]).toEqual([20, null])
-  expect(versions.at(-1)?.hunks).toEqual([{ line: 1, removed: [], added: ['line 0'] }])
-  const [first = '', second = ''] = written
-  expect(await handlers['history.at']({ umr, at: second }, nobody)).toMatchObject({ value: 'line 1\nline 0\n' })
-  const before = new Date(Date.parse(first) - 1).toISOString()
-  expect(await handlers['history.at']({ umr, at: before }, nobody)).toMatchObject({ type: 'nothing' })
-  await handlers.restore({ umr, at: first }, nobody)
-  expect((await home.documents.open(homes.semantic)).text('notes')).toBe('line 0\n')
+  const endMs = Date.parse(endsAt ?? '')
+  const gone = written.filter((at) => Date.parse(at) <= endMs).length
+  expect(gone).toBeGreaterThan(10)
+  expect(versions).toHaveLength(20 - gone)
+  expect(versions.at(-1)?.hunks).toEqual([{ line: 1, removed: [], added: [`line ${gone}`] }])
+  const reads = (n: number) => Array.from({ length: n + 1 }, (_, at) => `line ${n - at}\n`).join('')
+  expect(await handlers['history.at']({ umr, at: endsAt ?? '' }, nobody)).toMatchObject({ value: reads(gone - 1) })
+  expect(await handlers['history.at']({ umr, at: written[gone] ?? '' }, nobody)).toMatchObject({ value: reads(gone) })
+  const early = handlers['history.at']({ umr, at: written[0] ?? '' }, nobody)
+  await expect(early).rejects.toMatchObject({ code: 'HISTORY_ENDED' })
+  await handlers.restore({ umr, at: written[gone] ?? '' }, nobody)
+  expect((await home.documents.open(homes.semantic)).text('notes')).toBe(reads(gone))
+})
+
+test('a text that nobody has edited since the base has no version left but what it reads', async () => {
+  const { home, clock, handlers } = await keeper()
+  const umr = 'claude.semantic.notes'
+  await home.documents.editText(homes.semantic, (doc) => doc.getText('notes').insert(0, 'kept\n'))
+  clock.ms += 30 * DAY_MS
+  const limits = { receipts: [], writerReceipts: [], historyBytes: 64 * 1_048_576, floorBytes: 0, ...alone }
+  expect(await home.documents.drawBase(homes.semantic, { ...limits, historyMs: 7 * DAY_MS })).toBe(true)
+  const { versions, endsAt } = await handlers.history({ umr, limit: 20 }, nobody)
+  expect([versions, typeof endsAt]).toEqual([[], 'string'])
+  const now = new Date(clock.ms).toISOString()
+  expect(await handlers['history.at']({ umr, at: now }, nobody)).toMatchObject({ type: 'text', value: 'kept\n' })
 })

@@ -1,9 +1,9 @@
-import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
-import { blocksUntil, registerVersions, textAt, textVersions } from '../history/versions.ts'
+import { blocksUntil, registerVersions, textAt, type TextHistory, textVersions } from '../history/versions.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { DIARY_LAYER, iso, originOf, resolveUmr, type ServiceContext, type Target } from './context.ts'
 import { write } from './items.ts'
@@ -19,10 +19,11 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
       const target = itemOf(context, umr)
       const document = await context.documents.open(target.document)
       const text = isText(document, target)
-      // Edits of texts are all kept: only writes of registers are compacted away.
-      const endsAt = text ? null : await endOf(context, target.document)
+      const endsAt = await endOf(context, target.document)
       const versions = await (text ? textHistory : registerHistory)(context, target, limit)
-      if (versions.latest.length === 0) throw new Failure('ITEM_NOT_FOUND', `${target.text} was never written here.`)
+      // Of a text nothing but what it reads now may be left.
+      if (versions.latest.length === 0 && !text)
+        throw new Failure('ITEM_NOT_FOUND', `${target.text} was never written here.`)
       return { umr: target.text, versions: versions.latest, earlier: versions.earlier, endsAt }
     },
 
@@ -98,7 +99,7 @@ async function registerHistory(context: ServiceContext, target: Target, limit: n
 }
 
 async function textHistory(context: ServiceContext, target: Target, limit: number) {
-  const { latest, earlier } = textVersions(await foldedBlocks(context, target), target.umr.id, limit)
+  const { latest, earlier } = textVersions(await foldedTexts(context, target), target.umr.id, limit)
   const versions = latest.map(({ last, edits, hunks }, at): Version => {
     const { author, time } = last.header
     return {
@@ -113,10 +114,11 @@ async function textHistory(context: ServiceContext, target: Target, limit: numbe
   return { latest: versions, earlier }
 }
 
-async function foldedBlocks(context: ServiceContext, { document: name }: Target): Promise<Block[]> {
+async function foldedTexts(context: ServiceContext, { document: name }: Target): Promise<TextHistory> {
   const aside = new Set((await context.documents.open(name)).aside().map(({ block }) => block.hash))
   const { base, above } = await context.documents.stored(name)
-  return [...base.blocks, ...above].filter(({ hash }) => !aside.has(hash))
+  const runs = base.runs.filter(({ end }) => !aside.has(end.hash))
+  return { runs, blocks: above.filter(({ hash }) => !aside.has(hash)) }
 }
 
 const isText = (document: Document, { umr: { id } }: Target): boolean =>
@@ -124,15 +126,15 @@ const isText = (document: Document, { umr: { id } }: Target): boolean =>
 
 /** The item as this machine's blocks, judged by today's log, give it for that moment. */
 async function thenOf(context: ServiceContext, target: Target, atMs: number): Promise<Omit<Then, 'umr'>> {
-  if (isText(await context.documents.open(target.document), target)) {
-    const value = textAt(await foldedBlocks(context, target), target.umr.id, atMs) ?? null
-    return { type: value === null ? 'nothing' : 'text', at: iso(atMs), value, origin: null }
-  }
   const endsAt = await endOf(context, target.document)
   if (endsAt !== null && atMs < Date.parse(endsAt))
     throw new Failure('HISTORY_ENDED', `The history of ${target.text} goes back to ${endsAt}.`, {
       next: `sealmesh history ${target.text}`,
     })
+  if (isText(await context.documents.open(target.document), target)) {
+    const value = textAt(await foldedTexts(context, target), target.umr.id, atMs) ?? null
+    return { type: value === null ? 'nothing' : 'text', at: iso(atMs), value, origin: null }
+  }
   const mesh = context.log.mesh
   const { base, above } = await context.documents.stored(target.document)
   const blocks = blocksUntil(above, atMs)
@@ -145,7 +147,7 @@ async function thenOf(context: ServiceContext, target: Target, atMs: number): Pr
   return { type: entry === undefined ? 'nothing' : 'register', at: iso(atMs), value: null, origin }
 }
 
-/** Before this moment writes that something replaced are compacted away; null while every block is whole. */
+/** Before this moment what something replaced or deleted is compacted away; null while every block is whole. */
 async function endOf(context: ServiceContext, name: DocumentName): Promise<string | null> {
   const ends = await context.documents.historyEndMs(name)
   return ends === null ? null : iso(ends)

@@ -20,7 +20,8 @@ import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/pro
 import { HASH_BYTES } from '@sealmesh/protocol/keys'
 import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import { blockOf, encodeRow, type Row } from '@sealmesh/protocol/crdt/row'
+import { CLOCK_MAX } from '@sealmesh/protocol/crdt/text-update'
 import type { StoredBlock } from './block-store.ts'
 import {
   afterPrefix,
@@ -46,7 +47,7 @@ export interface BaseRecord {
   readonly dirty: boolean
   readonly tips: readonly BaseTip[]
   /** While a base is received: where it will lie. Its tips move there row by row. Empty when it is whole. */
-  readonly target: readonly Omit<BaseTip, 'author' | 'time'>[]
+  readonly target: readonly Pick<BaseTip, 'dot' | 'heard'>[]
   /** How many rows there are: one that is lost leaves no hole. */
   readonly rows: number
   /** Of the rows, for whoever asks whether it is worth drawing it again. */
@@ -114,9 +115,10 @@ export class BaseStore {
     return { type: 'delete', key: baseKey(document) }
   }
 
-  putRow(document: DocumentId, generation: number, { header, hash, bytes }: PrunedBlock): Operation {
+  putRow(document: DocumentId, generation: number, row: Row): Operation {
+    const { header, hash } = blockOf(row)
     const { incarnation, sequence } = header
-    return { type: 'put', key: prunedKey(document, generation, { incarnation, sequence, hash }), value: bytes }
+    return { type: 'put', key: prunedKey(document, generation, { incarnation, sequence, hash }), value: encodeRow(row) }
   }
 
   /** In chain order within each incarnation. */
@@ -175,13 +177,14 @@ function writeRecord(w: Writer, { generation, dirty, tips, target, rows, bytes }
   writeByte(w, dirty ? 1 : 0)
   writeUint(w, rows)
   writeUint(w, bytes)
-  writeList(w, tips, ({ dot, author, time, heard }) => {
+  writeList(w, tips, ({ dot, author, time, heard, textEnd }) => {
     writeId(w, dot.incarnation)
     writeUint(w, dot.sequence)
     writeId(w, dot.hash)
     writeId(w, author)
     writeUint(w, time.wallMs)
     writeUint(w, time.counter)
+    writeUint(w, textEnd)
     writeClock(w, heard)
   })
   writeList(w, target, ({ dot, heard }) => {
@@ -203,7 +206,8 @@ function readRecord(r: Reader): BaseRecord {
     const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
     const author = readId<NodeId>(r, 32)
     const time = { wallMs: readUint(r, WALL_MS_MAX), counter: readUint(r, TIME_COUNTER_MAX) }
-    return { dot, author, time, heard: readClock(r, VECTOR_ENTRIES_MAX) }
+    const textEnd = readUint(r, CLOCK_MAX)
+    return { dot, author, time, textEnd, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
   const target = readList(r, VECTOR_ENTRIES_MAX, () => {
     const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)

@@ -34,7 +34,7 @@ export class BlockStore {
 
   /**
    * All blocks of a document: one incarnation after another, each without a hole above the base. Those at and below it
-   * are its text blocks, and whatever has not been deleted yet. Throws STORE_DAMAGED.
+   * have not been deleted yet. Throws STORE_DAMAGED.
    */
   async *iterate(document: DocumentId, base?: BaseRecord): AsyncGenerator<StoredBlock> {
     const prefix = documentPrefix(document)

@@ -15,7 +15,9 @@ import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import { Failure } from '@sealmesh/protocol/errors'
-import { decodePruned } from '@sealmesh/protocol/crdt/pruned'
+import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
+import { blockOf, decodeRow, isRun } from '@sealmesh/protocol/crdt/row'
+import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import { BaseStore } from './base-store.ts'
 import {
   afterPrefix,
@@ -245,12 +247,15 @@ export class DamageBook {
       const record = await this.#bases.read(document)
       if (record === undefined) return []
       let rows = 0
+      const runs: TextRun[] = []
       for await (const { bytes, hash } of this.#bases.rows(document, record.generation)) {
-        const block = decodePruned(bytes, sodium)
-        if (!block.ok || block.value.hash !== hash) return undefined
+        const row = decodeRow(bytes, sodium)
+        if (!row.ok || blockOf(row.value).hash !== hash) return undefined
+        if (isRun(row.value)) runs.push(row.value)
         rows += 1
       }
-      return rows === record.rows ? record.tips.map(({ dot }) => dot) : undefined
+      if (rows !== record.rows || (record.target.length === 0 && !runsFit(runs))) return undefined
+      return record.tips.map(({ dot }) => dot)
     } catch (error) {
       if (error instanceof Failure && error.code === 'STORE_DAMAGED') return undefined
       throw error

@@ -1,10 +1,10 @@
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
-import type { Block } from './block.ts'
 import { type Clock, coversDot, type Dot, EMPTY_CLOCK, type VersionVector } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
 import type { Kept, PrunedBlock } from './pruned.ts'
 import { Ghost } from './register.ts'
 import type { RegisterMap } from './register-map.ts'
+import type { TextRun } from './text-run.ts'
 
 /**
  * Where one incarnation stands at a base (docs/spec/09-bases.md §1): the last of its blocks that lies at or below it,
@@ -17,6 +17,8 @@ export interface BaseTip {
   readonly time: HybridTime
   /** Of what the author had received, the part that covers tombstones which are left: later blocks replace them. */
   readonly heard: Clock
+  /** Where its next text block has to begin, in Yjs's count. */
+  readonly textEnd: number
 }
 
 /**
@@ -26,11 +28,11 @@ export interface BaseTip {
 export interface BaseState {
   /** Sorted by incarnation. */
   readonly tips: readonly BaseTip[]
-  /** Pruned blocks, and text blocks as they are. */
-  readonly blocks: readonly (Block | PrunedBlock)[]
+  readonly blocks: readonly PrunedBlock[]
+  readonly runs: readonly TextRun[]
+  /** Of one that is still being received: texts are built on each other, and wait for the last of them. */
+  readonly isComing?: boolean
 }
-
-export const isPruned = (block: Block | PrunedBlock): block is PrunedBlock => 'tree' in block
 
 /** How far an incarnation may be compacted, for all that its own blocks say, and what they say of others'. */
 export interface Reach {

@@ -96,14 +96,6 @@ export function endsOfWrites(bytes: Uint8Array): number[] {
   return walk.writes()
 }
 
-/** Of a block that has been read once. */
-export function isTextBlock(bytes: Uint8Array): boolean {
-  const walk = new Walk(bytes)
-  walk.header()
-  walk.uint()
-  return bytes[walk.at] === TEXT
-}
-
 export function isShortest(bytes: Uint8Array): boolean {
   const walk = new Walk(bytes)
   walk.header()

@@ -3,7 +3,7 @@ import type { BaseTip } from './base.ts'
 import type { Block, BlockHeader } from './block.ts'
 import { type Dot, EMPTY_CLOCK, type IsAncestor, isAncestorBySequence, isSameDot } from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
-import { HASH_BYTES } from '../keys.ts'
+import { HASH_BYTES, type Signature } from '../keys.ts'
 import { HashRun } from './hash-run.ts'
 import type { Unsettled } from './register.ts'
 import type { Verdict } from './verdict.ts'
@@ -116,6 +116,17 @@ export class Branch {
   }
 }
 
+/** What judging looks at; the rest of the block is not kept in memory. */
+export const headOf = ({ header, hash }: Judged): Block => ({
+  header,
+  hash,
+  writes: [],
+  signature: NOTHING as Signature,
+  bytes: NOTHING,
+})
+
+const NOTHING = new Uint8Array()
+
 export type Placed =
   | { readonly type: 'placed'; readonly branch: Branch }
   | { readonly type: 'duplicate' }
@@ -140,6 +151,7 @@ export class Chain {
     const branch = new Branch(base, undefined)
     branch.progress.settled = base.dot.sequence
     branch.progress.heard = [...base.heard]
+    branch.progress.textEnd = base.textEnd
     this.branches.push(branch)
   }
 

@@ -120,6 +120,11 @@ export class Chains {
     return this.#byIncarnation.get(dot.incarnation)?.hasSettled(dot) ?? false
   }
 
+  /** Of an incarnation that has not forked. */
+  textEndOf(incarnation: IncarnationId): number {
+    return this.#byIncarnation.get(incarnation)?.branches[0]?.progress.textEnd ?? 0
+  }
+
   rootsOf(incarnation: IncarnationId): number {
     return this.#byIncarnation.get(incarnation)?.roots ?? 0
   }

@@ -1,11 +1,10 @@
 import type * as Y from 'yjs'
 import type { BlockHash, IncarnationId } from '../ids.ts'
-import type { Signature } from '../keys.ts'
 import { BLOCK_AHEAD_MS_MAX } from '../limits.ts'
 import type { Sodium } from '../sodium.ts'
-import { type BaseState, type BaseTip, isPruned, keptOf, type Remains } from './base.ts'
+import { type BaseState, type BaseTip, keptOf, type Remains } from './base.ts'
 import { causalOrder } from './causal-order.ts'
-import { type Branch, type Chain, type Judged, sameVerdict } from './chain.ts'
+import { type Branch, type Chain, headOf, type Judged, sameVerdict } from './chain.ts'
 import { Chains } from './chains.ts'
 import { coversDot, type Dot, EMPTY_CLOCK, type IsAncestor, type VersionVector } from './clock.ts'
 import type { Block, DocumentName } from './block.ts'
@@ -15,7 +14,8 @@ import type { PrunedBlock } from './pruned.ts'
 import type { AsideBlock, Change, Counts, ReceiveOutcome } from './outcome.ts'
 import { type Entry, isConflicted, StoredWrite, type Unsettled, winnerOf } from './register.ts'
 import { RegisterMap } from './register-map.ts'
-import { Texts, type TextSettled } from './texts.ts'
+import { type TextRun, wordsOf } from './text-run.ts'
+import { type RestoredTexts, Texts, type TextSettled } from './texts.ts'
 import type { Covers, Judge, Verdict } from './verdict.ts'
 
 export type { Fork } from './chains.ts'
@@ -43,6 +43,7 @@ export class Document {
   #late = 0
   /** Invariant 2: only a rebuild makes it right again. */
   #stale = false
+  #damaged = false
   /** The one that every verdict so far comes from, while it is a single one. */
   #judge: Judge | undefined
   #digest: Uint8Array | undefined
@@ -69,7 +70,8 @@ export class Document {
     const document = new Document(name, sodium)
     document.#judge = judge
     document.#chains.stand(base.tips)
-    const below = causalOrder(base.blocks)
+    const runs = new Map(base.runs.map((run) => [run.end.hash, run]))
+    const below = causalOrder([...base.blocks, ...base.runs.map(({ end }) => end)])
     for (const { dot } of base.tips) document.#received += dot.sequence
     // All of them counted. Those that are left are judged and counted again.
     document.#folded = document.#received - below.length
@@ -77,9 +79,14 @@ export class Document {
     const arrived: { block: Block; branch: Branch }[] = []
     for (const block of causalOrder(blocks))
       document.#place(block, (each, branch) => arrived.push({ block: each, branch }))
-    document.#texts.claimAll([...below, ...arrived.map(({ block }) => block)])
+    document.#texts.claimAll(
+      base.runs,
+      arrived.map(({ block }) => block),
+    )
     document.#texts.yDoc.transact(() => {
-      for (const block of below) document.#restore(block, judge)
+      const texts: RestoredTexts = { runs: [], out: [] }
+      for (const block of below) document.#restore(block, runs.get(block.hash), judge, texts)
+      if (base.isComing !== true) document.#restoreTexts(texts)
       for (const { block, branch } of arrived) document.#settle(block, branch, judge, nowMs, [])
     })
     document.#stale = false
@@ -160,6 +167,16 @@ export class Document {
 
   text(name: string): string | undefined {
     return this.#texts.read(name)
+  }
+
+  /** Where the incarnation's next text block has to begin, in Yjs's count. */
+  textEndOf(incarnation: IncarnationId): number {
+    return this.#chains.textEndOf(incarnation)
+  }
+
+  /** What it was rebuilt from does not fit together. */
+  get isDamaged(): boolean {
+    return this.#damaged
   }
 
   /** To read and observe. Only `editText` may change it. */
@@ -256,7 +273,7 @@ export class Document {
   /** Of a document that holds the blocks at and below a base and no others: what the base has to keep. */
   remains(forget: ReadonlyMap<string, BlockHash>): Remains | undefined {
     const { held, late, aside } = this.counts()
-    if (this.#stale || held + late + aside > 0 || this.forks().length > 0) return undefined
+    if (this.#stale || this.#damaged || held + late + aside > 0 || this.forks().length > 0) return undefined
     const left = keptOf(this.#registers, this.vector, forget)
     if (left === undefined) return undefined
     const tips = [...this.#chains.unforked()].map(({ tip, author, time, progress }): BaseTip => {
@@ -266,7 +283,7 @@ export class Document {
           ({ incarnation, sequence }) => incarnation === dot.incarnation && sequence <= dot.sequence,
         ),
       )
-      return { dot: tip, author, time, heard }
+      return { dot: tip, author, time, heard, textEnd: progress.textEnd }
     })
     for (const { dot } of tips) if (!left.kept.has(dot.hash)) left.kept.set(dot.hash, new Map())
     return { tips, kept: left.kept }
@@ -329,15 +346,17 @@ export class Document {
   }
 
   /** What is left of a block at or below the base. */
-  #restore(block: Block | PrunedBlock, judge: Judge): void {
+  #restore(block: PrunedBlock, run: TextRun | undefined, judge: Judge, texts: RestoredTexts): void {
     const branch = this.#chains.standing(block.header.incarnation)
     if (branch === undefined) return
     const verdict = judge(block, this.#covers)
     branch.judged(block, verdict)
     // It counted when the base was drawn, and only a log that had shrunk would not know its heads.
     const counts = verdict.type === 'unknown' ? FOLD : verdict
-    if (!isPruned(block)) this.#count(block, branch, counts, undefined, [])
-    else if (counts.type !== 'fold') this.#setAside(block, counts)
+    const isTaken = run !== undefined && counts.type === 'fold' && this.#texts.claim(branch.incarnation) !== 'owner'
+    if (run !== undefined) (counts.type === 'fold' && !isTaken ? texts.runs : texts.out).push(run)
+    if (isTaken) this.#listAside(wordsOf(run), 'CLIENT_TAKEN')
+    else if (counts.type !== 'fold') this.#setAside(run === undefined ? block : wordsOf(run), counts)
     else {
       this.#folded += 1
       const { header, hash } = block
@@ -349,6 +368,15 @@ export class Document {
         const stored = new StoredWrite(dot, branch.author, header.time, value, block.open[at] ?? [], undefined)
         this.#registers.merge(write.key, stored, EMPTY_CLOCK)
       }
+    }
+  }
+
+  #restoreTexts(texts: RestoredTexts): void {
+    const dependants = this.#texts.restore(texts)
+    if (dependants === undefined) this.#damaged = true
+    for (const run of dependants ?? []) {
+      this.#folded -= 1
+      this.#listAside(wordsOf(run), 'DEPENDS_ON_ASIDE')
     }
   }
 
@@ -458,20 +486,9 @@ const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
 
 const UNKNOWN: Verdict = { type: 'unknown' }
 const FOLD = { type: 'fold' } as const
-const NO_BASE: BaseState = { tips: [], blocks: [] }
+const NO_BASE: BaseState = { tips: [], blocks: [], runs: [] }
 
 const isDue = ({ header }: Block, nowMs: number): boolean => header.time.wallMs <= nowMs + BLOCK_AHEAD_MS_MAX
-
-/** What judging looks at; the rest of the block is not kept in memory. */
-const headOf = ({ header, hash }: Judged): Block => ({
-  header,
-  hash,
-  writes: [],
-  signature: NOTHING as Signature,
-  bytes: NOTHING,
-})
-
-const NOTHING = new Uint8Array()
 
 const dotOf = ({ header, hash }: Block): Dot => ({ incarnation: header.incarnation, sequence: header.sequence, hash })
 

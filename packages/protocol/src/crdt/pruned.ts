@@ -117,7 +117,8 @@ function readPruned(r: Reader, bytes: Uint8Array, sodium: Sodium): PrunedBlock {
     const from = r.decoder.pos
     const write = readWrite(r, table, used)
     const last = writes.at(-1)
-    if (write.type === 'text' && count > 1) throw new Malformed()
+    // What a text block wrote is left in a text run.
+    if (write.type === 'text') throw new Malformed()
     if (last !== undefined && compareKeys(keyOf(last), keyOf(write)) >= 0) throw new Malformed()
     const written = bytes.subarray(from, r.decoder.pos)
     writes.push(write)

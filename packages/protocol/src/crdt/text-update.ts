@@ -28,7 +28,7 @@ export interface TextInsert {
 export type TextFault = 'FOREIGN_CLIENT' | 'BROKEN_TEXT'
 
 /** Clocks count characters; far more than any text has, and exact in sums. */
-const CLOCK_MAX = 2 ** 40
+export const CLOCK_MAX = 2 ** 40
 
 /** Untrusted bytes in. Never throws. `ownStart`: where the author's last text block ended. */
 export function readTextUpdate(update: Uint8Array, client: number, ownStart: number): TextUpdate | TextFault {

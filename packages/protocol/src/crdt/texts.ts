@@ -3,7 +3,9 @@ import { compareText } from '../bytes.ts'
 import type { Block } from './block.ts'
 import { clientIdOf } from './block-codec.ts'
 import type { IncarnationId } from '../ids.ts'
+import { dependantsOf, placeRuns } from './placed-runs.ts'
 import { areNeighbours } from './text-places.ts'
+import type { TextRun } from './text-run.ts'
 import { readTextUpdate, type TextFault, type TextUpdate } from './text-update.ts'
 
 /** Why a text block is set aside, beyond what the log says of it. */
@@ -24,6 +26,12 @@ interface Candidate {
 interface Need {
   readonly client: number
   readonly clock: number
+}
+
+/** Text runs below a base that count, and those that do not. */
+export interface RestoredTexts {
+  readonly runs: TextRun[]
+  readonly out: TextRun[]
 }
 
 /** An item of Yjs with its content and ids: 209 B were seen for the least of them. */
@@ -63,10 +71,25 @@ export class Texts {
   }
 
   /** Before a rebuild folds anything: then nobody comes second. */
-  claimAll(blocks: readonly Block[]): void {
-    const writers = new Set<IncarnationId>()
+  claimAll(runs: readonly TextRun[], blocks: readonly Block[]): void {
+    const writers = new Set(runs.map(({ end }) => end.header.incarnation))
     for (const { header, writes } of blocks) if (writes[0]?.type === 'text') writers.add(header.incarnation)
     for (const incarnation of [...writers].sort(compareText)) this.claim(incarnation)
+  }
+
+  /**
+   * What is left of the texts below a base, before anything else is folded. Gives runs that are set aside because they
+   * build on others that do not count, or undefined when the rest does not fit together: then it is damaged.
+   */
+  restore({ runs, out }: RestoredTexts): TextRun[] | undefined {
+    const dependants = dependantsOf(out, runs)
+    for (const { end, from } of [...out, ...dependants]) {
+      const { incarnation } = end.header
+      // A client id that another incarnation has is not this one's to spoil.
+      if (this.claim(incarnation) === 'owner') this.#markAside(clientIdOf(incarnation), from, [])
+    }
+    const rest = dependants.length === 0 ? runs : runs.filter((run) => !dependants.includes(run))
+    return placeRuns(this.yDoc, rest) ? dependants : undefined
   }
 
   /** `textEnd`: where the author's text blocks before this one end. */

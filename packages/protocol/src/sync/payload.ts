@@ -34,8 +34,8 @@ import {
   AWARENESS_BYTES_MAX,
   BLOCK_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
-  PRUNED_BYTES_MAX,
   RECORD_BYTES_MAX,
+  ROW_BYTES_MAX,
   VECTOR_ENTRIES_MAX,
 } from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
@@ -53,7 +53,7 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
  *   0x07 buckets  list of (bucket 1B, digest 32 B), ascending
  *   0x08 pruned   agent | layer | ends: list of (dot, heard) | rows: list of
- *                 (0x00 block or 0x01 pruned block, after: the sequence before it, bytes)
+ *                 (after: the sequence before it, bytes of a row)
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -80,9 +80,9 @@ export interface PrunedItem {
 }
 
 export interface PrunedRow {
-  readonly pruned: boolean
   /** Of its incarnation nothing is left between this sequence and its own. */
   readonly after: number
+  /** A pruned block or a text run, as `decodeRow` reads them. */
   readonly bytes: Uint8Array
 }
 
@@ -138,8 +138,7 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
             writeId(w, dot.hash)
             writeClock(w, heard)
           })
-          return writeList(w, item.rows, ({ pruned, after, bytes }) => {
-            writeByte(w, pruned ? FLAG : 0)
+          return writeList(w, item.rows, ({ after, bytes }) => {
             writeUint(w, after)
             writeBytes(w, bytes)
           })
@@ -200,10 +199,10 @@ function readPruned(r: Reader): PrunedItem {
     const dot = { incarnation, sequence, hash: readId<BlockHash>(r, HASH_BYTES) }
     return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
-  const rows = readList(r, BLOCKS_MAX, () => {
-    const pruned = readFlag(r)
-    return { pruned, after: readUint(r, SEQUENCE_MAX), bytes: readBytes(r, PRUNED_BYTES_MAX) }
-  })
+  const rows = readList(r, BLOCKS_MAX, () => ({
+    after: readUint(r, SEQUENCE_MAX),
+    bytes: readBytes(r, ROW_BYTES_MAX),
+  }))
   return { type: 'pruned', document, ends, rows }
 }
 

@@ -1,0 +1,66 @@
+import * as Y from 'yjs'
+import { clientIdOf } from './block-codec.ts'
+import type { TextRun } from './text-run.ts'
+
+/** Whether these runs, all of one base, make a text by themselves: nothing is missing and nothing stands twice. */
+export function runsFit(runs: readonly TextRun[]): boolean {
+  const owners = new Map<number, string>()
+  for (const { end } of runs) {
+    const { incarnation } = end.header
+    const client = clientIdOf(incarnation)
+    if ((owners.get(client) ?? incarnation) !== incarnation) return false
+    owners.set(client, incarnation)
+  }
+  const scratch = new Y.Doc()
+  const fits = placeRuns(scratch, runs)
+  scratch.destroy()
+  return fits
+}
+
+/** In one update, for runs build on each other. When it is false the Y.Doc is good for nothing. */
+export function placeRuns(yDoc: Y.Doc, runs: readonly TextRun[]): boolean {
+  if (runs.length === 0) return true
+  try {
+    Y.applyUpdate(yDoc, Y.mergeUpdates(runs.map(({ update }) => update)))
+  } catch {
+    return false // Yjs and lib0 throw many things at updates that make no sense.
+  }
+  const { store } = yDoc
+  if (store.pendingStructs !== null || store.pendingDs !== null) return false
+  const ends = new Map<number, number>()
+  for (const { end, to } of runs) {
+    const client = clientIdOf(end.header.incarnation)
+    ends.set(client, Math.max(to, ends.get(client) ?? 0))
+  }
+  return [...ends].every(([client, to]) => Y.getState(store, client) === to)
+}
+
+/** Of `runs` those that build on `out`, directly or not. */
+export function dependantsOf(out: readonly TextRun[], runs: readonly TextRun[]): TextRun[] {
+  if (out.length === 0) return []
+  const gone = new Map<number, number>()
+  const lose = ({ end, from }: TextRun): void => {
+    const client = clientIdOf(end.header.incarnation)
+    gone.set(client, Math.min(from, gone.get(client) ?? from))
+  }
+  for (const run of out) lose(run)
+  const isGone = (id: Y.ID | null): boolean =>
+    id !== null && (gone.get(id.client) ?? Number.POSITIVE_INFINITY) <= id.clock
+  let left = runs.map((run) => ({ run, structs: Y.decodeUpdate(run.update).structs }))
+  const found: TextRun[] = []
+  for (let before = -1; before < found.length; ) {
+    before = found.length
+    left = left.filter(({ run, structs }) => {
+      const stays = !structs.some(
+        (struct) =>
+          struct instanceof Y.Item && (isGone(struct.id) || isGone(struct.origin) || isGone(struct.rightOrigin)),
+      )
+      if (!stays) {
+        found.push(run)
+        lose(run)
+      }
+      return stays
+    })
+  }
+  return found
+}
