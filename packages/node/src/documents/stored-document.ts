@@ -1,6 +1,7 @@
 import type { BaseState } from '@sealmesh/protocol/crdt/base'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import { reachTips } from '@sealmesh/protocol/crdt/placed-runs'
 import { blockOf, decodeRow, isRun, type Row } from '@sealmesh/protocol/crdt/row'
 import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -65,6 +66,8 @@ async function readWith(
       'STORE_DAMAGED',
       `Of document ${id} ${record.rows} rows lay below its base, and ${rows} are there.`,
     )
+  if (!reachTips(runs, record.tips))
+    throw new Failure('STORE_DAMAGED', `Of document ${id} the texts below its base end elsewhere than they did.`)
   const isComing = record.target.length > 0
   return { record, base: { tips: record.tips, blocks: pruned, runs, isComing }, above }
 }

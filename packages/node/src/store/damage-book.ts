@@ -15,7 +15,7 @@ import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import { Failure } from '@sealmesh/protocol/errors'
-import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
+import { reachTips, runsFit } from '@sealmesh/protocol/crdt/placed-runs'
 import { blockOf, decodeRow, isRun } from '@sealmesh/protocol/crdt/row'
 import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import { BaseStore } from './base-store.ts'
@@ -254,7 +254,8 @@ export class DamageBook {
         if (isRun(row.value)) runs.push(row.value)
         rows += 1
       }
-      if (rows !== record.rows || (record.target.length === 0 && !runsFit(runs))) return undefined
+      if (rows !== record.rows || !reachTips(runs, record.tips) || (record.target.length === 0 && !runsFit(runs)))
+        return undefined
       return record.tips.map(({ dot }) => dot)
     } catch (error) {
       if (error instanceof Failure && error.code === 'STORE_DAMAGED') return undefined

@@ -1,4 +1,5 @@
 import * as Y from 'yjs'
+import type { BaseTip } from './base.ts'
 import { clientIdOf } from './block-codec.ts'
 import type { TextRun } from './text-run.ts'
 
@@ -15,6 +16,12 @@ export function runsFit(runs: readonly TextRun[]): boolean {
   const fits = placeRuns(scratch, runs)
   scratch.destroy()
   return fits
+}
+
+/** Whether each incarnation's runs, in chain order, end where its base says that its texts do. */
+export function reachTips(runs: readonly TextRun[], tips: readonly BaseTip[]): boolean {
+  const ends = new Map(runs.map(({ end, to }) => [end.header.incarnation, to]))
+  return tips.every(({ dot, textEnd }) => (ends.get(dot.incarnation) ?? 0) === textEnd)
 }
 
 /** In one update, for runs build on each other. When it is false the Y.Doc is good for nothing. */
