@@ -6,6 +6,7 @@ import type { Clock, VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
 import type { Row } from '@sealmesh/protocol/crdt/row'
+import { makeTexts } from '@sealmesh/protocol/crdt/placed-runs'
 import { planRuns, type RunPlan, type TextEnd } from '@sealmesh/protocol/crdt/run-plan'
 import { type RunMaker, signRun, type TextRun } from '@sealmesh/protocol/crdt/text-run'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
@@ -261,7 +262,9 @@ async function planTexts(
       await turn()
     }
   }
-  return runs
+  // Nothing that was typed makes them differ; what a peer made up and no check has met must not change a text here.
+  const updates = [...runs.values()].flatMap((of) => [...of.values()].map(({ update }) => update))
+  return makeTexts(updates, yDoc) ? runs : undefined
 }
 
 async function writeRows(

@@ -1,9 +1,14 @@
 import * as Y from 'yjs'
 import type { BaseTip } from './base.ts'
 import { clientIdOf } from './block-codec.ts'
+import { areSameTexts, isInOrder } from './text-order.ts'
 import type { TextRun } from './text-run.ts'
+import { sliceText } from './text-slice.ts'
 
-/** Whether these runs, all of one base, make a text by themselves: nothing is missing and nothing stands twice. */
+/**
+ * Whether these runs, all of one base, make texts by themselves: nothing is missing, nothing stands twice, and nothing
+ * stands where it could not have been typed, so that they are the same texts when they are cut into runs anew.
+ */
 export function runsFit(runs: readonly TextRun[]): boolean {
   const owners = new Map<number, string>()
   for (const { end } of runs) {
@@ -13,9 +18,33 @@ export function runsFit(runs: readonly TextRun[]): boolean {
     owners.set(client, incarnation)
   }
   const scratch = new Y.Doc()
-  const fits = placeRuns(scratch, runs)
+  const fits = placeRuns(scratch, runs) && isInOrder(scratch) && staysWhenCut(scratch)
   scratch.destroy()
   return fits
+}
+
+function staysWhenCut(yDoc: Y.Doc): boolean {
+  const updates: Uint8Array[] = []
+  for (const client of yDoc.store.clients.keys()) {
+    const update = sliceText(yDoc, client, 0, Y.getState(yDoc.store, client), Number.POSITIVE_INFINITY)
+    if (update === undefined) return false
+    updates.push(update)
+  }
+  return makeTexts(updates, yDoc)
+}
+
+/** Whether these updates, a whole base's, make just the texts that are there. */
+export function makeTexts(updates: readonly Uint8Array[], yDoc: Y.Doc): boolean {
+  const scratch = new Y.Doc()
+  try {
+    if (updates.length > 0) Y.applyUpdate(scratch, Y.mergeUpdates([...updates]))
+    const { pendingStructs, pendingDs } = scratch.store
+    return pendingStructs === null && pendingDs === null && areSameTexts(scratch, yDoc)
+  } catch {
+    return false
+  } finally {
+    scratch.destroy()
+  }
 }
 
 /** Whether each incarnation's runs, in chain order, end where its base says that its texts do. */
@@ -58,10 +87,11 @@ export function dependantsOf(out: readonly TextRun[], runs: readonly TextRun[]):
   for (let before = -1; before < found.length; ) {
     before = found.length
     left = left.filter(({ run, structs }) => {
-      const stays = !structs.some(
-        (struct) =>
-          struct instanceof Y.Item && (isGone(struct.id) || isGone(struct.origin) || isGone(struct.rightOrigin)),
-      )
+      // One that only deletes has no struct that says whose clocks it goes on from.
+      const goesOn = run.to > (gone.get(clientIdOf(run.end.header.incarnation)) ?? Number.POSITIVE_INFINITY)
+      const stays =
+        !goesOn &&
+        !structs.some((struct) => struct instanceof Y.Item && (isGone(struct.origin) || isGone(struct.rightOrigin)))
       if (!stays) {
         found.push(run)
         lose(run)
