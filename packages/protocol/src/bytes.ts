@@ -11,8 +11,25 @@ import { err, ok, type Result } from './result.ts'
 
 export type Writer = encoding.Encoder
 
+/** Most of what is encoded fits, and then costs one array: its own. */
+const SCRATCH = new Uint8Array(65_536)
+const shared = encoding.createEncoder()
+let sharedIsTaken = false
+
 export function encode(write: (writer: Writer) => void): Uint8Array {
-  const writer = encoding.createEncoder()
+  if (sharedIsTaken) return encodeWith(encoding.createEncoder(), write)
+  sharedIsTaken = true
+  try {
+    shared.cbuf = SCRATCH
+    shared.cpos = 0
+    shared.bufs = []
+    return encodeWith(shared, write)
+  } finally {
+    sharedIsTaken = false
+  }
+}
+
+function encodeWith(writer: Writer, write: (writer: Writer) => void): Uint8Array {
   write(writer)
   return encoding.toUint8Array(writer)
 }

@@ -1,6 +1,6 @@
 import { choicesOf } from '@sealmesh/protocol/crdt/choices'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import type { Change, Document } from '@sealmesh/protocol/crdt/document'
+import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { NodeEvent, NodeEventType } from '@sealmesh/protocol/ipc/methods'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -12,9 +12,8 @@ import { agentName, DIARY_LAYER, iso, nodeName } from '../service/context.ts'
 import { isHere } from '../status/standing.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
 import type { EventFeed } from './feed.ts'
+import { WriteHappened } from './write-happened.ts'
 
-/** A value in an event; longer ones are cut out, and read with `get`. */
-const VALUE_CHARACTERS_MAX = 4_096
 /** Registers in conflict that this process remembers, to say when they are settled. */
 const CONFLICTS_MAX = 10_000
 const PEERS_LOOKED_AT_MS = 1_000
@@ -81,7 +80,8 @@ export class Happenings {
   }
 
   #committed({ name, document, blocks, changes, local }: Commit): void {
-    for (const change of changes) this.#change(name, change, local)
+    const { feed, log } = this.#deps
+    for (const change of changes) feed.publish(new WriteHappened(log.mesh, name, change, local))
     // Nearly always nothing is in conflict, and nothing was.
     if (name.layer !== DIARY_LAYER && document.conflicts + this.#conflicts.size > 0) {
       const keys = new Set<string>()
@@ -90,28 +90,6 @@ export class Happenings {
       for (const key of keys) this.#conflict(name, document, key, local)
     }
     if (!local) this.#setApart(name, document)
-  }
-
-  #change(name: DocumentName, change: Change, local: boolean): void {
-    const { mesh } = this.#deps.log
-    const agent = agentName(mesh, name.agent)
-    const value = change.type === 'set' && name.layer !== DIARY_LAYER ? change.value : undefined
-    const shown = value !== undefined && value.length <= VALUE_CHARACTERS_MAX ? value : null
-    const { type, author, time } = change
-    const item = change.type === 'text' ? change.name : change.key
-    this.#deps.feed.publish({
-      type: 'write',
-      agent,
-      layer: name.layer,
-      bytes: 200 + item.length + (shown?.length ?? 0),
-      make: () => ({
-        at: iso(time.wallMs),
-        umr: `${agent}.${name.layer}.${item}`,
-        nodeName: nodeName(mesh, author),
-        local,
-        detail: { change: type, value: shown, cut: value !== undefined && shown === null },
-      }),
-    })
   }
 
   /** Also where the value that reading shows stays the same: the other one came all the same. */

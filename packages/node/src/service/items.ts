@@ -39,18 +39,22 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
     },
 
     'set.many': async ({ writes, onlyChanged, newLayer }) => {
-      const byDocument = new Map<string, { target: Target; intents: Intent[] }>()
+      const byDocument = new Map<string, Group>()
+      // Nearly always all are of one document.
+      let group: Group | undefined
       for (const { umr, value } of writes) {
         const end = umr.indexOf('.', umr.indexOf('.') + 1)
-        const start = umr.slice(0, end + 1)
-        let group = byDocument.get(start)
-        if (group === undefined) {
-          const target = resolveUmr(context, umr)
-          context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
-          if (target.umr.region === DIARY_LAYER)
-            throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
-          group = { target, intents: [] }
-          byDocument.set(start, group)
+        if (group === undefined || end + 1 !== group.start.length || !umr.startsWith(group.start)) {
+          const start = umr.slice(0, end + 1)
+          group = byDocument.get(start)
+          if (group === undefined) {
+            const target = resolveUmr(context, umr)
+            context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
+            if (target.umr.region === DIARY_LAYER)
+              throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
+            group = { start, target, intents: [] }
+            byDocument.set(start, group)
+          }
         }
         const key = umr.slice(end + 1)
         if (!isItemId(key)) throw new Failure('UMR_INVALID', `The id in "${umr.slice(0, 80)}" cannot be used.`)
@@ -98,6 +102,14 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
 }
 
 const seenBy = (seen: readonly string[] | undefined) => (seen === undefined ? {} : { seen: seen as BlockHash[] })
+
+/** What a call writes to one document. */
+interface Group {
+  /** Of the UMRs: agent and layer, with the dots behind them. */
+  readonly start: string
+  readonly target: Target
+  readonly intents: Intent[]
+}
 
 type Listed = Awaited<ReturnType<Handlers['ls']>>['items'][number]
 

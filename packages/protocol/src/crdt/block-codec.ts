@@ -18,6 +18,7 @@ import {
   utf8,
   type Writer,
   writeByte,
+  writeFixed,
   writeId,
   writeList,
   writeText,
@@ -62,6 +63,7 @@ export type BlockError =
   | { readonly code: 'BLOCK_MALFORMED' }
 
 const TERM_NUMBER_MAX = 2 ** 40
+const UNSIGNED = new Uint8Array(SIGNATURE_BYTES)
 
 export type BlockDraft = Omit<BlockHeader, 'writesRoot'> & { readonly writes: readonly Write[] }
 
@@ -71,10 +73,10 @@ export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sod
   const sorted = sortedWrites(writes)
   const table = tableOf(sorted, draft.incarnation)
   const header = { ...rest, logHeads: draft.logHeads.toSorted(compareText) }
-  // One buffer for everything but the signature: small ones cost more than what is in them.
+  // One buffer, with room for the signature: small ones cost more than what is in them.
   let headerEnd = 0
   const ends: number[] = []
-  const body = encode((writer) => {
+  const bytes = encode((writer) => {
     writeHeader(writer, header, table)
     headerEnd = bytesWritten(writer)
     writeUint(writer, sorted.length)
@@ -83,12 +85,14 @@ export function signBlock(draft: BlockDraft, secret: Secret<'sign'>, sodium: Sod
       writeWrite(writer, write, table)
       ends.push(bytesWritten(writer))
     }
+    writeFixed(writer, UNSIGNED)
   })
-  const headerBytes = body.subarray(0, headerEnd)
-  const writesRoot = rootOf(body, ends, sodium)
+  const headerBytes = bytes.subarray(0, headerEnd)
+  const writesRoot = rootOf(bytes, ends, sodium)
   const signature = sodium.sign(concatBytes(TAGS.block, headerBytes, writesRoot), secret)
+  bytes.set(signature, bytes.length - SIGNATURE_BYTES)
   const hash = hashOf(headerBytes, writesRoot, sodium)
-  return { header: { ...header, writesRoot }, writes: sorted, signature, hash, bytes: concatBytes(body, signature) }
+  return { header: { ...header, writesRoot }, writes: sorted, signature, hash, bytes }
 }
 
 /**

@@ -28,6 +28,8 @@ interface Over {
   readonly merges?: readonly { readonly dot: Dot; readonly time: HybridTime }[]
 }
 
+const NONE: NonNullable<Over['merges']> = []
+
 export type Seen = readonly BlockHash[] | 'all'
 
 export interface BlockAuthor {
@@ -61,13 +63,13 @@ export function draftBlock(
   let latest = after
   const writes = intents.map((intent): Write => {
     if (intent.type === 'text') return intent
-    const replaced = document.stored(intent.key).filter((write, at) => isReplaced(write, at, intent.seen, node))
-    const merges = intent.merges ?? []
-    for (const { time } of [...replaced, ...merges])
-      if (latest === undefined || compareTimes(time, latest) > 0) latest = time
+    const replaced = replacedBy(document.stored(intent.key), intent.seen, node)
+    for (const { time } of replaced) latest = laterOf(latest, time)
     let replaces = clockOver(replaced, incarnation, isAncestor)
-    for (const { dot } of merges)
+    for (const { dot, time } of intent.merges ?? NONE) {
+      latest = laterOf(latest, time)
       if (dot.incarnation !== incarnation) replaces = joinClocks(replaces, [dot], isAncestor)
+    }
     return intent.type === 'set'
       ? { type: 'set', key: intent.key, value: intent.value.toWellFormed(), replaces }
       : { type: 'delete', key: intent.key, replaces }
@@ -81,10 +83,19 @@ export function draftBlock(
   return block
 }
 
+function replacedBy(stored: readonly StoredWrite[], seen: Seen | undefined, node: NodeId): readonly StoredWrite[] {
+  // A lone write is by far the usual case, and costs no second array.
+  if (stored.length === 1 && isReplaced(stored[0]!, 0, seen, node)) return stored
+  return stored.filter((write, at) => isReplaced(write, at, seen, node))
+}
+
 function isReplaced(write: StoredWrite, at: number, seen: Seen | undefined, node: NodeId): boolean {
   if (write.value === undefined || write.author === node || seen === 'all') return true
   return seen === undefined ? at === 0 : seen.includes(write.dot.hash)
 }
+
+const laterOf = (a: HybridTime | undefined, b: HybridTime): HybridTime =>
+  a === undefined || compareTimes(b, a) > 0 ? b : a
 
 function timeBeyond(latest: HybridTime | undefined, { clock, nowMs }: WriterWorld): HybridTime {
   if (latest !== undefined) clock.observe(latest, nowMs)
