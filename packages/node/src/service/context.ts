@@ -54,9 +54,12 @@ export interface Names {
 export function resolveUmr({ log: { mesh }, layers }: Names, text: string): Target {
   const parsed = parseUmr(text)
   if (parsed === undefined) throw new Failure('UMR_INVALID', `"${text.slice(0, 80)}" is not a UMR of three parts.`)
-  const umr = { ...parsed, region: layers.meant(parsed.agent, parsed.region) }
-  const agent = agentNamed(mesh, umr.agent)
-  return { umr, text: formatUmr(umr), agent, document: { agent: agent.id, layer: umr.region } }
+  const agent = agentNamed(mesh, parsed.agent)
+  const layer = layers.meant(parsed.agent, parsed.region)
+  const document = { agent: agent.id, layer }
+  if (layer === parsed.region) return { umr: parsed, text, agent, document }
+  const umr = { ...parsed, region: layer }
+  return { umr, text: formatUmr(umr), agent, document }
 }
 
 /** The beginning of UMRs, with the layer's own name where its alias is written out. */

@@ -4,7 +4,7 @@ import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { type BlockHash, formatUmr, isItemId } from '@sealmesh/protocol/ids'
+import { type BlockHash, isItemId } from '@sealmesh/protocol/ids'
 import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -164,7 +164,7 @@ async function changed(context: ServiceContext, target: Target, intents: readonl
 export async function write(context: Pick<ServiceContext, 'documents'>, target: Target, intent: Intent) {
   const [written] = await context.documents.write(target.document, [intent])
   if (written === undefined) throw new Failure('INTERNAL', 'A write was answered without its block.')
-  return { umr: formatUmr(target.umr), write: written.block, at: iso(written.time.wallMs) }
+  return { umr: target.text, write: written.block, at: iso(written.time.wallMs) }
 }
 
 const DiaryMetadata = z.object({ atMs: z.number(), characters: z.number().int(), tags: z.array(z.string()) })

@@ -1,5 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { isName } from '@sealmesh/protocol/ids'
+import { type AgentId, isName } from '@sealmesh/protocol/ids'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import { closestTo } from '../config/closest.ts'
 import { aliasesOf, layerOf, type OwnAliases, STANDARD_LAYERS } from '../config/layer-names.ts'
@@ -9,8 +9,9 @@ import type { Documents } from '../documents/documents.ts'
 export class Layers {
   readonly #own: () => OwnAliases
   readonly #documents: Pick<Documents, 'names'>
-  /** `agent.layer` that were found to be there or meant; each is asked about once. */
-  readonly #known = new Set<string>()
+  /** Layers of agents that were found to be there or meant; each is asked about once. */
+  readonly #known = new Map<AgentId, Set<string>>()
+  #knownCount = 0
 
   constructor(own: () => OwnAliases, documents: Pick<Documents, 'names'>) {
     this.#own = own
@@ -28,13 +29,19 @@ export class Layers {
    */
   refuseSlip(agent: MeshAgent, layer: string, meansIt: boolean): void {
     if (STANDARD.has(layer)) return
-    const key = `${agent.id}.${layer}`
-    if (this.#known.has(key)) return
+    if (this.#known.get(agent.id)?.has(layer) === true) return
     if (!isName(layer)) throw new Failure('NAME_INVALID', `"${layer.slice(0, 64)}" is not a layer's name.`)
     if (!meansIt) this.#refuseSlip(agent, layer)
     // A caller may invent names without end.
-    if (this.#known.size >= KNOWN_MAX) this.#known.clear()
-    this.#known.add(key)
+    if (this.#knownCount >= KNOWN_MAX) this.#forget()
+    const known = this.#known.get(agent.id) ?? new Set()
+    this.#known.set(agent.id, known.add(layer))
+    this.#knownCount += 1
+  }
+
+  #forget(): void {
+    this.#known.clear()
+    this.#knownCount = 0
   }
 
   #refuseSlip(agent: MeshAgent, layer: string): void {

@@ -84,8 +84,12 @@ interface Named {
   readonly name: string
 }
 
-const firstNamed = <T extends Named>(all: Iterable<T>, name: string): T | undefined =>
-  [...all].filter((each) => each.name === name).toSorted((a, b) => (a.id < b.id ? -1 : 1))[0]
+/** Asked for with every write. */
+function firstNamed<T extends Named>(all: Iterable<T>, name: string): T | undefined {
+  let first: T | undefined
+  for (const each of all) if (each.name === name && (first === undefined || each.id < first.id)) first = each
+  return first
+}
 
 function clashesAmong(type: NameClash['type'], all: Iterable<Named>): NameClash[] {
   const byName = new Map<string, string[]>()
