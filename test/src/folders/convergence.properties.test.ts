@@ -173,11 +173,11 @@ async function check(seed: number, machines: number): Promise<void> {
 
 const RUNS = Number(process.env['SEALMESH_FOLDER_RUNS'] ?? 80)
 
-/**
- * The slice is always the same. The full run looks further, and finds in some thousand schedules one where a kill loses
- * a word: SEALMESH_FOLDER_SEED=1083917957 on two machines, 178257222 on three.
- */
+/** The slice is always the same; the full run looks further each time. */
 const SLICE = process.env['SEALMESH_FOLDER_RUNS'] === undefined ? { seed: 1 } : {}
+
+/** Schedules in which a kill in the midst of a round once lost a word. */
+const LOST_BEFORE = [1083917957, 178257222].map((seed): [number] => [seed])
 
 test.each([
   [2, RUNS],
@@ -188,7 +188,7 @@ test.each([
     const seed = process.env['SEALMESH_FOLDER_SEED']
     if (seed !== undefined) return await check(Number(seed), machines)
     const property = fc.asyncProperty(fc.integer({ min: 1 }), (each) => check(each, machines))
-    await fc.assert(property, { numRuns: runs, endOnFailure: true, ...SLICE })
+    await fc.assert(property, { numRuns: runs, endOnFailure: true, examples: LOST_BEFORE, ...SLICE })
   },
   30_000 + RUNS * 500,
 )

@@ -241,10 +241,12 @@ describe('what must not cross', () => {
     write(atHome, 'key.md', '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n')
     write(atHome, 'marker-3.md', 'home\n')
     await untilReads(atOffice, 'marker-3.md', 'home\n')
+    const listed = ['EXECUTABLE tool', 'HOOK hooks/on-start', 'SECRET key.md', 'SETTINGS .mcp.json']
+    let codes: string[] = []
     await until('home lists them', async () => {
-      const codes = (await status(home)).issues.map(({ path: name, code }) => `${code} ${name}`).sort()
-      return codes.join() === 'EXECUTABLE tool,HOOK hooks/on-start,SECRET key.md,SETTINGS .mcp.json'
-    })
+      codes = (await status(home)).issues.map(({ path: name, code }) => `${code} ${name}`).sort()
+      return codes.join() === listed.join()
+    }).catch(() => expect(codes).toEqual(listed))
     for (const name of ['tool', '.mcp.json', 'hooks/on-start', 'key.md']) expect(read(atOffice, name)).toBe(undefined)
     await folder(home, 'add', 'claude', atHome, '--allow', 'tool')
     await until('the office refuses it too', async () =>

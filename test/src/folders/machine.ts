@@ -126,6 +126,18 @@ export class Machine {
     this.replica.receive(...other.replica.stored.filter(({ hash }) => !known.has(hash)))
   }
 
+  #commit(changes: readonly BaseChange[]): void {
+    for (const { key, entry, text } of changes) {
+      if (entry === undefined) {
+        this.#entries.delete(key)
+        this.#texts.delete(key)
+      } else {
+        this.#entries.set(key, entry)
+        if (text !== undefined) this.#texts.set(key, text)
+      }
+    }
+  }
+
   #start(): Mirror {
     const number = this.replica.node.slice(-2)
     const life = new Life()
@@ -140,21 +152,14 @@ export class Machine {
           write: async (intents: readonly Intent[]) => {
             for (const intent of intents) this.replica.write(intent)
           },
-          edit: async (edit: (doc: Document['yDoc']) => void) => void this.replica.edit(edit),
+          edit: async (edit: (doc: Document['yDoc']) => void, changes: readonly BaseChange[]) => {
+            this.replica.edit(edit)
+            this.#commit(changes)
+          },
         }),
         base: life.ofPort('base', {
           text: async (key: string) => this.#texts.get(key),
-          commit: async (changes: readonly BaseChange[]) => {
-            for (const { key, entry, text } of changes) {
-              if (entry === undefined) {
-                this.#entries.delete(key)
-                this.#texts.delete(key)
-              } else {
-                this.#entries.set(key, entry)
-                if (text !== undefined) this.#texts.set(key, text)
-              }
-            }
-          },
+          commit: async (changes: readonly BaseChange[]) => this.#commit(changes),
         }),
         tell: (news) => void this.news.push(news),
         now: () => NOW_MS + this.#clock.nowMs,

@@ -15,6 +15,7 @@ import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
 import type { Examination } from '../store/damage-book.ts'
 import { afterPrefix, documentPrefix } from '../store/keys.ts'
+import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
 import { Adoption } from './adoption.ts'
@@ -150,10 +151,14 @@ export class Documents {
 
   /**
    * Calls `edit` with the document's own Y.Doc, in the turn in which the edit is stored. Undefined when it changed
-   * nothing. What `edit` throws is thrown here and leaves the text as it was.
+   * nothing. What `edit` throws is thrown here and leaves the text as it was. `beside` goes into the same batch.
    */
-  editText(name: DocumentName, edit: (doc: Doc) => void): Promise<Written | undefined> {
-    return this.#ask<Written | undefined>(name, (asked) => ({ type: 'edit', edit, ...asked }))
+  editText(
+    name: DocumentName,
+    edit: (doc: Doc) => void,
+    beside: readonly Operation[] = [],
+  ): Promise<Written | undefined> {
+    return this.#ask<Written | undefined>(name, (asked) => ({ type: 'edit', edit, beside, ...asked }))
   }
 
   /** Blocks as they came. Durable when it resolves; one report for each document that they name. */

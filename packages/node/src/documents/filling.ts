@@ -37,7 +37,12 @@ export interface ReceiveReport {
 
 export type Job =
   | ({ readonly type: 'write'; readonly intents: readonly Intent[] } & Asked<Written[]>)
-  | ({ readonly type: 'edit'; readonly edit: (doc: Doc) => void } & Asked<Written | undefined>)
+  | ({
+      readonly type: 'edit'
+      readonly edit: (doc: Doc) => void
+      /** Goes along, also when nothing was to be changed. */
+      readonly beside: readonly Operation[]
+    } & Asked<Written | undefined>)
   | ({ readonly type: 'receive'; readonly blocks: readonly Block[]; readonly report: ReceiveReport } & Asked<void>)
   /** Alone with what is durable of the document: no batch is in flight, and what is in memory is dropped after it. */
   | ({ readonly type: 'alone'; readonly work: () => Promise<Adopted> } & Asked<void>)
@@ -143,7 +148,7 @@ export class Filling {
     if (!permission.ok) return job.reject(permission.error)
     try {
       const update = editText(this.document, this.#around.author.incarnation, job.edit)
-      if (update === undefined) return
+      if (update === undefined) return void this.#operations.push(...job.beside)
       if (update.length > TEXT_UPDATE_BYTES_MAX) {
         throw new Failure(
           'VALUE_TOO_LARGE',
@@ -154,6 +159,7 @@ export class Filling {
         )
       }
       this.#sign([{ intent: { type: 'text', update }, written }], permission.value)
+      this.#operations.push(...job.beside)
     } catch (error) {
       // The edit is in the text in memory and will never be on disk. What came before it stands.
       this.rebuild = true

@@ -52,6 +52,11 @@ export class FolderBase implements BaseStore {
   }
 
   commit(changes: readonly BaseChange[]): Promise<void> {
+    return this.#store.commit(this.operationsOf(changes))
+  }
+
+  /** For a batch that something else goes into, too. */
+  operationsOf(changes: readonly BaseChange[]): Operation[] {
     const operations: Operation[] = []
     for (const { key, entry, text } of changes) {
       const [entryKey, textKey] = [ENTRY, TEXT].map((kind) => concatBytes(this.#prefix, kind, utf8(key)))
@@ -62,7 +67,7 @@ export class FolderBase implements BaseStore {
         if (text !== undefined) operations.push({ type: 'put', key: textKey, value: utf8(text) })
       }
     }
-    return this.#store.commit(operations)
+    return operations
   }
 
   /** The folder is mirrored no longer. */

@@ -150,6 +150,7 @@ export class Folders {
   async #start(setup: FolderSetup): Promise<MirroredFolder> {
     const { store, documents, node, mesh, home, log, now, tell } = this.#deps
     const name: DocumentName = { agent: setup.agent, layer: setup.layer }
+    const base = new FolderBase(store, setup.id)
     const document: FolderDocument = {
       node,
       open: () => documents.open(name),
@@ -158,11 +159,10 @@ export class Folders {
         return permission.ok ? undefined : permission.error
       },
       write: async (intents) => void (await documents.write(name, intents)),
-      edit: async (edit) => void (await documents.editText(name, edit)),
+      edit: async (edit, changes) => void (await documents.editText(name, edit, base.operationsOf(changes))),
     }
     const trash = new Trash(join(home, 'trash', setup.id), now)
     const disk = new RealDisk(setup.path, trash, () => randomBytes(6).toString('hex'))
-    const base = new FolderBase(store, setup.id)
     const folder = new Folder(
       setup.path,
       {

@@ -69,7 +69,8 @@ export interface FolderDocument {
   /** Why this node may not write it. */
   refusal(): Failure | undefined
   write(intents: readonly Intent[]): Promise<void>
-  edit(edit: (doc: Doc) => void): Promise<void>
+  /** `base`: what disk and document have in common once it is written, and not before: one batch with it. */
+  edit(edit: (doc: Doc) => void, base: readonly BaseChange[]): Promise<void>
 }
 
 /** What was last the same on the disk and in the document, by path. */

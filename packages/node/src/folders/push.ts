@@ -19,7 +19,7 @@ import { besideName, foldOf, parentOf } from './core/names.ts'
 import { isAllowable, isPassing, type Refused, refusedByContent } from './core/refusals.ts'
 import type { TreeFile } from './core/tree.ts'
 import { each } from './each.ts'
-import type { BaseEntry, Found } from './ports.ts'
+import type { BaseChange, BaseEntry, Found } from './ports.ts'
 import { isIgnored } from './refresh.ts'
 import type { DiskFile, MirrorState } from './state.ts'
 import { pushTexts, type TextPush } from './text-pushes.ts'
@@ -72,7 +72,7 @@ export async function pushLocal(state: MirrorState): Promise<void> {
     for (const { key } of reads) keepHere(state, key, refusal)
     for (const key of gone) keepHere(state, key, refusal)
   }
-  if (plan.texts.length > 0) await pushTexts(state.deps.document, plan.texts)
+  if (plan.texts.length > 0) await pushTexts(state, plan.texts)
   const chunks = [...plan.chunks].map(
     ([hash, bytes]): Intent => ({
       type: 'set',
@@ -291,15 +291,21 @@ function planMeeting(state: MirrorState, document: Document, read: Read, there: 
     if (edits.length > 0 || theirs !== content.text)
       plan.after.push(() => state.note(key, 'merged', 'both sides had it: merged'))
     plan.texts.push({ id: there.id, base: theirs, edits })
-    plan.after.push(() => rebase(state, read, there.id))
+    plan.after.push(() => meet(state, read, there.id))
     return
   }
   if (there.entry.kind === 'binary' && there.entry.hash === content.hash) {
-    plan.after.push(() => rebase(state, read, there.id))
+    plan.after.push(() => meet(state, read, there.id))
     return
   }
   // The disk's own goes beside it, the document's gets the name.
   createBeside(state, read, 'both sides had it and it cannot be merged: kept both', plan)
+}
+
+/** The file is this one now: what had its name in the base is another, or what it says would be taken for an edit. */
+function meet(state: MirrorState, read: Read, id: string): void {
+  for (const [key, base] of state.base) if (base.id === id && key !== read.key) state.dropBase(key)
+  rebase(state, read, id)
 }
 
 async function planEdit(
@@ -328,9 +334,12 @@ async function planEdit(
       plan.after.push(() => rebase(state, read, base.id))
       return
     }
-    const taken = (text: string): void =>
-      state.setBase(key, { ...state.base.get(key)!, hash: state.deps.hashOf(text), stamp: '' }, text)
-    plan.texts.push({ id: base.id, base: before, edits: editsBetween(before, content.text), taken })
+    const baseWith = (text: string): BaseChange => ({
+      key,
+      entry: { ...base, hash: state.deps.hashOf(text), stamp: '' },
+      text,
+    })
+    plan.texts.push({ id: base.id, base: before, edits: editsBetween(before, content.text), baseWith })
     if (executable !== (known.entry.executable === true))
       plan.entries.push(setEntry(base.id, withMode(known.entry, executable), known.writes))
     plan.after.push(() => rebase(state, read, base.id))
@@ -404,7 +413,8 @@ function rebase(state: MirrorState, { key, content, file }: Read, id: string): v
   const before = state.base.get(key)
   const arrivals = before?.id === id ? before.arrivals : []
   const { kind, hash, text } = content
-  state.setBase(key, { id, kind, hash, ...placeOf(file.found), arrivals }, text)
+  const isKept = before?.id === id && before.hash === hash
+  state.setBase(key, { id, kind, hash, ...placeOf(file.found), arrivals }, isKept ? undefined : text)
 }
 
 export const placeOf = ({ path, stamp, inode, size, executable }: Found) => ({ path, stamp, inode, size, executable })

@@ -50,7 +50,7 @@ export async function settle(state: MirrorState): Promise<boolean> {
     }
   }
   if (texts.length === 0 && entries.length === 0) return false
-  await pushTexts(port, texts)
+  await pushTexts(state, texts)
   await port.write(entries)
   return true
 }
@@ -67,7 +67,7 @@ export async function lookAtRetired(state: MirrorState, sinceMs = RETIRED_MS): P
     const content = bytes === undefined ? undefined : contentOf(bytes, hashOf)
     if (content !== undefined && content.hash !== each.hash && document.refusal() === undefined) {
       if (content.text !== undefined && each.text !== undefined) {
-        await pushTexts(document, [{ id: each.id, base: each.text, edits: editsBetween(each.text, content.text) }])
+        await pushTexts(state, [{ id: each.id, base: each.text, edits: editsBetween(each.text, content.text) }])
         state.note(each.key, 'merged', 'written to while it was replaced: merged')
       }
     }
@@ -125,6 +125,6 @@ export async function tidy(state: MirrorState): Promise<void> {
         const text = doc.getText(textName(id))
         text.delete(0, text.length)
       }
-    })
+    }, [])
   if (intents.length > 0) await port.write(intents)
 }

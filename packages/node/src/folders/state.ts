@@ -104,6 +104,13 @@ export class MirrorState {
     this.#changes.set(key, { key, entry, text: text ?? before?.text })
   }
 
+  /** A change that is on the disk already. */
+  landed({ key, entry }: BaseChange): void {
+    if (entry === undefined) this.base.delete(key)
+    else this.base.set(key, entry)
+    this.#changes.delete(key)
+  }
+
   dropBase(key: string): void {
     if (this.base.delete(key)) this.#changes.set(key, { key, entry: undefined, text: undefined })
   }

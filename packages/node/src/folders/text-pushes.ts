@@ -4,15 +4,16 @@ import { EDIT_BYTES_TARGET } from './core/limits.ts'
 import { textName } from './core/entry.ts'
 import { applyEdits } from '../text/text-edits.ts'
 import { carryOver, type Stage, stagesOf } from './core/three-way.ts'
-import type { FolderDocument } from './ports.ts'
+import type { BaseChange } from './ports.ts'
+import type { MirrorState } from './state.ts'
 
 /** Edits of one text, made to `base`; the document may have moved on. */
 export interface TextPush {
   readonly id: string
   readonly base: string
   readonly edits: readonly TextEdit[]
-  /** Called when the document has durably taken so much of it. */
-  readonly taken?: (text: string) => void
+  /** What disk and document have in common when the document has taken so much of it; undefined: as before. */
+  readonly baseWith?: (text: string) => BaseChange
 }
 
 interface Step extends Stage {
@@ -22,19 +23,32 @@ interface Step extends Stage {
 /** Blocks in flight: enough to share fsyncs, and few enough to hold in memory. */
 const IN_FLIGHT = 16
 
-/** Writes edits into texts: many small ones share a block, a large one takes several. */
-export async function pushTexts(document: FolderDocument, pushes: readonly TextPush[]): Promise<void> {
+/**
+ * Writes edits into texts: many small ones share a block, a large one takes several. What both have in common from then
+ * on goes into the same batch: after a crash between the two the edit would be taken for one that is yet to be made, of
+ * a file that may be another one by then.
+ */
+export async function pushTexts(state: MirrorState, pushes: readonly TextPush[]): Promise<void> {
+  const { document } = state.deps
   let flight: Promise<void>[] = []
   const failures: unknown[] = []
   for (const group of groupsOf(pushes)) {
-    const flown = document.edit((doc) => {
-      for (const step of group) write(doc, step)
-    })
+    const changes = new Map<string, BaseChange>()
+    for (const { push, base, edits } of group) {
+      const change = push.baseWith?.(applyEdits(base, edits))
+      if (change !== undefined) changes.set(change.key, change)
+    }
+    const flown = document.edit(
+      (doc) => {
+        for (const step of group) write(doc, step)
+      },
+      [...changes.values()],
+    )
     // In the order of the calls: a document writes one after another, and after a failure nothing more is asked for.
     flight.push(
       flown.then(
         () => {
-          for (const step of group) if (failures.length === 0) step.push.taken?.(applyEdits(step.base, step.edits))
+          if (failures.length === 0) for (const change of changes.values()) state.landed(change)
         },
         (error: unknown) => void failures.push(error),
       ),
