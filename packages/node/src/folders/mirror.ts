@@ -1,5 +1,5 @@
 import type { Document } from '@sealmesh/protocol/crdt/document'
-import { setEntry } from './push.ts'
+import { setEntry } from './plan.ts'
 import type { Commit } from '../documents/documents.ts'
 import { alive, CHUNK_PREFIX, idOfKey, idOfText } from './core/entry.ts'
 import { RESCAN_MS, SETTLE_MS } from './core/limits.ts'

@@ -19,7 +19,7 @@ import { carryOver } from './core/three-way.ts'
 import type { TreeFile } from './core/tree.ts'
 import type { Arrival, BaseEntry } from './ports.ts'
 import { each } from './each.ts'
-import { hashIn, placeOf } from './push.ts'
+import { hashIn, placeOf } from './plan.ts'
 import { isIgnored } from './refresh.ts'
 import type { MirrorState } from './state.ts'
 

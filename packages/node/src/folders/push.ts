@@ -3,40 +3,30 @@ import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import type { Failure } from '@sealmesh/protocol/errors'
 import { editsBetween, editsToUnion } from '../text/text-edits.ts'
 import { type Content, contentOf } from './core/content.ts'
-import { type FileEntry, chunkKey, fileKey, formatEntry, textName, withMode } from './core/entry.ts'
+import { type FileEntry, chunkKey, textName, withMode } from './core/entry.ts'
 import {
   BINARY_BYTES_MAX,
   CHUNK_BYTES,
-  DELETE_SETTLE_MS,
-  DELETE_SETTLE_MS_MAX,
   EMPTIED_SETTLE_MS,
   FILE_BYTES_MAX,
   FILES_MAX,
   SHRUNK_SETTLE_MS,
   TEXT_BYTES_MAX,
 } from './core/limits.ts'
-import { besideName, foldOf, parentOf } from './core/names.ts'
+import { besideName, foldOf } from './core/names.ts'
 import { isAllowable, isPassing, type Refused, refusedByContent } from './core/refusals.ts'
 import type { TreeFile } from './core/tree.ts'
+import { overdue, planDeletions } from './deletions.ts'
 import { each } from './each.ts'
+import { type Plan, placeOf, setEntry } from './plan.ts'
 import type { BaseChange, BaseEntry, Found } from './ports.ts'
-import { isIgnored } from './refresh.ts'
 import type { DiskFile, MirrorState } from './state.ts'
-import { pushTexts, type TextPush } from './text-pushes.ts'
+import { pushTexts } from './text-pushes.ts'
 
 interface Read {
   readonly key: string
   readonly file: DiskFile
   readonly content: Content
-}
-
-/** What goes into the document, in this order: texts and chunks, then the entries that name them. */
-interface Plan {
-  readonly texts: TextPush[]
-  readonly chunks: Map<string, Uint8Array>
-  readonly entries: Intent[]
-  /** When all of it is durable. */
-  readonly after: (() => void)[]
 }
 
 /** Which file of the disk each file of the document is, in this round: never two, or one would undo the other. */
@@ -401,13 +391,6 @@ function entryOf(
   return { ...common, kind: 'binary', ...mode, size: content.bytes.length, hash: content.hash, chunks }
 }
 
-export const setEntry = (id: string, entry: FileEntry, seen: TreeFile['writes'] | undefined): Intent => ({
-  type: 'set',
-  key: fileKey(id),
-  value: formatEntry(entry),
-  ...(seen === undefined ? {} : { seen }),
-})
-
 /** The document has what was read. */
 function rebase(state: MirrorState, { key, content, file }: Read, id: string): void {
   const before = state.base.get(key)
@@ -415,88 +398,4 @@ function rebase(state: MirrorState, { key, content, file }: Read, id: string): v
   const { kind, hash, text } = content
   const isKept = before?.id === id && before.hash === hash
   state.setBase(key, { id, kind, hash, ...placeOf(file.found), arrivals }, isKept ? undefined : text)
-}
-
-export const placeOf = ({ path, stamp, inode, size, executable }: Found) => ({ path, stamp, inode, size, executable })
-
-/** Deletions by a person or program here. So many at once that it may be an accident are held. */
-function planDeletions(state: MirrorState, document: Document, plan: Plan, keys: ReadonlySet<string>): void {
-  const deleted: { key: string; base: BaseEntry; file: TreeFile }[] = []
-  for (const key of new Set([...keys, ...state.heldOut])) {
-    const base = state.base.get(key)
-    if (base === undefined || state.disk.has(key)) {
-      state.heldOut.delete(key)
-      continue
-    }
-    const file = state.tree.files.get(base.id)
-    // Renamed alike on another machine: it is not gone, it is where they say.
-    const elsewhere = file !== undefined && file.shown !== key && state.disk.has(file.shown)
-    if (file !== undefined && !elsewhere && hashIn(state, document, file) === base.hash)
-      deleted.push({ key, base, file })
-    else {
-      // Deleted there too, or changed there meanwhile: then it comes back.
-      state.dropBase(key)
-      state.missing.delete(key)
-      state.heldOut.delete(key)
-    }
-  }
-  const files = state.base.size
-  // Nothing at all is left: as when a disk is not mounted.
-  const vanished = state.disk.size === 0 && deleted.length > 0
-  const now = state.deps.now()
-  if (!state.confirmed && (vanished || state.massOut.holds(deleted.length, files, now))) {
-    for (const { key } of deleted) state.heldOut.add(key)
-    return
-  }
-  state.massOut.did(deleted.length, files, now)
-  for (const { key, base, file } of deleted) {
-    plan.entries.push(setEntry(base.id, { ...file.entry, gone: base.hash }, file.writes))
-    plan.after.push(() => {
-      state.dropBase(key)
-      state.missing.delete(key)
-      state.heldOut.delete(key)
-    })
-  }
-}
-
-/** Of a file's content in the document. */
-export const hashIn = (
-  state: MirrorState,
-  document: Document,
-  { id, entry }: Pick<TreeFile, 'id' | 'entry'>,
-): string => (entry.kind === 'binary' ? entry.hash : state.deps.hashOf(document.text(textName(id)) ?? ''))
-
-/**
- * Names that have been gone from the disk for long enough. `rm -r` takes its time: while more vanish, none of them is
- * acted on, so that they count together.
- */
-function overdue(state: MirrorState): string[] {
-  const now = state.deps.now()
-  for (const key of state.dirty) {
-    if (state.disk.has(key) || !state.base.has(key)) continue
-    if (isIgnored(state, key)) {
-      // Excluded by now: it stays where it is, here and elsewhere, and is mirrored no longer.
-      state.dropBase(key)
-      state.missing.delete(key)
-    } else if (linkAbove(state, key) !== undefined) {
-      // What lies behind a link is not looked at, so it is not known to be deleted either.
-      state.waiting.add(key)
-    } else if (!state.missing.has(key)) state.missing.set(key, now)
-  }
-  const gone = [...state.missing].filter(([key]) => !state.heldOut.has(key))
-  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-  for (const [, since] of gone) [first, last] = [Math.min(first, since), Math.max(last, since)]
-  const settledAtMs = Math.min(last + DELETE_SETTLE_MS, first + DELETE_SETTLE_MS_MAX)
-  if (now >= settledAtMs) return gone.map(([key]) => key)
-  for (const [key] of gone) {
-    state.waiting.add(key)
-    state.again(key, settledAtMs)
-  }
-  return []
-}
-
-function linkAbove(state: MirrorState, key: string): string | undefined {
-  for (let parent = parentOf(key); parent !== ''; parent = parentOf(parent))
-    if (state.disk.get(parent)?.blocked !== undefined) return parent
-  return undefined
 }

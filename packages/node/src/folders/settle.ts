@@ -6,7 +6,7 @@ import { CHUNK_BYTES, GONE_MS, GONE_OTHERS_MS, RETIRED_MS } from './core/limits.
 import { besideName } from './core/names.ts'
 import type { TreeFile } from './core/tree.ts'
 import { chunkIn } from './pull.ts'
-import { setEntry } from './push.ts'
+import { setEntry } from './plan.ts'
 import type { MirrorState } from './state.ts'
 import { pushTexts, type TextPush } from './text-pushes.ts'
 
