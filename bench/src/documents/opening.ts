@@ -1,5 +1,6 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { copyFolder } from '@sealmesh/test/processes/copy-folder'
 import { RelayProcess } from '@sealmesh/test/processes/relay'
 import { median, row } from '../result.ts'
 import { measureIn } from './child.ts'
@@ -29,7 +30,7 @@ export const opening: Part = async ({ directory, runs, progress }) => {
   const documents = { none: 0, one: 1, many: DOCUMENTS }
   for (const name of NAMES) {
     progress(`opening: writing ${documents[name]} documents`)
-    fs.cpSync(paired.home, homes[name], { recursive: true })
+    copyFolder(paired.home, homes[name])
     await measureIn('opening-build.js', [homes[name], documents[name], REGISTERS])
   }
   const figures: Record<keyof typeof homes, OpeningFigures[]> = { none: [], one: [], many: [] }

@@ -4,6 +4,7 @@ import * as path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { documentOfKey, dotOfKey, TABLES } from '@sealmesh/node/store/keys'
 import { openStore } from '@sealmesh/node/store/store'
+import { copyFolder } from '../processes/copy-folder.ts'
 import { NodeProcess } from '../processes/node.ts'
 import { pairNodes, shareLayers, untilInSync } from '../processes/pair.ts'
 import { RelayProcess } from '../processes/relay.ts'
@@ -36,7 +37,7 @@ afterAll(async () => {
 })
 
 const at = (name: string): string => path.join(directory, name)
-const copyHome = (to: string): void => fs.cpSync(at('home'), at(to), { recursive: true })
+const copyHome = (to: string): void => copyFolder(at('home'), at(to))
 
 async function write(node: NodeProcess, from: number, to: number, by = node.name): Promise<void> {
   const door = await node.door()
@@ -75,7 +76,7 @@ const untilNotWarned = (node: NodeProcess) =>
 
 /** Every block has a place of its own in its incarnation: the office, which reads all, would hold both of a fork. */
 async function expectNoForks(): Promise<void> {
-  fs.cpSync(at('office/db'), at('seen'), { recursive: true })
+  copyFolder(at('office/db'), at('seen'))
   const store = await openStore(at('seen'))
   const places = new Map<string, string>()
   const prefix = Uint8Array.of(TABLES.block)
@@ -100,7 +101,7 @@ describe('a home that is put back from an older copy', () => {
     const truth = await contents(office)
     await home.kill()
     fs.rmSync(at('home'), { recursive: true })
-    fs.cpSync(at('yesterday'), at('home'), { recursive: true })
+    copyFolder(at('yesterday'), at('home'))
     // With the relay away it can know of nothing, and writes on.
     const port = relay.port
     await relay.kill()
@@ -131,7 +132,7 @@ describe('a home that is put back from an older copy', () => {
     await untilInSync(home, office)
     await Promise.all([home.stop(), office.stop()])
     fs.rmSync(at('home/db'), { recursive: true })
-    fs.cpSync(at('earlier/db'), at('home/db'), { recursive: true })
+    copyFolder(at('earlier/db'), at('home/db'))
     home = await NodeProcess.start({ home: at('home'), name: 'home' })
     await untilWarned(home, 'HOME_ROLLED_BACK')
     await home.kill()

@@ -6,6 +6,7 @@ import type { RunningNode } from '@sealmesh/node/main'
 import { inspectDatabase } from '@sealmesh/node/store/level/inspect'
 import { readLog } from '@sealmesh/node/store/level/log-file'
 import { Failure } from '@sealmesh/protocol/errors'
+import { copyFolder } from '../processes/copy-folder.ts'
 import { seededDice, testSeed } from '../processes/seed.ts'
 import { call, RotScene } from './scene.ts'
 import { deleteSomewhere, flipSomewhere, type Harm } from './vandal.ts'
@@ -30,7 +31,7 @@ const dice = seededDice(seed)
 
 beforeAll(async () => {
   await scene.open(FULL ? 120 : 60)
-  fs.cpSync(scene.home, pristine(), { recursive: true })
+  copyFolder(scene.home, pristine())
 }, 120_000)
 afterAll(() => scene.close())
 
@@ -48,7 +49,7 @@ test(
     const failures: Error[] = []
     for (let round = 0; round < ROUNDS; round++) {
       fs.rmSync(scene.home, { recursive: true })
-      fs.cpSync(pristine(), scene.home, { recursive: true })
+      copyFolder(pristine(), scene.home)
       const harm: Harm[] = []
       for (let i = share(FLIPS, round); i > 0; i--) harm.push(flipSomewhere(scene.home, dice, i))
       for (let i = share(DELETIONS, round); i > 0; i--) harm.push(deleteSomewhere(scene.home, dice))
@@ -85,7 +86,7 @@ test(
 
 test(`each of ${FLIPS} flipped bits in the files of the databases is found by looking at them`, async () => {
   fs.rmSync(scene.home, { recursive: true })
-  fs.cpSync(pristine(), scene.home, { recursive: true })
+  copyFolder(pristine(), scene.home)
   const isFound = async (database: string): Promise<boolean> => {
     if ((await inspectDatabase(database)).length > 0) return true
     for await (const { places } of scrubFiles(database)) if (places > 0) return true

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningNode } from '@sealmesh/node/main'
 import { valueOf, withCheck } from '@sealmesh/node/store/check'
 import { documentOfKey, TABLES } from '@sealmesh/node/store/keys'
+import { copyFolder } from '../processes/copy-folder.ts'
 import { seededDice, testSeed } from '../processes/seed.ts'
 import { until } from '../processes/wait.ts'
 import { call, PRIVATE, read, RotScene, SHARED } from './scene.ts'
@@ -42,8 +43,8 @@ beforeAll(async () => {
   expect(await read(node, `home.${PRIVATE}.habit-0`)).toEqual({ refused: 'STORE_DAMAGED' })
   await call(node, 'set', { umr: 'home.episodic.fresh', value: '1' })
   // Copied while it runs, as a crash would leave it: what is written anew when a node closes is still to be written.
-  const run = path.join(scene.home, 'run')
-  fs.cpSync(scene.home, pristine(), { recursive: true, filter: (file) => !file.startsWith(run) })
+  copyFolder(scene.home, pristine())
+  fs.rmSync(path.join(pristine(), 'run'), { recursive: true, force: true })
   await node.close()
 }, 120_000)
 afterAll(() => scene.close())
@@ -77,7 +78,7 @@ for (const [name, table] of Object.entries(OTHERS))
       await healed(node, scene.truth, {})
       await folderInStep(node)
       // As a crash would leave it now.
-      fs.cpSync(path.join(scene.home, 'db'), path.join(scene.directory, 'seen'), { recursive: true })
+      copyFolder(path.join(scene.home, 'db'), path.join(scene.directory, 'seen'))
       const seen = await withRows('../seen', async (rows) => rows)
       fs.rmSync(path.join(scene.directory, 'seen'), { recursive: true })
       const ruined = seen.filter(({ key, value }) => key[0] !== TABLES.aside && valueOf(key, value) === undefined)
@@ -129,7 +130,7 @@ function shared(rows: readonly Row[]): ReadonlySet<string> {
 
 function layOut(): void {
   fs.rmSync(scene.home, { recursive: true, force: true })
-  fs.cpSync(pristine(), scene.home, { recursive: true })
+  copyFolder(pristine(), scene.home)
 }
 
 async function folderInStep(node: RunningNode): Promise<void> {
