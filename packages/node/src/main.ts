@@ -28,11 +28,13 @@ import { lockHome } from './keys/home-lock.ts'
 import { KeyStore } from './keys/key-store.ts'
 import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
+import { InTouch } from './membership/in-touch.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
 import { DefaultShares } from './service/default-shares.ts'
 import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
+import { lapseSilent } from './service/lapse.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
 import { tellRelayOfRevoked } from './service/revoke.ts'
@@ -47,6 +49,7 @@ import {
 } from './setup/identity.ts'
 import { Relays } from './uplink/relays.ts'
 import { DamageBook } from './store/damage-book.ts'
+import { StandingStore } from './store/standing-store.ts'
 import { LastHeard } from './status/last-heard.ts'
 import { DocumentIndex } from './store/document-index.ts'
 import { TABLES } from './store/keys.ts'
@@ -188,6 +191,7 @@ async function compose(
     exists: (id) => [...log.mesh.nodes.keys()].some((each) => isIncarnationOf(id, each, sodium)),
   }
   const damage = await DamageBook.load(surveyed)
+  const standings = await StandingStore.load(store)
   const index = await indexing
   if (index.damaged.length > 0) await recoverIndex(surveyed, index)
   closers.push(() => index.writePages().catch(() => undefined))
@@ -195,6 +199,7 @@ async function compose(
     store,
     index,
     damage,
+    standings,
     sodium,
     log: logger,
     node,
@@ -205,6 +210,8 @@ async function compose(
     now,
   })
   closers.push(() => documents.close())
+  if (sound.health.fellBack !== undefined || sound.health.rebuilt !== undefined)
+    await documents.catchUp.fallBehindEverywhere()
 
   const port = new PacketPort({
     sodium,
@@ -296,6 +303,7 @@ async function compose(
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
   health.onNews = (type, what) => happenings.tell(type, undefined, { what })
+  documents.onSwitched((name, gone) => happenings.tell('caught-up', name, { gone }))
   closers.push(() => happenings.close())
   const presence = new Presence({
     node,
@@ -361,11 +369,18 @@ async function compose(
     ensurePrekeys(log, keys, node, now()).catch((error: unknown) =>
       logger.error({ err: error }, 'prekeys were not rotated'),
     )
+  const inTouch = new InTouch(() => performance.now())
   log.onChange((mesh) => {
     // Not awaited: the record that it appends comes back here.
     if (mesh.nodes.get(node)?.lapsed === true) void rotate()
   })
-  const rotation = setInterval(() => void rotate(), PREKEY_CHECK_MS)
+  const rotation = setInterval(() => {
+    void rotate()
+    if (!inTouch.longEnough(relays.status()[0]?.state === 'live')) return
+    lapseSilent({ ...context, lastHeard }).catch((error: unknown) =>
+      logger.error({ err: error }, 'silent nodes were not looked for'),
+    )
+  }, PREKEY_CHECK_MS)
   rotation.unref()
   closers.push(() => clearInterval(rotation))
   const due = setInterval(() => {

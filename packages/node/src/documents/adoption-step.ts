@@ -1,25 +1,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BaseTip } from '@sealmesh/protocol/crdt/base'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
 import { blockOf, isRun } from '@sealmesh/protocol/crdt/row'
 import type { TextRun } from '@sealmesh/protocol/crdt/text-run'
 import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
-import type { BaseRecord } from '../store/base-store.ts'
+import type { Incoming } from '../store/base-store.ts'
 import type { BlockStore } from '../store/block-store.ts'
 import type { Operation } from '../store/store.ts'
 import { readRow, type RowsDeps, VERIFY_PER_TURN } from './adoption-rows.ts'
 import type { ReceiveReport } from './filling.ts'
 import { decodeStoredRow } from './stored-document.ts'
 
-/** What has come of a base that is on its way, and where it will lie. */
-export type Incoming = Pick<BaseRecord, 'generation' | 'tips' | 'target' | 'rows' | 'bytes'>
-
 export interface Step {
   readonly next: Incoming
   /** The rows, for the commit that also says that they are here. */
   readonly operations: readonly Operation[]
   readonly grown: Set<IncarnationId>
+  /** Of the blocks that the rows are left of. */
+  readonly dots: readonly Dot[]
   readonly stored: number
   /** Its rows go on from something that is not here. */
   readonly isElsewhere: boolean
@@ -41,6 +41,7 @@ export async function stepTo(
   const grown = new Set<IncarnationId>()
   const operations: Operation[] = []
   const runs: TextRun[] = []
+  const dots: Dot[] = []
   let [rows, bytes, stored, isElsewhere] = [before.rows, before.bytes, 0, false]
   for (const [at, row] of item.rows.entries()) {
     if (at > 0 && at % VERIFY_PER_TURN === 0) await nextTurn()
@@ -71,12 +72,13 @@ export async function stepTo(
     const dot = { incarnation, sequence, hash: block.hash }
     tips.set(incarnation, { dot, author, time, textEnd, heard: sequence === end.dot.sequence ? end.heard : [] })
     grown.add(incarnation)
+    dots.push(dot)
     stored += 1
   }
   const sorted: BaseTip[] = [...tips.values()].sort((a, b) => (a.dot.incarnation < b.dot.incarnation ? -1 : 1))
   const whole = before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
   const fits = !whole || runsFit([...(await runsOf(deps, id, before)), ...runs])
-  return { next: { ...before, tips: sorted, rows, bytes }, operations, grown, stored, isElsewhere, whole, fits }
+  return { next: { ...before, tips: sorted, rows, bytes }, operations, grown, dots, stored, isElsewhere, whole, fits }
 }
 
 /** Texts are built on each other across rows, so they are looked at when all of them are here. */

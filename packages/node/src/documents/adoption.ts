@@ -5,37 +5,19 @@ import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { writersOf } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import { mayRead } from '@sealmesh/protocol/sync/recipients'
-import type { Logger } from 'pino'
 import type { BaseRecord } from '../store/base-store.ts'
-import type { BlockStore } from '../store/block-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
-import type { DocumentIndex } from '../store/document-index.ts'
-import type { Store } from '../store/store.ts'
-import type { TipStore } from '../store/tip-store.ts'
 import { goneWithout } from './adoption-gone.ts'
 import { areTheirs } from './adoption-rows.ts'
 import { stepTo } from './adoption-step.ts'
 import type { Adopted, ReceiveReport } from './filling.ts'
+import { Staging, type StagingDeps } from './staging.ts'
 import { Transfers } from './transfers.ts'
 
-export interface AdoptionDeps {
-  readonly store: Store
-  readonly blocks: BlockStore
-  readonly tips: TipStore
+export interface AdoptionDeps extends StagingDeps {
   readonly damage: DamageBook
-  readonly index: DocumentIndex
-  readonly sodium: Sodium
-  readonly node: NodeId
-  readonly mesh: () => Mesh
-  readonly now: () => number
-  readonly log: Pick<Logger, 'info' | 'warn'>
-  /** What is durable of it is another thing now; `settled`: no base is on its way to it any more. */
-  readonly adopted: (name: DocumentName, id: DocumentId, settled: boolean) => void
-  /** Runs it in the document's queue, with no batch in flight; who reads waits, and then reads the disk. */
-  readonly alone: (name: DocumentName, work: () => Promise<Adopted>) => Promise<void>
 }
 
 /**
@@ -44,26 +26,35 @@ export interface AdoptionDeps {
  *
  * Until the base is whole, nothing at or below it is taken as a whole block: a write that the sender has let go of,
  * together with the tombstone that replaced it, would come back.
+ *
+ * Where something of the base's incarnations is here, and this node has fallen behind, the base is staged instead: see
+ * `Staging`.
  */
 export class Adoption {
   readonly #deps: AdoptionDeps
   readonly #transfers: Transfers
+  /** What is received beside a document. */
+  readonly staging: Staging
 
   private constructor(deps: AdoptionDeps) {
     this.#deps = deps
     this.#transfers = new Transfers(deps.now)
+    this.staging = new Staging(deps, this.#transfers)
   }
 
   static async load(deps: AdoptionDeps): Promise<Adoption> {
     const adoption = new Adoption(deps)
-    for (const [id, { target }] of await deps.blocks.bases.receiving())
-      adoption.#transfers.advanced(id, target, undefined, true)
+    for (const [id, record] of await deps.blocks.bases.receiving()) {
+      adoption.#transfers.advanced(id, undefined, true)
+      if (record.target.length > 0) adoption.#transfers.aim(id, record.target)
+      if (record.staged !== undefined) await adoption.staging.look(id, record, record.staged)
+    }
     return adoption
   }
 
-  /** Whether a base is on its way to the document. */
+  /** Whether a base is on its way into the document itself. */
   isReceiving(id: DocumentId): boolean {
-    return this.#transfers.has(id)
+    return this.#transfers.isAimed(id)
   }
 
   /** Whether a whole block has to wait for the base that is on its way. */
@@ -75,6 +66,7 @@ export class Adoption {
   async claimable(id: DocumentId): Promise<VersionVector> {
     const { blocks, damage } = this.#deps
     const record = await blocks.bases.read(id).catch(() => undefined)
+    this.staging.forget(id) // With the damage it may be gone; if not, the next row finds it.
     if (record !== undefined && record.target.length > 0) return record.tips.map(({ dot }) => dot)
     return damage.lower(id, await blocks.tips(id))
   }
@@ -84,7 +76,7 @@ export class Adoption {
     if (!this.#transfers.isStale(id)) return
     await this.#deps.alone(name, () => {
       this.#transfers.bar(id)
-      return this.#giveUp(name, id)
+      return this.staging.has(id) ? this.staging.drop(name, id) : this.#giveUp(name, id)
     })
   }
 
@@ -98,6 +90,7 @@ export class Adoption {
       return this.#refuse(report, item, 'NOT_A_WRITER')
     if (item.rows.length === 0 || item.ends.length === 0) return this.#refuse(report, item, 'NO_ROWS')
     if (this.#transfers.isBarred(id, sender)) return this.#refuse(report, item, 'GIVEN_UP')
+    if (this.#deps.catchUp.isBehind(name, id)) await this.#deps.open(name).catch(() => undefined)
     await this.#deps.alone(name, () => this.#step(item, id, sender, report))
     return report
   }
@@ -108,8 +101,12 @@ export class Adoption {
     const isDamaged = damage.of(id).length > 0
     const vector = isDamaged ? await this.claimable(id) : await blocks.tips(id)
     const ours = new Map(vector.map((dot) => [dot.incarnation, dot.sequence]))
-    if (item.ends.every(({ dot }) => (ours.get(dot.incarnation) ?? 0) >= dot.sequence)) return 'nothing'
     const record = await blocks.bases.read(id)
+    const staged = isDamaged ? undefined : record?.staged
+    if (item.ends.every(({ dot }) => (ours.get(dot.incarnation) ?? 0) >= dot.sequence))
+      return staged === undefined ? 'nothing' : this.staging.drop(item.document, id) // It has come as whole blocks.
+    if (record !== undefined && staged !== undefined && isSameBase(staged.target, item.ends))
+      return this.staging.step(item, id, sender, { record, before: staged, begins: false }, report)
     const isUnderWay = record !== undefined && record.target.length > 0
     if (isUnderWay && isSameBase(record.target, item.ends)) return this.#store(item, id, sender, record, report, false)
     if (this.#transfers.isTaken(id, sender)) {
@@ -119,6 +116,8 @@ export class Adoption {
     if (!(await areTheirs(this.#deps, item, report))) return 'nothing'
     const reason = isDamaged ? undefined : this.#holds(vector, record, item.ends)
     if (reason !== undefined || (isDamaged && !isUnderWay && liesBelow(item.ends, record?.tips ?? []))) {
+      if (reason !== undefined && this.staging.isAllowed(item, id, ours))
+        return this.staging.begin(item, id, sender, record, report)
       this.#refuse(report, item, reason ?? 'BASE_BELOW_OURS')
       return 'nothing'
     }
@@ -147,7 +146,7 @@ export class Adoption {
     report: ReceiveReport,
     begins: boolean,
   ): Promise<Adopted> {
-    const { store, blocks, damage, tips: tipStore, index, adopted } = this.#deps
+    const { store, blocks, damage, tips: tipStore, index, adopted, catchUp } = this.#deps
     const step = await stepTo(this.#deps, item, id, before, report)
     const { next, operations, grown, stored, isElsewhere, whole } = step
     const isDamaged = damage.of(id).length > 0
@@ -162,7 +161,7 @@ export class Adoption {
       this.#transfers.bar(id, sender)
       return this.#giveUp(item.document, id)
     }
-    const record = { ...before, ...next, target: whole ? [] : before.target }
+    const record: BaseRecord = { ...before, ...next, target: whole ? [] : before.target, staged: undefined }
     const gone = begins && !isDamaged ? await goneWithout(blocks, id) : undefined
     // Own blocks beyond it have stayed, and their ends are noted.
     const reached = new Map(next.tips.map(({ dot }) => [dot.incarnation, dot.sequence]))
@@ -171,18 +170,25 @@ export class Adoption {
     const known = index.get(id)
     const entry = known ?? { name: item.document, forked: [] }
     const vector = next.tips.map(({ dot }) => dot)
+    const marked = known === undefined ? catchUp.fallBehind(id) : undefined
     // In one commit: what came of another base goes when this one begins.
     await store.commit([
       ...(gone?.operations ?? []),
       ...operations,
       ...(known === undefined ? index.put(id, entry) : []),
       ...tipStore.put(id, vector, grown),
+      ...(marked?.operations ?? []),
       blocks.bases.put(id, record),
     ])
     if (known === undefined) index.remember(id, entry)
+    marked?.landed()
+    this.staging.forget(id)
     report.stored += stored
     if (whole) this.#transfers.ended(id)
-    else this.#transfers.advanced(id, before.target, sender, begins)
+    else {
+      this.#transfers.aim(id, before.target)
+      this.#transfers.advanced(id, sender, begins)
+    }
     adopted(item.document, id, whole)
     return whole ? 'whole' : 'step'
   }
@@ -190,7 +196,7 @@ export class Adoption {
   /** What has come of a base that was never whole goes, in one commit; what is here besides stays and is read. */
   async #giveUp(name: DocumentName, id: DocumentId): Promise<Adopted> {
     const { store, blocks, damage, index, adopted } = this.#deps
-    if (!this.#transfers.has(id)) return 'nothing'
+    if (!this.#transfers.isAimed(id)) return 'nothing'
     const record = await blocks.bases.read(id)
     if (damage.of(id).length > 0 || record?.dirty === true) {
       // It was not read before, and is not now. What lies here may be what is missing elsewhere.

@@ -168,6 +168,11 @@ test('a reader that has lapsed pins nothing', async () => {
   const { office: lapsed, home: admin } = homes.mesh
   homes.mesh.append({ type: 'lapse', node: lapsed.id, cuts: [] }, admin)
   await home.documents.meshChanged()
+  // By an admin who may never have read it.
+  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(false)
+  const cuts = [{ document: homes.semantic, vector: [] }]
+  homes.mesh.append({ type: 'lapse', node: lapsed.id, cuts }, admin)
+  await home.documents.meshChanged()
   expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
 })
 

@@ -3,6 +3,7 @@ import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Logger } from 'pino'
 import type { Documents } from './documents.ts'
@@ -128,16 +129,15 @@ export class Compaction {
 
   /**
    * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
-   * one of them may be about to write beside it; where nobody else reads, nobody could tell. An admin may say of a
-   * node that nobody waits for it any more: should it return with blocks below the base, it waits for somebody who has
-   * the rest whole, or joins anew (docs/spec/09-bases.md §4).
+   * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
+   * that has lapsed: when it returns it takes the base of somebody who did not (docs/spec/09-bases.md §5).
    */
   async #receipts(
     mesh: Mesh,
     name: DocumentName,
   ): Promise<{ receipts: readonly VersionVector[]; writerReceipts: readonly VersionVector[] }> {
     const { node, receipted } = this.#deps
-    const isWaitedFor = (each: NodeId) => each !== node && mesh.nodes.get(each)?.lapsed !== true
+    const isWaitedFor = (each: NodeId) => each !== node && !isLapsedFor(mesh, each, name)
     const readers = readersOf(mesh, name.agent, name.layer).filter(isWaitedFor)
     const writers = writersOf(mesh, name.agent, name.layer).filter(
       (each) => isWaitedFor(each) && !readers.includes(each),

@@ -5,6 +5,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
+import type { StandingStore } from '../store/standing-store.ts'
 import type { Store } from '../store/store.ts'
 
 /** What `Documents` uses of its node. */
@@ -12,6 +13,7 @@ export interface DocumentsDeps {
   readonly store: Store
   readonly index: DocumentIndex
   readonly damage: DamageBook
+  readonly standings: StandingStore
   readonly sodium: Sodium
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly node: NodeId

@@ -325,12 +325,12 @@ test('the ends of all documents are read in one pass, the same as of each alone'
     for (let i = 0; i < 3; i++) await home.documents.write(homes.semantic, [set(`k${i}`, 'v')])
     if (start === 1) await sync(office.documents, home.documents, homes.semantic)
     await home.documents.write(start % 2 === 0 ? homes.episodic : homes.session, [set('a', `${start}`)])
-    const all = await home.documents.vectors()
+    const all = await home.documents.claims()
     expect(all.size).toBe(home.documents.names().length)
     for (const [name, vector] of all) expect(vector).toEqual((await home.documents.open(name)).vector)
     await homes.stop(home)
     home = await homes.start('home', homes.mesh.home)
-    expect(new Map([...(await home.documents.vectors())].map(([name, vector]) => [name.layer, vector]))).toEqual(
+    expect(new Map([...(await home.documents.claims())].map(([name, vector]) => [name.layer, vector]))).toEqual(
       new Map([...all].map(([name, vector]) => [name.layer, vector])),
     )
   }

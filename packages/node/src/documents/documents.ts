@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
-import { decodeBlock, documentIdOf, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { Document } from '@sealmesh/protocol/crdt/document'
-import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
-import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
+import { BLOCK_WRITES_MAX } from '@sealmesh/protocol/limits'
+import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Doc } from 'yjs'
@@ -19,9 +19,12 @@ import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
 import { Adoption } from './adoption.ts'
+import { type Arrivals, checkArrival } from './arrivals.ts'
 import { Author } from './author.ts'
+import { CatchUp } from './catch-up.ts'
 import { checkIntent } from './check-intent.ts'
-import { type Delta, deltaAfter } from './delta.ts'
+import { claimsOf } from './claims.ts'
+import type { Delta } from './delta.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
@@ -30,9 +33,9 @@ import { type DocumentFacts, KnownFacts } from './known-facts.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
 import { OpenDocuments } from './open-documents.ts'
-import { prunedAfter } from './pruned-delta.ts'
+import { outgoing } from './outgoing.ts'
 import { RecentBlocks } from './recent-blocks.ts'
-import { turnAway } from './turn-away.ts'
+import { wordsOf } from './say-again.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
@@ -63,6 +66,9 @@ export class Documents {
   readonly #onRolledBack = new Set<(name: DocumentName, block: Block) => void>()
   readonly #onRestated = new Set<(name: DocumentName) => void>()
   readonly #facts: KnownFacts
+  readonly #onSwitched = new Set<(name: DocumentName, gone: number) => void>()
+  /** Which documents this node has fallen behind with. */
+  readonly catchUp: CatchUp
   readonly #basesAtWork = new Map<DocumentId, Promise<void>>()
   readonly #adopting: Promise<Adoption>
   #adoption: Adoption | undefined
@@ -76,6 +82,7 @@ export class Documents {
     this.#author = new Author(deps)
     const { store, index, damage, sodium, node, signKey, mesh, now, log } = deps
     const stores = { store, index, blocks: this.#blocks, tips: this.#tips }
+    this.catchUp = new CatchUp(deps)
     this.#adopting = Adoption.load({
       ...stores,
       sodium,
@@ -90,12 +97,23 @@ export class Documents {
         if (settled && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
         this.#around.restated(name)
       },
+      judge: () => this.#judgeNow(),
+      catchUp: this.catchUp,
+      open: (name) => this.open(name),
+      inMemory: (id) => this.#open.get(id)?.inMemory,
+      switched: (name, id, gone) => {
+        void this.#tidy(id).catch(() => undefined) // Else the next drawing does it.
+        this.#tell(this.#onSwitched, (listener) => listener(name, gone))
+      },
     })
     this.#facts = new KnownFacts(mesh, (name) => this.openWhole(name))
     this.onCommit(({ name }) => this.#facts.forget(name))
     this.onRestated((name) => this.#facts.forget(name))
     this.#adopting.then(
-      (adoption) => (this.#adoption = adoption),
+      (adoption) => {
+        this.#adoption = adoption
+        adoption.staging.resume().catch((error: unknown) => log.warn({ err: error }, 'a staged base waits'))
+      },
       () => undefined, // Whoever needs it is told.
     )
     this.#open = new OpenDocuments({
@@ -117,6 +135,7 @@ export class Documents {
       blocks: this.#blocks,
       tips: this.#tips,
       author: this.#author,
+      catchUp: this.catchUp,
       recent: this.#recent,
       judge: () => this.#judgeNow(),
       committed: (commit) => this.#tell(this.#onCommit, (listener) => listener(commit)),
@@ -163,14 +182,15 @@ export class Documents {
 
   /** Blocks as they came. Durable when it resolves; one report for each document that they name. */
   async receive(blocks: readonly Uint8Array[]): Promise<ReceiveReport[]> {
-    const arrivals = new Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>()
+    const arrivals = new Map<DocumentId, Arrivals>()
     const adoption = await this.#adopting
     for (const [i, bytes] of blocks.entries()) {
       if (i > 0 && i % VERIFY_PER_TURN === 0) await nextTurn()
-      this.#check(bytes, arrivals, adoption)
+      this.#arrive(bytes, arrivals, adoption)
     }
     await Promise.all(
-      [...arrivals.values()].map(async ({ blocks, report }) => {
+      [...arrivals].map(async ([id, { blocks, missing, report }]) => {
+        if (missing.length > 0) await this.#alone(id, () => adoption.staging.fill(report.name, id, missing, report))
         if (blocks.length === 0) return
         await this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
       }),
@@ -233,40 +253,39 @@ export class Documents {
     }
   }
 
-  /** The same of every document, in one pass over what is written of their ends; open ones are not looked at. */
-  async vectors(): Promise<Map<DocumentName, VersionVector>> {
-    const { index, damage } = this.#deps
-    const vectors = new Map<DocumentName, VersionVector>()
-    const told = new Set<DocumentId>()
-    for await (const { document, tips, damaged } of this.#tips.all()) {
-      const name = index.get(document)?.name
-      if (name === undefined || damaged || damage.of(document).length > 0) continue
-      vectors.set(name, tips)
-      told.add(document)
-    }
-    for (const [document, { name }] of index.entries())
-      if (!told.has(document)) vectors.set(name, await this.vectorOf(name))
-    return vectors
+  /** What peers are told of `vector`: of a document that a staged base is about to replace, what will be left. */
+  claimed(name: DocumentName, vector: VersionVector): VersionVector {
+    return this.#adoption?.staging.claim(this.#idOf(name), vector) ?? vector
+  }
+
+  async claimOf(name: DocumentName): Promise<VersionVector> {
+    return (await this.#adopting).staging.claim(this.#idOf(name), await this.vectorOf(name))
+  }
+
+  /** What peers are told of every document, in one pass over what is written of their ends. */
+  async claims(): Promise<Map<DocumentName, VersionVector>> {
+    await this.#adopting
+    return claimsOf({ ...this.#deps, tips: this.#tips, documents: this })
   }
 
   /** Durable blocks that a peer with `vector` lacks; at least one of them if there is any. */
   async after(name: DocumentName, vector: VersionVector, bytesMax: number): Promise<Delta> {
     const id = this.#idOf(name)
-    const { sodium, damage } = this.#deps
+    const damaged = this.#deps.damage.of(id).length > 0
     const forked = this.#deps.index.get(id)?.forked ?? []
     try {
-      const damaged = damage.of(id).length > 0
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
         : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
-      const record = damaged ? undefined : await this.#blocks.bases.read(id)
-      const pruned = record && (await prunedAfter(this.#blocks, { id, name }, record, vector, bytesMax))
-      // What is still on its way to this node is for nobody else.
-      if (pruned !== undefined && record?.target.length === 0) return pruned
-      if (pruned !== undefined) return { blocks: [], reached: vector, more: false }
-      const base = record?.tips.map(({ dot }) => dot) ?? []
-      const source = { blocks: this.#blocks, document: id, tips, forked, base, recent: this.#recent, sodium }
-      return await deltaAfter(source, vector, bytesMax)
+      const source = {
+        blocks: this.#blocks,
+        document: id,
+        tips,
+        forked,
+        recent: this.#recent,
+        sodium: this.#deps.sodium,
+      }
+      return await outgoing(source, name, damaged, vector, bytesMax)
     } catch (error) {
       if (!isDamage(error)) throw error
       // Nothing of it goes out now; what is whole does once it is known what is not.
@@ -340,6 +359,7 @@ export class Documents {
     const id = this.#idOf(name)
     const { store, sodium, index, damage, node, signKey, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
+    if (this.catchUp.silences(name, id).length > 0) return false // Others know better what is to be kept.
     const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
     return this.#alone(id, async () => {
       await tidy(rest)
@@ -358,6 +378,25 @@ export class Documents {
         },
       })
     })
+  }
+
+  /** `words`: what each reader said last that it has. Whether this node has caught up with them is noted. */
+  async reached(name: DocumentName, words: ReadonlyMap<NodeId, VersionVector>): Promise<void> {
+    const id = this.#idOf(name)
+    const adoption = await this.#adopting
+    if (this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)) return
+    const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
+    if (mark === undefined) return
+    const { above } = await this.stored(name)
+    const again = wordsOf(this.catchUp.saidBehind(name, id, above), await this.open(name))
+    for (let at = 0; at < again.length; at += BLOCK_WRITES_MAX)
+      await this.write(name, again.slice(at, at + BLOCK_WRITES_MAX))
+    await this.catchUp.note(mark)
+  }
+
+  async #tidy(id: DocumentId): Promise<void> {
+    const { store, sodium } = this.#deps
+    await this.#alone(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */
@@ -379,6 +418,12 @@ export class Documents {
   onRolledBack(listener: (name: DocumentName, block: Block) => void): () => void {
     this.#onRolledBack.add(listener)
     return () => this.#onRolledBack.delete(listener)
+  }
+
+  /** Called when a base has taken the place of what was here, with how many registers ended with it. */
+  onSwitched(listener: (name: DocumentName, gone: number) => void): () => void {
+    this.#onSwitched.add(listener)
+    return () => this.#onSwitched.delete(listener)
   }
 
   /** Documents that are not in use take no memory. Call it now and then. */
@@ -425,43 +470,16 @@ export class Documents {
     return new Promise<T>((resolve, reject) => this.#open.use(name).enqueue(job({ resolve, reject })))
   }
 
-  /** A block that is what it says, by somebody who has or had a right to its document; or a line in a report. */
-  #check(
-    bytes: Uint8Array,
-    arrivals: Map<DocumentId, { blocks: Block[]; report: ReceiveReport }>,
-    adoption: Adoption,
-  ): void {
-    const { sodium, log } = this.#deps
-    // A copy: a block that is kept must not keep the packet that it came in.
-    const decoded = decodeBlock(bytes.slice(), sodium)
-    if (!decoded.ok) return log.warn({ code: decoded.error.code }, 'a block from a peer cannot be read')
-    const block = decoded.value
-    const { document: name, author, incarnation } = block.header
-    const mesh = this.#deps.mesh()
-    if (block.header.mesh !== mesh.id) return log.warn({ code: 'OTHER_MESH' }, 'a block from a peer is of another mesh')
-    const id = this.#idOf(name)
-    let arrival = arrivals.get(id)
-    if (arrival === undefined) {
-      arrival = { blocks: [], report: { name, stored: 0, refused: 0, waiting: 0, unknownHeads: [] } }
-      arrivals.set(id, arrival)
-    }
-    const { report } = arrival
-    // Signed truly or not: it would make the incarnation look forked, and set aside the texts of its owner.
-    if (!isIncarnationOf(incarnation, author, sodium)) {
-      report.refused += 1
-      return log.warn({ code: 'INCARNATION_NOT_THEIRS' }, "a block from a peer is under another author's incarnation")
-    }
-    const signKey = mesh.nodes.get(author)?.signKey
-    if (signKey === undefined) return turnAway(block, mesh, report)
-    if (!verifyBlock(block, signKey, sodium)) {
-      report.refused += 1
-      return log.warn({ code: 'BLOCK_SIGNATURE' }, 'a block from a peer is not signed by its author')
-    }
-    // What counts no more is stored, for it counted once. What never could would let any member fill this disk.
-    if (!mayEverWrite(mesh, author, name)) return turnAway(block, mesh, report)
-    if (!adoption.isBelow(id, block.header)) return void arrival.blocks.push(block)
-    report.waiting += 1
-    void this.#alone(id, () => adoption.giveUpIfStale(name, id)).catch(() => undefined)
+  #arrive(bytes: Uint8Array, arrivals: Map<DocumentId, Arrivals>, adoption: Adoption): void {
+    const arrived = checkArrival({ ...this.#deps, idOf: (name) => this.#idOf(name) }, bytes, arrivals)
+    if (arrived === undefined) return
+    const { id, block, blocks, missing, report } = arrived
+    if (adoption.staging.isMissing(id, block.header)) return void missing.push(block)
+    const isBelow = adoption.isBelow(id, block.header)
+    if (isBelow) report.waiting += 1
+    else blocks.push(block)
+    if (isBelow || adoption.staging.has(id))
+      void this.#alone(id, () => adoption.giveUpIfStale(report.name, id)).catch(() => undefined)
   }
 
   #idOf(name: DocumentName): DocumentId {

@@ -75,6 +75,7 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
   const { blocks, store, id, sodium } = drawing
   const stored = await readBelow(drawing)
   if (stored.record !== undefined && stored.record.target.length > 0) return false // It is still being received.
+  if (stored.record?.staged !== undefined) return false // Another one is about to take its place.
   const ends = await findEnds(drawing, stored.record)
   if (ends === undefined) return false
   const forgotten = (await drawing.open()).forgettable(drawing.writerReceipts)
@@ -107,7 +108,7 @@ export async function tidy({
 }: Pick<Drawing, 'store' | 'blocks' | 'id' | 'turn' | 'sodium'>): Promise<void> {
   const record = await blocks.bases.read(id)
   // What lies below a base that is on its way goes when that is whole.
-  if (record?.dirty !== true || record.target.length > 0) return
+  if (record?.dirty !== true || record.target.length > 0 || record.staged !== undefined) return
   for (;;) {
     const keys = await blocks.bases.leftOver(id, record.generation, DELETES_PER_COMMIT)
     if (keys.length === 0) break

@@ -10,6 +10,7 @@ import type { Result } from '@sealmesh/protocol/result'
 import type { Doc } from 'yjs'
 import type { IndexEntry } from '../store/document-index.ts'
 import type { Operation } from '../store/store.ts'
+import type { Mark } from './catch-up.ts'
 import type { Surroundings } from './open-document.ts'
 import { intentBytes, packIntents } from './pack.ts'
 import { permissionToWrite } from './permission.ts'
@@ -68,6 +69,8 @@ export class Filling {
   rebuild = false
   /** The index entry that goes along, if any. */
   entry: IndexEntry | undefined
+  /** Goes along with the first block of a document. */
+  mark: Mark | undefined
   readonly #id: DocumentId
   readonly #around: Surroundings
   readonly #operations: Operation[] = []

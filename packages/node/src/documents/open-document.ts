@@ -16,6 +16,7 @@ import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
 import type { Operation, Store } from '../store/store.ts'
 import type { TipStore } from '../store/tip-store.ts'
 import type { Author } from './author.ts'
+import type { CatchUp } from './catch-up.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
 import { damagedFailure, isDamage, mend, nothingLeft } from './mending.ts'
@@ -33,6 +34,7 @@ export interface Surroundings {
   readonly node: NodeId
   readonly signKey: Secret<'sign'>
   readonly author: Author
+  readonly catchUp: CatchUp
   readonly mesh: () => Mesh
   readonly judge: () => Judge
   readonly now: () => number
@@ -229,6 +231,7 @@ export class OpenDocument {
     for (const block of local.blocks) this.#around.recent.add(this.id, block)
     for (const block of remote.blocks) this.#around.recent.add(this.id, block)
     if (entry !== undefined) this.#around.index.remember(this.id, entry)
+    filling.mark?.landed()
     if (filling.rebuild) {
       // Durable all the same: if it cannot be read back now, callers are answered and the next reader tries again.
       const changes = await this.#rebuild(filling.document).catch(() => [])
@@ -253,14 +256,16 @@ export class OpenDocument {
    */
   #withIndex(filling: Filling, operations: readonly Operation[]): readonly Operation[] {
     if (operations.length === 0) return operations
-    const { index, tips } = this.#around
+    const { index, tips, catchUp } = this.#around
     const ends = tips.put(this.id, filling.document.vector, filling.grown)
     const known = index.get(this.id)
     const forked = [...new Set(filling.document.forks().map((fork) => fork.incarnation))]
     if (known !== undefined && known.forked.length === forked.length) return [...operations, ...ends]
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
-    return [...operations, ...ends, ...index.put(this.id, entry)]
+    // Others began it: how much of it there is they know.
+    if (known === undefined && filling.local.blocks.length === 0) filling.mark = catchUp.fallBehind(this.id)
+    return [...operations, ...ends, ...index.put(this.id, entry), ...(filling.mark?.operations ?? [])]
   }
 
   get #hasWork(): boolean {

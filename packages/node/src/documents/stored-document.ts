@@ -40,7 +40,8 @@ export async function readDocument(
 const isSame = (a: BaseRecord | undefined, b: BaseRecord | undefined): boolean =>
   a?.generation === b?.generation && a?.rows === b?.rows
 
-async function readWith(
+/** As it would be read with this record. */
+export async function readWith(
   record: BaseRecord | undefined,
   blocks: BlockStore,
   id: DocumentId,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
@@ -12,6 +13,7 @@ import { LevelDatabase, type Operation } from '../store/database.ts'
 import { DamageBook } from '../store/damage-book.ts'
 import { DocumentIndex } from '../store/document-index.ts'
 import { recoverIndex } from '../store/recover-index.ts'
+import { StandingStore } from '../store/standing-store.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { decodedBlock } from '../store/survey.ts'
 import { type Commit, Documents } from './documents.ts'
@@ -68,6 +70,7 @@ export class TestHomes {
       store,
       index,
       damage: await DamageBook.load(surveyed),
+      standings: await StandingStore.load(store),
       sodium: this.#sodium,
       log: {
         info: () => {},
@@ -167,12 +170,16 @@ export async function sync(
   bytes = 1_000_000,
   sender?: NodeId,
 ): Promise<void> {
-  let vector: VersionVector = await to.vectorOf(name)
+  let vector: VersionVector = await to.claimOf(name)
   for (;;) {
     const delta = await from.after(name, vector, bytes)
     if (delta.pruned !== undefined && sender !== undefined) await to.receivePruned([delta.pruned], sender)
     if (delta.blocks.length > 0) await to.receive(delta.blocks)
     vector = delta.reached
     if (!delta.more) return
+    if (delta.pruned === undefined) continue
+    // Of what a staged base is to replace it claims less than it has, and is sent what comes before that.
+    const claimed = await to.claimOf(name)
+    if (!isDeepStrictEqual(claimed, await to.vectorOf(name))) vector = claimed
   }
 }

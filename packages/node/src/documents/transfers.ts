@@ -12,7 +12,6 @@ const OTHER_SENDER_MS = 10_000
 
 /** How the base that is on its way to a document gets on. */
 interface Transfer {
-  readonly target: ReadonlyMap<IncarnationId, number>
   /** Of the last row. */
   readonly sender: NodeId | undefined
   readonly startedMs: number
@@ -24,6 +23,8 @@ interface Transfer {
 export class Transfers {
   readonly #now: () => number
   readonly #all = new Map<DocumentId, Transfer>()
+  /** Where bases will lie that come into the document itself, row by row. */
+  readonly #targets = new Map<DocumentId, ReadonlyMap<IncarnationId, number>>()
   /** Writers of a document, so it stays small. */
   readonly #barred = new Map<DocumentId, Map<NodeId, number>>()
 
@@ -31,27 +32,31 @@ export class Transfers {
     this.#now = now
   }
 
-  has(id: DocumentId): boolean {
-    return this.#all.has(id)
+  /** It comes into the document itself, which will stand at these ends. */
+  aim(id: DocumentId, ends: readonly { readonly dot: Dot }[]): void {
+    this.#targets.set(id, new Map(ends.map(({ dot }) => [dot.incarnation, dot.sequence])))
   }
 
-  /** Whether a block lies at or below the base that is on its way. */
+  isAimed(id: DocumentId): boolean {
+    return this.#targets.has(id)
+  }
+
+  /** Whether a block lies at or below where the document will stand. */
   isBelow(id: DocumentId, { incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean {
-    const transfer = this.#all.get(id)
-    return transfer !== undefined && sequence <= (transfer.target.get(incarnation) ?? 0)
+    return sequence <= (this.#targets.get(id)?.get(incarnation) ?? 0)
   }
 
   /** A row came that was not here, or a start found what is left. Who changes its base wins no time by it. */
-  advanced(id: DocumentId, ends: readonly { readonly dot: Dot }[], sender: NodeId | undefined, begins: boolean): void {
-    const target = new Map(ends.map(({ dot }) => [dot.incarnation, dot.sequence]))
+  advanced(id: DocumentId, sender: NodeId | undefined, begins: boolean): void {
     const last = this.#all.get(id)
     const nowMs = this.#now()
     const startedMs = begins && last?.sender !== sender ? nowMs : (last?.startedMs ?? nowMs)
-    this.#all.set(id, { target, sender, startedMs, atMs: nowMs })
+    this.#all.set(id, { sender, startedMs, atMs: nowMs })
   }
 
   ended(id: DocumentId): void {
     this.#all.delete(id)
+    this.#targets.delete(id)
   }
 
   /** Whether somebody else is sending a base, and has just now. */
@@ -66,6 +71,11 @@ export class Transfers {
     if (transfer === undefined) return false
     const nowMs = this.#now()
     return nowMs - transfer.atMs >= GIVEN_UP_MS || nowMs - transfer.startedMs >= TRANSFER_MS_MAX
+  }
+
+  /** Of the last row. */
+  senderOf(id: DocumentId): NodeId | undefined {
+    return this.#all.get(id)?.sender
   }
 
   /** Who sent the last row begins nothing more here for a while. */

@@ -39,12 +39,10 @@ import {
 } from './keys.ts'
 import type { Operation, Store } from './store.ts'
 
-/** Where a document's base lies, and which of the rows below it count. */
-export interface BaseRecord {
-  /** Rows of any other generation are left over from a drawing that was cut short, or from the last one. */
+/** A base that is on its way, or has come. */
+export interface Incoming {
+  /** Under which its rows lie. */
   readonly generation: number
-  /** Blocks and rows that this base makes superfluous may still be there. */
-  readonly dirty: boolean
   readonly tips: readonly BaseTip[]
   /** While a base is received: where it will lie. Its tips move there row by row. Empty when it is whole. */
   readonly target: readonly Pick<BaseTip, 'dot' | 'heard'>[]
@@ -57,6 +55,17 @@ export interface BaseRecord {
 /** Read records that are kept in memory; one of many incarnations is read again. */
 const KEPT_MAX = 16_384
 const KEPT_TIPS_MAX = 64
+
+/**
+ * Where a document's base lies, and which of the rows below it count. Rows of any other generation are left over from a
+ * drawing that was cut short, or from the last one.
+ */
+export interface BaseRecord extends Incoming {
+  /** Blocks and rows that this base makes superfluous may still be there. */
+  readonly dirty: boolean
+  /** Another base, received beside all that is here: nothing of it counts before it is whole and takes its place. */
+  readonly staged?: Incoming | undefined
+}
 
 /**
  * Bases and what is left below them. A new base is drawn beside the old one: first its rows, under a generation of
@@ -95,13 +104,13 @@ export class BaseStore {
     return record.value
   }
 
-  /** Documents whose base is still being received. */
+  /** Documents that are still receiving a base. */
   async receiving(): Promise<Map<DocumentId, BaseRecord>> {
     const prefix = tablePrefix(TABLES.base)
     const found = new Map<DocumentId, BaseRecord>()
     for await (const { key, value } of this.#store.examine({ from: prefix, to: afterPrefix(prefix) })) {
       const record = value && decode(value, readRecord)
-      if (record?.ok && record.value.target.length > 0) found.set(documentOfKey(key), record.value)
+      if (record?.ok && isReceiving(record.value)) found.set(documentOfKey(key), record.value)
     }
     return found
   }
@@ -172,9 +181,26 @@ export class BaseStore {
   }
 }
 
-function writeRecord(w: Writer, { generation, dirty, tips, target, rows, bytes }: BaseRecord): void {
+const isReceiving = ({ target, staged }: BaseRecord): boolean => target.length > 0 || staged !== undefined
+
+function writeRecord(w: Writer, record: BaseRecord): void {
+  writeByte(w, (record.dirty ? DIRTY : 0) | (record.staged === undefined ? 0 : STAGED))
+  writeIncoming(w, record)
+  if (record.staged !== undefined) writeIncoming(w, record.staged)
+}
+
+function readRecord(r: Reader): BaseRecord {
+  const flags = readByte(r)
+  if (flags > (DIRTY | STAGED)) throw new Malformed()
+  const record = { ...readIncoming(r), dirty: (flags & DIRTY) !== 0 }
+  return (flags & STAGED) === 0 ? record : { ...record, staged: readIncoming(r) }
+}
+
+const DIRTY = 1
+const STAGED = 2
+
+function writeIncoming(w: Writer, { generation, tips, target, rows, bytes }: Incoming): void {
   writeUint(w, generation)
-  writeByte(w, dirty ? 1 : 0)
   writeUint(w, rows)
   writeUint(w, bytes)
   writeList(w, tips, ({ dot, author, time, heard, textEnd }) => {
@@ -195,10 +221,8 @@ function writeRecord(w: Writer, { generation, dirty, tips, target, rows, bytes }
   })
 }
 
-function readRecord(r: Reader): BaseRecord {
+function readIncoming(r: Reader): Incoming {
   const generation = readUint(r)
-  const flag = readByte(r)
-  if (flag > 1) throw new Malformed()
   const rows = readUint(r)
   const bytes = readUint(r)
   const tips = readList(r, VECTOR_ENTRIES_MAX, (): BaseTip => {
@@ -214,5 +238,5 @@ function readRecord(r: Reader): BaseRecord {
     const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
     return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
-  return { generation, dirty: flag === 1, tips, target, rows, bytes }
+  return { generation, tips, target, rows, bytes }
 }

@@ -18,3 +18,5 @@ export const HANDED_NOTED_MS = 5_000
 export const SILENT_MS = 15_000
 /** Three and a half heartbeats: a peer that is there has spoken. */
 export const HEARD_LATELY_MS = 35_000
+/** How often it is looked whether this node has reached what others have, of documents that it had fallen behind with. */
+export const REACHED_MS = 1_000

@@ -52,7 +52,7 @@ export class MeshSync {
     this.#deps = deps
     this.#sharing = new Sharing({ ...deps, peers: () => this.#peers.values() })
     deps.documents.onCommit(({ name, document, local }) => {
-      this.#advanced(name, document.vector, local)
+      this.#advanced(name, deps.documents.claimed(name, document.vector), local)
       this.#flushAll()
     })
     deps.documents.onRestated((name) => void this.#restate(name))
@@ -205,6 +205,7 @@ export class MeshSync {
     // A connection that lay idle and is used again is not told that its mailbox is empty.
     if (this.#mail === 'arriving' && ++this.#mailTicks > MAIL_TICKS) this.#mail = 'arrived'
     this.#greetWhenRead()
+    this.#sharing.tick(nowMs)
     if (nowMs - this.#notedAtMs >= HANDED_NOTED_MS) {
       this.#notedAtMs = nowMs
       this.#noteHanded().catch((error: unknown) =>

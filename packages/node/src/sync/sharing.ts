@@ -4,9 +4,11 @@ import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { keyOf, type PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import { mayHear, sharedWith } from '@sealmesh/protocol/sync/recipients'
+import type { Logger } from 'pino'
 import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
+import { REACHED_MS } from './mesh-sync-limits.ts'
 
 /** Who a document is shared with is asked of the log: of so many before others get a turn. */
 const DOCUMENTS_PER_TURN = 256
@@ -18,6 +20,7 @@ export interface SharingDeps {
   readonly receipts: ReceiptStore
   readonly handed: ReceiptStore
   readonly peers: () => Iterable<SharingPeer>
+  readonly logger: Pick<Logger, 'error'>
 }
 
 export interface SharingPeer {
@@ -52,6 +55,7 @@ export class Sharing {
   #next: Promise<void> | undefined
   #read = false
   #settled = false
+  #reachedAtMs = 0
 
   constructor(deps: SharingDeps) {
     this.#deps = deps
@@ -77,7 +81,7 @@ export class Sharing {
 
   /** What is durable of it was found to be another vector than was said. */
   async restate(name: DocumentName): Promise<void> {
-    this.#vectors.set(keyOf(name), await this.#deps.documents.vectorOf(name))
+    this.#vectors.set(keyOf(name), await this.#deps.documents.claimOf(name))
     await this.refresh(name)
   }
 
@@ -107,11 +111,32 @@ export class Sharing {
     return this.#next
   }
 
+  /** Now and then: whether this node has reached what others have of documents that it had fallen behind with. */
+  tick(nowMs: number): void {
+    if (nowMs - this.#reachedAtMs < REACHED_MS) return
+    this.#reachedAtMs = nowMs
+    this.#noteReached().catch((error: unknown) =>
+      this.#deps.logger.error({ err: error }, 'it could not be noted that this node has caught up'),
+    )
+  }
+
+  async #noteReached(): Promise<void> {
+    const { documents, peers } = this.#deps
+    for (const name of documents.catchUp.documents()) {
+      const words = new Map<NodeId, VersionVector>()
+      for (const { node, core } of peers()) {
+        const word = core.word(name)
+        if (word !== undefined) words.set(node, word)
+      }
+      await documents.reached(name, words)
+    }
+  }
+
   async #workOut(wanted: 'all' | ReadonlyMap<string, DocumentName>): Promise<void> {
     const { documents } = this.#deps
     if (!this.#read) {
       // A commit meanwhile knows better.
-      for (const [name, vector] of await documents.vectors())
+      for (const [name, vector] of await documents.claims())
         if (!this.#vectors.has(keyOf(name))) this.#vectors.set(keyOf(name), vector)
       this.#read = true
     }
@@ -121,7 +146,7 @@ export class Sharing {
     let looked = 0
     for (const [key, name] of names) {
       if (!this.#vectors.has(key)) {
-        const vector = await documents.vectorOf(name)
+        const vector = await documents.claimOf(name)
         if (!this.#vectors.has(key)) this.#vectors.set(key, vector)
       }
       if (++looked % DOCUMENTS_PER_TURN === 0) await nextTurn()

@@ -21,6 +21,7 @@ const EVENT_TYPES = [
   'rolled-back',
   'copied',
   'compaction',
+  'caught-up',
   'scrub',
   'folder',
   'gap',

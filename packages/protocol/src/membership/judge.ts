@@ -3,6 +3,7 @@ import type { VersionVector } from '../crdt/clock.ts'
 import type { Covers, Judge, Verdict } from '../crdt/verdict.ts'
 import type { AgentId, NodeId, RecordHash } from '../ids.ts'
 import { isSingleWriter } from './access.ts'
+import { cutFor } from './lapse.ts'
 import type { Ending, Grant, Mesh, MeshAgent } from './mesh.ts'
 import type { Basis, Cut } from './record.ts'
 
@@ -107,13 +108,14 @@ class Standing {
 
   /**
    * Written in a silence that a lapse ended, and in no cut of it. Whoever knew of the lapse writes anew. Several lapses
-   * of one silence add up; the cut of a later silence says nothing of an earlier one.
+   * of one silence add up; the cut of a later silence says nothing of an earlier one. A lapse without a cut for the
+   * document is by somebody who may never have read it: it says nothing of the document at all.
    */
   isLapsed({ lapses, returns }: Silences): boolean {
     const isBetween = (from: RecordHash, to: RecordHash) =>
       returns.some((record) => this.#mesh.isInPast(from, record) && this.#mesh.isInPast(record, to))
-    return lapses.some(({ record }) => {
-      if (this.#knew(record)) return false
+    return lapses.some(({ record, cuts }) => {
+      if (this.#knew(record) || cutFor(cuts, this.block.header.document) === undefined) return false
       return !lapses.some(
         (same) => !isBetween(record, same.record) && !isBetween(same.record, record) && this.isWithin(same.cuts),
       )
@@ -121,8 +123,7 @@ class Standing {
   }
 
   isWithin(cuts: readonly Cut[]): boolean {
-    const { agent, layer } = this.block.header.document
-    const cut = cuts.find(({ document }) => document.agent === agent && document.layer === layer)
+    const cut = cutFor(cuts, this.block.header.document)
     return cut !== undefined && this.isCovered(cut.vector)
   }
 

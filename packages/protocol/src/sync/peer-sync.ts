@@ -330,6 +330,11 @@ export class PeerSync {
     )
   }
 
+  /** What the peer last said that it has of one; undefined when it has said nothing. */
+  word(name: DocumentName): VersionVector | undefined {
+    return this.#documents.get(keyOf(name))?.named
+  }
+
   /** Where each document stands that the two of us have in common; for showing, never for deciding what to send. */
   standings(): Standing[] {
     return [...this.#documents.values()].map(({ name, peerReads, bothRead, mine, receipted, named, ...counts }) => ({

@@ -1,0 +1,20 @@
+import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import type { Intent } from '@sealmesh/protocol/crdt/writer'
+
+/**
+ * What a node wrote of registers between hearing that it had lapsed and having caught up. Nobody kept tombstones for it,
+ * so those that it had not met stand beside its writes where they are still known, and nowhere else. Written once more,
+ * now that it has met them, its words replace them everywhere. Texts need none of this.
+ */
+export function wordsOf(blocks: Iterable<Block>, document: Document): Intent[] {
+  const intents = new Map<string, Intent>()
+  for (const { writes, hash } of blocks) {
+    for (const write of writes) {
+      if (write.type === 'text' || !document.siblings(write.key).some(({ dot }) => dot.hash === hash)) continue
+      const { key } = write
+      intents.set(key, write.type === 'set' ? { type: 'set', key, value: write.value } : { type: 'delete', key })
+    }
+  }
+  return [...intents.values()]
+}

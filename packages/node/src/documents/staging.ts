@@ -1,0 +1,221 @@
+import type { BaseTip } from '@sealmesh/protocol/crdt/base'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { blockOf } from '@sealmesh/protocol/crdt/row'
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
+import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
+import type { Logger } from 'pino'
+import type { BaseRecord, Incoming } from '../store/base-store.ts'
+import type { DocumentIndex } from '../store/document-index.ts'
+import type { Store } from '../store/store.ts'
+import { readRow, type RowsDeps } from './adoption-rows.ts'
+import { stepTo } from './adoption-step.ts'
+import type { CatchUp } from './catch-up.ts'
+import type { Adopted, ReceiveReport } from './filling.ts'
+import { type Stage, StagedView, type StagedViewDeps } from './staged-view.ts'
+import type { Transfers } from './transfers.ts'
+
+export interface StagingDeps extends StagedViewDeps, RowsDeps {
+  readonly store: Store
+  readonly index: DocumentIndex
+  readonly node: NodeId
+  readonly catchUp: CatchUp
+  readonly log: Pick<Logger, 'info' | 'warn'>
+  /** What is durable of it is another thing now; `settled`: no base is on its way to it any more. */
+  readonly adopted: (name: DocumentName, id: DocumentId, settled: boolean) => void
+  /** Runs it in the document's queue, with no batch in flight; who reads waits, and then reads the disk. */
+  readonly alone: (name: DocumentName, work: () => Promise<Adopted>) => Promise<void>
+  /** Brings the document into memory: who watches it is told of what a switch changes. */
+  readonly open: (name: DocumentName) => Promise<Document>
+  /** The same, while it is alone. */
+  readonly inMemory: (id: DocumentId) => Document | undefined
+  /** A base has taken the place of what was here; so many registers ended with it. */
+  readonly switched: (name: DocumentName, id: DocumentId, gone: number) => void
+}
+
+/**
+ * Receives a base beside what is here of its incarnations (docs/spec/09-bases.md §5). Each step is durable; the document
+ * is read and written as it was, until one commit puts the base in the place of all that lies at and below its ends.
+ */
+export class Staging {
+  readonly #deps: StagingDeps
+  readonly #transfers: Transfers
+  readonly #view: StagedView
+
+  constructor(deps: StagingDeps, transfers: Transfers) {
+    this.#deps = deps
+    this.#transfers = transfers
+    this.#view = new StagedView(deps)
+  }
+
+  has(id: DocumentId): boolean {
+    return this.#view.has(id)
+  }
+
+  /** What peers are told of a document of which `vector` is durable here. */
+  claim(id: DocumentId, vector: VersionVector): VersionVector {
+    return this.#view.claim(id, vector)
+  }
+
+  /** Whether a whole block is one that a staged base waits for. */
+  isMissing(id: DocumentId, dot: Pick<Dot, 'incarnation' | 'sequence'>): boolean {
+    return this.#view.isMissing(id, dot)
+  }
+
+  look(id: DocumentId, record: BaseRecord, staged: Incoming): Promise<Stage> {
+    return this.#view.look(id, record, staged)
+  }
+
+  /** The disk says nothing of it any more, or may not. */
+  forget(id: DocumentId): void {
+    this.#view.forget(id)
+  }
+
+  /** What a stop has cut short between the last row and the switch. */
+  async resume(): Promise<void> {
+    const { blocks, index, alone, open } = this.#deps
+    for (const id of (await blocks.bases.receiving()).keys()) {
+      const name = index.get(id)?.name
+      if (name === undefined || !this.has(id)) continue
+      await open(name)
+      await alone(name, () => this.#switch(name, id))
+    }
+  }
+
+  /**
+   * Only where this node has fallen behind may somebody's word that what is not there does not count go over what is
+   * here. A row of our own that we have lost proves that this home was put back from a copy.
+   */
+  isAllowed({ rows, ends, document }: PrunedItem, id: DocumentId, ours: ReadonlyMap<IncarnationId, number>): boolean {
+    const { index, catchUp, node, sodium } = this.#deps
+    const forked = index.get(id)?.forked ?? []
+    if (ends.some(({ dot }) => forked.includes(dot.incarnation))) return false
+    if (catchUp.isBehind(document, id)) return true
+    const isLost = ({ incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean =>
+      isIncarnationOf(incarnation, node, sodium) && sequence > (ours.get(incarnation) ?? 0)
+    if (!ends.some(({ dot }) => isLost(dot))) return false
+    const unsaid = { name: document, stored: 0, refused: 0, waiting: 0, unknownHeads: [] }
+    return rows.some((row) => {
+      const read = readRow(this.#deps, row, document, unsaid)
+      return read !== undefined && isLost(blockOf(read).header)
+    })
+  }
+
+  async begin(
+    item: PrunedItem,
+    id: DocumentId,
+    sender: NodeId,
+    record: BaseRecord | undefined,
+    report: ReceiveReport,
+  ): Promise<Adopted> {
+    const generation = await this.#deps.blocks.bases.freshGeneration(id)
+    const before = { generation, tips: [], target: item.ends, rows: 0, bytes: 0 }
+    return this.step(item, id, sender, { record: record ?? NOTHING_YET, before, begins: true }, report)
+  }
+
+  /** Rows of a base that is staged, or begins to be. */
+  async step(
+    item: PrunedItem,
+    id: DocumentId,
+    sender: NodeId,
+    { record, before, begins }: { readonly record: BaseRecord; readonly before: Incoming; readonly begins: boolean },
+    report: ReceiveReport,
+  ): Promise<Adopted> {
+    const { store, blocks, catchUp, log } = this.#deps
+    const { next, operations, dots, stored, isElsewhere, fits } = await stepTo(this.#deps, item, id, before, report)
+    // The first rows go on from where this node stood: from now on it claims less, and is sent those before them.
+    if (stored === 0 && !(begins && isElsewhere)) return 'nothing'
+    const reason = fits ? await this.#branchesOff(id, record, dots) : 'TEXTS_BROKEN'
+    if (reason !== undefined) {
+      log.warn({ code: reason }, 'what a peer keeps below its base was refused')
+      report.refused = item.rows.length
+      this.#transfers.bar(id, sender)
+      return begins ? 'nothing' : this.drop(item.document, id)
+    }
+    const mark = begins ? catchUp.fallBehind(id) : undefined
+    const staging = { ...record, dirty: true, staged: next }
+    await store.commit([...operations, ...(mark?.operations ?? []), blocks.bases.put(id, staging)])
+    mark?.landed()
+    report.stored += stored
+    this.#transfers.advanced(id, sender, begins)
+    return this.#switch(item.document, id)
+  }
+
+  /** Whole blocks that a staged base waits for. Durable when it resolves. */
+  async fill(name: DocumentName, id: DocumentId, blocks: readonly Block[], report: ReceiveReport): Promise<void> {
+    const { open, alone, store } = this.#deps
+    await open(name)
+    await alone(name, async () => {
+      const operations = this.#view.fill(id, blocks)
+      if (operations.length === 0) return 'nothing'
+      await store.commit(operations)
+      report.stored += operations.length
+      this.#transfers.advanced(id, this.#transfers.senderOf(id), false)
+      return this.#switch(name, id)
+    })
+  }
+
+  /** What came beside the document goes, and it is what it was all the time. */
+  async drop(name: DocumentName, id: DocumentId): Promise<Adopted> {
+    const { store, blocks, adopted } = this.#deps
+    const record = await blocks.bases.read(id)
+    if (record?.staged !== undefined)
+      await store.commit([blocks.bases.put(id, { ...record, dirty: true, staged: undefined })])
+    this.forget(id)
+    if (record !== undefined && record.target.length > 0) this.#transfers.advanced(id, undefined, true)
+    else this.#transfers.ended(id)
+    adopted(name, id, true)
+    return 'nothing'
+  }
+
+  /** Whether one of these is not the block that lies here in its place. */
+  async #branchesOff(
+    id: DocumentId,
+    record: BaseRecord,
+    dots: readonly Dot[],
+  ): Promise<'FORKED_BELOW_BASE' | undefined> {
+    const { blocks } = this.#deps
+    const tips = sequencesOf((await blocks.tips(id)).map((dot) => ({ dot })))
+    const base = sequencesOf(record.tips)
+    for (const dot of dots) {
+      const isWhole = dot.sequence > (base.get(dot.incarnation) ?? 0)
+      if (isWhole && dot.sequence <= (tips.get(dot.incarnation) ?? 0) && !(await blocks.has(id, dot)))
+        return 'FORKED_BELOW_BASE'
+    }
+    return undefined
+  }
+
+  /** Once nothing of it is missing, one commit puts the staged base in the place of what is here. */
+  async #switch(name: DocumentName, id: DocumentId): Promise<Adopted> {
+    const { store, blocks, adopted, inMemory, switched, log } = this.#deps
+    const record = await blocks.bases.read(id)
+    if (record?.staged === undefined) return 'nothing'
+    const missing = await this.look(id, record, record.staged)
+    const before = inMemory(id)
+    // What is not in memory is damaged: with the damage the staged base goes, or the next row comes back to it.
+    if (missing === 'rows' || missing === 'blocks' || before === undefined) {
+      adopted(name, id, false)
+      return 'nothing'
+    }
+    const plan = missing === 'forked' ? 'FORKED_BELOW_BASE' : await this.#view.plan(id, name, record.staged, before)
+    if (typeof plan === 'string') {
+      log.warn({ code: plan }, 'a base that was received beside a document cannot take its place')
+      this.#transfers.bar(id)
+      return this.drop(name, id)
+    }
+    await store.commit(plan.operations)
+    this.forget(id)
+    this.#transfers.ended(id)
+    log.info({ gone: plan.gone }, 'a base has taken the place of what was here of a document')
+    adopted(name, id, true)
+    switched(name, id, plan.gone)
+    return 'whole'
+  }
+}
+
+const NOTHING_YET: BaseRecord = { generation: 0, dirty: true, tips: [], target: [], rows: 0, bytes: 0 }
+
+const sequencesOf = (ends: readonly Pick<BaseTip, 'dot'>[]): Map<IncarnationId, number> =>
+  new Map(ends.map(({ dot }) => [dot.incarnation, dot.sequence]))

@@ -1,0 +1,77 @@
+import {
+  decode,
+  encode,
+  Malformed,
+  readByte,
+  readId,
+  readList,
+  writeByte,
+  writeId,
+  writeList,
+} from '@sealmesh/protocol/bytes'
+import type { DocumentId, RecordHash } from '@sealmesh/protocol/ids'
+import { HASH_BYTES } from '@sealmesh/protocol/keys'
+import { afterPrefix, documentOfKey, standingKey, TABLES, tablePrefix } from './keys.ts'
+import type { Operation, Store } from './store.ts'
+
+/** How a document here stands to what others have of it. */
+export interface Standing {
+  /** What came first of it came from others, and it has not been seen to reach what they have. */
+  readonly partial: boolean
+  /** Lapses of this node after which it has been seen to reach what others have. */
+  readonly overcome: readonly RecordHash[]
+}
+
+/** Lapses of one node: one takes 90 days. */
+const OVERCOME_MAX = 4_096
+
+/**
+ * Whether this node ever had a document whole (docs/spec/09-bases.md §4). Only of few documents is there anything to
+ * say, so all of it is in memory. One that is not named was begun here, or has reached what others have.
+ */
+export class StandingStore {
+  readonly #all: Map<DocumentId, Standing>
+
+  private constructor(all: Map<DocumentId, Standing>) {
+    this.#all = all
+  }
+
+  /** A damaged entry is left out: what is here then counts as whole, but for lapses. */
+  static async load(store: Store): Promise<StandingStore> {
+    const all = new Map<DocumentId, Standing>()
+    const prefix = tablePrefix(TABLES.standing)
+    for await (const { key, value } of store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      const standing = value && decode(value, readStanding)
+      if (standing?.ok) all.set(documentOfKey(key), standing.value)
+    }
+    return new StandingStore(all)
+  }
+
+  of(document: DocumentId): Standing {
+    return this.#all.get(document) ?? WHOLE
+  }
+
+  put(document: DocumentId, standing: Standing): Operation {
+    const key = standingKey(document)
+    if (!standing.partial && standing.overcome.length === 0) return { type: 'delete', key }
+    return { type: 'put', key, value: encode((w) => writeStanding(w, standing)) }
+  }
+
+  /** What was put is durable. */
+  remember(document: DocumentId, standing: Standing): void {
+    this.#all.set(document, standing)
+  }
+}
+
+const WHOLE: Standing = { partial: false, overcome: [] }
+
+function writeStanding(w: Parameters<Parameters<typeof encode>[0]>[0], { partial, overcome }: Standing): void {
+  writeByte(w, partial ? 1 : 0)
+  writeList(w, overcome, (record) => writeId(w, record))
+}
+
+function readStanding(r: Parameters<Parameters<typeof decode>[1]>[0]): Standing {
+  const partial = readByte(r)
+  if (partial > 1) throw new Malformed()
+  return { partial: partial === 1, overcome: readList(r, OVERCOME_MAX, () => readId<RecordHash>(r, HASH_BYTES)) }
+}
