@@ -24,7 +24,7 @@ export interface Mark {
 
 /**
  * Whether this node has fallen behind what others have of a document, so that it may take their word for all of it
- * (docs/spec/09-bases.md §5): it has lapsed and nobody waited for it, or it never had the document whole.
+ * (docs/spec/09-bases.md §6): it has lapsed and nobody waited for it, or it never had the document whole.
  */
 export class CatchUp {
   readonly #deps: CatchUpDeps

@@ -130,7 +130,7 @@ export class Compaction {
   /**
    * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
    * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
-   * that has lapsed: when it returns it takes the base of somebody who did not (docs/spec/09-bases.md §5).
+   * that has lapsed: when it returns it takes the base of somebody who did not (docs/spec/09-bases.md §6).
    */
   async #receipts(
     mesh: Mesh,

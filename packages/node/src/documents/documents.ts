@@ -7,7 +7,6 @@ import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
-import { BLOCK_WRITES_MAX } from '@sealmesh/protocol/limits'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
@@ -35,7 +34,7 @@ import { type Commit, OpenDocument, type Surroundings } from './open-document.ts
 import { OpenDocuments } from './open-documents.ts'
 import { outgoing } from './outgoing.ts'
 import { RecentBlocks } from './recent-blocks.ts'
-import { wordsOf } from './say-again.ts'
+import { sayAgain } from './say-again.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
@@ -253,7 +252,7 @@ export class Documents {
     }
   }
 
-  /** What peers are told of `vector`: of a document that a staged base is about to replace, what will be left. */
+  /** What peers are told of `vector`: where a staged base is about to replace something, what will be left. */
   claimed(name: DocumentName, vector: VersionVector): VersionVector {
     return this.#adoption?.staging.claim(this.#idOf(name), vector) ?? vector
   }
@@ -387,16 +386,14 @@ export class Documents {
     if (this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
-    const { above } = await this.stored(name)
-    const again = wordsOf(this.catchUp.saidBehind(name, id, above), await this.open(name))
-    for (let at = 0; at < again.length; at += BLOCK_WRITES_MAX)
-      await this.write(name, again.slice(at, at + BLOCK_WRITES_MAX))
+    const said = this.catchUp.saidBehind(name, id, (await this.stored(name)).above)
+    await sayAgain(this, name, said)
     await this.catchUp.note(mark)
   }
 
-  async #tidy(id: DocumentId): Promise<void> {
+  #tidy(id: DocumentId): Promise<void> {
     const { store, sodium } = this.#deps
-    await this.#alone(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
+    return this.#alone(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */

@@ -36,7 +36,7 @@ export interface StagingDeps extends StagedViewDeps, RowsDeps {
 }
 
 /**
- * Receives a base beside what is here of its incarnations (docs/spec/09-bases.md §5). Each step is durable; the document
+ * Receives a base beside what is here of its incarnations (docs/spec/09-bases.md §6). Each step is durable; the document
  * is read and written as it was, until one commit puts the base in the place of all that lies at and below its ends.
  */
 export class Staging {

@@ -26,7 +26,7 @@ export interface Standing {
 const OVERCOME_MAX = 4_096
 
 /**
- * Whether this node ever had a document whole (docs/spec/09-bases.md §4). Only of few documents is there anything to
+ * Whether this node ever had a document whole (docs/spec/09-bases.md §6). Only of few documents is there anything to
  * say, so all of it is in memory. One that is not named was begun here, or has reached what others have.
  */
 export class StandingStore {
