@@ -13,7 +13,6 @@ import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
 import type { Examination } from '../store/damage-book.ts'
-import { afterPrefix, documentPrefix } from '../store/keys.ts'
 import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
@@ -27,6 +26,7 @@ import type { Delta } from './delta.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
+import { isOvergrown } from './overgrown.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { type DocumentFacts, KnownFacts } from './known-facts.ts'
 import { isDamage } from './mending.ts'
@@ -398,11 +398,7 @@ export class Documents {
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */
   async isOvergrown(name: DocumentName, floorBytes: number): Promise<boolean> {
-    const id = this.#idOf(name)
-    const prefix = documentPrefix(id)
-    const bytes = await this.#deps.store.approximateBytes({ from: prefix, to: afterPrefix(prefix) })
-    const record = await this.#blocks.bases.read(id).catch(() => undefined)
-    return record?.dirty === true || bytes >= Math.max(floorBytes, record?.bytes ?? 0)
+    return isOvergrown(this.#deps.store, this.#blocks, this.#idOf(name), floorBytes)
   }
 
   /** Called when blocks are durable or verdicts have changed, before the writers' promises resolve. */
