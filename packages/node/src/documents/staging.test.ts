@@ -258,14 +258,13 @@ test('what our own base has left too little of comes whole before the switch', a
   expect(await stateOf(office.documents)).toEqual(await stateOf(other.documents))
 })
 
-/** Ends under office's incarnation, beyond all that was heard of it, by the block that it wrote in its silence. */
 test('nothing that is set aside goes: a base that lies above it is refused', async () => {
   await write(home, 12)
   await meet()
   await office.documents.write(homes.semantic, [set('unheard', 'of')])
+  const early = homes.mesh.mesh
   await lapse()
   const hostile = await homes.start('hostile', homes.mesh.home, { mesh: () => early })
-  const early = homes.mesh.mesh
   await pull(home, hostile)
   await sync(office.documents, hostile.documents, homes.semantic)
   await restartOffice()
@@ -274,6 +273,9 @@ test('nothing that is set aside goes: a base that lies above it is refused', asy
   // Hostile takes what is void for what counts, and overwrites it.
   const { pruned } = await forged(hostile)
   await office.documents.receivePruned([pruned], homes.mesh.home.id)
+  const again = await hostile.documents.after(homes.semantic, await office.documents.claimOf(homes.semantic), 1_000_000)
+  if (again.pruned !== undefined) await office.documents.receivePruned([again.pruned], homes.mesh.home.id)
+  expect(office.warnings).toContainEqual({ code: 'ASIDE_BELOW_BASE' })
   expect(await asideOf(office)).toEqual(['unheard=of'])
 })
 
