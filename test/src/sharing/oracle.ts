@@ -64,11 +64,14 @@ export class Oracle {
 
   /** Written in a silence that was ended by a lapse that the author did not know of, and in no cut of that silence. */
   #isLapsed(header: Block['header'], knew: number): boolean {
+    const isSame = (a: typeof header.document, b: typeof header.document): boolean =>
+      a.agent === b.agent && a.layer === b.layer
     // A silence begins with the prekey by which its author was back from the one before.
     let cuts: Cut[] = []
     let isUnknown = false
     for (const [at, body] of this.#log.entries()) {
       if (body.type === 'lapse' && body.node === header.author) {
+        if (!body.cuts.some(({ document }) => isSame(document, header.document))) continue // Not of this document.
         cuts.push(...body.cuts)
         isUnknown ||= at > knew
       } else if (body.type === 'prekey' && body.node === header.author) {

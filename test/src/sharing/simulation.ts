@@ -12,6 +12,7 @@ import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
+import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -387,16 +388,15 @@ export class Peer {
 
   /** Keeps of what every other reader has only what still counts; others do so when they like, or never. */
   draw(layer: string): boolean {
-    const { world, mesh } = this
+    const { world, mesh, judge } = this
     const document = this.document(layer)
     const others = (nodes: readonly NodeId[]) =>
       nodes
-        .filter((node) => node !== this.id && mesh.nodes.get(node)?.lapsed !== true)
+        .filter((node) => node !== this.id && !isLapsedFor(mesh, node, { agent: world.claude.id, layer }))
         .map((node) => this.#receipted.get(node + layer) ?? [])
     const receipts = others(readersOf(mesh, world.claude.id, layer))
     const writerReceipts =
       receipts.length === 0 ? [] : [...receipts, ...others(writersOf(mesh, world.claude.id, layer))]
-    const { judge } = this
     const kept = { stored: this.stored.get(layer) ?? [], base: this.bases.get(layer) }
     const after = drawn(document, kept, { receipts, writerReceipts, judge, nowMs: world.nowMs })
     if (after === undefined) return false
