@@ -18,7 +18,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x15 document 32 | generation 8 | incarnation 16 | sequence 8 | hash 32   what is left of a block below its base
  *   0x16 page 2, big-endian                                           256 entries of the index in one, for a quick start
  *   0x17 document 32                                                  its entry is in none of those pages yet
- *   0x19 document 32                                                  whether this node has ever had it whole, and since which lapses
+ *   0x1a document 32                                                  whether this node has ever had it whole, and since which lapses
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
@@ -40,7 +40,7 @@ export const TABLES = {
   pruned: 0x15,
   page: 0x16,
   unpaged: 0x17,
-  standing: 0x19,
+  caughtUp: 0x1a,
   record: 0x20,
   receipt: 0x30,
   handed: 0x31,
@@ -60,7 +60,7 @@ export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray
 
 export const pageKey = (page: number): Uint8Array => Uint8Array.of(TABLES.page, page >> 8, page & 0xff)
 export const unpagedKey = (document: DocumentId): Uint8Array => under(TABLES.unpaged, document)
-export const standingKey = (document: DocumentId): Uint8Array => under(TABLES.standing, document)
+export const caughtUpKey = (document: DocumentId): Uint8Array => under(TABLES.caughtUp, document)
 export const damageKey = (document: DocumentId): Uint8Array => under(TABLES.damage, document)
 export const tipsPrefix = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
 export const tipKey = (document: DocumentId, incarnation: IncarnationId): Uint8Array =>
@@ -175,7 +175,7 @@ export function describeKey(key: Uint8Array): string {
       return 'a page of the index'
     case TABLES.unpaged:
       return `the note that document ${toHex(key.subarray(1, 33))} is in no page of the index`
-    case TABLES.standing:
+    case TABLES.caughtUp:
       return `the note of how document ${toHex(key.subarray(1, 33))} stands to what others have`
     case TABLES.aside:
       return 'damaged bytes that were kept'

@@ -11,7 +11,7 @@ import {
 } from '@sealmesh/protocol/bytes'
 import type { DocumentId, RecordHash } from '@sealmesh/protocol/ids'
 import { HASH_BYTES } from '@sealmesh/protocol/keys'
-import { afterPrefix, documentOfKey, standingKey, TABLES, tablePrefix } from './keys.ts'
+import { afterPrefix, caughtUpKey, documentOfKey, TABLES, tablePrefix } from './keys.ts'
 import type { Operation, Store } from './store.ts'
 
 /** How a document here stands to what others have of it. */
@@ -39,7 +39,7 @@ export class StandingStore {
   /** A damaged entry is left out: what is here then counts as whole, but for lapses. */
   static async load(store: Store): Promise<StandingStore> {
     const all = new Map<DocumentId, Standing>()
-    const prefix = tablePrefix(TABLES.standing)
+    const prefix = tablePrefix(TABLES.caughtUp)
     for await (const { key, value } of store.examine({ from: prefix, to: afterPrefix(prefix) })) {
       const standing = value && decode(value, readStanding)
       if (standing?.ok) all.set(documentOfKey(key), standing.value)
@@ -52,7 +52,7 @@ export class StandingStore {
   }
 
   put(document: DocumentId, standing: Standing): Operation {
-    const key = standingKey(document)
+    const key = caughtUpKey(document)
     if (!standing.partial && standing.overcome.length === 0) return { type: 'delete', key }
     return { type: 'put', key, value: encode((w) => writeStanding(w, standing)) }
   }
