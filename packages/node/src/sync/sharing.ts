@@ -56,6 +56,8 @@ export class Sharing {
   #read = false
   #settled = false
   #reachedAtMs = 0
+  /** Two passes at once would say the same words twice. */
+  #isNoting = false
 
   constructor(deps: SharingDeps) {
     this.#deps = deps
@@ -113,11 +115,16 @@ export class Sharing {
 
   /** Now and then: whether this node has reached what others have of documents that it had fallen behind with. */
   tick(nowMs: number): void {
-    if (nowMs - this.#reachedAtMs < REACHED_MS) return
+    if (this.#isNoting || nowMs - this.#reachedAtMs < REACHED_MS) return
     this.#reachedAtMs = nowMs
-    this.#noteReached().catch((error: unknown) =>
-      this.#deps.logger.error({ err: error }, 'it could not be noted that this node has caught up'),
-    )
+    this.#isNoting = true
+    this.#noteReached()
+      .catch((error: unknown) =>
+        this.#deps.logger.error({ err: error }, 'it could not be noted that this node has caught up'),
+      )
+      .finally(() => {
+        this.#isNoting = false
+      })
   }
 
   async #noteReached(): Promise<void> {
