@@ -1,9 +1,11 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import { readersOf } from '@sealmesh/protocol/membership/access'
+import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import { lapsesFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { DocumentIndex } from '../store/document-index.ts'
 import type { Standing, StandingStore } from '../store/standing-store.ts'
 import type { Operation, Store } from '../store/store.ts'
@@ -14,6 +16,7 @@ export interface CatchUpDeps {
   readonly standings: StandingStore
   readonly node: NodeId
   readonly mesh: () => Mesh
+  readonly sodium: Sodium
 }
 
 /** A note, for the commit that makes it true. */
@@ -54,7 +57,8 @@ export class CatchUp {
   /**
    * Has reached what others have; undefined when it has not. `words`: what each reader said last that it has. For a node
    * that had lapsed one of them is enough that was there before and never lapsed itself: whatever others have let go of
-   * since, that one had received. A newcomer has to have heard all who are present.
+   * since, that one had received. For a newcomer one present writer is enough.
+   * What a word says of incarnations that belong to nobody does not count.
    */
   reach(
     name: DocumentName,
@@ -71,13 +75,18 @@ export class CatchUp {
       (each) => each !== this.#deps.node && mesh.nodes.get(each)?.lapsed === false,
     )
     const heard = present.filter((each) => (words.get(each)?.length ?? 0) > 0)
+    const isSomebodys = ({ incarnation }: VersionVector[number]): boolean =>
+      [...mesh.nodes.keys()].some((each) => isIncarnationOf(incarnation, each, this.#deps.sodium))
     const isCovered = (each: NodeId): boolean =>
-      words.get(each)?.every((dot) => dot.sequence <= (ours.get(dot.incarnation) ?? 0)) === true
-    if (heard.length === 0 || !heard.every(isCovered)) return undefined
+      words.get(each)?.every((dot) => dot.sequence <= (ours.get(dot.incarnation) ?? 0) || !isSomebodys(dot)) === true
+    const covered = heard.filter(isCovered)
+    if (covered.length === 0) return undefined
     const isWitness = (each: NodeId, lapse: RecordHash): boolean =>
       lapsesFor(mesh, each, name).length === 0 && mesh.isInPast(mesh.nodes.get(each)!.admittedBy, lapse)
-    const ended = this.silences(name, id).filter((lapse) => heard.some((each) => isWitness(each, lapse)))
-    const isWhole = partial && present.every((each) => words.has(each))
+    const isAll = covered.length === heard.length
+    const ended = this.silences(name, id).filter((lapse) => isAll && heard.some((each) => isWitness(each, lapse)))
+    const writers = writersOf(mesh, name.agent, name.layer)
+    const isWhole = partial && covered.some((each) => writers.includes(each))
     if (ended.length === 0 && !isWhole) return undefined
     return this.#mark(id, { partial: partial && !isWhole, overcome: [...overcome, ...ended] })
   }

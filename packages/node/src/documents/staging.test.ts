@@ -1,6 +1,6 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
-import type { BlockHash } from '@sealmesh/protocol/ids'
+import type { BlockHash, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import { loadSodium } from '@sealmesh/sodium/load'
@@ -356,4 +356,15 @@ test('a home that was put back from a copy takes a base that has its own lost wo
   await sync(home.documents, copy.documents, homes.semantic, 1_000_000, homes.mesh.home.id)
   expect(await valueOf(copy.documents, homes.semantic, 'lost')).toBe('2')
   expect(await stateOf(copy.documents)).toEqual(await stateOf(home.documents))
+})
+
+test('a made-up dot in the word of a writer does not keep a newcomer from being whole', async () => {
+  await write(home, 5)
+  await pull(home, office)
+  const { catchUp } = office.documents
+  expect(catchUp.documents()).toHaveLength(1)
+  const madeUp = { incarnation: 'ff'.repeat(16) as IncarnationId, sequence: 7, hash: 'ff'.repeat(32) as BlockHash }
+  const vector = await home.documents.vectorOf(homes.semantic)
+  await office.documents.reached(homes.semantic, new Map([[homes.mesh.home.id, [...vector, madeUp]]]))
+  expect(catchUp.documents()).toEqual([])
 })
