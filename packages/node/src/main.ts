@@ -195,6 +195,7 @@ async function compose(
   const index = await indexing
   if (index.damaged.length > 0) await recoverIndex(surveyed, index)
   closers.push(() => index.writePages().catch(() => undefined))
+  const refusals = new Refusals()
   const documents = new Documents({
     store,
     index,
@@ -208,6 +209,7 @@ async function compose(
     incarnation,
     random,
     now,
+    baseRefused: (name, code) => refusals.noteBase(name, code),
   })
   closers.push(() => documents.close())
   if (sound.health.fellBack !== undefined || sound.health.rebuilt !== undefined)
@@ -299,7 +301,6 @@ async function compose(
   })
   closers.push(() => scrubber.close())
   scrubAtOnce = () => void scrubber.run().catch(failed)
-  const refusals = new Refusals()
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
   health.onNews = (type, what) => happenings.tell(type, undefined, { what })

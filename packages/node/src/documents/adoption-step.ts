@@ -26,6 +26,8 @@ export interface Step {
   readonly whole: boolean
   /** False when it is whole, and its texts do not fit together. */
   readonly fits: boolean
+  /** Why no honest sender sends these rows: nothing of them is taken. */
+  readonly broken: 'ROW_BEYOND_END' | 'ROW_NOT_AT_END' | 'RUN_ELSEWHERE' | undefined
 }
 
 /** Checks an item's rows one after another, as far as they go on from what has come. Writes nothing. */
@@ -43,6 +45,7 @@ export async function stepTo(
   const runs: TextRun[] = []
   const dots: Dot[] = []
   let [rows, bytes, stored, isElsewhere] = [before.rows, before.bytes, 0, false]
+  let broken: Step['broken']
   for (const [at, row] of item.rows.entries()) {
     if (at > 0 && at % VERIFY_PER_TURN === 0) await nextTurn()
     const read = readRow(deps, row, item.document, report)
@@ -50,7 +53,10 @@ export async function stepTo(
     const block = blockOf(read)
     const { incarnation, sequence, author, time } = block.header
     const end = ends.get(incarnation)
-    if (end === undefined || sequence > end.dot.sequence) break
+    if (end === undefined || sequence > end.dot.sequence) {
+      broken = 'ROW_BEYOND_END'
+      break
+    }
     const tip = tips.get(incarnation)
     const here = tip?.dot.sequence ?? 0
     if (sequence <= here) continue
@@ -59,10 +65,16 @@ export async function stepTo(
       isElsewhere = true
       break
     }
-    if (sequence === end.dot.sequence && block.hash !== end.dot.hash) break
+    if (sequence === end.dot.sequence && block.hash !== end.dot.hash) {
+      broken = 'ROW_NOT_AT_END'
+      break
+    }
     let textEnd = tip?.textEnd ?? 0
     if (isRun(read)) {
-      if (read.from !== textEnd) break
+      if (read.from !== textEnd) {
+        broken = 'RUN_ELSEWHERE'
+        break
+      }
       textEnd = read.to
       runs.push(read)
     }
@@ -76,9 +88,11 @@ export async function stepTo(
     stored += 1
   }
   const sorted: BaseTip[] = [...tips.values()].sort((a, b) => (a.dot.incarnation < b.dot.incarnation ? -1 : 1))
-  const whole = before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
+  // Rows that are here already say nothing new: what they made whole was looked at.
+  const whole = stored > 0 && before.target.every(({ dot }) => tips.get(dot.incarnation)?.dot.hash === dot.hash)
   const fits = !whole || runsFit([...(await runsOf(deps, id, before)), ...runs])
-  return { next: { ...before, tips: sorted, rows, bytes }, operations, grown, dots, stored, isElsewhere, whole, fits }
+  const next = { ...before, tips: sorted, rows, bytes }
+  return { next, operations, grown, dots, stored, isElsewhere, whole, fits, broken }
 }
 
 /** Texts are built on each other across rows, so they are looked at when all of them are here. */

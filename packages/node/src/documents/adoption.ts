@@ -92,6 +92,10 @@ export class Adoption {
     if (this.#transfers.isBarred(id, sender)) return this.#refuse(report, item, 'GIVEN_UP')
     if (this.#deps.catchUp.isBehind(name, id)) await this.#deps.open(name).catch(() => undefined)
     await this.#deps.alone(name, () => this.#step(item, id, sender, report))
+    if (!this.staging.has(id) || this.#deps.inMemory(id) !== undefined) return report
+    // A switch compares the base with what is read: it waits until that is in memory.
+    await this.#deps.open(name).catch(() => undefined)
+    await this.#deps.alone(name, () => this.staging.goOn(name, id))
     return report
   }
 
@@ -150,6 +154,11 @@ export class Adoption {
     const step = await stepTo(this.#deps, item, id, before, report)
     const { next, operations, grown, stored, isElsewhere, whole } = step
     const isDamaged = damage.of(id).length > 0
+    if (step.broken !== undefined) {
+      this.#refuse(report, item, step.broken)
+      this.#transfers.bar(id, sender)
+      return 'nothing'
+    }
     if (stored === 0) {
       if (!begins || !isElsewhere) return 'nothing'
       // It goes on from what came of another base, or from what is whole of a damaged document: it has to come from
@@ -214,6 +223,7 @@ export class Adoption {
 
   #refuse(report: ReceiveReport, item: PrunedItem, code: string): ReceiveReport {
     this.#deps.log.warn({ code }, 'what a peer keeps below its base was refused')
+    this.#deps.baseRefused(item.document, code)
     report.refused = item.rows.length
     return report
   }

@@ -1,7 +1,7 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
-import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
-import type { DocumentId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type { DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import { lapsesFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -10,6 +10,11 @@ import type { DocumentIndex } from '../store/document-index.ts'
 import type { Standing, StandingStore } from '../store/standing-store.ts'
 import type { Operation, Store } from '../store/store.ts'
 
+/** Of dots that are not here so many are looked at: each costs a hash for each node. A word with more is not reached. */
+const UNKNOWN_MAX = 16
+/** After so long nobody is waited for: a word of something that nobody has would hold up compaction for ever. */
+const CATCH_UP_MS_MAX = 30 * 86_400_000
+
 export interface CatchUpDeps {
   readonly store: Store
   readonly index: DocumentIndex
@@ -17,6 +22,7 @@ export interface CatchUpDeps {
   readonly node: NodeId
   readonly mesh: () => Mesh
   readonly sodium: Sodium
+  readonly now: () => number
 }
 
 /** A note, for the commit that makes it true. */
@@ -55,10 +61,10 @@ export class CatchUp {
   }
 
   /**
-   * Has reached what others have; undefined when it has not. `words`: what each reader said last that it has. For a node
-   * that had lapsed one of them is enough that was there before and never lapsed itself: whatever others have let go of
-   * since, that one had received. For a newcomer one present writer is enough.
-   * What a word says of incarnations that belong to nobody does not count.
+   * Has reached what others have; undefined when it has not. `words`: what each reader said last that it has. A newcomer
+   * has when it has all that one present writer names. A node that had lapsed has when it has all that is named, and
+   * among those who name it is one that was there all the time: whatever others have let go of since, that one had
+   * received. Where no such node is left, all who are present have to be heard. Nobody is waited for for ever.
    */
   reach(
     name: DocumentName,
@@ -66,29 +72,57 @@ export class CatchUp {
     vector: VersionVector,
     words: ReadonlyMap<NodeId, VersionVector>,
   ): Mark | undefined {
-    const mesh = this.#deps.mesh()
-    const { partial, overcome } = this.#deps.standings.of(id)
-    const ours = new Map<string, number>()
+    const { standings, mesh: meshNow, node } = this.#deps
+    const mesh = meshNow()
+    const { partial, overcome } = standings.of(id)
+    const ours = new Map<IncarnationId, number>()
     for (const { incarnation, sequence } of vector)
       ours.set(incarnation, Math.max(sequence, ours.get(incarnation) ?? 0))
     const present = readersOf(mesh, name.agent, name.layer).filter(
-      (each) => each !== this.#deps.node && mesh.nodes.get(each)?.lapsed === false,
+      (each) => each !== node && mesh.nodes.get(each)?.lapsed === false,
     )
-    const heard = present.filter((each) => (words.get(each)?.length ?? 0) > 0)
-    const isSomebodys = ({ incarnation }: VersionVector[number]): boolean =>
-      [...mesh.nodes.keys()].some((each) => isIncarnationOf(incarnation, each, this.#deps.sodium))
-    const isCovered = (each: NodeId): boolean =>
-      words.get(each)?.every((dot) => dot.sequence <= (ours.get(dot.incarnation) ?? 0) || !isSomebodys(dot)) === true
-    const covered = heard.filter(isCovered)
+    const said = new Map(present.map((each) => [each, this.#compare(words.get(each) ?? [], ours)]))
+    const heard = present.filter((each) => said.get(each) !== 'nothing')
+    const covered = heard.filter((each) => said.get(each) === 'covered')
     if (covered.length === 0) return undefined
-    const isWitness = (each: NodeId, lapse: RecordHash): boolean =>
-      lapsesFor(mesh, each, name).length === 0 && mesh.isInPast(mesh.nodes.get(each)!.admittedBy, lapse)
     const isAll = covered.length === heard.length
-    const ended = this.silences(name, id).filter((lapse) => isAll && heard.some((each) => isWitness(each, lapse)))
+    const ended = this.silences(name, id).filter((lapse) => {
+      if (this.#isLongAgo(lapse)) return true
+      const witnesses = present.filter((each) => isWitness(mesh, each, lapse, name))
+      const enough = witnesses.length > 0 ? heard.some((each) => witnesses.includes(each)) : heard.length === present.length
+      return isAll && enough
+    })
     const writers = writersOf(mesh, name.agent, name.layer)
     const isWhole = partial && covered.some((each) => writers.includes(each))
     if (ended.length === 0 && !isWhole) return undefined
     return this.#mark(id, { partial: partial && !isWhole, overcome: [...overcome, ...ended] })
+  }
+
+  /**
+   * Whether a base may be drawn. Who had lapsed leaves it to others, which know better what is to be kept; but not for
+   * ever, since one word of something that nobody has would be enough for that.
+   */
+  mayDraw(name: DocumentName, id: DocumentId): boolean {
+    return this.silences(name, id).every((lapse) => this.#isLongAgo(lapse))
+  }
+
+  /** How a word stands to what is here. Blocks of nobody do not count, nor a word that names nothing else. */
+  #compare(word: VersionVector, ours: ReadonlyMap<IncarnationId, number>): 'covered' | 'beyond' | 'nothing' {
+    const beyond = word.filter(({ incarnation, sequence }) => sequence > (ours.get(incarnation) ?? 0))
+    if (beyond.length > UNKNOWN_MAX) return 'beyond'
+    const nodes = [...this.#deps.mesh().nodes.keys()]
+    const isSomebodys = ({ incarnation }: Dot): boolean =>
+      ours.has(incarnation) || nodes.some((each) => isIncarnationOf(incarnation, each, this.#deps.sodium))
+    if (beyond.some(isSomebodys)) return 'beyond'
+    return beyond.length < word.length ? 'covered' : 'nothing'
+  }
+
+  /** This node has been back since that lapse for so long that it waits for nobody any more. */
+  #isLongAgo(lapse: RecordHash): boolean {
+    const { mesh: meshNow, node, now } = this.#deps
+    const mesh = meshNow()
+    const returns = (mesh.nodes.get(node)?.prekeys ?? []).filter(({ record }) => mesh.isInPast(lapse, record))
+    return returns.some(({ record }) => now() - (mesh.records.get(record)?.timeMs ?? now()) >= CATCH_UP_MS_MAX)
   }
 
   /** Own blocks whose author knew that it had lapsed, and had not caught up. */
@@ -120,4 +154,13 @@ export class CatchUp {
     const { standings } = this.#deps
     return { operations: [standings.put(id, standing)], landed: () => standings.remember(id, standing) }
   }
+}
+
+/** Was a member before that lapse, and back from each of its own: it has received what others have let go of since. */
+function isWitness(mesh: Mesh, node: NodeId, lapse: RecordHash, name: DocumentName): boolean {
+  const known = mesh.nodes.get(node)
+  if (known === undefined || !mesh.isInPast(known.admittedBy, lapse)) return false
+  return lapsesFor(mesh, node, name).every((own) =>
+    known.prekeys.some(({ record }) => mesh.isInPast(own, record) && mesh.isInPast(record, lapse)),
+  )
 }

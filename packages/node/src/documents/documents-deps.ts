@@ -1,3 +1,4 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -24,6 +25,8 @@ export interface DocumentsDeps {
   readonly incarnation: IncarnationId
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
+  /** A base that a peer sent was not taken, for `why`. */
+  readonly baseRefused?: (name: DocumentName, code: string) => void
   readonly documentsOpenMax?: number
   readonly openBytesMax?: number
 }

@@ -13,6 +13,7 @@ import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
 import type { Examination } from '../store/damage-book.ts'
+import { LeftOutStore } from '../store/left-out-store.ts'
 import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
@@ -31,10 +32,10 @@ import type { Job, ReceiveReport, Written } from './filling.ts'
 import { type DocumentFacts, KnownFacts } from './known-facts.ts'
 import { isDamage } from './mending.ts'
 import { type Commit, OpenDocument, type Surroundings } from './open-document.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import { OpenDocuments } from './open-documents.ts'
 import { outgoing } from './outgoing.ts'
 import { RecentBlocks } from './recent-blocks.ts'
-import { sayAgain } from './say-again.ts'
 import { readDocument, type StoredDocument } from './stored-document.ts'
 
 export type { Delta } from './delta.ts'
@@ -68,7 +69,9 @@ export class Documents {
   readonly #onSwitched = new Set<(name: DocumentName, gone: number) => void>()
   /** Which documents this node has fallen behind with. */
   readonly catchUp: CatchUp
-  readonly #basesAtWork = new Map<DocumentId, Promise<void>>()
+  /** What bases have taken away from what was read here, until somebody has dealt with it. */
+  readonly leftOut: LeftOutStore
+  readonly #bases = new OneAtATime()
   readonly #adopting: Promise<Adoption>
   #adoption: Adoption | undefined
   #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
@@ -82,6 +85,7 @@ export class Documents {
     const { store, index, damage, sodium, node, signKey, mesh, now, log } = deps
     const stores = { store, index, blocks: this.#blocks, tips: this.#tips }
     this.catchUp = new CatchUp(deps)
+    this.leftOut = new LeftOutStore(deps.store)
     this.#adopting = Adoption.load({
       ...stores,
       sodium,
@@ -98,8 +102,10 @@ export class Documents {
       },
       judge: () => this.#judgeNow(),
       catchUp: this.catchUp,
+      leftOut: this.leftOut,
       open: (name) => this.open(name),
       inMemory: (id) => this.#open.get(id)?.inMemory,
+      baseRefused: (name, code) => deps.baseRefused?.(name, code),
       switched: (name, id, gone) => {
         void this.#tidy(id).catch(() => undefined) // Else the next drawing does it.
         this.#tell(this.#onSwitched, (listener) => listener(name, gone))
@@ -189,7 +195,7 @@ export class Documents {
     }
     await Promise.all(
       [...arrivals].map(async ([id, { blocks, missing, report }]) => {
-        if (missing.length > 0) await this.#alone(id, () => adoption.staging.fill(report.name, id, missing, report))
+        if (missing.length > 0) await this.#bases.run(id, () => adoption.staging.fill(report.name, id, missing, report))
         if (blocks.length === 0) return
         await this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
       }),
@@ -203,7 +209,7 @@ export class Documents {
     for (const item of items) {
       const id = this.#idOf(item.document)
       const adoption = await this.#adopting
-      reports.push(await this.#alone(id, () => adoption.receive(item, id, sender)))
+      reports.push(await this.#bases.run(id, () => adoption.receive(item, id, sender)))
     }
     return reports
   }
@@ -358,9 +364,9 @@ export class Documents {
     const id = this.#idOf(name)
     const { store, sodium, index, damage, node, signKey, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
-    if (this.catchUp.silences(name, id).length > 0) return false // Others know better what is to be kept.
+    if (!this.catchUp.mayDraw(name, id)) return false // Others know better what is to be kept.
     const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
-    return this.#alone(id, async () => {
+    return this.#bases.run(id, async () => {
       await tidy(rest)
       return drawBase({
         ...rest,
@@ -386,14 +392,13 @@ export class Documents {
     if (this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
-    const said = this.catchUp.saidBehind(name, id, (await this.stored(name)).above)
-    await sayAgain(this, name, said)
-    await this.catchUp.note(mark)
+    const blocks = this.catchUp.saidBehind(name, id, (await this.stored(name)).above)
+    await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
   }
 
   #tidy(id: DocumentId): Promise<void> {
     const { store, sodium } = this.#deps
-    return this.#alone(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
+    return this.#bases.run(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */
@@ -430,22 +435,6 @@ export class Documents {
     await Promise.all(this.#open.all().map((document) => document.settle()))
   }
 
-  /** Only one thing at a time happens to a document's base. */
-  async #alone<T>(id: DocumentId, work: () => Promise<T>): Promise<T> {
-    const before = this.#basesAtWork.get(id)
-    const mine = (before ?? Promise.resolve()).then(work)
-    const settled = mine.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#basesAtWork.set(id, settled)
-    try {
-      return await mine
-    } finally {
-      if (this.#basesAtWork.get(id) === settled) this.#basesAtWork.delete(id)
-    }
-  }
-
   async #claimable(id: DocumentId): Promise<VersionVector> {
     try {
       return await (await this.#adopting).claimable(id)
@@ -472,7 +461,7 @@ export class Documents {
     if (isBelow) report.waiting += 1
     else blocks.push(block)
     if (isBelow || adoption.staging.has(id))
-      void this.#alone(id, () => adoption.giveUpIfStale(report.name, id)).catch(() => undefined)
+      void this.#bases.run(id, () => adoption.giveUpIfStale(report.name, id)).catch(() => undefined)
   }
 
   #idOf(name: DocumentName): DocumentId {

@@ -14,6 +14,7 @@ import type { Mark } from './catch-up.ts'
 import type { Surroundings } from './open-document.ts'
 import { intentBytes, packIntents } from './pack.ts'
 import { permissionToWrite } from './permission.ts'
+import { wordsToSayAgain } from './say-again.ts'
 
 /** What one document puts into one batch; the rest of its queue takes the next, so that no caller waits for all. */
 const FILLING_BYTES_MAX = 1_048_576
@@ -45,6 +46,8 @@ export type Job =
       readonly beside: readonly Operation[]
     } & Asked<Written | undefined>)
   | ({ readonly type: 'receive'; readonly blocks: readonly Block[]; readonly report: ReceiveReport } & Asked<void>)
+  /** Has caught up: what it said meanwhile is said again, in the commit that notes it. */
+  | ({ readonly type: 'again'; readonly blocks: readonly Block[]; readonly mark: Mark } & Asked<void>)
   /** Alone with what is durable of the document: no batch is in flight, and what is in memory is dropped after it. */
   | ({ readonly type: 'alone'; readonly work: () => Promise<Adopted> } & Asked<void>)
 
@@ -59,6 +62,7 @@ interface Asked<T> {
 type WriteJob = Extract<Job, { type: 'write' }>
 type EditJob = Extract<Job, { type: 'edit' }>
 type ReceiveJob = Extract<Job, { type: 'receive' }>
+type AgainJob = Extract<Job, { type: 'again' }>
 
 /** The part of a document's queue that goes into one batch: what is written for it, and how its callers are answered. */
 export class Filling {
@@ -69,8 +73,8 @@ export class Filling {
   rebuild = false
   /** The index entry that goes along, if any. */
   entry: IndexEntry | undefined
-  /** Goes along with the first block of a document. */
-  mark: Mark | undefined
+  /** Notes that go along. */
+  readonly marks: Mark[] = []
   readonly #id: DocumentId
   readonly #around: Surroundings
   readonly #operations: Operation[] = []
@@ -109,6 +113,9 @@ export class Filling {
           break
         case 'receive':
           this.#receive(job)
+          break
+        case 'again':
+          this.#sayAgain(job)
           break
       }
     }
@@ -201,6 +208,19 @@ export class Filling {
     this.local.blocks.push(block)
     this.local.changes.push(...outcome.changes)
     for (const { written } of items) written.push({ block: block.hash, time: block.header.time })
+  }
+
+  #sayAgain({ blocks, mark, resolve, reject }: AgainJob): void {
+    this.#aboard.push({ reject, settle: resolve })
+    const intents = wordsToSayAgain(blocks, this.document)
+    const permission = this.#permission()
+    // Who may not write any more has nothing to say again: what it wrote counts as little.
+    if (permission.ok && intents.length > 0) {
+      const items = intents.map((intent): Item => ({ intent, written: [] }))
+      for (const block of packIntents(items)) this.#sign(block, permission.value)
+    }
+    this.#operations.push(...mark.operations)
+    this.marks.push(mark)
   }
 
   #receive(job: ReceiveJob): void {

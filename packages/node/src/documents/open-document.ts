@@ -231,7 +231,7 @@ export class OpenDocument {
     for (const block of local.blocks) this.#around.recent.add(this.id, block)
     for (const block of remote.blocks) this.#around.recent.add(this.id, block)
     if (entry !== undefined) this.#around.index.remember(this.id, entry)
-    filling.mark?.landed()
+    for (const mark of filling.marks) mark.landed()
     if (filling.rebuild) {
       // Durable all the same: if it cannot be read back now, callers are answered and the next reader tries again.
       const changes = await this.#rebuild(filling.document).catch(() => [])
@@ -264,8 +264,9 @@ export class OpenDocument {
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
     // Others began it: how much of it there is they know.
-    if (known === undefined && filling.local.blocks.length === 0) filling.mark = catchUp.fallBehind(this.id)
-    return [...operations, ...ends, ...index.put(this.id, entry), ...(filling.mark?.operations ?? [])]
+    const mark = known === undefined && filling.local.blocks.length === 0 ? catchUp.fallBehind(this.id) : undefined
+    if (mark !== undefined) filling.marks.push(mark)
+    return [...operations, ...ends, ...index.put(this.id, entry), ...(mark?.operations ?? [])]
   }
 
   get #hasWork(): boolean {

@@ -13,6 +13,10 @@ import { type Running, set, TestHomes, typeText } from './test-homes.ts'
 /** Longer than anybody's base waits for another sender's. */
 const STEP_MS = 11_000
 const GIVEN_UP_MS = 61_000
+/** When the test's log was written: lapses and returns are of this hour. */
+const LOG_MS = 1_700_000_000_000
+const STARTED_MS = Date.now()
+const nowMs = (): number => LOG_MS + Date.now() - STARTED_MS
 const NAMES = ['home', 'office', 'laptop'] as const
 type Name = (typeof NAMES)[number]
 
@@ -117,7 +121,7 @@ class Scene {
 
   async start(at: Name): Promise<void> {
     const running = await this.homes.start(at, this.nodes[at], {
-      now: () => Date.now() + this.#skewMs,
+      now: () => nowMs() + this.#skewMs,
       mesh: () => (at === 'office' ? this.#officeMesh : this.homes.mesh.mesh),
     })
     running.documents.onCommit(({ local, blocks }) => {
@@ -259,7 +263,7 @@ test('whoever lapses, compacts, returns and is cut when, all end equal, and noth
       expect(states[1]).toEqual(states[0])
       expect(states[2]).toEqual(states[0])
       // One that has every block, and no base.
-      const witness = await homes.start('witness', homes.mesh.home, { now: () => Date.now() + 10_000_000 })
+      const witness = await homes.start('witness', homes.mesh.home, { now: () => nowMs() + 10_000_000 })
       await witness.documents.receive(scene.written.map(({ block }) => block.bytes))
       const { digest, values } = await stateOf(witness, homes)
       expect({ digest, values }).toEqual({ digest: states[0]!.digest, values: states[0]!.values })

@@ -31,6 +31,8 @@ export interface StagingDeps extends StagedViewDeps, RowsDeps {
   readonly open: (name: DocumentName) => Promise<Document>
   /** The same, while it is alone. */
   readonly inMemory: (id: DocumentId) => Document | undefined
+  /** Why a base was not taken: for `why`. */
+  readonly baseRefused: (name: DocumentName, code: string) => void
   /** A base has taken the place of what was here; so many registers ended with it. */
   readonly switched: (name: DocumentName, id: DocumentId, gone: number) => void
 }
@@ -84,14 +86,20 @@ export class Staging {
     }
   }
 
+  /** Nothing came, but the document is in memory now. */
+  goOn(name: DocumentName, id: DocumentId): Promise<Adopted> {
+    return this.#switch(name, id)
+  }
+
   /**
-   * Only where this node has fallen behind may somebody's word that what is not there does not count go over what is
-   * here. A row of our own that we have lost proves that this home was put back from a copy.
+   * Only where this node has fallen behind may a base come beside what is here; what it may take away is another matter
+   * (`StagedView.plan`). A row of our own that we have lost proves that this home was put back from a copy.
    */
   isAllowed({ rows, ends, document }: PrunedItem, id: DocumentId, ours: ReadonlyMap<IncarnationId, number>): boolean {
     const { index, catchUp, node, sodium } = this.#deps
     const forked = index.get(id)?.forked ?? []
-    if (ends.some(({ dot }) => forked.includes(dot.incarnation))) return false
+    // Whoever wrote two histories to a node in good standing is none of a base's business.
+    if (!this.#hasLapsed(document, id) && ends.some(({ dot }) => forked.includes(dot.incarnation))) return false
     if (catchUp.isBehind(document, id)) return true
     const isLost = ({ incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean =>
       isIncarnationOf(incarnation, node, sodium) && sequence > (ours.get(incarnation) ?? 0)
@@ -123,21 +131,21 @@ export class Staging {
     { record, before, begins }: { readonly record: BaseRecord; readonly before: Incoming; readonly begins: boolean },
     report: ReceiveReport,
   ): Promise<Adopted> {
-    const { store, blocks, catchUp, log } = this.#deps
-    const { next, operations, dots, stored, isElsewhere, fits } = await stepTo(this.#deps, item, id, before, report)
+    const { store, blocks } = this.#deps
+    const step = await stepTo(this.#deps, item, id, before, report)
+    const { next, operations, dots, stored, isElsewhere, fits, broken } = step
+    if (broken !== undefined) {
+      this.#refuse(broken, item, id, sender, report)
+      return 'nothing'
+    }
     // The first rows go on from where this node stood: from now on it claims less, and is sent those before them.
     if (stored === 0 && !(begins && isElsewhere)) return 'nothing'
-    const reason = fits ? await this.#branchesOff(id, record, dots) : 'TEXTS_BROKEN'
+    const reason = fits ? await this.#branchesOff(item.document, id, record, dots) : 'TEXTS_BROKEN'
     if (reason !== undefined) {
-      log.warn({ code: reason }, 'what a peer keeps below its base was refused')
-      report.refused = item.rows.length
-      this.#transfers.bar(id, sender)
+      this.#refuse(reason, item, id, sender, report)
       return begins ? 'nothing' : this.drop(item.document, id)
     }
-    const mark = begins ? catchUp.fallBehind(id) : undefined
-    const staging = { ...record, dirty: true, staged: next }
-    await store.commit([...operations, ...(mark?.operations ?? []), blocks.bases.put(id, staging)])
-    mark?.landed()
+    await store.commit([...operations, blocks.bases.put(id, { ...record, dirty: true, staged: next })])
     report.stored += stored
     this.#transfers.advanced(id, sender, begins)
     return this.#switch(item.document, id)
@@ -170,13 +178,27 @@ export class Staging {
     return 'nothing'
   }
 
+  #refuse(code: string, item: PrunedItem, id: DocumentId, sender: NodeId, report: ReceiveReport): void {
+    this.#deps.log.warn({ code }, 'what a peer keeps below its base was refused')
+    this.#deps.baseRefused(item.document, code)
+    report.refused = item.rows.length
+    this.#transfers.bar(id, sender)
+  }
+
+  #hasLapsed(name: DocumentName, id: DocumentId): boolean {
+    return this.#deps.catchUp.silences(name, id).length > 0
+  }
+
   /** Whether one of these is not the block that lies here in its place. */
   async #branchesOff(
+    name: DocumentName,
     id: DocumentId,
     record: BaseRecord,
     dots: readonly Dot[],
   ): Promise<'FORKED_BELOW_BASE' | undefined> {
     const { blocks } = this.#deps
+    // Others have compacted the other history, and this node was away: the switch lists what goes.
+    if (this.#hasLapsed(name, id)) return undefined
     const tips = sequencesOf((await blocks.tips(id)).map((dot) => ({ dot })))
     const base = sequencesOf(record.tips)
     for (const dot of dots) {
@@ -202,13 +224,15 @@ export class Staging {
     const plan = missing === 'forked' ? 'FORKED_BELOW_BASE' : await this.#view.plan(id, name, record.staged, before)
     if (typeof plan === 'string') {
       log.warn({ code: plan }, 'a base that was received beside a document cannot take its place')
+      this.#deps.baseRefused(name, plan)
       this.#transfers.bar(id)
       return this.drop(name, id)
     }
     await store.commit(plan.operations)
+    plan.landed()
     this.forget(id)
     this.#transfers.ended(id)
-    log.info({ gone: plan.gone }, 'a base has taken the place of what was here of a document')
+    log.info({ gone: plan.gone, leftOut: plan.leftOut }, 'a base has taken the place of what was here of a document')
     adopted(name, id, true)
     switched(name, id, plan.gone)
     return 'whole'

@@ -8,6 +8,7 @@ const DOCUMENTS_MAX = 1_000
 /** What peers have sent in this run that can never count, and that is therefore not here: for `why`. */
 export class Refusals {
   readonly #byDocument = new Map<string, Map<NodeId, number>>()
+  readonly #bases = new Map<string, string>()
 
   note(from: NodeId, reports: readonly Pick<ReceiveReport, 'name' | 'refused'>[]): void {
     for (const { name, refused } of reports) {
@@ -19,6 +20,19 @@ export class Refusals {
       const [oldest] = this.#byDocument.keys()
       if (this.#byDocument.size > DOCUMENTS_MAX && oldest !== undefined) this.#byDocument.delete(oldest)
     }
+  }
+
+  /** A base of a document, whosever it was. */
+  noteBase(name: DocumentName, code: string): void {
+    this.#bases.delete(keyOf(name))
+    this.#bases.set(keyOf(name), code)
+    const [oldest] = this.#bases.keys()
+    if (this.#bases.size > DOCUMENTS_MAX && oldest !== undefined) this.#bases.delete(oldest)
+  }
+
+  /** Why the last one was refused. */
+  baseOf(name: DocumentName): string | undefined {
+    return this.#bases.get(keyOf(name))
   }
 
   of(name: DocumentName): { from: NodeId; blocks: number }[] {

@@ -2,8 +2,11 @@ import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
+import type { DocumentId } from '@sealmesh/protocol/ids'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 import type { Handlers } from '../ipc/door.ts'
+import type { LeftOut } from '../store/left-out-store.ts'
 import type { MergedLate } from './merged-late.ts'
 import { openAside } from './open-aside.ts'
 import { merge, putText } from './texts.ts'
@@ -37,6 +40,25 @@ export function lateHandlers(
           })
         }
       }
+      for (const group of await leftOutOf(context)) {
+        const [{ name, block, author, wallMs }] = group.left
+        if (owner !== undefined && name.agent !== owner) continue
+        const agentIs = agentName(mesh, name.agent)
+        aside.push({
+          agent: agentIs,
+          layer: name.layer,
+          reason: 'LEFT_OUT',
+          block,
+          nodeName: nodeName(mesh, author),
+          at: iso(wallMs),
+          term: null,
+          writes: group.left.map(({ write }) => ({
+            umr: `${agentIs}.${name.layer}.${write.key}`,
+            type: write.type,
+            value: write.type === 'delete' ? null : write.value,
+          })),
+        })
+      }
       return { aside }
     },
 
@@ -48,14 +70,52 @@ export function lateHandlers(
         for (const { block } of openAside(document, context.mergedLate))
           if (block.hash.startsWith(prefix)) found.push({ document, block })
       }
+      const groups = (await leftOutOf(context)).filter(({ left }) => left[0].block.startsWith(prefix))
       const [only, ...more] = found
-      if (only === undefined || more.length > 0 || prefix === '')
+      if (groups.length === 1 && found.length === 0 && prefix !== '')
+        return { written: await takeBack(context, groups[0]!) }
+      if (only === undefined || more.length > 0 || groups.length > 0 || prefix === '')
         throw new Failure('BLOCK_NOT_FOUND', 'No single block that is kept apart has a hash that begins with that.')
       const written = await reissue(context, only.document, only.block)
       await context.mergedLate.add([only.block.hash])
       return { written }
     },
   }
+}
+
+interface LeftGroup {
+  readonly id: DocumentId
+  /** Of one block. */
+  readonly left: readonly [LeftOut, ...LeftOut[]]
+}
+
+/** What was read here until a base took its place that has not got it: by the block that had said it. */
+async function leftOutOf({ documents }: ServiceContext): Promise<LeftGroup[]> {
+  const groups: { id: DocumentId; left: [LeftOut, ...LeftOut[]] }[] = []
+  for await (const [id, left] of documents.leftOut.all()) {
+    const last = groups.at(-1)
+    if (last?.id === id && last.left[0].block === left.block) last.left.push(left)
+    else groups.push({ id, left: [left] })
+  }
+  return groups
+}
+
+/** Writes it again, as this node's own, over what is read there now. */
+async function takeBack(context: ServiceContext, { id, left }: LeftGroup): Promise<string[]> {
+  const { name } = left[0]
+  const { agent, start } = mergeable(context, name)
+  const intents: Intent[] = []
+  const written: string[] = []
+  for (const { write } of left) {
+    if (write.type === 'text') {
+      const umr = { agent: agent.name, region: name.layer, id: write.key }
+      await putText(context, { umr, text: start + write.key, agent, document: name }, write.value)
+    } else intents.push(write)
+    written.push(start + write.key)
+  }
+  if (intents.length > 0) await context.documents.write(name, intents)
+  await context.documents.leftOut.remove(id, left)
+  return written
 }
 
 /** Loaded only if something is kept apart in it. */
@@ -66,11 +126,7 @@ async function withAside({ documents }: ServiceContext, name: DocumentName): Pro
 
 /** Writes a late block's words again, as this node's own under the present term. */
 async function reissue(context: ServiceContext, document: Document, block: Block): Promise<string[]> {
-  const mesh = context.log.mesh
-  const agent = mesh.agents.get(document.name.agent)
-  if (agent === undefined || document.name.layer === DIARY_LAYER)
-    throw new Failure('BLOCK_NOT_FOUND', 'That block belongs to a document which takes no merges here.')
-  const start = `${agent.name}.${document.name.layer}.`
+  const { agent, start } = mergeable(context, document.name)
   const { incarnation, sequence, time } = block.header
   const merges = [{ dot: { incarnation, sequence, hash: block.hash }, time }]
   const written: string[] = []
@@ -93,6 +149,13 @@ async function reissue(context: ServiceContext, document: Document, block: Block
   }
   if (intents.length > 0) await context.documents.write(document.name, intents)
   return written
+}
+
+function mergeable({ log }: ServiceContext, name: DocumentName): { agent: MeshAgent; start: string } {
+  const agent = log.mesh.agents.get(name.agent)
+  if (agent === undefined || name.layer === DIARY_LAYER)
+    throw new Failure('BLOCK_NOT_FOUND', 'That block belongs to a document which takes no merges here.')
+  return { agent, start: `${agent.name}.${name.layer}.` }
 }
 
 /**

@@ -14,7 +14,7 @@ export type Note = MethodResult<'why'>['layers'][number]['notes'][number]
 
 export interface NoteSources {
   readonly mergedLate: Pick<MergedLate, 'has'>
-  readonly refusals: Pick<Refusals, 'of'>
+  readonly refusals: Pick<Refusals, 'of' | 'baseOf'>
   readonly health: { readonly facts: { readonly rolledBack: unknown; readonly copied: unknown } }
 }
 
@@ -27,6 +27,7 @@ export function notesOn(context: Context, document: Document, item: string | und
     ...asideNotes(context, document, item),
     ...heldNotes(context, document),
     ...refusedNotes(context, document),
+    ...baseNotes(context, document),
     ...termNotes(context, document),
     ...homeNotes(context),
   ]
@@ -38,6 +39,13 @@ function refusedNotes({ log, refusals }: Context, { name }: Document): Note[] {
     text: `${blocks(count)} that ${nodeName(log.mesh, from)} sent are not kept: their author never had a right to write here, or did not sign them`,
     next: `sealmesh share ls ${agentName(log.mesh, name.agent)}`,
   }))
+}
+
+function baseNotes({ log, refusals }: Context, { name }: Document): Note[] {
+  const code = refusals.baseOf(name)
+  if (code === undefined) return []
+  const text = `what a peer keeps of its history was not taken, since it could not be told from one that leaves something out (${code})`
+  return [{ code: 'base-refused', text, next: `sealmesh share ls ${agentName(log.mesh, name.agent)}` }]
 }
 
 function homeNotes({ health }: Context): Note[] {

@@ -19,6 +19,7 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x16 page 2, big-endian                                           256 entries of the index in one, for a quick start
  *   0x17 document 32                                                  its entry is in none of those pages yet
  *   0x1a document 32                                                  whether this node has ever had it whole, and since which lapses
+ *   0x1b document 32 | block 32 | key                                a value that a base has left out, for its reader to judge
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
@@ -41,6 +42,7 @@ export const TABLES = {
   page: 0x16,
   unpaged: 0x17,
   caughtUp: 0x1a,
+  leftOut: 0x1b,
   record: 0x20,
   receipt: 0x30,
   handed: 0x31,
@@ -61,6 +63,8 @@ export const documentOfKey = (key: Uint8Array): DocumentId => toHex(key.subarray
 export const pageKey = (page: number): Uint8Array => Uint8Array.of(TABLES.page, page >> 8, page & 0xff)
 export const unpagedKey = (document: DocumentId): Uint8Array => under(TABLES.unpaged, document)
 export const caughtUpKey = (document: DocumentId): Uint8Array => under(TABLES.caughtUp, document)
+export const leftOutKey = (document: DocumentId, block: BlockHash, key: string): Uint8Array =>
+  concatBytes(under(TABLES.leftOut, document), fromHex(block), utf8(key))
 export const damageKey = (document: DocumentId): Uint8Array => under(TABLES.damage, document)
 export const tipsPrefix = (document: DocumentId): Uint8Array => under(TABLES.tips, document)
 export const tipKey = (document: DocumentId, incarnation: IncarnationId): Uint8Array =>

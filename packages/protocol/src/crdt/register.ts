@@ -111,7 +111,8 @@ function replacesOnArrival(write: StoredWrite, heard: Clock, other: StoredWrite,
   return replaces(write, other, isAncestor) || (other.value === undefined && coversDot(heard, other.dot, isAncestor))
 }
 
-function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
+/** Whether the state of the one says that the other is gone. */
+export function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
   const { dot } = other
   if (write.dot.incarnation === dot.incarnation && write.dot.hash !== dot.hash && isAncestor(dot, write.dot))
     return true
