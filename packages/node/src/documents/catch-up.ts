@@ -89,7 +89,8 @@ export class CatchUp {
     const ended = this.silences(name, id).filter((lapse) => {
       if (this.#isLongAgo(lapse)) return true
       const witnesses = present.filter((each) => isWitness(mesh, each, lapse, name))
-      const enough = witnesses.length > 0 ? heard.some((each) => witnesses.includes(each)) : heard.length === present.length
+      const enough =
+        witnesses.length > 0 ? heard.some((each) => witnesses.includes(each)) : heard.length === present.length
       return isAll && enough
     })
     const writers = writersOf(mesh, name.agent, name.layer)
@@ -125,13 +126,17 @@ export class CatchUp {
     return returns.some(({ record }) => now() - (mesh.records.get(record)?.timeMs ?? now()) >= CATCH_UP_MS_MAX)
   }
 
-  /** Own blocks whose author knew that it had lapsed, and had not caught up. */
+  /**
+   * Own blocks whose author knew that it had lapsed, and may not have caught up: what it said again after an earlier
+   * lapse may have been unheard at the next one.
+   */
   saidBehind(name: DocumentName, id: DocumentId, blocks: readonly Block[]): Block[] {
+    if (this.silences(name, id).length === 0) return []
     const mesh = this.#deps.mesh()
-    const silences = this.silences(name, id)
+    const lapses = lapsesFor(mesh, this.#deps.node, name)
     return blocks.filter(
       ({ header: { author, logHeads } }) =>
-        author === this.#deps.node && logHeads.some((head) => silences.some((lapse) => mesh.isInPast(lapse, head))),
+        author === this.#deps.node && logHeads.some((head) => lapses.some((lapse) => mesh.isInPast(lapse, head))),
     )
   }
 

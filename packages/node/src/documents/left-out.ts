@@ -18,7 +18,8 @@ export function leftOutOf(before: Document, after: Document, contested: Readonly
     for (const write of before.stored(key)) {
       const { dot, author, time, value } = write
       if (value === undefined || standing.some((each) => each.dot.hash === dot.hash)) continue
-      const isKnown = !contested.has(dot.incarnation) && standing.some((each) => replaces(each, write, after.isAncestor))
+      const isKnown =
+        !contested.has(dot.incarnation) && standing.some((each) => replaces(each, write, after.isAncestor))
       if (isKnown) continue
       left.push({ name, block: dot.hash, author, wallMs: time.wallMs, write: { type: 'set', key, value } })
     }
@@ -26,19 +27,28 @@ export function leftOutOf(before: Document, after: Document, contested: Readonly
   return left
 }
 
-/** What blocks say that go because their author has written two histories, and the base has the other one. */
-export function wordsOf(blocks: readonly Block[], before: Document, after: Document): LeftOut[] {
+/**
+ * What `blocks` say, which go because their author has written two histories and the base has the other one; and what
+ * texts read with these and with `texts`, which may be of either.
+ */
+export function wordsOf(
+  blocks: readonly Block[],
+  texts: readonly Block[],
+  before: Document,
+  after: Document,
+): LeftOut[] {
   const { name } = before
   const left: LeftOut[] = []
   const updates: Uint8Array[] = []
   let last: Block | undefined
-  for (const block of blocks) {
+  for (const block of [...texts, ...blocks]) {
     const { author, time } = block.header
     for (const write of block.writes) {
-      if (write.type === 'text') {
+      if (write.type !== 'text') left.push({ name, block: block.hash, author, wallMs: time.wallMs, write })
+      else {
         updates.push(write.update)
         last = block
-      } else left.push({ name, block: block.hash, author, wallMs: time.wallMs, write })
+      }
     }
   }
   if (last === undefined) return left

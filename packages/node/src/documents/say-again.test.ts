@@ -66,11 +66,19 @@ test('what arrives in the turn in which words are said again keeps its place', a
   await office.documents.write(homes.semantic, [set('both', 'of office')])
   const said = await words()
   await home.documents.write(homes.semantic, [set('both', 'of home')])
-  const { blocks } = await home.documents.after(homes.semantic, await office.documents.vectorOf(homes.semantic), 100_000)
+  const { blocks } = await home.documents.after(
+    homes.semantic,
+    await office.documents.vectorOf(homes.semantic),
+    100_000,
+  )
   for (let turns = 0; turns < 12; turns++) {
     const reached = office.documents.reached(homes.semantic, said)
     for (let turn = 0; turn < turns; turn++) await Promise.resolve()
-    await Promise.all([reached, office.documents.receive(blocks), office.documents.write(homes.semantic, [set('x', '1')])])
+    await Promise.all([
+      reached,
+      office.documents.receive(blocks),
+      office.documents.write(homes.semantic, [set('x', '1')]),
+    ])
   }
   expect(await siblingsOf('both')).toContain('of home')
 })

@@ -181,14 +181,16 @@ export class StagedView {
     const ends = new Map(staged.target.map(({ dot }) => [dot.incarnation, dot]))
     const record: BaseRecord = { ...staged, target: [], dirty: true }
     const { above, base } = await readWith(record, blocks, id, sodium, 'whole')
+    const hasLapsed = this.#hasLapsed(id)
+    const below = [...base.blocks, ...base.runs.map(({ end }) => end)]
     const { kept, elsewhere } = divide(above, ends)
     const forked = index.get(id)?.forked ?? []
     const contested = new Set<IncarnationId>([
       ...(this.#views.get(id)?.contested ?? []),
       ...elsewhere.map(({ header }) => header.incarnation),
       ...forked.filter((incarnation) => ends.has(incarnation)),
+      ...(hasLapsed ? await this.#besides(id, below) : []),
     ])
-    const hasLapsed = this.#hasLapsed(id)
     if (elsewhere.length > 0 && !hasLapsed) return 'FORKED_BELOW_BASE'
     const gone = new Set(elsewhere.map(({ hash }) => hash))
     const goes = ({ header, hash }: Block): boolean =>
@@ -200,7 +202,10 @@ export class StagedView {
     const left = leftOutOf(before, after, contested)
     if (!hasLapsed && !this.#hasLostOwn(before, ends) && left.some(({ author }) => author === this.#deps.node))
       return 'ROWS_LEFT_OUT' // (3)
-    const listed = onlyOnce([...left, ...wordsOf([...aside, ...elsewhere], before, after)])
+    const listed = onlyOnce([
+      ...left,
+      ...wordsOf([...aside, ...elsewhere], await this.#textsOf(id, ends, contested), before, after),
+    ])
     const known = new Map(before.vector.map((dot) => [dot.incarnation, dot.sequence]))
     const grown = [...ends.values()].filter((end) => end.sequence > (known.get(end.incarnation) ?? 0))
     const still = new Set(after.keys())
@@ -221,6 +226,39 @@ export class StagedView {
       gone: [...before.keys()].filter((key) => !still.has(key)).length,
       leftOut: listed.length,
     }
+  }
+
+  /** Of which incarnations another block lies here in the place of one of these. */
+  async #besides(id: DocumentId, below: readonly Pick<Block, 'header' | 'hash'>[]): Promise<Set<IncarnationId>> {
+    const { blocks } = this.#deps
+    const found = new Set<IncarnationId>()
+    const tips = new Map((await blocks.tips(id)).map((dot) => [dot.incarnation, dot.sequence]))
+    const base = new Map((await blocks.bases.read(id))?.tips.map(({ dot }) => [dot.incarnation, dot.sequence]))
+    for (const { header, hash } of below) {
+      const { incarnation, sequence } = header
+      if (found.has(incarnation) || sequence > (tips.get(incarnation) ?? 0)) continue
+      if (sequence <= (base.get(incarnation) ?? 0)) continue
+      if (!(await blocks.has(id, { incarnation, sequence, hash }))) found.add(incarnation)
+    }
+    return found
+  }
+
+  /** Text blocks at and below the ends, of whichever history of these incarnations. */
+  async #textsOf(
+    id: DocumentId,
+    ends: ReadonlyMap<IncarnationId, Dot>,
+    contested: ReadonlySet<IncarnationId>,
+  ): Promise<Block[]> {
+    const { blocks, sodium } = this.#deps
+    const texts: Block[] = []
+    for (const incarnation of contested) {
+      for await (const stored of blocks.run(id, incarnation, 1)) {
+        if (stored.sequence > (ends.get(incarnation)?.sequence ?? 0)) break
+        const block = decodeStored(stored, id, sodium)
+        if (block.writes[0]?.type === 'text') texts.push(block)
+      }
+    }
+    return texts
   }
 
   /** The base has signed words of ours that are not here: it knows more of us than we do. */

@@ -244,7 +244,8 @@ class Scene {
 
 async function stateOf({ documents }: Running, { semantic }: TestHomes) {
   const document = await documents.open(semantic)
-  const values = Object.fromEntries([...document.keys()].sort().map((key) => [key, document.read(key)?.value]))
+  const keys = [...new Set([...document.keys(), ...document.conflicted()])].sort()
+  const values = Object.fromEntries(keys.map((key) => [key, document.siblings(key).map(({ value }) => value ?? null)]))
   return { digest: toHex(document.digest()), vector: document.vector, values, text: document.text('notes') }
 }
 
