@@ -1,30 +1,49 @@
-import type { Block } from '@sealmesh/protocol/crdt/block'
-import type { Document } from '@sealmesh/protocol/crdt/document'
-import { replaces } from '@sealmesh/protocol/crdt/register'
-import type { IncarnationId } from '@sealmesh/protocol/ids'
+import type { Block, Write } from '@sealmesh/protocol/crdt/block'
+import { type Clock, coversDot, EMPTY_CLOCK, isAncestorBySequence } from '@sealmesh/protocol/crdt/clock'
+import type { Document, Entry } from '@sealmesh/protocol/crdt/document'
+import { compareTimes } from '@sealmesh/protocol/crdt/hybrid-time'
+import type { BlockHash, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import * as Y from 'yjs'
 import type { LeftOut } from '../store/left-out-store.ts'
 
 /**
- * Values that stood `before` and stand no more, and of which nothing that stands `after` says that it knew them. Who
- * drew the base means that they were deleted, or leaves them out; no signature tells the two apart.
+ * Values that stood `before`, stand no more, and are not accounted for by what stands `after`. Who drew the base means
+ * that they were deleted, or leaves them out: no signature tells the two apart.
+ *
+ * A value is accounted for by a write of the same register whose signed clock covers it, or of the same incarnation and
+ * later. Clocks of what was displaced are gone, so of others' words a later one in the same place is enough; of the
+ * words of `node`, which is this one, it is not.
  * `contested`: of these incarnations there are two histories, so a number says nothing of what came before it.
  */
-export function leftOutOf(before: Document, after: Document, contested: ReadonlySet<IncarnationId>): LeftOut[] {
+export function leftOutOf(
+  before: Document,
+  { document, blocks }: { readonly document: Document; readonly blocks: Iterable<Pick<Block, 'hash' | 'writes'>> },
+  contested: ReadonlySet<IncarnationId>,
+  node: NodeId,
+): LeftOut[] {
   const { name } = before
   const left: LeftOut[] = []
+  const signed = new Map<BlockHash, readonly Write[]>()
+  for (const { hash, writes } of blocks) signed.set(hash, writes)
   for (const key of new Set([...before.keys(), ...before.conflicted()])) {
-    const standing = after.stored(key)
-    for (const write of before.stored(key)) {
-      const { dot, author, time, value } = write
+    const standing = document.siblings(key)
+    for (const { dot, author, time, value } of before.siblings(key)) {
       if (value === undefined || standing.some((each) => each.dot.hash === dot.hash)) continue
-      const isKnown =
-        !contested.has(dot.incarnation) && standing.some((each) => replaces(each, write, after.isAncestor))
-      if (isKnown) continue
+      const isAccountedFor = (each: Entry): boolean => {
+        if (author !== node && compareTimes(each.time, time) > 0) return true
+        if (each.dot.incarnation === dot.incarnation) return each.dot.sequence > dot.sequence
+        return coversDot(clockOf(signed.get(each.dot.hash), key), dot, isAncestorBySequence)
+      }
+      if (!contested.has(dot.incarnation) && standing.some(isAccountedFor)) continue
       left.push({ name, block: dot.hash, author, wallMs: time.wallMs, write: { type: 'set', key, value } })
     }
   }
   return left
+}
+
+function clockOf(writes: readonly Write[] | undefined, key: string): Clock {
+  for (const write of writes ?? []) if (write.type !== 'text' && write.key === key) return write.replaces
+  return EMPTY_CLOCK
 }
 
 /**

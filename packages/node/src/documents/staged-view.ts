@@ -199,7 +199,7 @@ export class StagedView {
     if (aside.some(({ header }) => !hasLapsed || !contested.has(header.incarnation))) return 'ASIDE_BELOW_BASE' // (2)
     const after = Document.rebuild(name, kept, judge(), now(), sodium, base)
     if (after.isDamaged || after.early > 0 || isShort(before, after, ends, contested)) return 'BASE_BROKEN' // (1)
-    const left = leftOutOf(before, after, contested)
+    const left = leftOutOf(before, { document: after, blocks: [...base.blocks, ...kept] }, contested, this.#deps.node)
     if (!hasLapsed && !this.#hasLostOwn(before, ends) && left.some(({ author }) => author === this.#deps.node))
       return 'ROWS_LEFT_OUT' // (3)
     const listed = onlyOnce([

@@ -192,6 +192,26 @@ test('of an honest base that one has replaced the other is known: nothing is lis
   expect(await stateOf('office')).toEqual(await stateOf('home'))
 })
 
+test('what others have replaced in a silence is not listed; of our own words those are whose end nobody signed', async () => {
+  for (const key of ['once', 'twice', 'gone', 'of-home']) await write('office', key, 'of office')
+  await write('home', 'of-home', '1')
+  await write('home', 'of-home-gone', '1')
+  await meet(...NAMES)
+  await lapse('office')
+  await write('laptop', 'once', 'of laptop')
+  for (const value of ['1', '2']) await write('laptop', 'twice', value)
+  for (const value of ['2', '3']) await write('laptop', 'of-home', value)
+  for (const key of ['gone', 'of-home-gone']) await erase('laptop', key)
+  await meet('home', 'laptop')
+  for (let i = 0; i < 2; i++) await write('home', 'since', `${i}`)
+  await meet('home', 'laptop')
+  expect(await compact('home')).toBe(true)
+  await comeBack('office')
+  await meet('home', 'office')
+  expect(await stateOf('office')).toEqual(await stateOf('home'))
+  expect(await listedAt('office')).toEqual(['gone=of office', 'of-home-gone=1', 'twice=of office'])
+})
+
 test('one present writer is enough for a newcomer, whatever a third reader makes up; a word of nothing is no word', async () => {
   await newcomer()
   const { catchUp } = running.office.documents

@@ -111,8 +111,7 @@ function replacesOnArrival(write: StoredWrite, heard: Clock, other: StoredWrite,
   return replaces(write, other, isAncestor) || (other.value === undefined && coversDot(heard, other.dot, isAncestor))
 }
 
-/** Whether the state of the one says that the other is gone. */
-export function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
+function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
   const { dot } = other
   if (write.dot.incarnation === dot.incarnation && write.dot.hash !== dot.hash && isAncestor(dot, write.dot))
     return true
