@@ -18,7 +18,7 @@ export const late = (cli: Cli): Command =>
   new Command('late')
     .summary('writes that came after a takeover, kept apart')
     .description(
-      'What a machine wrote under a term that has ended is kept apart: it wins nothing, and nothing of it is lost.',
+      "What a machine wrote under a term that has ended is kept apart: it wins nothing, and nothing of it is lost. So is what was read here before others' history took its place, and which they have deleted or left out.",
     )
     .addHelpText('after', example('sealmesh late ls'))
     .addCommand(list(cli))

@@ -1,3 +1,5 @@
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
+import type { BlockHash } from '@sealmesh/protocol/ids'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { set, sync, TestHomes } from '../documents/test-homes.ts'
@@ -50,4 +52,33 @@ test('a merged late block is open nowhere: the merge names it, so every machine 
     expect([after.late, after.merged, after.ls.aside]).toEqual([0, 1, []])
     await expect(after.handlers['late.merge']({ block }, nobody)).rejects.toMatchObject({ code: 'BLOCK_NOT_FOUND' })
   }
+})
+
+test('what a base has left out is listed and merged like a late block, once', async () => {
+  const office = await homes.start('office', homes.mesh.office)
+  await office.documents.write(homes.semantic, [set('x', 'now')])
+  const id = documentIdOf(homes.semantic, sodium)
+  const left = { name: homes.semantic, block: 'ab'.repeat(32) as BlockHash, author: homes.mesh.home.id, wallMs: 1 }
+  await office.store.commit([
+    office.documents.leftOut.put(id, { ...left, write: { type: 'set', key: 'x', value: 'then' } }),
+    office.documents.leftOut.put(id, { ...left, write: { type: 'delete', key: 'y' } }),
+    office.documents.leftOut.put(id, { ...left, write: { type: 'text', key: 'notes', value: 'read so' } }),
+  ])
+  const context = {
+    ...serviceOf(homes, homes.mesh.office, office),
+    mergedLate: await MergedLate.load(new Meta(office.store)),
+  }
+  const handlers = lateHandlers(context)
+  const { aside } = await handlers['late.ls']({}, nobody)
+  expect(aside).toMatchObject([{ reason: 'LEFT_OUT', nodeName: 'home', layer: 'semantic' }])
+  expect(aside[0]?.writes.map(({ umr, value }) => [umr, value])).toEqual([
+    ['claude.semantic.notes', 'read so'],
+    ['claude.semantic.x', 'then'],
+    ['claude.semantic.y', null],
+  ])
+  const { written } = await handlers['late.merge']({ block: 'abab' }, nobody)
+  expect(written.toSorted()).toEqual(['claude.semantic.notes', 'claude.semantic.x', 'claude.semantic.y'])
+  const document = await office.documents.open(homes.semantic)
+  expect([document.read('x')?.value, document.text('notes')]).toEqual(['then', 'read so'])
+  expect((await handlers['late.ls']({}, nobody)).aside).toEqual([])
 })
