@@ -24,7 +24,7 @@ type Action =
   | { readonly type: 'write'; readonly at: Name; readonly key: number; readonly kind: 'set' | 'delete' | 'text' }
   | { readonly type: 'send'; readonly from: Name; readonly to: Name; readonly bytes: number; readonly packets: number }
   | { readonly type: 'compact'; readonly at: Name }
-  | { readonly type: 'lapse' }
+  | { readonly type: 'lapse'; readonly who: 'office' | 'laptop' }
   | { readonly type: 'restart' }
   /** Office's disk takes so many more batches while others send to it; then it starts again. */
   | { readonly type: 'cut'; readonly from: Name; readonly batches: number; readonly bytes: number }
@@ -52,7 +52,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('compact' as const), at: name }) },
-  { weight: 2, arbitrary: fc.constant({ type: 'lapse' as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('lapse' as const), who: fc.constantFrom('office', 'office', 'laptop') }),
+  },
   { weight: 1, arbitrary: fc.constant({ type: 'restart' as const }) },
   {
     weight: 2,
@@ -76,7 +79,7 @@ const story = fc
   .map(([before, silence, more, after]): Action[] => [
     ...before,
     ...ALL_MEET,
-    { type: 'lapse' },
+    { type: 'lapse', who: 'office' },
     ...silence.filter((each) => !hears(each)),
     ...ALL_MEET,
     { type: 'compact', at: 'home' },
@@ -151,7 +154,7 @@ class Scene {
       case 'compact':
         return this.#compact(what.at)
       case 'lapse':
-        return this.#lapse()
+        return this.#lapse(what.who)
       case 'restart':
         return this.#restart()
       case 'cut': {
@@ -195,17 +198,14 @@ class Scene {
   }
 
   async #learn(at: Name): Promise<void> {
-    if (at !== 'office') return
-    const { mesh, office } = this.homes.mesh
-    this.#officeMesh = mesh
-    if (mesh.nodes.get(office.id)?.lapsed === true) {
-      const key = new Uint8Array(32).fill(mesh.records.size)
-      this.homes.mesh.append(
-        { type: 'prekey', node: office.id, publicKey: key as never, notBeforeMs: mesh.records.size, expiresMs: 10_000 },
-        office,
-      )
-      this.#officeMesh = this.homes.mesh.mesh
-    }
+    const { mesh } = this.homes
+    const node = this.nodes[at]
+    if (mesh.mesh.nodes.get(node.id)?.lapsed === true) {
+      const key = new Uint8Array(32).fill(mesh.mesh.records.size)
+      const days = { notBeforeMs: mesh.mesh.records.size, expiresMs: 10_000 }
+      mesh.append({ type: 'prekey', node: node.id, publicKey: key as never, ...days }, node)
+    } else if (at !== 'office' || this.#officeMesh === mesh.mesh) return
+    if (at === 'office') this.#officeMesh = mesh.mesh
     await this.#judgeAgain()
   }
 
@@ -227,12 +227,13 @@ class Scene {
     await compaction.compact(this.homes.semantic)
   }
 
-  async #lapse(): Promise<void> {
+  async #lapse(who: 'office' | 'laptop'): Promise<void> {
     const { semantic, mesh } = this.homes
-    if (mesh.mesh.nodes.get(mesh.office.id)?.lapsed === true) return
-    const own = new Set(this.written.flatMap(({ by, block }) => (by === 'office' ? [block.header.incarnation] : [])))
+    const node = this.nodes[who]
+    if (mesh.mesh.nodes.get(node.id)?.lapsed === true) return
+    const own = new Set(this.written.flatMap(({ by, block }) => (by === who ? [block.header.incarnation] : [])))
     const vector = (await this.running.home.documents.vectorOf(semantic)).filter((dot) => own.has(dot.incarnation))
-    mesh.append({ type: 'lapse', node: mesh.office.id, cuts: [{ document: semantic, vector }] }, mesh.home)
+    mesh.append({ type: 'lapse', node: node.id, cuts: [{ document: semantic, vector }] }, mesh.home)
     await this.#judgeAgain()
   }
 
