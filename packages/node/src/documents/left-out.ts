@@ -11,15 +11,15 @@ import type { LeftOut } from '../store/left-out-store.ts'
  * that they were deleted, or leaves them out: no signature tells the two apart.
  *
  * A value is accounted for by a write of the same register whose signed clock covers it, or of the same incarnation and
- * later. Clocks of what was displaced are gone, so of others' words a later one in the same place is enough; of the
- * words of `node`, which is this one, it is not.
+ * later. Clocks of what was displaced are gone. So where `mayBeReplaced` says of an author that others had long to replace what
+ * it wrote, a later word in the same place is enough.
  * `contested`: of these incarnations there are two histories, so a number says nothing of what came before it.
  */
 export function leftOutOf(
   before: Document,
   { document, blocks }: { readonly document: Document; readonly blocks: Iterable<Pick<Block, 'hash' | 'writes'>> },
   contested: ReadonlySet<IncarnationId>,
-  node: NodeId,
+  mayBeReplaced: (author: NodeId) => boolean,
 ): LeftOut[] {
   const { name } = before
   const left: LeftOut[] = []
@@ -30,7 +30,7 @@ export function leftOutOf(
     for (const { dot, author, time, value } of before.siblings(key)) {
       if (value === undefined || standing.some((each) => each.dot.hash === dot.hash)) continue
       const isAccountedFor = (each: Entry): boolean => {
-        if (author !== node && compareTimes(each.time, time) > 0) return true
+        if (mayBeReplaced(author) && compareTimes(each.time, time) > 0) return true
         if (each.dot.incarnation === dot.incarnation) return each.dot.sequence > dot.sequence
         return coversDot(clockOf(signed.get(each.dot.hash), key), dot, isAncestorBySequence)
       }

@@ -193,13 +193,24 @@ export class StagedView {
     ])
     if (elsewhere.length > 0 && !hasLapsed) return 'FORKED_BELOW_BASE'
     const gone = new Set(elsewhere.map(({ hash }) => hash))
-    const goes = ({ header, hash }: Block): boolean =>
-      gone.has(hash) || header.sequence <= (ends.get(header.incarnation)?.sequence ?? 0)
+    const endOf = (incarnation: IncarnationId): number => ends.get(incarnation)?.sequence ?? 0
+    const goes = ({ header, hash }: Block): boolean => gone.has(hash) || header.sequence <= endOf(header.incarnation)
     const aside = before.aside().flatMap(({ block }) => (goes(block) ? [block] : []))
     if (aside.some(({ header }) => !hasLapsed || !contested.has(header.incarnation))) return 'ASIDE_BELOW_BASE' // (2)
     const after = Document.rebuild(name, kept, judge(), now(), sodium, base)
-    if (after.isDamaged || after.early > 0 || isShort(before, after, ends, contested)) return 'BASE_BROKEN' // (1)
-    const left = leftOutOf(before, { document: after, blocks: [...base.blocks, ...kept] }, contested, this.#deps.node)
+    const short = shortTexts(before, after, contested)
+    const isOurs = await this.#isBelowOurs(id)
+    // The other history has less text: only of whole blocks is it known here what goes.
+    if (short.some(({ incarnation, sequence }) => !hasLapsed || isOurs(incarnation) || sequence > endOf(incarnation)))
+      return 'BASE_BROKEN'
+    for (const { incarnation } of short) contested.add(incarnation)
+    const isLost = ({ incarnation, sequence }: Dot): boolean =>
+      !contested.has(incarnation) && sequence > endOf(incarnation)
+    const reached = new Set(after.vector.map(({ hash }) => hash))
+    if (after.isDamaged || after.early > 0 || before.vector.some((dot) => !reached.has(dot.hash) && isLost(dot)))
+      return 'BASE_BROKEN' // (1)
+    const signed = { document: after, blocks: [...base.blocks, ...kept] }
+    const left = leftOutOf(before, signed, contested, (author) => hasLapsed && author !== this.#deps.node)
     if (!hasLapsed && !this.#hasLostOwn(before, ends) && left.some(({ author }) => author === this.#deps.node))
       return 'ROWS_LEFT_OUT' // (3)
     const listed = onlyOnce([
@@ -226,6 +237,11 @@ export class StagedView {
       gone: [...before.keys()].filter((key) => !still.has(key)).length,
       leftOut: listed.length,
     }
+  }
+
+  async #isBelowOurs(id: DocumentId): Promise<(incarnation: IncarnationId) => boolean> {
+    const tips = (await this.#deps.blocks.bases.read(id))?.tips ?? []
+    return (incarnation) => tips.some(({ dot }) => dot.incarnation === incarnation)
   }
 
   /** Of which incarnations another block lies here in the place of one of these. */
@@ -293,17 +309,8 @@ function divide(
   return { kept, elsewhere }
 }
 
-/** Whether a block above the ends is not reached, or something of a text is neither there nor said to be deleted. */
-function isShort(
-  before: Document,
-  after: Document,
-  ends: ReadonlyMap<IncarnationId, Dot>,
-  contested: ReadonlySet<IncarnationId>,
-): boolean {
-  const reached = new Set(after.vector.map(({ hash }) => hash))
-  return before.vector.some(({ incarnation, sequence, hash }) => {
-    if (contested.has(incarnation)) return false
-    if (after.textEndOf(incarnation) < before.textEndOf(incarnation)) return true
-    return !reached.has(hash) && sequence > (ends.get(incarnation)?.sequence ?? 0)
-  })
-}
+/** Where something of a text is neither there nor said to be deleted. */
+const shortTexts = (before: Document, after: Document, contested: ReadonlySet<IncarnationId>): Dot[] =>
+  before.vector.filter(
+    ({ incarnation }) => !contested.has(incarnation) && after.textEndOf(incarnation) < before.textEndOf(incarnation),
+  )

@@ -472,3 +472,26 @@ test('whatever a base leaves out: our own words stand, and what others said is r
   expect(listed).toBeGreaterThan(0)
   expect(switched).toBeGreaterThan(0)
 }, 120_000)
+
+test('a base that leaves out the end of a text is refused by a newcomer; a lapsed node lists what the text read', async () => {
+  for (const isLapsed of [false, true]) {
+    await homes.remove()
+    await begin()
+    await write('home', 'first', '1')
+    await running.laptop.documents.receive((await running.home.documents.after(homes.semantic, [], 9_000)).blocks)
+    await running.laptop.documents.editText(homes.semantic, typeText(0, 'precious'))
+    await write('laptop', 'last', '1')
+    await quietly('laptop', 'home')
+    await quietly('home', 'office')
+    if (isLapsed) await lapse('office')
+    for (let i = 0; i < 3; i++) await write('home', 'since', `${i}`)
+    await quietly('home', 'laptop')
+    for (const name of ['office', 'laptop'] as const)
+      heard.home.set(nodeOf(name).id, await running.home.documents.vectorOf(homes.semantic))
+    expect(await compact('home')).toBe(true)
+    await receive('office', await baseWithout('home', ['precious']), 'home')
+    const text = (await running.office.documents.open(homes.semantic)).text('notes')
+    if (isLapsed) expect([text ?? '', await listedAt('office')]).toEqual(['', ['notes=precious']])
+    else expect([text, codesAt('office')]).toEqual(['precious', ['BASE_BROKEN']])
+  }
+})
