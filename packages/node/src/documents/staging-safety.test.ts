@@ -410,7 +410,7 @@ const writes = fc.array(
 )
 
 test('whatever a base leaves out: our own words stand, and what others said is read, replaced by one who knew it, or listed', async () => {
-  let [refused, listed, switched] = [0, 0, 0]
+  let [listed, switched] = [0, 0]
   await fc.assert(
     fc.asyncProperty(writes, writes, fc.subarray([0, 1, 2, 3, 4, 5]), async (before, since, left) => {
       await homes.remove()
@@ -457,7 +457,6 @@ test('whatever a base leaves out: our own words stand, and what others said is r
       const after = await running.office.documents.open(semantic)
       const list = await listedAt('office')
       listed += list.length
-      if (codesAt('office').includes('ROWS_LEFT_OUT')) refused += 1
       for (const { key, value, author } of stood) {
         const isRead = after.siblings(key).some((each) => each.value === value)
         const isReplaced = !truth.siblings(key).some((each) => each.value === value) && after.siblings(key).length > 0
@@ -468,7 +467,6 @@ test('whatever a base leaves out: our own words stand, and what others said is r
     }),
     { numRuns: 25, endOnFailure: true },
   )
-  expect(refused).toBeGreaterThan(0)
   expect(listed).toBeGreaterThan(0)
   expect(switched).toBeGreaterThan(0)
 }, 120_000)
