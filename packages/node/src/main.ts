@@ -28,13 +28,11 @@ import { lockHome } from './keys/home-lock.ts'
 import { KeyStore } from './keys/key-store.ts'
 import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
-import { InTouch } from './membership/in-touch.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
 import { DefaultShares } from './service/default-shares.ts'
 import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
-import { lapseSilent } from './service/lapse.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
 import { tellRelayOfRevoked } from './service/revoke.ts'
@@ -370,18 +368,11 @@ async function compose(
     ensurePrekeys(log, keys, node, now()).catch((error: unknown) =>
       logger.error({ err: error }, 'prekeys were not rotated'),
     )
-  const inTouch = new InTouch(() => performance.now())
   log.onChange((mesh) => {
     // Not awaited: the record that it appends comes back here.
     if (mesh.nodes.get(node)?.lapsed === true) void rotate()
   })
-  const rotation = setInterval(() => {
-    void rotate()
-    if (!inTouch.longEnough(relays.status()[0]?.state === 'live')) return
-    lapseSilent({ ...context, lastHeard }).catch((error: unknown) =>
-      logger.error({ err: error }, 'silent nodes were not looked for'),
-    )
-  }, PREKEY_CHECK_MS)
+  const rotation = setInterval(() => void rotate(), PREKEY_CHECK_MS)
   rotation.unref()
   closers.push(() => clearInterval(rotation))
   const due = setInterval(() => {

@@ -64,8 +64,6 @@ export const BLOCK_AHEAD_MS_MAX = 5 * 60_000
 export const PREKEY_SKEW_MS = 60 * 60_000
 export const PREKEY_ROTATE_MS = 7 * 24 * 60 * 60_000
 export const PREKEY_LIFE_MS = 28 * 24 * 60 * 60_000
-/** A node that has been silent for so long is declared lapsed: nobody waits for its receipts until it returns. */
-export const LAPSE_AFTER_MS = 90 * 24 * 60 * 60_000
 /** A content key may serve packets to the same recipients for this long. */
 export const CONTENT_KEY_REUSE_MS = 60_000
 /** Siblings of one register that are shown; the state keeps all. */

@@ -392,7 +392,8 @@ export class Documents {
     if (this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
-    const blocks = this.catchUp.saidBehind(name, id, (await this.stored(name)).above)
+    const { above, base } = await this.stored(name)
+    const blocks = this.catchUp.saidBehind(name, id, [...base.blocks, ...above])
     await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
   }
 

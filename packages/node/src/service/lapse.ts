@@ -1,13 +1,11 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId } from '@sealmesh/protocol/ids'
-import { CUT_DOCUMENTS_MAX, LAPSE_AFTER_MS, PREKEY_ROTATE_MS, RECORD_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { CUT_DOCUMENTS_MAX, RECORD_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
-import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
-import type { Mesh, MeshNode } from '@sealmesh/protocol/membership/mesh'
+import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
-import type { LastHeard } from '../status/last-heard.ts'
 import { cutsOf, memberNamed, type ServiceContext } from './context.ts'
 
 /** What a record's cuts may take; the rest is for its header, signature and parents. */
@@ -18,8 +16,8 @@ const ENTRY_BYTES = 57
 
 /**
  * A machine that lies in a drawer pins what everybody keeps for it: dominated writes, tombstones, old incarnations. So
- * after 90 days of silence an admin's node says that it has lapsed (docs/spec/02-membership.md §12), of the documents
- * that it holds itself. The machine stays a member, and comes back by itself.
+ * an admin may say that it has lapsed (docs/spec/02-membership.md §12), of the documents that the admin's node holds
+ * itself. The machine stays a member, and comes back by itself.
  */
 export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> {
   return {
@@ -75,34 +73,6 @@ function sharedWith({ documents, log: { mesh } }: ServiceContext, node: NodeId):
       ({ agent, layer }) =>
         readersOf(mesh, agent, layer).includes(node) || writersOf(mesh, agent, layer).includes(node),
     )
-}
-
-/** Those that have been silent for too long, as an admin's node. The caller has been in touch long enough to know. */
-export async function lapseSilent(
-  context: ServiceContext & { readonly lastHeard: Pick<LastHeard, 'of'> },
-): Promise<void> {
-  for (const node of silentNodes(context.log.mesh, context, context.now())) {
-    // Another admin may have spoken, of other documents.
-    const names = sharedWith(context, node.id).filter((name) => !isLapsedFor(context.log.mesh, node.id, name))
-    if (names.length === 0) continue
-    await declareLapsed(context, node, names)
-    context.logger.warn({ node: node.id }, 'a node has been silent for 90 days: it has lapsed, and nobody waits for it')
-  }
-}
-
-/** A node announces a prekey every week, to all: whoever has heard none for so long heard it last before that. */
-export function silentNodes(
-  mesh: Mesh,
-  { node: me, lastHeard }: { readonly node: ServiceContext['node']; readonly lastHeard: Pick<LastHeard, 'of'> },
-  nowMs: number,
-): MeshNode[] {
-  if (mesh.nodes.get(me)?.admin !== true) return []
-  return [...mesh.nodes.values()].filter((node) => {
-    if (node.id === me || node.revocations.length > 0) return false
-    const admittedMs = mesh.records.get(node.admittedBy)?.timeMs ?? 0
-    const announcedMs = (node.prekeys[0]?.notBeforeMs ?? 0) + PREKEY_ROTATE_MS
-    return nowMs - Math.max(admittedMs, announcedMs, lastHeard.of(node.id) ?? 0) > LAPSE_AFTER_MS
-  })
 }
 
 const isSameName = (a: DocumentName, b: DocumentName): boolean => a.agent === b.agent && a.layer === b.layer

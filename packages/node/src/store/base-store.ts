@@ -184,23 +184,25 @@ export class BaseStore {
 const isReceiving = ({ target, staged }: BaseRecord): boolean => target.length > 0 || staged !== undefined
 
 function writeRecord(w: Writer, record: BaseRecord): void {
-  writeByte(w, (record.dirty ? DIRTY : 0) | (record.staged === undefined ? 0 : STAGED))
-  writeIncoming(w, record)
-  if (record.staged !== undefined) writeIncoming(w, record.staged)
+  writeIncoming(w, record, (record.dirty ? DIRTY : 0) | (record.staged === undefined ? 0 : STAGED))
+  if (record.staged !== undefined) writeIncoming(w, record.staged, 0)
 }
 
 function readRecord(r: Reader): BaseRecord {
-  const flags = readByte(r)
-  if (flags > (DIRTY | STAGED)) throw new Malformed()
-  const record = { ...readIncoming(r), dirty: (flags & DIRTY) !== 0 }
-  return (flags & STAGED) === 0 ? record : { ...record, staged: readIncoming(r) }
+  const { flags, ...incoming } = readIncoming(r)
+  const record = { ...incoming, dirty: (flags & DIRTY) !== 0 }
+  if ((flags & STAGED) === 0) return record
+  const { flags: none, ...staged } = readIncoming(r)
+  if (none !== 0) throw new Malformed()
+  return { ...record, staged }
 }
 
 const DIRTY = 1
 const STAGED = 2
 
-function writeIncoming(w: Writer, { generation, tips, target, rows, bytes }: Incoming): void {
+function writeIncoming(w: Writer, { generation, tips, target, rows, bytes }: Incoming, flags: number): void {
   writeUint(w, generation)
+  writeByte(w, flags)
   writeUint(w, rows)
   writeUint(w, bytes)
   writeList(w, tips, ({ dot, author, time, heard, textEnd }) => {
@@ -221,8 +223,10 @@ function writeIncoming(w: Writer, { generation, tips, target, rows, bytes }: Inc
   })
 }
 
-function readIncoming(r: Reader): Incoming {
+function readIncoming(r: Reader): Incoming & { flags: number } {
   const generation = readUint(r)
+  const flags = readByte(r)
+  if (flags > (DIRTY | STAGED)) throw new Malformed()
   const rows = readUint(r)
   const bytes = readUint(r)
   const tips = readList(r, VECTOR_ENTRIES_MAX, (): BaseTip => {
@@ -238,5 +242,5 @@ function readIncoming(r: Reader): Incoming {
     const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
     return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
-  return { generation, tips, target, rows, bytes }
+  return { generation, flags, tips, target, rows, bytes }
 }
