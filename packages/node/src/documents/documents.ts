@@ -129,16 +129,13 @@ export class Documents {
       bytesMax: deps.openBytesMax,
     })
     this.#around = {
-      store,
-      index,
+      ...stores,
       damage,
       sodium,
       node,
       signKey,
       mesh,
       now,
-      blocks: this.#blocks,
-      tips: this.#tips,
       author: this.#author,
       catchUp: this.catchUp,
       recent: this.#recent,
@@ -389,7 +386,7 @@ export class Documents {
   async reached(name: DocumentName, words: ReadonlyMap<NodeId, VersionVector>): Promise<void> {
     const id = this.#idOf(name)
     const adoption = await this.#adopting
-    if (this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)) return
+    if (this.#isChanging(id, adoption)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
     const { above, base } = await this.stored(name)
@@ -397,9 +394,18 @@ export class Documents {
     await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
   }
 
+  #isChanging = (id: DocumentId, adoption: Adoption): boolean =>
+    this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)
+
   #tidy(id: DocumentId): Promise<void> {
     const { store, sodium } = this.#deps
     return this.#bases.run(id, () => tidy({ store, blocks: this.#blocks, sodium, id, turn: () => nextTurn() }))
+  }
+
+  /** Nothing of it is damaged, on its way, or known to be missing: what this node does not have, nobody told it of. */
+  async isWhole(name: DocumentName): Promise<boolean> {
+    const id = this.#idOf(name)
+    return !this.#isChanging(id, await this.#adopting) && !this.catchUp.isBehind(name, id)
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */

@@ -6,7 +6,7 @@ import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
-import { cutsOf, memberNamed, type ServiceContext } from './context.ts'
+import { agentName, cutsOf, memberNamed, type ServiceContext } from './context.ts'
 
 /** What a record's cuts may take; the rest is for its header, signature and parents. */
 const CUTS_BYTES_MAX = RECORD_BYTES_MAX - 8_192
@@ -27,10 +27,21 @@ export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> 
       if (node.id === context.node) throw new Failure('NODE_UNKNOWN', 'A node does not declare itself silent.')
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node says that others have lapsed.')
-      const record = await declareLapsed(context, node, sharedWith(context, node.id))
+      const names = sharedWith(context, node.id)
+      for (const name of names) await refuseUnlessWhole(context, name)
+      const record = await declareLapsed(context, node, names)
       return { node: node.name, record: record.hash }
     },
   }
+}
+
+/** A cut that leaves out what is missing here would make void what the node had sent to others. */
+async function refuseUnlessWhole({ documents, log }: ServiceContext, name: DocumentName): Promise<void> {
+  if (await documents.isWhole(name)) return
+  const text = `${agentName(log.mesh, name.agent)}.${name.layer}`
+  throw new Failure('CORE_BUSY', `This machine does not have all of ${text}: what it lacks would be made void.`, {
+    next: `see what is missing with sealmesh why ${agentName(log.mesh, name.agent)}, and try again once it is here`,
+  })
 }
 
 /** In several records if one cannot hold all cuts: those of one silence add up. The last of them. */
