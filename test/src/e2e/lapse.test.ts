@@ -63,7 +63,7 @@ test('what a lapsed machine wrote in its silence is listed when it returns, and 
   await write(office, 'home.semantic.before', 'unheard')
   await office.stop()
   const said = await runProgram(BIN.node, ['lapse', 'office', '--yes', '--home', home.home], { name: 'lapse' })
-  expect(said.program.stdout.toString()).toMatch(/office has lapsed/)
+  expect(said.program.stderr.toString() + said.program.stdout.toString()).toMatch(/office has lapsed/)
 
   relay = await RelayProcess.start({ data: path.join(directory, 'relay'), port: relay.port })
   office = await NodeProcess.start({ home: office.home, name: 'office' })

@@ -4,7 +4,8 @@ import { Level } from 'level'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningNode } from '@sealmesh/node/main'
 import { valueOf, withCheck } from '@sealmesh/node/store/check'
-import { documentOfKey, TABLES } from '@sealmesh/node/store/keys'
+import { caughtUpKey, documentOfKey, leftOutKey, TABLES } from '@sealmesh/node/store/keys'
+import type { BlockHash, DocumentId } from '@sealmesh/protocol/ids'
 import { copyFolder } from '../processes/copy-folder.ts'
 import { seededDice, testSeed } from '../processes/seed.ts'
 import { until } from '../processes/wait.ts'
@@ -38,6 +39,10 @@ beforeAll(async () => {
       const handed = Uint8Array.from(key).fill(TABLES.handed, 0, 1)
       await level.put(handed, withCheck(handed, valueOf(key, value)!))
     }
+    // And what only a machine has that was away for long.
+    const document = [...shared(rows)][0] as DocumentId
+    for (const key of [caughtUpKey(document), leftOutKey(document, 'ab'.repeat(32) as BlockHash, 'habit')])
+      await level.put(key, withCheck(key, Uint8Array.of(0, 0)))
   })
   const node = await scene.start()
   expect(await read(node, `home.${PRIVATE}.habit-0`)).toEqual({ refused: 'STORE_DAMAGED' })

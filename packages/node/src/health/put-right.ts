@@ -25,7 +25,7 @@ export async function putRight(
   for (const { key } of ruined) {
     const back = (await store.get(key).catch(() => undefined)) !== undefined
     const isRecord = key[0] === TABLES.record
-    const isOnlyHere = key[0] === TABLES.meta || key[0] === TABLES.folder
+    const isOnlyHere = ONLY_HERE.has(key[0] ?? 0)
     records ||= isRecord && !back
     const state = back ? 'mended' : isRecord ? 'asked' : isOnlyHere ? 'lost' : 'mended'
     findings.push({ what: describeKey(key), state })
@@ -33,6 +33,9 @@ export async function putRight(
   if (records) deps.wantRecords()
   return findings
 }
+
+/** Nobody else has these, nor are they made from anything. */
+const ONLY_HERE: ReadonlySet<number> = new Set([TABLES.meta, TABLES.folder, TABLES.leftOut])
 
 /** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */
 async function remade(

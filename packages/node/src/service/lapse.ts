@@ -3,6 +3,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { CUT_DOCUMENTS_MAX, RECORD_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Handlers } from '../ipc/door.ts'
@@ -28,16 +29,19 @@ export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> 
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node says that others have lapsed.')
       const names = sharedWith(context, node.id)
-      for (const name of names) await refuseUnlessWhole(context, name)
+      for (const name of names) await refuseUnlessWhole(context, name, node.id)
       const record = await declareLapsed(context, node, names)
       return { node: node.name, record: record.hash }
     },
   }
 }
 
-/** A cut that leaves out what is missing here would make void what the node had sent to others. */
-async function refuseUnlessWhole({ documents, log }: ServiceContext, name: DocumentName): Promise<void> {
-  if (await documents.isWhole(name)) return
+/** A cut that leaves out what is missing here would make void what the node had sent to others, where there are any. */
+async function refuseUnlessWhole(context: ServiceContext, name: DocumentName, node: NodeId): Promise<void> {
+  const { documents, log } = context
+  const readers = readersOf(log.mesh, name.agent, name.layer)
+  const others = readers.filter((each) => each !== context.node && each !== node && !isLapsedFor(log.mesh, each, name))
+  if (others.length === 0 || (await documents.isWhole(name))) return
   const text = `${agentName(log.mesh, name.agent)}.${name.layer}`
   throw new Failure('CORE_BUSY', `This machine does not have all of ${text}: what it lacks would be made void.`, {
     next: `see what is missing with sealmesh why ${agentName(log.mesh, name.agent)}, and try again once it is here`,

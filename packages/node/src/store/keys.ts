@@ -181,6 +181,8 @@ export function describeKey(key: Uint8Array): string {
       return `the note that document ${toHex(key.subarray(1, 33))} is in no page of the index`
     case TABLES.caughtUp:
       return `the note of how document ${toHex(key.subarray(1, 33))} stands to what others have`
+    case TABLES.leftOut:
+      return `something that a base has left out of document ${toHex(key.subarray(1, 33))}`
     case TABLES.aside:
       return 'damaged bytes that were kept'
     case TABLES.record:
