@@ -77,7 +77,9 @@ export class MemoryDisk implements FolderDisk {
   async look(path: string): Promise<Found | undefined> {
     this.meanwhile()
     const file = this.files.get(path)
-    return file && foundOf(path, file)
+    if (file !== undefined) return foundOf(path, file)
+    const isFolder = [...this.files.keys()].some((each) => each.startsWith(`${path}/`))
+    return isFolder ? { path, type: 'directory', ...OF_FOLDERS } : undefined
   }
 
   async read(found: Found): Promise<Uint8Array | undefined> {
@@ -145,3 +147,5 @@ const foundOf = (path: string, file: MemoryFile): Found => ({
   inode: String(file.inode),
   executable: false,
 })
+
+const OF_FOLDERS = { size: 0, mtimeMs: 0, stamp: 'folder', inode: 'folder', executable: false } as const

@@ -46,6 +46,20 @@ describe('files of two machines', () => {
     expect(home.disk.trash.map(({ path }) => path)).toEqual(['b.md'])
   })
 
+  test('a folder that takes the place of what was refused is not refused', async () => {
+    on(home, (disk) => disk.put('thing', '#!/bin/sh\n'))
+    await quiet()
+    expect(issues(home)).toEqual(['refused out EXECUTABLE thing'])
+    // Both before anybody looks.
+    home.disk.delete('thing')
+    home.disk.put('thing/new.md', 'new\n')
+    home.touch('thing')
+    clock.nowMs += 1_000
+    await quiet()
+    expect(office.disk.content()).toEqual({ 'thing/new.md': 'new\n' })
+    expect(issues(home)).toEqual([])
+  })
+
   test('edits of one file on both sides while they are cut off are all kept', async () => {
     on(home, (disk) => disk.put('MEMORY.md', '# Memory\n\n- one\n- two\n'))
     await quiet()

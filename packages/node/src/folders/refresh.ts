@@ -74,6 +74,8 @@ function take(state: MirrorState, found: Found): void {
   if (skip(state)(found.path, found.type === 'directory')) return
   if (found.type === 'directory') {
     state.directories.set(key, found.path)
+    // A link or a file that had its name has made way for it.
+    if (state.disk.has(key)) vanished(state, (each) => each === key)
     return
   }
   const known = state.disk.get(key)
