@@ -8,7 +8,7 @@ export const lapse = (cli: Cli): Command =>
   new Command('lapse')
     .summary('stop waiting for a machine that has been silent for long')
     .description(
-      'Nobody keeps old history for the node any more. It stays a member and comes back by itself; what it wrote in its silence and sent to nobody is then kept apart and listed. Happens by itself after 90 days.',
+      'Nobody keeps old history for the node any more. It stays a member and comes back by itself; what it wrote in its silence and sent to nobody is then kept apart and listed. Nobody lapses by itself.',
     )
     .argument('<node>', "the node's name or id")
     .option('--yes', 'do not ask')

@@ -53,6 +53,11 @@ export class Adoption {
   }
 
   /** Whether a base is on its way into the document itself. */
+  /** In the place of what is here, or beside it. */
+  isComing(id: DocumentId): boolean {
+    return this.isReceiving(id) || this.staging.has(id)
+  }
+
   isReceiving(id: DocumentId): boolean {
     return this.#transfers.isAimed(id)
   }
@@ -95,7 +100,7 @@ export class Adoption {
     if (!this.staging.has(id) || this.#deps.inMemory(id) !== undefined) return report
     // A switch compares the base with what is read: it waits until that is in memory.
     await this.#deps.open(name).catch(() => undefined)
-    await this.#deps.alone(name, () => this.staging.goOn(name, id))
+    await this.#deps.alone(name, () => this.staging.switchOver(name, id))
     return report
   }
 

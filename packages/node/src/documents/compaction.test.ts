@@ -8,7 +8,7 @@ import { BaseStore } from '../store/base-store.ts'
 import { afterPrefix, documentPrefix, prunedDocument } from '../store/keys.ts'
 import { Compaction, type CompactionOptions } from './compaction.ts'
 import type { Documents } from './documents.ts'
-import { type Running, set, sync, TestHomes, typeText, valueOf } from './test-homes.ts'
+import { cutShort, type Running, set, sync, TestHomes, typeText, valueOf } from './test-homes.ts'
 
 let sodium: Sodium
 let homes: TestHomes
@@ -207,19 +207,11 @@ test('cut short at any write to the disk, it leaves an equal document, and is do
   }
   const before = await stateOf(home.documents, homes.semantic)
   for (let writes = 0; ; writes++) {
-    const { database } = home
-    const write = database.write.bind(database)
-    let left = writes
-    let cut = false
-    database.write = async (operations) => {
-      if (left-- > 0) return write(operations)
-      cut = true
-      throw new Error('IO error: cut short')
-    }
+    const mend = cutShort(home, writes)
     const drawn = await compactionOf(home)
       .compact(homes.semantic)
       .catch(() => 'failed')
-    database.write = write
+    const cut = mend()
     home = await restart(home)
     expect(await stateOf(home.documents, homes.semantic)).toEqual(before)
     if (cut) continue

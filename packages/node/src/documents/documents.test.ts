@@ -8,6 +8,7 @@ import { Level } from 'level'
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { BlockStore } from '../store/block-store.ts'
 import { blockKey } from '../store/keys.ts'
+import { dice } from './test-dice.ts'
 import { set, sync, TestHomes, typeText, valueOf } from './test-homes.ts'
 
 let sodium: Sodium
@@ -255,7 +256,7 @@ test('closing finishes the writes that were asked for and refuses later ones', a
 test('blocks on disk form one unbroken chain after any mixture of writers, readers, arrivals and failures', async () => {
   const seed = randomBytes(4).readUInt32LE()
   console.info(`seed ${seed}`)
-  const dice = diceOf(seed)
+  const { pick } = dice(seed)
   const home = await homes.start('home', homes.mesh.home, { documentsOpenMax: 1 })
   const office = await homes.start('office', homes.mesh.office)
   const names = [homes.semantic, homes.episodic]
@@ -263,10 +264,10 @@ test('blocks on disk form one unbroken chain after any mixture of writers, reade
   await Promise.all(
     Array.from({ length: 12 }, async (_, worker) => {
       for (let i = 0; i < 15; i++) {
-        const name = names[dice(2)] ?? homes.semantic
+        const name = names[pick(2)] ?? homes.semantic
         const key = `w${worker}.${i}`
         try {
-          switch (dice(6)) {
+          switch (pick(6)) {
             case 0:
               await office.documents.write(name, [set(`o${key}`, 'o')])
               await sync(office.documents, home.documents, name)
@@ -275,7 +276,7 @@ test('blocks on disk form one unbroken chain after any mixture of writers, reade
               await home.documents.editText(name, typeText(0, `${key} `))
               break
             case 2:
-              home.database.full = dice(3) === 0
+              home.database.full = pick(3) === 0
               await home.documents.open(name)
               home.database.full = false
               break
@@ -307,15 +308,6 @@ test('blocks on disk form one unbroken chain after any mixture of writers, reade
     expect(count).toBe(document.counts().received)
   }
 })
-
-/** A small generator, so that a failing seed can be run again. */
-function diceOf(seed: number): (sides: number) => number {
-  let state = seed >>> 0
-  return (sides) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * sides)
-  }
-}
 
 test('the ends of all documents are read in one pass, the same as of each alone', async () => {
   const office = await homes.start('office', homes.mesh.office)

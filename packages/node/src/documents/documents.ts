@@ -386,16 +386,13 @@ export class Documents {
   async reached(name: DocumentName, words: ReadonlyMap<NodeId, VersionVector>): Promise<void> {
     const id = this.#idOf(name)
     const adoption = await this.#adopting
-    if (this.#isChanging(id, adoption)) return
+    if (this.#deps.damage.of(id).length > 0 || adoption.isComing(id)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
     const { above, base } = await this.stored(name)
     const blocks = this.catchUp.saidBehind(name, id, [...base.blocks, ...above])
     await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
   }
-
-  #isChanging = (id: DocumentId, adoption: Adoption): boolean =>
-    this.#deps.damage.of(id).length > 0 || adoption.isReceiving(id) || adoption.staging.has(id)
 
   #tidy(id: DocumentId): Promise<void> {
     const { store, sodium } = this.#deps
@@ -405,7 +402,8 @@ export class Documents {
   /** Nothing of it is damaged, on its way, or known to be missing: what this node does not have, nobody told it of. */
   async isWhole(name: DocumentName): Promise<boolean> {
     const id = this.#idOf(name)
-    return !this.#isChanging(id, await this.#adopting) && !this.catchUp.isBehind(name, id)
+    if (this.#deps.damage.of(id).length > 0 || (await this.#adopting).isComing(id)) return false
+    return !this.catchUp.isBehind(name, id)
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */

@@ -8,7 +8,7 @@ import * as fc from 'fast-check'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import { Compaction } from './compaction.ts'
 import type { TestNode } from './fixture.ts'
-import { type Running, set, TestHomes, typeText } from './test-homes.ts'
+import { cutShort, type Running, set, TestHomes, typeText } from './test-homes.ts'
 
 /** Longer than anybody's base waits for another sender's. */
 const STEP_MS = 11_000
@@ -158,13 +158,9 @@ class Scene {
       case 'restart':
         return this.#restart()
       case 'cut': {
-        const { database } = this.running.office
-        const write = database.write.bind(database)
-        let left = what.batches
-        database.write = (operations) =>
-          left-- > 0 ? write(operations) : Promise.reject(new Error('IO error: No space left on device'))
+        const mend = cutShort(this.running.office, what.batches)
         await this.send(what.from, 'office', what.bytes, 8).catch(() => undefined)
-        database.write = write
+        mend()
         return this.#restart()
       }
     }

@@ -82,13 +82,8 @@ export class Staging {
       const name = index.get(id)?.name
       if (name === undefined || !this.has(id)) continue
       await open(name)
-      await alone(name, () => this.#switch(name, id))
+      await alone(name, () => this.switchOver(name, id))
     }
-  }
-
-  /** Nothing came, but the document is in memory now. */
-  goOn(name: DocumentName, id: DocumentId): Promise<Adopted> {
-    return this.#switch(name, id)
   }
 
   /**
@@ -148,7 +143,7 @@ export class Staging {
     await store.commit([...operations, blocks.bases.put(id, { ...record, dirty: true, staged: next })])
     report.stored += stored
     this.#transfers.advanced(id, sender, begins)
-    return this.#switch(item.document, id)
+    return this.switchOver(item.document, id)
   }
 
   /** Whole blocks that a staged base waits for. Durable when it resolves. */
@@ -161,7 +156,7 @@ export class Staging {
       await store.commit(operations)
       report.stored += operations.length
       this.#transfers.advanced(id, this.#transfers.senderOf(id), false)
-      return this.#switch(name, id)
+      return this.switchOver(name, id)
     })
   }
 
@@ -210,7 +205,7 @@ export class Staging {
   }
 
   /** Once nothing of it is missing, one commit puts the staged base in the place of what is here. */
-  async #switch(name: DocumentName, id: DocumentId): Promise<Adopted> {
+  async switchOver(name: DocumentName, id: DocumentId): Promise<Adopted> {
     const { store, blocks, adopted, inMemory, switched, log } = this.#deps
     const record = await blocks.bases.read(id)
     if (record?.staged === undefined) return 'nothing'

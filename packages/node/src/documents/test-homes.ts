@@ -183,3 +183,19 @@ export async function sync(
     if (!isDeepStrictEqual(claimed, await to.vectorOf(name))) vector = claimed
   }
 }
+
+/** After so many batches the disk takes nothing more. Mends it, and tells whether it came to that. */
+export function cutShort({ database }: Running, batches: number): () => boolean {
+  const write = database.write.bind(database)
+  let left = batches
+  let cut = false
+  database.write = async (operations) => {
+    if (left-- > 0) return write(operations)
+    cut = true
+    throw new Error('IO error: cut short')
+  }
+  return () => {
+    database.write = write
+    return cut
+  }
+}

@@ -11,7 +11,8 @@ import { BaseStore } from '../store/base-store.ts'
 import { afterPrefix, documentPrefix, prunedDocument } from '../store/keys.ts'
 import { Compaction } from './compaction.ts'
 import type { TestNode } from './fixture.ts'
-import { type Running, set, sync, TestHomes } from './test-homes.ts'
+import { dice } from './test-dice.ts'
+import { cutShort, type Running, set, sync, TestHomes } from './test-homes.ts'
 
 let sodium: Sodium
 let homes: TestHomes
@@ -169,17 +170,9 @@ test('cut short at any write to the disk, texts stay what they are, and a base i
     }
     const before = await stateOf(home)
     for (let writes = 0; ; writes++) {
-      const { database } = home
-      const write = database.write.bind(database)
-      let left = writes
-      let cut = false
-      database.write = async (operations) => {
-        if (left-- > 0) return write(operations)
-        cut = true
-        throw new Error('IO error: cut short')
-      }
+      const mend = cutShort(home, writes)
       await compact(home, homes.mesh.home).catch(() => undefined)
-      database.write = write
+      const cut = mend()
       await homes.stop(home)
       home = await homes.start('home', homes.mesh.home)
       expect(await stateOf(home)).toEqual(before)
@@ -328,19 +321,6 @@ test('a damaged run is found, and comes again from a peer', async () => {
     expect(await stateOf(home)).toEqual(before)
   }
 })
-
-/** Small, fast and seeded. */
-function dice(seed: number) {
-  let state = seed | 0
-  const random = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-  const pick = (below: number) => Math.floor(random() * below)
-  return { random, pick, one: <T>(all: readonly T[]): T => all[pick(all.length)] as T }
-}
 
 /** By hand: SEALMESH_EDITS=20000. */
 const EDITS = Number(process.env.SEALMESH_EDITS ?? 1_000)

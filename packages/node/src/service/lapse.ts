@@ -2,10 +2,11 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { CUT_DOCUMENTS_MAX, RECORD_BYTES_MAX } from '@sealmesh/protocol/limits'
-import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
-import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
+import { readersOf } from '@sealmesh/protocol/membership/access'
+import { cutFor, isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
+import { mayHear } from '@sealmesh/protocol/sync/recipients'
 import type { Handlers } from '../ipc/door.ts'
 import { agentName, cutsOf, memberNamed, type ServiceContext } from './context.ts'
 
@@ -28,7 +29,8 @@ export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> 
       if (node.id === context.node) throw new Failure('NODE_UNKNOWN', 'A node does not declare itself silent.')
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node says that others have lapsed.')
-      const names = sharedWith(context, node.id)
+      // Of what it never read or wrote a lapse has nothing to say.
+      const names = context.documents.names().filter((name) => mayHear(mesh, name, node.id))
       for (const name of names) await refuseUnlessWhole(context, name, node.id)
       const record = await declareLapsed(context, node, names)
       return { node: node.name, record: record.hash }
@@ -56,9 +58,7 @@ async function declareLapsed(
 ): Promise<SignedRecord> {
   const known = await cutsOf(context, names, [node.id])
   // Of some documents nothing that it wrote is here: then all of its words there are unheard.
-  const cuts = names.map(
-    (document): Cut => known.find((cut) => isSameName(cut.document, document)) ?? { document, vector: [] },
-  )
+  const cuts = names.map((document): Cut => cutFor(known, document) ?? { document, vector: [] })
   const sign = (part: readonly Cut[]) =>
     context.log.append(
       { type: 'lapse', node: node.id, cuts: part },
@@ -79,15 +79,3 @@ async function declareLapsed(
   }
   return sign(part)
 }
-
-/** Documents that are here and that the node may read or write: of others a lapse has nothing to say. */
-function sharedWith({ documents, log: { mesh } }: ServiceContext, node: NodeId): DocumentName[] {
-  return documents
-    .names()
-    .filter(
-      ({ agent, layer }) =>
-        readersOf(mesh, agent, layer).includes(node) || writersOf(mesh, agent, layer).includes(node),
-    )
-}
-
-const isSameName = (a: DocumentName, b: DocumentName): boolean => a.agent === b.agent && a.layer === b.layer

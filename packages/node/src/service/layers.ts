@@ -11,7 +11,6 @@ export class Layers {
   readonly #documents: Pick<Documents, 'names'>
   /** Layers of agents that were found to be there or meant; each is asked about once. */
   readonly #known = new Map<AgentId, Set<string>>()
-  #knownCount = 0
 
   constructor(own: () => OwnAliases, documents: Pick<Documents, 'names'>) {
     this.#own = own
@@ -32,16 +31,10 @@ export class Layers {
     if (this.#known.get(agent.id)?.has(layer) === true) return
     if (!isName(layer)) throw new Failure('NAME_INVALID', `"${layer.slice(0, 64)}" is not a layer's name.`)
     if (!meansIt) this.#refuseSlip(agent, layer)
-    // A caller may invent names without end.
-    if (this.#knownCount >= KNOWN_MAX) this.#forget()
     const known = this.#known.get(agent.id) ?? new Set()
+    // A caller may invent names without end.
+    if (known.size >= KNOWN_MAX) known.clear()
     this.#known.set(agent.id, known.add(layer))
-    this.#knownCount += 1
-  }
-
-  #forget(): void {
-    this.#known.clear()
-    this.#knownCount = 0
   }
 
   #refuseSlip(agent: MeshAgent, layer: string): void {
@@ -55,4 +48,5 @@ export class Layers {
 }
 
 const STANDARD: ReadonlySet<string> = new Set(STANDARD_LAYERS)
-const KNOWN_MAX = 10_000
+/** Of one agent. */
+const KNOWN_MAX = 1_000

@@ -47,23 +47,13 @@ export interface Cursor {
   close(): Promise<void>
 }
 
-/**
- * What LevelDB gathers in memory before it makes a table of it. With its default of 4 MiB a burst of writes costs a
- * tenth more processor time: packets that are delivered a moment later would be written to a table all the same.
- */
-const WRITE_BUFFER_BYTES = 16 * 1_048_576
-
 export class LevelDatabase implements Database {
   readonly #directory: string
   readonly #level: Level<Uint8Array, Uint8Array>
 
   constructor(directory: string) {
     this.#directory = directory
-    this.#level = new Level(directory, {
-      keyEncoding: 'view',
-      valueEncoding: 'view',
-      writeBufferSize: WRITE_BUFFER_BYTES,
-    })
+    this.#level = new Level(directory, { keyEncoding: 'view', valueEncoding: 'view' })
   }
 
   get isOpen(): boolean {

@@ -22,7 +22,7 @@ export interface Standing {
   readonly overcome: readonly RecordHash[]
 }
 
-/** Lapses of one node: one takes 90 days. */
+/** Lapses of one node: a person says each. */
 const OVERCOME_MAX = 4_096
 
 /**
