@@ -210,8 +210,7 @@ async function compose(
     baseRefused: (name, code) => refusals.noteBase(name, code),
   })
   closers.push(() => documents.close())
-  if (sound.health.fellBack !== undefined || sound.health.rebuilt !== undefined)
-    await documents.catchUp.fallBehindEverywhere()
+  if (sound.health.fellBack !== undefined || sound.health.rebuilt !== undefined) await documents.catchUp.wasPutBack()
 
   const port = new PacketPort({
     sodium,

@@ -74,7 +74,7 @@ export class CatchUp {
   ): Mark | undefined {
     const { standings, mesh: meshNow, node } = this.#deps
     const mesh = meshNow()
-    const { partial, overcome } = standings.of(id)
+    const { partial, putBack, overcome } = standings.of(id)
     const ours = new Map<IncarnationId, number>()
     for (const { incarnation, sequence } of vector)
       ours.set(incarnation, Math.max(sequence, ours.get(incarnation) ?? 0))
@@ -96,7 +96,8 @@ export class CatchUp {
     const writers = writersOf(mesh, name.agent, name.layer)
     const isWhole = partial && covered.some((each) => writers.includes(each))
     if (ended.length === 0 && !isWhole) return undefined
-    return this.#mark(id, { partial: partial && !isWhole, overcome: [...overcome, ...ended] })
+    const isPartial = partial && !isWhole
+    return this.#mark(id, { partial: isPartial, putBack: putBack && isPartial, overcome: [...overcome, ...ended] })
   }
 
   /**
@@ -144,9 +145,15 @@ export class CatchUp {
     return [...this.#deps.index.entries()].flatMap(([id, { name }]) => (this.isBehind(name, id) ? [name] : []))
   }
 
-  /** Of every document. Durable when it resolves. */
-  async fallBehindEverywhere(): Promise<void> {
-    for (const [id] of this.#deps.index.entries()) await this.note(this.fallBehind(id))
+  /** The database holds less than it once did, of whichever document. Durable when it resolves. */
+  async wasPutBack(): Promise<void> {
+    const { index, standings } = this.#deps
+    for (const [id] of index.entries())
+      await this.note(this.#mark(id, { ...standings.of(id), partial: true, putBack: true }))
+  }
+
+  isPutBack(id: DocumentId): boolean {
+    return this.#deps.standings.of(id).putBack
   }
 
   /** Durable when it resolves. */

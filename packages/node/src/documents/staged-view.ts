@@ -66,7 +66,7 @@ export type Refusal = 'ASIDE_BELOW_BASE' | 'BASE_BROKEN' | 'FORKED_BELOW_BASE' |
  * 1. Nothing that lies above the coming ends is lost: what our own base has left too little of comes whole first.
  * 2. Nothing that is set aside is below them: it would go without being listed.
  * 3. What was read and is not accounted for is listed in the commit that takes it away. Our own words are not taken away
- *    like that at all, but from a node that had lapsed, or that has lost later words of its own.
+ *    like that at all, but from a node that had lapsed, or whose home was put back.
  */
 export class StagedView {
   readonly #deps: StagedViewDeps
@@ -211,8 +211,8 @@ export class StagedView {
       return 'BASE_BROKEN' // (1)
     const signed = { document: after, blocks: [...base.blocks, ...kept] }
     const left = leftOutOf(before, signed, contested, (author) => hasLapsed && author !== this.#deps.node)
-    if (!hasLapsed && !this.#hasLostOwn(before, ends) && left.some(({ author }) => author === this.#deps.node))
-      return 'ROWS_LEFT_OUT' // (3)
+    const isPutBack = this.#deps.catchUp.isPutBack(id) || this.#hasLostOwn(before, ends)
+    if (!hasLapsed && !isPutBack && left.some(({ author }) => author === this.#deps.node)) return 'ROWS_LEFT_OUT' // (3)
     const listed = onlyOnce([
       ...left,
       ...wordsOf([...aside, ...elsewhere], await this.#textsOf(id, ends, contested), before, after),

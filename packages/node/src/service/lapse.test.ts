@@ -14,7 +14,7 @@ test('a machine that has not all of a document says of nobody that it has lapsed
     await home.documents.write(homes.semantic, [set('a', '1')])
     expect(await home.documents.isWhole(homes.semantic)).toBe(true)
     // As when its database was put back from an older copy.
-    await home.documents.catchUp.fallBehindEverywhere()
+    await home.documents.catchUp.wasPutBack()
     const { lapse } = lapseHandlers(serviceOf(homes, homes.mesh.home, home))
     await expect(lapse({ node: 'office' }, nobody)).rejects.toMatchObject({ code: 'CORE_BUSY' })
   } finally {

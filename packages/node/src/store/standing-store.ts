@@ -18,6 +18,8 @@ import type { Operation, Store } from './store.ts'
 export interface Standing {
   /** What came first of it came from others, and it has not been seen to reach what they have. */
   readonly partial: boolean
+  /** Until then, too: the database once held more, so others may have ended what is read here, our own words too. */
+  readonly putBack: boolean
   /** Lapses of this node after which it has been seen to reach what others have. */
   readonly overcome: readonly RecordHash[]
 }
@@ -63,15 +65,18 @@ export class StandingStore {
   }
 }
 
-const WHOLE: Standing = { partial: false, overcome: [] }
+const WHOLE: Standing = { partial: false, putBack: false, overcome: [] }
+const PARTIAL = 1
+const PUT_BACK = 2
 
-function writeStanding(w: Parameters<Parameters<typeof encode>[0]>[0], { partial, overcome }: Standing): void {
-  writeByte(w, partial ? 1 : 0)
+function writeStanding(w: Parameters<Parameters<typeof encode>[0]>[0], { partial, putBack, overcome }: Standing): void {
+  writeByte(w, (partial ? PARTIAL : 0) | (putBack ? PUT_BACK : 0))
   writeList(w, overcome, (record) => writeId(w, record))
 }
 
 function readStanding(r: Parameters<Parameters<typeof decode>[1]>[0]): Standing {
-  const partial = readByte(r)
-  if (partial > 1) throw new Malformed()
-  return { partial: partial === 1, overcome: readList(r, OVERCOME_MAX, () => readId<RecordHash>(r, HASH_BYTES)) }
+  const bits = readByte(r)
+  if (bits > (PARTIAL | PUT_BACK) || bits === PUT_BACK) throw new Malformed()
+  const [partial, putBack] = [(bits & PARTIAL) !== 0, (bits & PUT_BACK) !== 0]
+  return { partial, putBack, overcome: readList(r, OVERCOME_MAX, () => readId<RecordHash>(r, HASH_BYTES)) }
 }
