@@ -6,6 +6,7 @@ import {
   nameClashes,
   nodeByName,
   readersOf,
+  waitedForBy,
   writersOf,
 } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
@@ -70,6 +71,25 @@ test('a holder that was dropped from the hosts, or removed, neither reads nor wr
   scene.sign(office, revoke(home))
   expect(readers('semantic')).toEqual([])
   expect(writers('session')).toEqual([])
+})
+
+test('a base waits for readers, and for a writer that may have read: by a term, a grant, or as a host then', () => {
+  const { scene, home, office, shed, agent, first, ids } = household()
+  const waited = (layer: string) => waitedForBy(scene.fold(), agent.id, layer)
+  expect(waited('semantic')).toEqual(ids(home))
+  const read = scene.sign(agent, grant(agent, 'semantic', shed))
+  expect(waited('semantic')).toEqual(ids(home, shed))
+  scene.sign(agent, ungrant(agent, read))
+  expect(waited('semantic')).toEqual(ids(home))
+  scene.sign(office, assign(agent, office, 2, first))
+  expect(waited('semantic')).toEqual(ids(home, office))
+  scene.sign(agent, host(agent, [home, office, shed]))
+  expect(waited('semantic')).toEqual(ids(home, office, shed))
+  // Shed reads by another agent's grant, which then leaves it.
+  scene.sign(shed.agent, host(shed.agent, [shed]))
+  scene.sign(agent, grant(agent, 'episodic', shed.agent))
+  scene.sign(shed.agent, host(shed.agent, [home]))
+  expect(waited('episodic')).toEqual(ids(home, office, shed))
 })
 
 test('an agent that the mesh does not know has neither readers nor writers', () => {

@@ -32,6 +32,13 @@ test(
   30_000 + RUNS * MS_EACH,
 )
 
+test.each([
+  [2883, 'two nodes each think that they alone read a layer, and each draws a base'],
+  [613, 'a writer that may not read sees a tombstone stand alone'],
+])('schedule %d: %s', (seed) => {
+  expect(wrongIn(runSchedule(seed))).toEqual([])
+})
+
 describe('the same schedules find it out when a check is missing', { timeout: 120_000 }, () => {
   /** The findings of the first run, of a bounded number, that shows what is looked for. */
   function firstWith(checks: Checks, what: (findings: Findings) => readonly string[]): Findings | undefined {

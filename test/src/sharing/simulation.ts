@@ -10,7 +10,7 @@ import { joinTips } from '@sealmesh/protocol/crdt/vector'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import type { IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { readersOf, waitedForBy, writersOf } from '@sealmesh/protocol/membership/access'
 import { judgeWith, mayEverWrite } from '@sealmesh/protocol/membership/judge'
 import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -389,16 +389,16 @@ export class Peer {
   /** Keeps of what every other reader has only what still counts; others do so when they like, or never. */
   draw(layer: string): boolean {
     const { world, mesh, judge } = this
-    const document = this.document(layer)
+    if (!readersOf(mesh, world.claude.id, layer).includes(this.id)) return false
     const others = (nodes: readonly NodeId[]) =>
       nodes
         .filter((node) => node !== this.id && !isLapsedFor(mesh, node, { agent: world.claude.id, layer }))
         .map((node) => this.#receipted.get(node + layer) ?? [])
-    const receipts = others(readersOf(mesh, world.claude.id, layer))
+    const receipts = others(waitedForBy(mesh, world.claude.id, layer))
     const writerReceipts =
       receipts.length === 0 ? [] : [...receipts, ...others(writersOf(mesh, world.claude.id, layer))]
     const kept = { stored: this.stored.get(layer) ?? [], base: this.bases.get(layer) }
-    const after = drawn(document, kept, { receipts, writerReceipts, judge, nowMs: world.nowMs })
+    const after = drawn(this.document(layer), kept, { receipts, writerReceipts, judge, nowMs: world.nowMs })
     if (after === undefined) return false
     this.bases.set(layer, after.base)
     this.stored.set(layer, after.stored)

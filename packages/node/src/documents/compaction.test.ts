@@ -176,6 +176,25 @@ test('a reader that has lapsed pins nothing', async () => {
   expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
 })
 
+test('who may not read a document draws no base of it', async () => {
+  const [home, office] = [await start('home'), await start('office')]
+  for (let round = 0; round < 30; round++) await office.documents.write(homes.semantic, [set('key', `${round}`)])
+  await sync(office.documents, home.documents, homes.semantic)
+  expect(await compactionOf(office, [home]).compact(homes.semantic)).toBe(false)
+  // A host that has never read it has nothing that others lack: home does not wait for its receipts.
+  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
+})
+
+test('a writer that has read before is waited for: it may have drawn a base of what nobody else has', async () => {
+  const [home, office] = [await start('home'), await start('office')]
+  await home.documents.write(homes.semantic, [set('key', 'of home')])
+  expect(await compactionOf(home, [office]).compact(homes.semantic)).toBe(true)
+  // Home has not heard of it yet, and reads no more: what it has goes to nobody.
+  homes.mesh.assign(2, homes.mesh.office)
+  for (let round = 0; round < 30; round++) await office.documents.write(homes.semantic, [set('key', `${round}`)])
+  expect(await compactionOf(office, [home]).compact(homes.semantic)).toBe(false)
+})
+
 test('writes go on and are acknowledged while a base is drawn, and all of them are there afterwards', async () => {
   let home = await start('home')
   for (let round = 0; round < 600; round++)

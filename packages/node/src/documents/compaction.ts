@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { NodeId } from '@sealmesh/protocol/ids'
-import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { readersOf, waitedForBy, writersOf } from '@sealmesh/protocol/membership/access'
 import { isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Logger } from 'pino'
@@ -102,6 +102,8 @@ export class Compaction {
   async compact(name: DocumentName): Promise<boolean> {
     const { documents, historyMs, historyBytes, floorBytes, mesh } = this.#deps
     const judged = mesh()
+    // Who may not read it has a part of it, and cannot tell which tombstones stand alone.
+    if (!readersOf(judged, name.agent, name.layer).includes(this.#deps.node)) return false
     const pace = new Pace({
       commits: () => this.#commits,
       isUrgent: () => this.#aboveOf(name) > (historyBytes ?? HISTORY_BYTES) + URGENT_BYTES,
@@ -128,9 +130,10 @@ export class Compaction {
   }
 
   /**
-   * A base lies below what every other reader has. A tombstone is needed until all who may write have met it, too, for
-   * one of them may be about to write beside it; where nobody else reads, nobody could tell. Nobody waits for a node
-   * that has lapsed: when it returns it takes the base of somebody who did not (docs/spec/09-bases.md §6).
+   * A base lies below what every other reader has, and every writer that was one. A tombstone is needed until all who
+   * may write have met it, too, for one of them may be about to write beside it; where nobody else reads, nobody could
+   * tell. Nobody waits for a node that has lapsed: when it returns it takes the base of somebody who did not
+   * (docs/spec/09-bases.md §6).
    */
   async #receipts(
     mesh: Mesh,
@@ -138,13 +141,11 @@ export class Compaction {
   ): Promise<{ receipts: readonly VersionVector[]; writerReceipts: readonly VersionVector[] }> {
     const { node, receipted } = this.#deps
     const isWaitedFor = (each: NodeId) => each !== node && !isLapsedFor(mesh, each, name)
-    const readers = readersOf(mesh, name.agent, name.layer).filter(isWaitedFor)
-    const writers = writersOf(mesh, name.agent, name.layer).filter(
-      (each) => isWaitedFor(each) && !readers.includes(each),
-    )
+    const waited = waitedForBy(mesh, name.agent, name.layer).filter(isWaitedFor)
+    const others = writersOf(mesh, name.agent, name.layer).filter((each) => isWaitedFor(each) && !waited.includes(each))
     const read = (peers: readonly NodeId[]) => Promise.all(peers.map((peer) => receipted(peer, name)))
-    const receipts = await read(readers)
-    return { receipts, writerReceipts: readers.length === 0 ? [] : [...receipts, ...(await read(writers))] }
+    const receipts = await read(waited)
+    return { receipts, writerReceipts: waited.length === 0 ? [] : [...receipts, ...(await read(others))] }
   }
 
   #grew(name: DocumentName, blocks: readonly Block[]): void {

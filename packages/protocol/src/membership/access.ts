@@ -30,6 +30,20 @@ export function writersOf(mesh: Mesh, agent: AgentId, layer: string): NodeId[] {
   return membersOf(mesh, [...granted, ...known.hosts])
 }
 
+/**
+ * Whose receipts a base waits for (docs/spec/09-bases.md §1): readers, and writers that may have been readers. One of
+ * these may have drawn a base, and then has blocks that it cannot give away any more. Sorted.
+ */
+export function waitedForBy(mesh: Mesh, agent: AgentId, layer: string): NodeId[] {
+  const known = mesh.agents.get(agent)
+  if (known === undefined) return []
+  const held = known.terms.map(({ holder }) => holder)
+  const named = known.grants.filter((grant) => grant.layer === layer).flatMap((grant) => everNamed(mesh, known, grant))
+  const read = new Set([...held, ...named])
+  const writers = writersOf(mesh, agent, layer).filter((node) => read.has(node))
+  return membersOf(mesh, [...readersOf(mesh, agent, layer), ...writers])
+}
+
 /** The prekey to seal to: the newest that is due. Undefined for a node that let all of its own expire, or is gone. */
 export function livePrekey(node: MeshNode, nowMs: number): Prekey | undefined {
   if (node.revocations.length > 0) return undefined
@@ -72,6 +86,13 @@ function grantees(mesh: Mesh, agent: MeshAgent, grant: Grant): readonly NodeId[]
     case 'standby':
       return agent.hosts
   }
+}
+
+/** Whom a grant may ever have reached, ended or not. */
+function everNamed(mesh: Mesh, agent: MeshAgent, { to }: Grant): readonly NodeId[] {
+  if (to.type === 'node') return [to.node]
+  const host = to.type === 'agent' ? mesh.agents.get(to.agent) : agent
+  return host?.hostings.flatMap(({ nodes }) => nodes) ?? []
 }
 
 const membersOf = (mesh: Mesh, nodes: readonly NodeId[]): NodeId[] =>
