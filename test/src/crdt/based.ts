@@ -1,6 +1,6 @@
-import type { BaseState } from '@sealmesh/protocol/crdt/base'
+import { type BaseState, deletedAside } from '@sealmesh/protocol/crdt/base'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
-import { Document } from '@sealmesh/protocol/crdt/document'
+import { type AsideBlock, Document } from '@sealmesh/protocol/crdt/document'
 import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
 import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
 import { decodeRow, encodeRow, isRun, type Row } from '@sealmesh/protocol/crdt/row'
@@ -15,6 +15,8 @@ interface Around {
   readonly judge: Judge
   readonly nowMs: number
   readonly forgotten: ReadonlyMap<string, BlockHash>
+  /** What is set aside above the base. */
+  readonly aside: readonly AsideBlock[]
   readonly maker: RunMaker
   readonly sodium: Sodium
 }
@@ -26,7 +28,7 @@ export function baseOver(
   name: DocumentName,
   before: BaseState,
   below: readonly Block[],
-  { judge, nowMs, forgotten, maker, sodium }: Around,
+  { judge, nowMs, forgotten, aside, maker, sodium }: Around,
 ): BaseState | undefined {
   const upTo = Document.rebuild(name, [], judge, nowMs, sodium, before)
   const texts = new Map<IncarnationId, { runs: TextRun[]; since: TextEnd[] }>()
@@ -42,7 +44,7 @@ export function baseOver(
     if (block.writes[0]?.type === 'text')
       textsOf(incarnation).since.push({ sequence, clock: upTo.textEndOf(incarnation) })
   }
-  const remains = upTo.remains(forgotten)
+  const remains = upTo.remains(forgotten, deletedAside(aside))
   if (remains === undefined) return undefined
   const all: readonly (Block | PrunedBlock)[] = [...before.blocks, ...below, ...before.runs.map(({ end }) => end)]
   const stored = (row: Row | undefined): Row => {

@@ -2,7 +2,7 @@ import { toHex } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { signBlock } from '@sealmesh/protocol/crdt/block-codec'
 import type { Clock } from '@sealmesh/protocol/crdt/clock'
-import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
+import { type Beyond, prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
 import type { AgentId, BlockHash, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 
@@ -47,13 +47,13 @@ export function wholeBlock(writes: number, sodium: Sodium): Block {
   )
 }
 
-/** What stays of it: writes by their place, with a clock beyond the base for some. */
-export function keptAt(block: Block, places: readonly number[], open: Clock = []): Map<string, Clock> {
+/** What stays of it: writes by their place, with clocks beyond the base for some. */
+export function keptAt(block: Block, places: readonly number[], clock: Clock = []): Map<string, Beyond> {
   return new Map(
     places.map((place) => {
       const write = block.writes[place]
       if (write === undefined || write.type === 'text') throw new Error('The test names a register write.')
-      return [write.key, place % 2 === 0 ? [] : open]
+      return [write.key, { open: place % 2 === 0 ? [] : clock, met: place % 3 === 0 ? clock : [] }]
     }),
   )
 }
@@ -69,7 +69,7 @@ export function buildPrunedVectors(sodium: Sodium): PrunedVectors {
     ['every write is left', Array.from({ length: 18 }, (_, at) => at)],
     ['one write in the middle', [5]],
     ['the last write, which has no neighbours on its level', [17]],
-    ['two writes far apart, one with a clock beyond the base', [0, 15]],
+    ['two writes far apart, with clocks beyond the base', [0, 15]],
     ['no write is left', []],
   ]
   const good = cases.map(([name, places]) => {

@@ -109,3 +109,24 @@ test('a base lies below every block that had received something above it', () =>
     ]),
   )
 })
+
+test('blocks that count for nothing hold up no base, where all before them goes', () => {
+  const [a, b] = [incarnationId(1), incarnationId(2)]
+  const hash = id<BlockHash>('b', 1)
+  const reaches = (sequence: number, upTo: number) => [
+    {
+      incarnation: a,
+      sequence: 9,
+      heard: [
+        { sequence: 4, received: [{ incarnation: b, sequence: 3, hash }] },
+        { sequence: 7, received: [{ incarnation: b, sequence: 5, hash }] },
+      ],
+    },
+    { incarnation: b, sequence, heard: [], aside: { after: 2, upTo } },
+  ]
+  expect(closeCausally(reaches(2, 5)).get(a)).toBe(9)
+  // After them stands one that counts.
+  expect(closeCausally(reaches(2, 4)).get(a)).toBe(6)
+  // Of those before them something stays.
+  expect(closeCausally(reaches(1, 5)).get(a)).toBe(3)
+})

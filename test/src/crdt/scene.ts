@@ -1,6 +1,6 @@
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { closeCausally } from '@sealmesh/protocol/crdt/base'
+import { asideAfter, closeCausally } from '@sealmesh/protocol/crdt/base'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
@@ -117,12 +117,14 @@ export class Replica {
    * with what is stored read back from bytes.
    */
   compact(receipts: readonly VersionVector[], keep: (block: Block) => boolean): boolean {
-    const reaches = [...this.document.compactable()].map(([incarnation, settled]) => {
+    const compactable = this.document.compactable()
+    const aside = asideAfter(compactable, this.document.aside())
+    const reaches = [...compactable].map(([incarnation, settled]) => {
       const own = this.stored.filter(({ header }) => header.incarnation === incarnation)
       const kept = own.find((block) => keep(block))?.header.sequence ?? Number.POSITIVE_INFINITY
       const receipted = receipts.map((vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0)
       const heard = own.map(({ header }) => ({ sequence: header.sequence, received: header.received }))
-      return { incarnation, sequence: Math.min(settled, kept - 1, ...receipted), heard }
+      return { incarnation, sequence: Math.min(settled, kept - 1, ...receipted), heard, aside: aside.get(incarnation) }
     })
     const ends = closeCausally(reaches)
     const isBelow = ({ header }: Block) => header.sequence <= (ends.get(header.incarnation) ?? 0)
@@ -131,7 +133,14 @@ export class Replica {
     const forgotten = this.document.forgettable(receipts)
     const { judge, nowMs } = this
     const maker = { node: this.node, signKey }
-    const base = baseOver(NAME, this.base, below, { judge, nowMs, forgotten, maker, sodium })
+    const base = baseOver(NAME, this.base, below, {
+      judge,
+      nowMs,
+      forgotten,
+      aside: this.document.aside(),
+      maker,
+      sodium,
+    })
     if (base === undefined) return false
     this.base = base
     this.stored = this.stored.filter((block) => !isBelow(block))

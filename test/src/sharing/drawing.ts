@@ -1,4 +1,4 @@
-import { type BaseState, closeCausally } from '@sealmesh/protocol/crdt/base'
+import { asideAfter, type BaseState, closeCausally } from '@sealmesh/protocol/crdt/base'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { Document } from '@sealmesh/protocol/crdt/document'
@@ -28,11 +28,13 @@ export function drawn(
   { receipts, writerReceipts, judge, nowMs }: Around,
 ): { stored: Block[]; base: BaseState } | undefined {
   const sodium = new FakeSodium()
-  const reaches = [...document.compactable()].map(([incarnation, settled]) => {
+  const compactable = document.compactable()
+  const aside = asideAfter(compactable, document.aside())
+  const reaches = [...compactable].map(([incarnation, settled]) => {
     const receipted = receipts.map((vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0)
     const own = stored.filter(({ header }) => header.incarnation === incarnation)
     const heard = own.map(({ header }) => ({ sequence: header.sequence, received: header.received }))
-    return { incarnation, sequence: Math.min(settled, ...receipted), heard }
+    return { incarnation, sequence: Math.min(settled, ...receipted), heard, aside: aside.get(incarnation) }
   })
   const ends = closeCausally(reaches)
   const isBelow = ({ header }: Block) => header.sequence <= (ends.get(header.incarnation) ?? 0)
@@ -40,7 +42,7 @@ export function drawn(
   if (below.length === 0) return undefined
   const forgotten = document.forgettable(writerReceipts)
   const maker = { node: '00'.repeat(32) as NodeId, signKey: sodium.signKeys('sign', new Uint8Array(32)).secretKey }
-  const around = { judge, nowMs, forgotten, maker, sodium }
+  const around = { judge, nowMs, forgotten, aside: document.aside(), maker, sodium }
   const base = baseOver(document.name, before ?? NO_BASE, below, around)
   if (base === undefined) return undefined
   document.stand(base.tips, forgotten)

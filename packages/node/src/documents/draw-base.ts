@@ -1,4 +1,4 @@
-import { closeCausally, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
+import { asideAfter, closeCausally, deletedAside, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
 import { equalBytes } from '@sealmesh/protocol/bytes'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeHeader } from '@sealmesh/protocol/crdt/block-codec'
@@ -78,8 +78,9 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
   if (stored.record?.staged !== undefined) return false // Another one is about to take its place.
   const ends = await findEnds(drawing, stored.record)
   if (ends === undefined) return false
-  const forgotten = (await drawing.open()).forgettable(drawing.writerReceipts)
-  const left = await fold(drawing, stored, ends, forgotten)
+  const document = await drawing.open()
+  const forgotten = document.forgettable(drawing.writerReceipts)
+  const left = await fold(drawing, stored, ends, forgotten, deletedAside(document.aside()))
   if (left === undefined || drawing.isOver()) return false
   const { remains } = left
   const generation = await blocks.bases.freshGeneration(id)
@@ -148,7 +149,9 @@ async function findEnds(
   drawing: Drawing,
   record: BaseRecord | undefined,
 ): Promise<ReadonlyMap<IncarnationId, number> | undefined> {
-  const compactable = (await drawing.open()).compactable()
+  const document = await drawing.open()
+  const compactable = document.compactable()
+  const aside = asideAfter(compactable, document.aside())
   const before = endsOf(record)
   const scans = new Map<IncarnationId, Scan>()
   const bytesAt = new Map<number, number>()
@@ -185,7 +188,7 @@ async function findEnds(
     )
     const old = before.get(incarnation) ?? 0
     const sequence = Math.max(old, Math.min(settled, Math.max(old, last), young - 1, ...receipted))
-    reaches.push({ incarnation, sequence, heard })
+    reaches.push({ incarnation, sequence, heard, aside: aside.get(incarnation) })
   }
   const ends = closeCausally(reaches)
   let gained = 0
@@ -215,6 +218,7 @@ async function fold(
   { record, base }: StoredDocument,
   ends: ReadonlyMap<IncarnationId, number>,
   forgotten: ReadonlyMap<string, BlockHash>,
+  aside: ReturnType<typeof deletedAside>,
 ): Promise<Left | undefined> {
   const { name, judge, nowMs, sodium, isOver } = drawing
   const document = Document.rebuild(name, [], judge, nowMs, sodium, base)
@@ -231,7 +235,7 @@ async function fold(
   }
   const reached = new Map(document.vector.map((dot) => [dot.incarnation, dot.sequence]))
   for (const [incarnation, end] of ends) if ((reached.get(incarnation) ?? 0) !== end) return undefined
-  const remains = document.remains(forgotten)
+  const remains = document.remains(forgotten, aside)
   const runs = remains && (await planTexts(drawing, document, base.runs, textEnds))
   return runs && { remains, runs }
 }

@@ -161,6 +161,29 @@ test('two machines that have each lapsed once: the second catches up, too, and d
   for (const name of NAMES) expect(running[name].documents.catchUp.documents()).toEqual([])
 })
 
+test('words of a silence that count for nothing keep nobody from drawing bases, and stay to be merged', async () => {
+  await write('office', 'first', '1')
+  await meet(...NAMES)
+  await write('office', 'unheard', '1')
+  await running.office.documents.editText(homes.semantic, typeText(0, 'unheard'))
+  await lapse('office')
+  await comeBack('office')
+  await meet(...NAMES)
+  for (let i = 0; i < 9; i++) await write('home', 'since', `${i}`)
+  await write('office', 'anew', '1')
+  await meet(...NAMES)
+  const aside = async (at: Name) => (await running[at].documents.open(homes.semantic)).aside().length
+  for (const name of NAMES) {
+    const before = await stateOf(name)
+    expect(await compact(name)).toBe(true)
+    const { above, base } = await running[name].documents.stored(homes.semantic)
+    expect(above.map(({ header }) => header.author)).toEqual([nodeOf('office').id, nodeOf('office').id])
+    expect(base.tips).toHaveLength(3)
+    expect(await stateOf(name)).toEqual(before)
+    expect(await aside(name)).toBe(2)
+  }
+})
+
 test('where nobody was there all the time, all who are present have to be heard', async () => {
   await write('home', 'first', '1')
   await meet(...NAMES)

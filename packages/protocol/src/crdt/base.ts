@@ -1,7 +1,16 @@
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
-import { type Clock, coversDot, type Dot, EMPTY_CLOCK, type VersionVector } from './clock.ts'
+import {
+  type Clock,
+  coversDot,
+  type Dot,
+  EMPTY_CLOCK,
+  isAncestorBySequence,
+  joinClocks,
+  type VersionVector,
+} from './clock.ts'
 import type { HybridTime } from './hybrid-time.ts'
-import type { Kept, PrunedBlock } from './pruned.ts'
+import type { AsideBlock } from './outcome.ts'
+import type { Beyond, Kept, PrunedBlock } from './pruned.ts'
 import { Ghost } from './register.ts'
 import type { RegisterMap } from './register-map.ts'
 import type { TextRun } from './text-run.ts'
@@ -40,28 +49,67 @@ export interface Reach {
   readonly sequence: number
   /** `received` of its blocks beyond the base before this one, where there is any, in chain order. */
   readonly heard: readonly { readonly sequence: number; readonly received: Clock }[]
+  /** Where there are any: blocks that count for nothing, one after another, and what is before them may all go. */
+  readonly aside?: { readonly after: number; readonly upTo: number } | undefined
 }
 
 /**
- * The highest base within these reaches that is causally closed: no block at or below it had received one above it.
- * Then whatever replaces a write that lies below it, and was made in ignorance of what has been forgotten, is here.
+ * The highest base within these reaches that is causally closed: no block at or below it had received one above it that
+ * counts. Then whatever replaces a write that lies below it, and was made in ignorance of what has been forgotten, is
+ * here. Blocks that count for nothing stay above it: one word written in a silence holds up nobody's base.
  */
 export function closeCausally(reaches: readonly Reach[]): Map<IncarnationId, number> {
+  const asides = new Map(reaches.map(({ incarnation, aside }) => [incarnation, aside]))
+  const isAbove = ({ incarnation, sequence }: Dot): boolean => {
+    const end = closed.get(incarnation) ?? 0
+    const aside = asides.get(incarnation)
+    return sequence > (aside !== undefined && end >= aside.after ? Math.max(end, aside.upTo) : end)
+  }
   const closed = new Map(reaches.map(({ incarnation, sequence }) => [incarnation, sequence]))
   for (let changed = true; changed; ) {
     changed = false
     for (const { incarnation, heard } of reaches) {
       const end = closed.get(incarnation) ?? 0
-      const beyond = heard.find(
-        ({ sequence, received }) =>
-          sequence <= end && received.some((dot) => dot.sequence > (closed.get(dot.incarnation) ?? 0)),
-      )
+      const beyond = heard.find(({ sequence, received }) => sequence <= end && received.some(isAbove))
       if (beyond === undefined) continue
       closed.set(incarnation, beyond.sequence - 1)
       changed = true
     }
   }
   return closed
+}
+
+/** Of each incarnation, the blocks that follow on those that may go and count for nothing. */
+export function asideAfter(
+  compactable: ReadonlyMap<IncarnationId, number>,
+  aside: readonly AsideBlock[],
+): Map<IncarnationId, { readonly after: number; readonly upTo: number }> {
+  const sequences = new Map<IncarnationId, Set<number>>()
+  for (const { block } of aside) {
+    const { incarnation, sequence } = block.header
+    sequences.set(incarnation, (sequences.get(incarnation) ?? new Set()).add(sequence))
+  }
+  const stretches = new Map<IncarnationId, { after: number; upTo: number }>()
+  for (const [incarnation, of] of sequences) {
+    const after = compactable.get(incarnation)
+    if (after === undefined) continue
+    let upTo = after
+    while (of.has(upTo + 1)) upTo += 1
+    stretches.set(incarnation, { after, upTo })
+  }
+  return stretches
+}
+
+/** What blocks that count for nothing delete, by key. Should they come to count, a write that had met one stays. */
+export function deletedAside(aside: readonly AsideBlock[]): Map<string, Dot[]> {
+  const deleted = new Map<string, Dot[]>()
+  for (const { block } of aside) {
+    const { incarnation, sequence } = block.header
+    for (const write of block.writes)
+      if (write.type === 'delete')
+        deleted.set(write.key, [...(deleted.get(write.key) ?? []), { incarnation, sequence, hash: block.hash }])
+  }
+  return deleted
 }
 
 /** What a base keeps: of which blocks which writes, with the part of their clocks that lies beyond it. */
@@ -72,25 +120,30 @@ export interface Remains {
 
 /**
  * `registers` hold what the blocks at and below the base make, and no other; `vector` is the base. Lone tombstones in
- * `forget` go. Undefined when writes displaced one another, which only a hostile writer's do: what is left of those
- * cannot be told from any of them.
+ * `forget` go. `aside`: as `deletedAside` gives it; a kept write has met those that its author had received. Undefined
+ * when writes displaced one another, which only a hostile writer's do: what is left of those cannot be told from any of
+ * them.
  */
 export function keptOf(
   registers: RegisterMap,
   vector: VersionVector,
   forget: ReadonlyMap<string, BlockHash>,
-): { kept: Map<BlockHash, Map<string, Clock>>; tombstones: Dot[] } | undefined {
-  const kept = new Map<BlockHash, Map<string, Clock>>()
+  aside: ReadonlyMap<string, readonly Dot[]>,
+): { kept: Map<BlockHash, Map<string, Beyond>>; tombstones: Dot[] } | undefined {
+  const kept = new Map<BlockHash, Map<string, Beyond>>()
   const tombstones: Dot[] = []
   for (const [key, register] of registers.entries()) {
     if (!Array.isArray(register) && register.value === undefined && forget.get(key) === register.dot.hash) continue
     for (const write of Array.isArray(register) ? register : [register]) {
       if (write instanceof Ghost) return undefined
-      const { dot, replaces, value } = write
+      const { dot, replaces, value, applied } = write
       // What lies below the base cannot come again, so only the rest needs to be remembered as replaced.
       const open = replaces.length === 0 ? EMPTY_CLOCK : replaces.filter((each) => !lies(each, vector))
-      const ofBlock = kept.get(dot.hash) ?? new Map<string, Clock>()
-      kept.set(dot.hash, ofBlock.set(key, open))
+      const unsettled = applied?.open ?? EMPTY_CLOCK
+      const deleted = (aside.get(key) ?? []).filter((each) => lies(each, unsettled))
+      const met = deleted.reduce<Clock>((clock, each) => joinClocks(clock, [each], isAncestorBySequence), EMPTY_CLOCK)
+      const ofBlock = kept.get(dot.hash) ?? new Map<string, Beyond>()
+      kept.set(dot.hash, ofBlock.set(key, { open, met }))
       if (value === undefined) tombstones.push(dot)
     }
   }
@@ -98,4 +151,4 @@ export function keptOf(
 }
 
 /** Bases have no forks: sequences are enough. */
-const lies = (dot: Dot, vector: VersionVector): boolean => coversDot(vector, dot, (a, b) => a.sequence <= b.sequence)
+const lies = (dot: Dot, vector: VersionVector): boolean => coversDot(vector, dot, isAncestorBySequence)

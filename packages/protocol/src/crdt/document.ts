@@ -263,26 +263,27 @@ export class Document {
     const { isAncestor } = this.#chains
     const keys = new Map<string, BlockHash>()
     if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return keys
+    // What counts for nothing may yet come to count, and a tombstone would stand beside it.
+    const aside = new Set(this.#aside.flatMap(({ block }) => block.writes.map((each) => 'key' in each && each.key)))
     for (const [key, register] of this.#registers.entries()) {
-      if (Array.isArray(register) || register.value !== undefined) continue
+      if (Array.isArray(register) || register.value !== undefined || aside.has(key)) continue
       if (receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) keys.set(key, register.dot.hash)
     }
     return keys
   }
 
-  /** Of a document that holds the blocks at and below a base and no others: what the base has to keep. */
-  remains(forget: ReadonlyMap<string, BlockHash>): Remains | undefined {
-    const { held, late, aside } = this.counts()
-    if (this.#stale || this.#damaged || held + late + aside > 0 || this.forks().length > 0) return undefined
-    const left = keptOf(this.#registers, this.vector, forget)
+  /** Of a document that holds the blocks at and below a base and no others: what the base has to keep. See `keptOf`. */
+  remains(forget: ReadonlyMap<string, BlockHash>, aside: ReadonlyMap<string, readonly Dot[]>): Remains | undefined {
+    const isWhole = this.#folded === this.#received && this.forks().length === 0
+    if (this.#stale || this.#damaged || !isWhole) return undefined
+    const left = keptOf(this.#registers, this.vector, forget, aside)
     if (left === undefined) return undefined
     const tips = [...this.#chains.unforked()].map(({ tip, author, time, progress }): BaseTip => {
       // Nothing below the base is still to come, so of what it had received only this can matter to later blocks.
-      const heard = progress.heard.filter((dot) =>
-        left.tombstones.some(
-          ({ incarnation, sequence }) => incarnation === dot.incarnation && sequence <= dot.sequence,
-        ),
-      )
+      const isOpen = (dot: Dot): boolean =>
+        !this.#chains.hasSettled(dot) ||
+        left.tombstones.some((each) => each.incarnation === dot.incarnation && each.sequence <= dot.sequence)
+      const heard = progress.heard.filter(isOpen)
       return { dot: tip, author, time, heard, textEnd: progress.textEnd }
     })
     for (const { dot } of tips) if (!left.kept.has(dot.hash)) left.kept.set(dot.hash, new Map())
@@ -365,7 +366,9 @@ export class Document {
       for (const [at, write] of block.writes.entries()) {
         if (write.type === 'text') continue
         const value = write.type === 'set' ? write.value : undefined
-        const stored = new StoredWrite(dot, branch.author, header.time, value, block.open[at] ?? [], undefined)
+        const met = block.met[at] ?? EMPTY_CLOCK
+        const applied = met.length === 0 ? undefined : { open: met }
+        const stored = new StoredWrite(dot, branch.author, header.time, value, block.open[at] ?? EMPTY_CLOCK, applied)
         this.#registers.merge(write.key, stored, EMPTY_CLOCK)
       }
     }
