@@ -41,6 +41,29 @@ export function leftOutOf(
   return left
 }
 
+/**
+ * Deletions that are undone: where a value is read `after` that is older than the tombstone which was read `before`, or
+ * that was here and had gone with its tombstone. An honest base has neither: what is written where a tombstone was known,
+ * or stands beside one, and is read, is later.
+ */
+export function undeletedIn(before: Document, after: Document, contested: ReadonlySet<IncarnationId>): LeftOut[] {
+  const { name } = before
+  const left: LeftOut[] = []
+  const aside = new Set(before.aside().map(({ block }) => block.hash))
+  const here = new Map(before.vector.map(({ incarnation, sequence }) => [incarnation, sequence]))
+  const wasHere = ({ dot: { incarnation, sequence, hash } }: Entry): boolean =>
+    sequence <= (here.get(incarnation) ?? 0) && !contested.has(incarnation) && !aside.has(hash)
+  for (const key of after.keys()) {
+    const value = after.read(key)
+    const was = before.read(key)
+    if (value === undefined || (was !== undefined && was.value !== undefined)) continue
+    if (was === undefined ? !wasHere(value) : compareTimes(value.time, was.time) > 0) continue
+    const { dot, author, time } = was ?? value
+    left.push({ name, block: dot.hash, author, wallMs: time.wallMs, write: { type: 'delete', key } })
+  }
+  return left
+}
+
 function clockOf(writes: readonly Write[] | undefined, key: string): Clock {
   for (const write of writes ?? []) if (write.type !== 'text' && write.key === key) return write.replaces
   return EMPTY_CLOCK

@@ -14,7 +14,7 @@ import type { Operation } from '../store/store.ts'
 import type { TipStore } from '../store/tip-store.ts'
 import type { CatchUp } from './catch-up.ts'
 import { decodeStored } from './delta.ts'
-import { leftOutOf, wordsOf } from './left-out.ts'
+import { leftOutOf, undeletedIn, wordsOf } from './left-out.ts'
 import { readWith } from './stored-document.ts'
 
 export interface StagedViewDeps {
@@ -210,7 +210,12 @@ export class StagedView {
     if (after.isDamaged || after.early > 0 || before.vector.some((dot) => !reached.has(dot.hash) && isLost(dot)))
       return 'BASE_BROKEN' // (1)
     const signed = { document: after, blocks: [...base.blocks, ...kept] }
-    const left = leftOutOf(before, signed, contested, (author) => hasLapsed && author !== this.#deps.node)
+    // Of a base that has not come whole it is not known what had gone.
+    const isWhole = ((await blocks.bases.read(id))?.target.length ?? 0) === 0
+    const left = [
+      ...leftOutOf(before, signed, contested, (author) => hasLapsed && author !== this.#deps.node),
+      ...(isWhole ? undeletedIn(before, after, contested) : []),
+    ]
     const isPutBack = this.#deps.catchUp.isPutBack(id) || this.#hasLostOwn(before, ends)
     if (!hasLapsed && !isPutBack && left.some(({ author }) => author === this.#deps.node)) return 'ROWS_LEFT_OUT' // (3)
     const listed = onlyOnce([

@@ -31,6 +31,7 @@ import {
   sodium,
   stateOf,
   wait,
+  withRowsOf,
   write,
 } from './test-three-readers.ts'
 
@@ -77,6 +78,37 @@ test('of an honest base that one has replaced the other is known: nothing is lis
   await receive('office', await baseWithout('home', []), 'home')
   expect(await listedAt('office')).toEqual([])
   expect(await stateOf('office')).toEqual(await stateOf('home'))
+})
+
+test.each(['stands', 'was collected'])('where a deletion %s here and a base undoes it, that is listed', async (how) => {
+  await newcomer()
+  const tell = async () => {
+    await quietly('home', 'laptop')
+    for (const name of ['office', 'laptop'] as const)
+      heard.home.set(nodeOf(name).id, await running.laptop.documents.vectorOf(homes.semantic))
+  }
+  await tell()
+  expect(await compact('home')).toBe(true)
+  const earlier = await baseWithout('home', [])
+  await erase('home', 'key-3')
+  await write('home', 'key-4', 'anew')
+  await quietly('home', 'office')
+  await tell()
+  if (how === 'was collected') {
+    for (const name of ['home', 'laptop'] as const)
+      heard.office.set(nodeOf(name).id, await running.home.documents.vectorOf(homes.semantic))
+    expect(await compact('office')).toBe(true)
+    expect((await running.office.documents.open(homes.semantic)).siblings('key-3')).toEqual([])
+  }
+  for (let i = 0; i < 20; i++) await write('home', 'since', `${i}`)
+  await write('home', 'since', 'last')
+  await tell()
+  expect(await compact('home')).toBe(true)
+  expect(running.office.documents.catchUp.documents()).toHaveLength(1)
+  await receive('office', withRowsOf(earlier, await baseWithout('home', ['key-3'])), 'home')
+  expect(await read('office', 'since')).toBe('last')
+  expect(await read('office', 'key-3')).toBe('of home 3')
+  expect(await listedAt('office')).toEqual(['key-3='])
 })
 
 test('what others have replaced in a silence is not listed; of our own words those are whose end nobody signed', async () => {

@@ -153,3 +153,26 @@ export async function quietly(from: Name, to: Name): Promise<void> {
 
 export const receive = (at: Name, item: PrunedItem, from: Name) =>
   running[at].documents.receivePruned([item], nodeOf(from).id)
+
+/** A base with the rows of an earlier one beside its own: what was deleted between the two is read again. */
+export function withRowsOf(earlier: PrunedItem, item: PrunedItem): PrunedItem {
+  const at = ({ bytes }: PrunedItem['rows'][number]) => {
+    const decoded = decodeRow(bytes, sodium)
+    if (!decoded.ok) throw new Error('A row is what it says.')
+    const { incarnation, sequence } = blockOf(decoded.value).header
+    return { incarnation, sequence }
+  }
+  const byPlace = new Map<string, PrunedItem['rows'][number]>()
+  for (const row of [...earlier.rows, ...item.rows]) byPlace.set(JSON.stringify(at(row)), row)
+  const rows = [...byPlace.values()].toSorted((a, b) => at(a).sequence - at(b).sequence)
+  const last = new Map<IncarnationId, number>()
+  return {
+    ...item,
+    rows: rows.map((row) => {
+      const { incarnation, sequence } = at(row)
+      const after = last.get(incarnation) ?? 0
+      last.set(incarnation, sequence)
+      return { ...row, after }
+    }),
+  }
+}
