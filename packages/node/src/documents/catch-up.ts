@@ -1,4 +1,5 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
@@ -37,6 +38,9 @@ export interface Mark {
  */
 export class CatchUp {
   readonly #deps: CatchUpDeps
+  /** Documents that this node is behind with, whether or not they are here. Worked out when one of its lapses is new. */
+  readonly #open = new Set<DocumentId>()
+  #lapses: readonly RecordHash[] | undefined
 
   constructor(deps: CatchUpDeps) {
     this.#deps = deps
@@ -141,8 +145,25 @@ export class CatchUp {
     )
   }
 
+  /** Asked all the time: it costs as much as there are of these, not of all that are here. */
   documents(): DocumentName[] {
-    return [...this.#deps.index.entries()].flatMap(([id, { name }]) => (this.isBehind(name, id) ? [name] : []))
+    const { mesh, node, index } = this.#deps
+    const lapses = (mesh().nodes.get(node)?.lapses ?? []).map(({ record }) => record)
+    const isKnown = lapses.length === this.#lapses?.length && lapses.every((lapse, at) => lapse === this.#lapses?.[at])
+    if (!isKnown) this.#workOut(lapses)
+    return [...this.#open].flatMap((id) => index.get(id)?.name ?? [])
+  }
+
+  #workOut(lapses: readonly RecordHash[]): void {
+    const { mesh, node, standings, sodium } = this.#deps
+    this.#lapses = lapses
+    this.#open.clear()
+    for (const [id, { partial }] of standings.entries()) if (partial) this.#open.add(id)
+    for (const { cuts } of mesh().nodes.get(node)?.lapses ?? [])
+      for (const { document } of cuts) {
+        const id = documentIdOf(document, sodium)
+        if (this.isBehind(document, id)) this.#open.add(id)
+      }
   }
 
   /** The database holds less than it once did, of whichever document. Durable when it resolves. */
@@ -164,7 +185,13 @@ export class CatchUp {
 
   #mark(id: DocumentId, standing: Standing): Mark {
     const { standings } = this.#deps
-    return { operations: [standings.put(id, standing)], landed: () => standings.remember(id, standing) }
+    const landed = (): void => {
+      standings.remember(id, standing)
+      const name = this.#deps.index.get(id)?.name
+      if (standing.partial || (name !== undefined && this.isBehind(name, id))) this.#open.add(id)
+      else this.#open.delete(id)
+    }
+    return { operations: [standings.put(id, standing)], landed }
   }
 }
 

@@ -53,6 +53,11 @@ export class StandingStore {
     return this.#all.get(document) ?? WHOLE
   }
 
+  /** Of which there is something to say. */
+  entries(): Iterable<[DocumentId, Standing]> {
+    return this.#all
+  }
+
   put(document: DocumentId, standing: Standing): Operation {
     const key = caughtUpKey(document)
     if (!standing.partial && standing.overcome.length === 0) return { type: 'delete', key }
