@@ -90,6 +90,11 @@ export const reactions = {
   CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },
   CONFLICT_CHANGED: { exit: 9, retry: false, next: 'sealmesh conflicts show UMR, and choose again' },
   BLOCK_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh late ls' },
+  LEFT_OUT_FULL: {
+    exit: 6,
+    retry: true,
+    next: 'merge or drop what sealmesh late ls shows: the node goes on within the hour',
+  },
   HISTORY_ENDED: { exit: 5, retry: false, next: 'sealmesh history UMR shows how far back it goes' },
   NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },

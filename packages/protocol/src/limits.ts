@@ -86,3 +86,5 @@ export const DOOR_LINE_BYTES_MAX = 1_048_576
 /** Packets of one sender that may arrive out of order. */
 export const REPLAY_WINDOW_PACKETS = 1_024
 export const PAIRING_LINK_MS = 10 * 60_000
+/** Late blocks named in one call: more than a person names, and not so many that looking for them holds up others. */
+export const LATE_BLOCKS_MAX = 1_024

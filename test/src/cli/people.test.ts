@@ -317,7 +317,7 @@ describe('agents, conflicts and late', () => {
     left: 0,
   })
   const block = `cafe${'0'.repeat(60)}`
-  const world = async () => {
+  const world = async ({ leftOut = [] }: { leftOut?: string[] } = {}) => {
     const calls: unknown[] = []
     const record = (call: unknown): void => void calls.push(call)
     const { cli } = await nodeWithCli({
@@ -343,9 +343,20 @@ describe('agents, conflicts and late', () => {
             term: 1,
             writes: [{ umr: 'claude.session.x', type: 'set', value: '"y"' }],
           },
+          ...leftOut.map((each) => ({
+            agent: 'claude',
+            layer: 'semantic',
+            reason: 'LEFT_OUT',
+            block: each,
+            nodeName: 'home',
+            at: '2026-11-20T12:00:00.000Z',
+            term: null,
+            writes: [],
+          })),
         ],
       }),
       'late.merge': (params) => (record(params), { written: ['claude.session.x'] }),
+      'late.drop': (params) => (record(params), { dropped: params.blocks }),
     })
     return { cli, calls }
   }
@@ -426,5 +437,14 @@ describe('agents, conflicts and late', () => {
     expect(await cli(['late', 'merge', 'cafe'])).toMatchObject({ exit: 0, out: 'claude.session.x\n' })
     expect(calls).toEqual([{ block }])
     expect(await cli(['late', 'merge', 'beef'])).toMatchObject({ exit: 5 })
+  })
+  test('late blocks are dropped by their beginnings, or all that others have left out', async () => {
+    const { cli, calls } = await world({ leftOut: ['ab', 'ac'].map((byte) => byte.repeat(32)) })
+    expect(await cli(['late', 'drop', 'cafe', 'abab'])).toMatchObject({ exit: 0, out: 'cafe00000000\nabababababab\n' })
+    expect(await cli(['late', 'drop', '--left-out'])).toMatchObject({ exit: 0 })
+    expect(calls).toEqual([{ blocks: [block, 'ab'.repeat(32)] }, { blocks: ['ab'.repeat(32), 'ac'.repeat(32)] }])
+    expect(await cli(['late', 'drop'])).toMatchObject({ exit: 2 })
+    expect(await cli(['late', 'drop', 'a'])).toMatchObject({ exit: 5 })
+    expect(calls).toHaveLength(2)
   })
 })

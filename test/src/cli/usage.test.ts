@@ -25,6 +25,7 @@ const NESTED = [
   'conflicts keep',
   'late ls',
   'late merge',
+  'late drop',
 ]
 
 describe('help', () => {

@@ -1,6 +1,7 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { isName } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { LATE_BLOCKS_MAX } from '@sealmesh/protocol/limits'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { plain } from './get.ts'
@@ -23,6 +24,7 @@ export const late = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh late ls'))
     .addCommand(list(cli))
     .addCommand(merge(cli))
+    .addCommand(drop(cli))
 
 const list = (cli: Cli): Command =>
   new Command('ls')
@@ -36,7 +38,9 @@ const list = (cli: Cli): Command =>
         output.data(listing)
         if (listing.aside.length === 0) return output.hint('Nothing is kept apart.')
         for (const block of listing.aside) show(output, block)
-        output.hint(`Next: ${command('late merge BLOCK')} writes one of them again, under the present term`)
+        output.hint(
+          `Next: ${command('late merge BLOCK')} writes one of them again, under the present term; ${command('late drop BLOCK')} forgets it`,
+        )
       }),
     )
 
@@ -49,14 +53,7 @@ const merge = (cli: Cli): Command =>
     .action(
       withDoor(cli, async ({ door, output, command, subject }, beginning: string) => {
         const { aside } = await door.call('late.ls', {})
-        const matching = aside.filter(({ block }) => beginning !== '' && block.startsWith(beginning.toLowerCase()))
-        const [chosen] = matching
-        if (chosen === undefined || matching.length > 1)
-          throw new Failure(
-            'BLOCK_NOT_FOUND',
-            chosen === undefined ? 'Nothing that is kept apart begins so.' : 'More than one block begins so.',
-            { next: command('late ls') },
-          )
+        const chosen = chosenFrom(aside, beginning, command('late ls'))
         subject.agent = isName(chosen.agent) ? chosen.agent : undefined
         const merged = await door.call('late.merge', { block: chosen.block })
         output.data(merged)
@@ -64,6 +61,40 @@ const merge = (cli: Cli): Command =>
         output.hint(merged.written.length === 0 ? 'everything reads so already' : `written again as this node's own`)
       }),
     )
+
+const drop = (cli: Cli): Command =>
+  new Command('drop')
+    .summary('forget what is kept apart, without writing it')
+    .description(
+      'Nothing that is named is offered again on this machine. What others have deleted or left out (LEFT_OUT) is gone then.',
+    )
+    .argument('[blocks...]', 'blocks that `late ls` prints, or their beginnings')
+    .option('--left-out', 'everything that others have deleted or left out (LEFT_OUT)')
+    .addHelpText('after', example('sealmesh late drop 3fa2b1c90d11'))
+    .action(
+      withDoor(cli, async ({ door, output, command }, beginnings: string[], options: { leftOut?: true }) => {
+        if (beginnings.length === 0 && options.leftOut !== true)
+          throw new Failure('USAGE', 'Say which: a block, or --left-out.', { next: command('late ls') })
+        const { aside } = await door.call('late.ls', {})
+        const named = beginnings.map((beginning) => chosenFrom(aside, beginning, command('late ls')).block)
+        const all = options.leftOut === true ? aside.filter(({ reason }) => reason === 'LEFT_OUT') : []
+        const blocks = [...new Set([...named, ...all.map(({ block }) => block)])]
+        const dropped: string[] = []
+        for (let at = 0; at < blocks.length; at += LATE_BLOCKS_MAX)
+          dropped.push(...(await door.call('late.drop', { blocks: blocks.slice(at, at + LATE_BLOCKS_MAX) })).dropped)
+        output.data({ dropped })
+        output.print(...dropped.map((block) => block.slice(0, BLOCK_SHOWN)))
+        output.hint(dropped.length === 0 ? 'Nothing is kept apart so.' : 'not offered again on this machine')
+      }),
+    )
+
+function chosenFrom(aside: readonly Aside[], beginning: string, next: string): Aside {
+  const matching = aside.filter(({ block }) => beginning !== '' && block.startsWith(beginning.toLowerCase()))
+  const [chosen] = matching
+  if (chosen !== undefined && matching.length === 1) return chosen
+  const message = chosen === undefined ? 'Nothing that is kept apart begins so.' : 'More than one block begins so.'
+  throw new Failure('BLOCK_NOT_FOUND', message, { next })
+}
 
 function show(output: Output, block: Aside): void {
   const term = block.term === null ? '' : `, term ${block.term}`

@@ -57,7 +57,7 @@ export interface Switch {
   readonly leftOut: number
 }
 
-export type Refusal = 'ASIDE_BELOW_BASE' | 'BASE_BROKEN' | 'FORKED_BELOW_BASE' | 'ROWS_LEFT_OUT'
+export type Refusal = 'ASIDE_BELOW_BASE' | 'BASE_BROKEN' | 'FORKED_BELOW_BASE' | 'LEFT_OUT_FULL' | 'ROWS_LEFT_OUT'
 
 /**
  * What is claimed of documents beside which a base is received, and what it still waits for. Only so much is claimed as
@@ -222,6 +222,7 @@ export class StagedView {
       ...left,
       ...wordsOf([...aside, ...elsewhere], await this.#textsOf(id, ends, contested), before, after),
     ])
+    if (listed.length > 0 && !(await leftOut.hasRoom())) return 'LEFT_OUT_FULL' // (3)
     const known = new Map(before.vector.map((dot) => [dot.incarnation, dot.sequence]))
     const grown = [...ends.values()].filter((end) => end.sequence > (known.get(end.incarnation) ?? 0))
     const still = new Set(after.keys())
@@ -237,6 +238,7 @@ export class StagedView {
         blocks.bases.put(id, record),
       ],
       landed: () => {
+        leftOut.landed()
         if (contested.size > 0) index.remember(id, entry)
       },
       gone: [...before.keys()].filter((key) => !still.has(key)).length,

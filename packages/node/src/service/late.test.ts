@@ -82,3 +82,35 @@ test('what a base has left out is listed and merged like a late block, once', as
   expect([document.read('x')?.value, document.text('notes')]).toEqual(['then', 'read so'])
   expect((await handlers['late.ls']({}, nobody)).aside).toEqual([])
 })
+
+test('what is kept apart can be dropped, several at once, and nothing of it is written', async () => {
+  const office = await homes.start('office', homes.mesh.office)
+  const home = await homes.start('home', homes.mesh.home)
+  await home.documents.write(homes.session, [set('left', '"alone"')])
+  homes.mesh.assign(2, homes.mesh.office)
+  for (const each of [home, office]) await each.documents.meshChanged()
+  await sync(home.documents, office.documents, homes.session)
+  const id = documentIdOf(homes.semantic, sodium)
+  const left = (block: string, key: string) =>
+    office.documents.leftOut.put(id, {
+      name: homes.semantic,
+      block: block.repeat(32) as BlockHash,
+      author: homes.mesh.home.id,
+      wallMs: 1,
+      write: { type: 'set', key, value: 'then' },
+    })
+  await office.store.commit([left('ab', 'x'), left('ab', 'y'), left('ac', 'x'), left('ad', 'x')])
+  const mergedLate = await MergedLate.load(new Meta(office.store))
+  const handlers = lateHandlers({ ...serviceOf(homes, homes.mesh.office, office), mergedLate })
+  const listed = async () => (await handlers['late.ls']({}, nobody)).aside.map(({ block }) => block)
+  const late = (await listed()).find((block) => !/^a[bcd]a[bcd]/.test(block)) ?? ''
+  // Nothing goes where one of them is not found.
+  await expect(handlers['late.drop']({ blocks: ['acac', 'a'] }, nobody)).rejects.toMatchObject({
+    code: 'BLOCK_NOT_FOUND',
+  })
+  expect(await listed()).toHaveLength(4)
+  const { dropped } = await handlers['late.drop']({ blocks: ['abab', 'acac', late] }, nobody)
+  expect(dropped.toSorted()).toEqual(['ab'.repeat(32), 'ac'.repeat(32), late].toSorted())
+  expect(await listed()).toEqual(['ad'.repeat(32)])
+  expect((await office.documents.open(homes.semantic)).read('x')).toBeUndefined()
+})

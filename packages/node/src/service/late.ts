@@ -2,7 +2,7 @@ import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { DocumentId } from '@sealmesh/protocol/ids'
+import type { BlockHash, DocumentId } from '@sealmesh/protocol/ids'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import { DIARY_LAYER, agentName, agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 import type { Handlers } from '../ipc/door.ts'
@@ -17,7 +17,7 @@ type AsideWrite = Aside['writes'][number]
 /** Blocks that are kept and shown and folded by nobody, and merging one of them by choice. */
 export function lateHandlers(
   context: ServiceContext & { readonly mergedLate: MergedLate },
-): Pick<Handlers, 'late.ls' | 'late.merge'> {
+): Pick<Handlers, 'late.ls' | 'late.merge' | 'late.drop'> {
   return {
     'late.ls': async ({ agent }) => {
       const mesh = context.log.mesh
@@ -63,24 +63,48 @@ export function lateHandlers(
     },
 
     'late.merge': async ({ block: prefix }) => {
-      const found: { document: Document; block: Block }[] = []
-      for (const name of context.documents.names()) {
-        const document = await withAside(context, name)
-        if (document === undefined) continue
-        for (const { block } of openAside(document, context.mergedLate))
-          if (block.hash.startsWith(prefix)) found.push({ document, block })
-      }
-      const groups = (await leftOutOf(context)).filter(({ left }) => left[0].block.startsWith(prefix))
-      const [only, ...more] = found
-      if (groups.length === 1 && found.length === 0 && prefix !== '')
-        return { written: await takeBack(context, groups[0]!) }
-      if (only === undefined || more.length > 0 || groups.length > 0 || prefix === '')
-        throw new Failure('BLOCK_NOT_FOUND', 'No single block that is kept apart has a hash that begins with that.')
-      const written = await reissue(context, only.document, only.block)
-      await context.mergedLate.add([only.block.hash])
+      const chosen = onlyOne(await keptApart(context), prefix)
+      if ('left' in chosen) return { written: await takeBack(context, chosen) }
+      const written = await reissue(context, chosen.document, chosen.block)
+      await context.mergedLate.add([chosen.block.hash])
       return { written }
     },
+
+    'late.drop': async ({ blocks: prefixes }) => {
+      const all = await keptApart(context)
+      // All are found before one goes.
+      const chosen = new Set(prefixes.map((prefix) => onlyOne(all, prefix)))
+      const dropped: BlockHash[] = []
+      for (const each of chosen) {
+        if ('left' in each) await context.documents.leftOut.remove(each.id, each.left)
+        dropped.push(hashOf(each))
+      }
+      await context.mergedLate.add([...chosen].flatMap((each) => ('left' in each ? [] : [each.block.hash])))
+      return { dropped }
+    },
   }
+}
+
+/** Late blocks and what bases have left out, until somebody has dealt with it. */
+async function keptApart(context: ServiceContext & { readonly mergedLate: MergedLate }): Promise<KeptApart[]> {
+  const found: KeptApart[] = await leftOutOf(context)
+  for (const name of context.documents.names()) {
+    const document = await withAside(context, name)
+    if (document === undefined) continue
+    for (const { block } of openAside(document, context.mergedLate)) found.push({ document, block })
+  }
+  return found
+}
+
+type KeptApart = LeftGroup | { readonly document: Document; readonly block: Block }
+
+const hashOf = (each: KeptApart): BlockHash => ('left' in each ? each.left[0].block : each.block.hash)
+
+function onlyOne(all: readonly KeptApart[], prefix: string): KeptApart {
+  const [only, ...more] = prefix === '' ? [] : all.filter((each) => hashOf(each).startsWith(prefix))
+  if (only === undefined || more.length > 0)
+    throw new Failure('BLOCK_NOT_FOUND', 'No single block that is kept apart has a hash that begins with that.')
+  return only
 }
 
 interface LeftGroup {

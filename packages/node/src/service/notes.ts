@@ -44,6 +44,10 @@ function refusedNotes({ log, refusals }: Context, { name }: Document): Note[] {
 function baseNotes({ log, refusals }: Context, { name }: Document): Note[] {
   const code = refusals.baseOf(name)
   if (code === undefined) return []
+  if (code === 'LEFT_OUT_FULL') {
+    const full = 'what a peer keeps of its history was not taken: more would be kept apart, and there is much already'
+    return [{ code: 'base-refused', text: `${full} (${code})`, next: 'sealmesh late ls' }]
+  }
   const text = `what a peer keeps of its history was not taken, since it could not be told from one that leaves something out (${code})`
   return [{ code: 'base-refused', text, next: `sealmesh share ls ${agentName(log.mesh, name.agent)}` }]
 }

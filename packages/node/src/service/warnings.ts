@@ -13,9 +13,13 @@ export function warningsOf({
   node,
   health,
   damage,
+  documents,
   sync,
   folders,
-}: Pick<NodeServices, 'relays' | 'log' | 'node' | 'health' | 'damage' | 'sync' | 'folders'>): Status['warnings'] {
+}: Pick<
+  NodeServices,
+  'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders'
+>): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
     if (relay.state !== 'refused' || relay.reason === null) continue
@@ -49,6 +53,11 @@ export function warningsOf({
     warnings.push({
       code: 'STORE_DAMAGED',
       message: `${damage.size} document${damage.size === 1 ? ' is' : 's are'} damaged on this disk and refused until whole again; sealmesh scrub says which`,
+    })
+  if (documents.leftOut.isFull)
+    warnings.push({
+      code: 'LEFT_OUT_FULL',
+      message: `so much is kept apart that documents stay as they were rather than take over what others have; ${reactions.LEFT_OUT_FULL.next}`,
     })
   return [...warnings, ...folderWarnings({ folders })]
 }

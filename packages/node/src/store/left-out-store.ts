@@ -39,9 +39,19 @@ const NAME_BYTES_MAX = 4_096
 /** Of a whole text; a value has less. */
 const VALUE_BYTES_MAX = 2 ** 30
 
+/**
+ * More than this a person does not look through, and whoever sends bases could make it grow for ever: once there is so
+ * much, no base takes anything away that it does not account for. One switch may add as much as its document holds.
+ */
+export const LEFT_OUT_MAX = 10_000
+const LEFT_OUT_BYTES_MAX = 64 * 1_048_576
+
 /** What bases have left out (docs/spec/09-bases.md §6), until somebody has dealt with it. */
 export class LeftOutStore {
   readonly #store: Store
+  /** Counted when it is asked for. */
+  #size: { count: number; bytes: number } | undefined
+  #isFull = false
 
   constructor(store: Store) {
     this.#store = store
@@ -51,9 +61,28 @@ export class LeftOutStore {
     return { type: 'put', key: keyOf(document, left), value: encode((w) => writeLeft(w, left)) }
   }
 
+  /** What was put is durable. */
+  landed(): void {
+    this.#size = undefined
+  }
+
+  /** Whether more may be listed. */
+  async hasRoom(): Promise<boolean> {
+    const { count, bytes } = (this.#size ??= await this.#measure())
+    this.#isFull = count >= LEFT_OUT_MAX || bytes >= LEFT_OUT_BYTES_MAX
+    return !this.#isFull
+  }
+
+  /** A base was refused since there was no room. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
   /** Somebody has dealt with it. Durable when it resolves. */
   async remove(document: DocumentId, left: readonly LeftOut[]): Promise<void> {
     await this.#store.commit(left.map((each) => ({ type: 'delete', key: keyOf(document, each) })))
+    this.#size = undefined
+    this.#isFull = false
   }
 
   /** Of all documents, block by block. What is damaged is not given. */
@@ -63,6 +92,16 @@ export class LeftOutStore {
       const left = value && decode(value, readLeft)
       if (left?.ok) yield [documentOfKey(key), left.value]
     }
+  }
+
+  async #measure(): Promise<{ count: number; bytes: number }> {
+    const size = { count: 0, bytes: 0 }
+    const prefix = tablePrefix(TABLES.leftOut)
+    for await (const { key, value } of this.#store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      size.count += 1
+      size.bytes += key.length + (value?.length ?? 0)
+    }
+    return size
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { LATE_BLOCKS_MAX } from '../limits.ts'
 import { events } from './events.ts'
 import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
@@ -389,6 +390,11 @@ export const methods = {
   'late.ls': { params: z.object({ agent: Name.optional() }), result: z.object({ aside: z.array(AsideView) }) },
   /** Re-issues a late block's writes under the present term. */
   'late.merge': { params: z.object({ block: z.string() }), result: z.object({ written: z.array(Umr) }) },
+  /** Offers them no more on this node; what a base has left out is gone. */
+  'late.drop': {
+    params: z.object({ blocks: z.array(z.string()).min(1).max(LATE_BLOCKS_MAX) }),
+    result: z.object({ dropped: z.array(z.string()) }),
+  },
 
   /** Starts a scrub, or goes on with a slow one at full speed. */
   'scrub.start': { params: Nothing, result: ScrubState },
