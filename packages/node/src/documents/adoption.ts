@@ -76,6 +76,15 @@ export class Adoption {
     return damage.lower(id, await blocks.tips(id))
   }
 
+  /** As `Transfers` tells it. */
+  silent(isHeard: (name: DocumentName) => boolean): DocumentId[] {
+    const { index } = this.#deps
+    return this.#transfers.silent((id) => {
+      const name = index.get(id)?.name
+      return name !== undefined && isHeard(name)
+    })
+  }
+
   /** Nobody sends the rest of it, or it takes for ever: what came is let go, and others may send whole blocks. */
   async giveUpIfStale(name: DocumentName, id: DocumentId): Promise<void> {
     if (!this.#transfers.isStale(id)) return

@@ -279,15 +279,8 @@ export class Documents {
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
         : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
-      const source = {
-        blocks: this.#blocks,
-        document: id,
-        tips,
-        forked,
-        recent: this.#recent,
-        sodium: this.#deps.sodium,
-      }
-      return await outgoing(source, name, damaged, vector, bytesMax)
+      const around = { blocks: this.#blocks, recent: this.#recent, sodium: this.#deps.sodium }
+      return await outgoing({ ...around, document: id, tips, forked }, name, damaged, vector, bytesMax)
     } catch (error) {
       if (!isDamage(error)) throw error
       // Nothing of it goes out now; what is whole does once it is known what is not.
@@ -392,6 +385,15 @@ export class Documents {
     const { above, base } = await this.stored(name)
     const blocks = this.catchUp.saidBehind(name, id, [...base.blocks, ...above])
     await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
+  }
+
+  /** Now and then. `isHeard`: whether somebody is there who has more of a document than this node. */
+  async giveUpSilent(isHeard: (name: DocumentName) => boolean): Promise<void> {
+    const adoption = await this.#adopting
+    for (const id of adoption.silent(isHeard)) {
+      const name = this.#deps.index.get(id)?.name
+      if (name !== undefined) await this.#bases.run(id, () => adoption.giveUpIfStale(name, id))
+    }
   }
 
   #tidy(id: DocumentId): Promise<void> {

@@ -3,6 +3,10 @@ import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 
 /** A base that nobody has sent anything of for so long gives way to what others send. */
 const GIVEN_UP_MS = 60_000
+/** With nothing else to give way to, it waits longer: on a slow line many documents take turns. */
+const SILENT_MS_MAX = 3_600_000
+/** Looks farther apart than this were not made: the machine slept, or its clock was set. */
+const LOOK_MS_MAX = 60_000
 /** Nor may it take longer, however it trickles: a slow line moves gigabytes in an hour. */
 const TRANSFER_MS_MAX = 3_600_000
 /** Whose base was given up begins no other one here for so long: or it would keep whole blocks out for ever. */
@@ -27,6 +31,7 @@ export class Transfers {
   readonly #targets = new Map<DocumentId, ReadonlyMap<IncarnationId, number>>()
   /** Writers of a document, so it stays small. */
   readonly #barred = new Map<DocumentId, Map<NodeId, number>>()
+  #lookedMs: number | undefined
 
   constructor(now: () => number) {
     this.#now = now
@@ -71,6 +76,24 @@ export class Transfers {
     if (transfer === undefined) return false
     const nowMs = this.#now()
     return nowMs - transfer.atMs >= GIVEN_UP_MS || nowMs - transfer.startedMs >= TRANSFER_MS_MAX
+  }
+
+  /**
+   * Now and then: those that nobody has gone on with for long while somebody could. While nobody is heard who has more of
+   * a document, no time passes for its transfer.
+   */
+  silent(isHeard: (id: DocumentId) => boolean): DocumentId[] {
+    const nowMs = this.#now()
+    const sinceMs = Math.max(0, nowMs - (this.#lookedMs ?? nowMs))
+    this.#lookedMs = nowMs
+    const silent: DocumentId[] = []
+    for (const [id, { sender, startedMs, atMs }] of this.#all) {
+      const passes = sinceMs <= LOOK_MS_MAX && isHeard(id)
+      const later = (ms: number): number => (passes ? ms : Math.min(nowMs, ms + sinceMs))
+      this.#all.set(id, { sender, startedMs: later(startedMs), atMs: later(atMs) })
+      if (nowMs - later(atMs) >= SILENT_MS_MAX) silent.push(id)
+    }
+    return silent
   }
 
   /** Of the last row. */

@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import type { Documents } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
-import { REACHED_MS } from './mesh-sync-limits.ts'
+import { HEARD_LATELY_MS, REACHED_MS } from './mesh-sync-limits.ts'
 
 /** Who a document is shared with is asked of the log: of so many before others get a turn. */
 const DOCUMENTS_PER_TURN = 256
@@ -113,12 +113,16 @@ export class Sharing {
     return this.#next
   }
 
-  /** Now and then: whether this node has reached what others have of documents that it had fallen behind with. */
+  /**
+   * Now and then: whether this node has reached what others have of documents that it had fallen behind with, and which
+   * bases nobody goes on with.
+   */
   tick(nowMs: number): void {
     if (this.#isNoting || nowMs - this.#reachedAtMs < REACHED_MS) return
     this.#reachedAtMs = nowMs
     this.#isNoting = true
     this.#noteReached()
+      .then(() => this.#deps.documents.giveUpSilent((name) => this.#isHeard(name, nowMs)))
       .catch((error: unknown) =>
         this.#deps.logger.error({ err: error }, 'it could not be noted that this node has caught up'),
       )
@@ -137,6 +141,15 @@ export class Sharing {
       }
       await documents.reached(name, words)
     }
+  }
+
+  /** Whether somebody who has more of it than we claim is there. */
+  #isHeard(name: DocumentName, nowMs: number): boolean {
+    const claimed = new Map(this.#vectors.get(keyOf(name))?.map((dot) => [dot.incarnation, dot.sequence]))
+    return [...this.#deps.peers()].some(({ core }) => {
+      if (nowMs - (core.lastHeardAtMs ?? Number.NEGATIVE_INFINITY) > HEARD_LATELY_MS) return false
+      return core.word(name)?.some((dot) => dot.sequence > (claimed.get(dot.incarnation) ?? 0)) ?? false
+    })
   }
 
   async #workOut(wanted: 'all' | ReadonlyMap<string, DocumentName>): Promise<void> {
