@@ -193,7 +193,7 @@ export class Adoption {
     const known = index.get(id)
     const entry = known ?? { name: item.document, forked: [] }
     const vector = next.tips.map(({ dot }) => dot)
-    const marked = known === undefined ? catchUp.fallBehind(id) : undefined
+    const marked = known === undefined ? catchUp.begin(item.document, id, true) : undefined
     // In one commit: what came of another base goes when this one begins.
     await store.commit([
       ...(gone?.operations ?? []),

@@ -43,7 +43,7 @@ async function looksAt(count: number, left: number): Promise<number> {
   const cuts = names.map((document): Cut => ({ document, vector: [] }))
   mesh.append({ type: 'lapse', node: office.id, cuts }, mesh.home)
   expect(catchUp.documents()).toHaveLength(count)
-  const overcome = { partial: false, putBack: false, overcome: lapsesFor(mesh.mesh, office.id, names[0]!) }
+  const overcome = { partial: false, unawaited: false, overcome: lapsesFor(mesh.mesh, office.id, names[0]!) }
   for (const [id] of [...named].slice(left)) standings.remember(id, overcome)
   const again = new CatchUp(deps)
   expect(again.documents()).toHaveLength(left)

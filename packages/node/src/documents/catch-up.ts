@@ -1,12 +1,14 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import { readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { readersOf, readingRights, writersOf } from '@sealmesh/protocol/membership/access'
 import { lapsesFor } from '@sealmesh/protocol/membership/lapse'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { mayRead } from '@sealmesh/protocol/sync/recipients'
 import type { DocumentIndex } from '../store/document-index.ts'
 import type { Standing, StandingStore } from '../store/standing-store.ts'
 import type { Operation, Store } from '../store/store.ts'
@@ -15,6 +17,9 @@ import type { Operation, Store } from '../store/store.ts'
 const UNKNOWN_MAX = 16
 /** After so long nobody is waited for: a word of something that nobody has would hold up compaction for ever. */
 const CATCH_UP_MS_MAX = 30 * 86_400_000
+
+/** Who reads a document is asked of the log: of so many before others get a turn. */
+const DOCUMENTS_PER_TURN = 256
 
 export interface CatchUpDeps {
   readonly store: Store
@@ -41,9 +46,13 @@ export class CatchUp {
   /** Documents that this node is behind with, whether or not they are here. Worked out when one of its lapses is new. */
   readonly #open = new Set<DocumentId>()
   #lapses: readonly RecordHash[] | undefined
+  /** Since when rights are compared, and up to where they were. */
+  readonly #began: Mesh
+  #judged: Mesh | undefined
 
   constructor(deps: CatchUpDeps) {
     this.#deps = deps
+    this.#began = deps.mesh()
   }
 
   isBehind(name: DocumentName, id: DocumentId): boolean {
@@ -59,9 +68,14 @@ export class CatchUp {
     return lapses.filter((lapse) => !overcome.includes(lapse))
   }
 
-  /** What is here of it is not known to be all that this node ever had, or ever should have had. */
-  fallBehind(id: DocumentId): Mark {
-    return this.#mark(id, { ...this.#deps.standings.of(id), partial: true })
+  /**
+   * A document begins here. Where others began it, what is here is not known to be all that this node should have; and
+   * where this node does not read it, nobody waits for what it has. Undefined where it is the first to write.
+   */
+  begin(name: DocumentName, id: DocumentId, byOthers: boolean): Mark | undefined {
+    const unawaited = !mayRead(this.#deps.mesh(), name, this.#deps.node)
+    if (!byOthers && !unawaited) return undefined
+    return this.#mark(id, { ...this.#deps.standings.of(id), partial: true, unawaited })
   }
 
   /**
@@ -78,7 +92,8 @@ export class CatchUp {
   ): Mark | undefined {
     const { standings, mesh: meshNow, node } = this.#deps
     const mesh = meshNow()
-    const { partial, putBack, overcome } = standings.of(id)
+    if (!mayRead(mesh, name, node)) return undefined // What it hears then is not all that there is.
+    const { partial, unawaited, overcome } = standings.of(id)
     const ours = new Map<IncarnationId, number>()
     for (const { incarnation, sequence } of vector)
       ours.set(incarnation, Math.max(sequence, ours.get(incarnation) ?? 0))
@@ -101,7 +116,7 @@ export class CatchUp {
     const isWhole = partial && covered.some((each) => writers.includes(each))
     if (ended.length === 0 && !isWhole) return undefined
     const isPartial = partial && !isWhole
-    return this.#mark(id, { partial: isPartial, putBack: putBack && isPartial, overcome: [...overcome, ...ended] })
+    return this.#mark(id, { partial: isPartial, unawaited: unawaited && isPartial, overcome: [...overcome, ...ended] })
   }
 
   /**
@@ -170,11 +185,39 @@ export class CatchUp {
   async wasPutBack(): Promise<void> {
     const { index, standings } = this.#deps
     for (const [id] of index.entries())
-      await this.note(this.#mark(id, { ...standings.of(id), partial: true, putBack: true }))
+      await this.note(this.#mark(id, { ...standings.of(id), partial: true, unawaited: true }))
   }
 
-  isPutBack(id: DocumentId): boolean {
-    return this.#deps.standings.of(id).putBack
+  /**
+   * The log is another one. Documents that this node does not read, or has not read for a while in between, it falls
+   * behind with: others do not wait for it. Durable when it resolves.
+   */
+  async judged(mesh: Mesh): Promise<void> {
+    const { index, standings } = this.#deps
+    if (this.#judged === mesh) return
+    const before = this.#judged ?? this.#began
+    this.#judged = mesh
+    const missed: DocumentId[] = []
+    for (const [at, [id, { name }]] of [...index.entries()].entries()) {
+      if (at % DOCUMENTS_PER_TURN === DOCUMENTS_PER_TURN - 1) await nextTurn()
+      if (!standings.of(id).unawaited && !this.#hasReadOn(name, before, mesh)) missed.push(id)
+    }
+    const marks = missed.map((id) => this.#mark(id, { ...standings.of(id), partial: true, unawaited: true }))
+    if (marks.length === 0) return
+    await this.#deps.store.commit(marks.flatMap(({ operations }) => operations))
+    for (const { landed } of marks) landed()
+  }
+
+  #hasReadOn({ agent, layer }: DocumentName, before: Mesh, mesh: Mesh): boolean {
+    const { node } = this.#deps
+    const rights = readingRights(mesh, agent, layer, node)
+    const had = readingRights(before, agent, layer, node)
+    // Where it had none the note was made then.
+    return rights.length > 0 && (had.length === 0 || had.some((right) => rights.includes(right)))
+  }
+
+  isUnawaited(id: DocumentId): boolean {
+    return this.#deps.standings.of(id).unawaited
   }
 
   /** Durable when it resolves. */

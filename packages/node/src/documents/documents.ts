@@ -342,6 +342,7 @@ export class Documents {
    */
   async meshChanged(): Promise<void> {
     const mesh = this.#deps.mesh()
+    await this.catchUp.judged(mesh)
     await Promise.all(this.#open.all().map((document) => document.judgeAgain()))
     this.#facts.judged(mesh)
   }
@@ -378,8 +379,7 @@ export class Documents {
   /** `words`: what each reader said last that it has. Whether this node has caught up with them is noted. */
   async reached(name: DocumentName, words: ReadonlyMap<NodeId, VersionVector>): Promise<void> {
     const id = this.#idOf(name)
-    const adoption = await this.#adopting
-    if (this.#deps.damage.of(id).length > 0 || adoption.isComing(id)) return
+    if (this.#deps.damage.of(id).length > 0 || (await this.#adopting).isComing(id)) return
     const mark = this.catchUp.reach(name, id, await this.vectorOf(name), words)
     if (mark === undefined) return
     const { above, base } = await this.stored(name)

@@ -264,7 +264,8 @@ export class OpenDocument {
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
     // Others began it: how much of it there is they know.
-    const mark = known === undefined && filling.local.blocks.length === 0 ? catchUp.fallBehind(this.id) : undefined
+    const byOthers = filling.local.blocks.length === 0
+    const mark = known === undefined ? catchUp.begin(this.name, this.id, byOthers) : undefined
     if (mark !== undefined) filling.marks.push(mark)
     return [...operations, ...ends, ...index.put(this.id, entry), ...(mark?.operations ?? [])]
   }

@@ -66,7 +66,7 @@ export type Refusal = 'ASIDE_BELOW_BASE' | 'BASE_BROKEN' | 'FORKED_BELOW_BASE' |
  * 1. Nothing that lies above the coming ends is lost: what our own base has left too little of comes whole first.
  * 2. Nothing that is set aside is below them: it would go without being listed.
  * 3. What was read and is not accounted for is listed in the commit that takes it away. Our own words are not taken away
- *    like that at all, but from a node that had lapsed, or whose home was put back.
+ *    like that at all, but from a node that nobody waited for: it had lapsed, did not read, or was put back.
  */
 export class StagedView {
   readonly #deps: StagedViewDeps
@@ -210,14 +210,16 @@ export class StagedView {
     if (after.isDamaged || after.early > 0 || before.vector.some((dot) => !reached.has(dot.hash) && isLost(dot)))
       return 'BASE_BROKEN' // (1)
     const signed = { document: after, blocks: [...base.blocks, ...kept] }
+    // Others had long to replace more than once what they wrote.
+    const mayBeReplaced = hasLapsed || this.#deps.catchUp.isUnawaited(id)
     // Of a base that has not come whole it is not known what had gone.
     const isWhole = ((await blocks.bases.read(id))?.target.length ?? 0) === 0
     const left = [
-      ...leftOutOf(before, signed, contested, (author) => hasLapsed && author !== this.#deps.node),
+      ...leftOutOf(before, signed, contested, (author) => mayBeReplaced && author !== this.#deps.node),
       ...(isWhole ? undeletedIn(before, after, contested) : []),
     ]
-    const isPutBack = this.#deps.catchUp.isPutBack(id) || this.#hasLostOwn(before, ends)
-    if (!hasLapsed && !isPutBack && left.some(({ author }) => author === this.#deps.node)) return 'ROWS_LEFT_OUT' // (3)
+    const isAwaited = !mayBeReplaced && !this.#hasLostOwn(before, ends)
+    if (isAwaited && left.some(({ author }) => author === this.#deps.node)) return 'ROWS_LEFT_OUT' // (3)
     const listed = onlyOnce([
       ...left,
       ...wordsOf([...aside, ...elsewhere], await this.#textsOf(id, ends, contested), before, after),

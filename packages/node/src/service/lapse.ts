@@ -6,7 +6,7 @@ import { readersOf } from '@sealmesh/protocol/membership/access'
 import { cutFor, isLapsedFor } from '@sealmesh/protocol/membership/lapse'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Cut, SignedRecord } from '@sealmesh/protocol/membership/record'
-import { mayHear } from '@sealmesh/protocol/sync/recipients'
+import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
 import type { Handlers } from '../ipc/door.ts'
 import { agentName, cutsOf, memberNamed, type ServiceContext } from './context.ts'
 
@@ -29,8 +29,9 @@ export function lapseHandlers(context: ServiceContext): Pick<Handlers, 'lapse'> 
       if (node.id === context.node) throw new Failure('NODE_UNKNOWN', 'A node does not declare itself silent.')
       if (mesh.nodes.get(context.node)?.admin !== true)
         throw new Failure('NOT_ADMIN', 'Only an admin node says that others have lapsed.')
-      // Of what it never read or wrote a lapse has nothing to say.
-      const names = context.documents.names().filter((name) => mayHear(mesh, name, node.id))
+      // Of what it never read or wrote a lapse has nothing to say; nor of what this node does not read, and has not got.
+      const ours = context.documents.names().filter((name) => mayRead(mesh, name, context.node))
+      const names = ours.filter((name) => mayHear(mesh, name, node.id))
       for (const name of names) await refuseUnlessWhole(context, name, node.id)
       const record = await declareLapsed(context, node, names)
       return { node: node.name, record: record.hash }

@@ -18,8 +18,11 @@ import type { Operation, Store } from './store.ts'
 export interface Standing {
   /** What came first of it came from others, and it has not been seen to reach what they have. */
   readonly partial: boolean
-  /** Until then, too: the database once held more, so others may have ended what is read here, our own words too. */
-  readonly putBack: boolean
+  /**
+   * Until then, too: the database once held more, or this node did not read it for a while. Nobody waited for what it
+   * has, so others may have ended what is read here, our own words, too.
+   */
+  readonly unawaited: boolean
   /** Lapses of this node after which it has been seen to reach what others have. */
   readonly overcome: readonly RecordHash[]
 }
@@ -70,18 +73,21 @@ export class StandingStore {
   }
 }
 
-const WHOLE: Standing = { partial: false, putBack: false, overcome: [] }
+const WHOLE: Standing = { partial: false, unawaited: false, overcome: [] }
 const PARTIAL = 1
-const PUT_BACK = 2
+const UNAWAITED = 2
 
-function writeStanding(w: Parameters<Parameters<typeof encode>[0]>[0], { partial, putBack, overcome }: Standing): void {
-  writeByte(w, (partial ? PARTIAL : 0) | (putBack ? PUT_BACK : 0))
+function writeStanding(
+  w: Parameters<Parameters<typeof encode>[0]>[0],
+  { partial, unawaited, overcome }: Standing,
+): void {
+  writeByte(w, (partial ? PARTIAL : 0) | (unawaited ? UNAWAITED : 0))
   writeList(w, overcome, (record) => writeId(w, record))
 }
 
 function readStanding(r: Parameters<Parameters<typeof decode>[1]>[0]): Standing {
   const bits = readByte(r)
-  if (bits > (PARTIAL | PUT_BACK) || bits === PUT_BACK) throw new Malformed()
-  const [partial, putBack] = [(bits & PARTIAL) !== 0, (bits & PUT_BACK) !== 0]
-  return { partial, putBack, overcome: readList(r, OVERCOME_MAX, () => readId<RecordHash>(r, HASH_BYTES)) }
+  if (bits > (PARTIAL | UNAWAITED) || bits === UNAWAITED) throw new Malformed()
+  const [partial, unawaited] = [(bits & PARTIAL) !== 0, (bits & UNAWAITED) !== 0]
+  return { partial, unawaited, overcome: readList(r, OVERCOME_MAX, () => readId<RecordHash>(r, HASH_BYTES)) }
 }

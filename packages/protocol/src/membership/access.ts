@@ -1,4 +1,4 @@
-import type { AgentId, NodeId } from '../ids.ts'
+import type { AgentId, NodeId, RecordHash } from '../ids.ts'
 import { PREKEY_SKEW_MS } from '../limits.ts'
 import { listIn } from './ledger.ts'
 import type { Grant, Mesh, MeshAgent, MeshNode, Prekey } from './mesh.ts'
@@ -17,6 +17,14 @@ export function readersOf(mesh: Mesh, agent: AgentId, layer: string): NodeId[] {
   if (known === undefined) return []
   const readers = known.grants.filter((grant) => grant.layer === layer).flatMap((grant) => grantees(mesh, known, grant))
   return membersOf(mesh, [...readers, ...holderOf(known)])
+}
+
+/** By what a node reads this document now: grants by their records, and the term. What has ended never comes again. */
+export function readingRights(mesh: Mesh, agent: AgentId, layer: string, node: NodeId): (RecordHash | 'term')[] {
+  const known = mesh.agents.get(agent)
+  if (known === undefined || mesh.nodes.get(node)?.revocations.length !== 0) return []
+  const grants = known.grants.filter((grant) => grant.layer === layer && grantees(mesh, known, grant).includes(node))
+  return [...grants.map(({ record }) => record), ...(holderOf(known).includes(node) ? (['term'] as const) : [])]
 }
 
 /** Who may write this document now. Sorted. */
