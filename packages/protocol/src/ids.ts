@@ -19,6 +19,8 @@ export type DocumentId = Brand<string, 'DocumentId'>
 export type IncarnationId = Brand<string, 'IncarnationId'>
 /** Of a block's signed bytes; 32 bytes. */
 export type BlockHash = Brand<string, 'BlockHash'>
+/** Of a link of a closed set and, through it, of all its parents; 32 bytes. */
+export type ClosedDigest = Brand<string, 'ClosedDigest'>
 /** Of a membership record's signed bytes; 32 bytes. */
 export type RecordHash = Brand<string, 'RecordHash'>
 /** What a relay files packets under; derived from a login key; 32 bytes. */

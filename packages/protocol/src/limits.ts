@@ -32,8 +32,15 @@ export const TEXT_RUN_BYTES_TARGET = 131_072
 export const BLOCK_WRITES_MAX = 1_024
 /** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */
 export const AWARENESS_BYTES_MAX = 4_096
-/** Incarnations that one vector may name: a node that restarts hourly for a year stays below. */
+/** Incarnations that one vector may write out: a node that restarts hourly for a year stays below. */
 export const VECTOR_ENTRIES_MAX = 16_384
+/** Entries of one link of a closed set: three fit a packet, at 57 B each. */
+export const CLOSED_LINK_ENTRIES_MAX = 1_024
+/** Links of one closed set: a node that restarts every ten minutes fills them in fifteen months. */
+export const CLOSED_LINKS_MAX = 64
+export const CLOSED_ENTRIES_MAX = CLOSED_LINKS_MAX * CLOSED_LINK_ENTRIES_MAX
+/** Incarnations of a base: what a closed set names, and what is written out beside it. */
+export const BASE_ENDS_MAX = CLOSED_ENTRIES_MAX + VECTOR_ENTRIES_MAX
 /** Incarnations that one write may replace. */
 export const CLOCK_ENTRIES_MAX = 1_024
 /** Concurrent heads of the membership log that one block, packet or record may name. */

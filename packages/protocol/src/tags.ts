@@ -22,6 +22,7 @@ export const TAGS = {
   packetInside: tag('packet inside'),
   contentKeyCommitment: tag('content key commitment'),
   vectorDigest: tag('vector digest'),
+  closedSet: tag('closed set'),
   documentDigest: tag('document digest'),
   headsRoot: tag('heads root'),
   headsBucket: tag('heads bucket'),

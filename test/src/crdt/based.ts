@@ -1,6 +1,7 @@
 import { type BaseState, deletedAside } from '@sealmesh/protocol/crdt/base'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { type AsideBlock, Document } from '@sealmesh/protocol/crdt/document'
+import type { Floors } from '@sealmesh/protocol/crdt/floor'
 import { runsFit } from '@sealmesh/protocol/crdt/placed-runs'
 import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
 import { decodeRow, encodeRow, isRun, type Row } from '@sealmesh/protocol/crdt/row'
@@ -19,6 +20,7 @@ interface Around {
   readonly aside: readonly AsideBlock[]
   readonly maker: RunMaker
   readonly sodium: Sodium
+  readonly floors?: Floors
 }
 
 export const NO_BASE: BaseState = { tips: [], blocks: [], runs: [] }
@@ -28,9 +30,9 @@ export function baseOver(
   name: DocumentName,
   before: BaseState,
   below: readonly Block[],
-  { judge, nowMs, forgotten, aside, maker, sodium }: Around,
+  { judge, nowMs, forgotten, aside, maker, sodium, floors }: Around,
 ): BaseState | undefined {
-  const upTo = Document.rebuild(name, [], judge, nowMs, sodium, before)
+  const upTo = Document.rebuild(name, [], judge, nowMs, sodium, before, floors)
   const texts = new Map<IncarnationId, { runs: TextRun[]; since: TextEnd[] }>()
   const textsOf = (incarnation: IncarnationId) => {
     const known = texts.get(incarnation) ?? { runs: [], since: [] }

@@ -16,7 +16,15 @@ import type { Block, BlockHeader, DocumentName, Write } from '@sealmesh/protocol
 import { clientIdOf, documentIdOf, signBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { type Clock, type Dot, writeClock } from '@sealmesh/protocol/crdt/clock'
 import { digestOf } from '@sealmesh/protocol/crdt/vector'
-import type { AgentId, BlockHash, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type {
+  AgentId,
+  BlockHash,
+  ClosedDigest,
+  IncarnationId,
+  MeshId,
+  NodeId,
+  RecordHash,
+} from '@sealmesh/protocol/ids'
 import { BLOCK_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { TAGS } from '@sealmesh/protocol/tags'
@@ -70,6 +78,7 @@ const FIRST: Draft = {
   previous: null,
   time: { wallMs: 1_800_000_000_000, counter: 0 },
   logHeads: [hash('c1') as RecordHash],
+  floor: null,
   received: [],
   term: null,
   writes: [{ type: 'set', key: 'deploy-day', value: 'Friday', replaces: [] }],
@@ -85,6 +94,11 @@ export function buildVectors(sodium: Sodium): Vectors {
       { ...NEXT, writes: [{ type: 'delete', key: 'k', replaces: [FAR] }] },
     ],
     ['what the author had received, a fork included', { ...FIRST, received: [FAR, FORKED_A, FORKED_B, LAST] }],
+    ['over a closed set', { ...FIRST, floor: { digest: hash('f1') as ClosedDigest, upTo: null }, received: [FAR] }],
+    [
+      'over the beginning of a closed set',
+      { ...FIRST, floor: { digest: hash('f1') as ClosedDigest, upTo: LAST.incarnation }, received: [FORKED_A] },
+    ],
     [
       'under a term, as the session is written',
       { ...NEXT, document: { ...NAME, layer: 'session' }, term: { number: 300, assign: hash('e1') as RecordHash } },
@@ -179,6 +193,7 @@ interface Wrong {
   readonly version?: number
   readonly sequence?: (w: Writer) => void
   readonly previous?: (w: Writer) => void
+  readonly floor?: (w: Writer) => void
   readonly term?: (w: Writer) => void
   readonly table?: Clock
   readonly writes?: (w: Writer) => void
@@ -211,6 +226,8 @@ function writeHeader(w: Writer, wrong: Wrong, draft: Draft): void {
   writeUint(w, draft.time.wallMs)
   writeUint(w, draft.time.counter)
   writeList(w, draft.logHeads, (head) => writeId(w, head))
+  if (wrong.floor !== undefined) wrong.floor(w)
+  else writeByte(w, 0)
   writeClock(w, draft.received)
   if (wrong.term !== undefined) wrong.term(w)
   else writeByte(w, 0)
@@ -260,6 +277,15 @@ function badBlocks(good: Uint8Array): Vectors['bad'] {
     ['received with an entry twice', { draft: { received: [FAR, FAR] } }],
     ['received with the incarnation itself', { draft: { received: [dot('11', 1, 'b1')] } }],
     ['received at sequence 0', { draft: { received: [dot('01', 0, 'b1')] } }],
+    ['a kind of floor that there is not', { floor: (w) => writeByte(w, 3) }],
+    [
+      'a floor in a later block',
+      {
+        draft: { sequence: 2, previous: hash('d1') as BlockHash },
+        floor: (w) => writeFixed(w, fromHex(`01${hash('f1')}`)),
+      },
+    ],
+    ['a floor without its digest', { floor: (w) => writeByte(w, 1) }],
     ['a term flag that is neither 0 nor 1', { term: (w) => writeByte(w, 2) }],
     ['a term without its assign', { term: (w) => writeFixed(w, fromHex('0101')) }],
     ['a table with the incarnation itself', { table: [dot('11', 1, 'b1')], writes: one((w) => set(w, 'k', '', [0])) }],

@@ -2,8 +2,9 @@ import { Document } from '@sealmesh/protocol/crdt/document'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
+import { NO_BASE } from './based.ts'
 import { type History, type HistoryOptions, history, judgeAt } from './history.ts'
-import { foldAll, incarnationId, NAME, nodeId, NOW_MS, Replica, sodium, stateOf } from './scene.ts'
+import { ALL_FLOORS, foldAll, incarnationId, NAME, nodeId, NOW_MS, Replica, sodium, stateOf } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })
@@ -23,12 +24,13 @@ function forHistories(
 }
 
 const folded = ({ blocks, log }: History): Document =>
-  Document.rebuild(NAME, blocks, judgeAt(log, log.length), LATER_MS, sodium)
+  Document.rebuild(NAME, blocks, judgeAt(log, log.length), LATER_MS, sodium, NO_BASE, ALL_FLOORS)
 
 function catchUp(replica: Replica, { blocks, log }: History): void {
   replica.look(judgeAt(log, log.length), LATER_MS)
-  for (let before = -1; before < replica.stored.length; ) {
+  for (let before = -1; before < replica.stored.length || replica.wanted.size > 0; ) {
     before = replica.stored.length
+    replica.answered()
     replica.receive(...blocks)
   }
   replica.look(judgeAt(log, log.length), LATER_MS)
@@ -47,6 +49,25 @@ test('what is loaded from a base equals what is loaded from all blocks, whatever
     }
   })
   expect(compacted).toBeGreaterThan(50)
+})
+
+test('replicas that stand on different closed sets, on none, or on one another’s fold the same', () => {
+  const seen = { standing: 0, under: 0, different: 0 }
+  forHistories(80, { ...WHOLE, closes: true, restarts: 0.25 }, (made) => {
+    const expected = stateOf(folded(made))
+    const sets = new Set(made.replicas.flatMap(({ closed }) => closed.current ?? []))
+    seen.standing += sets.size
+    if (sets.size > 1) seen.different += 1
+    seen.under += made.blocks.filter(({ header }) => header.floor !== null).length
+    for (const replica of made.replicas) {
+      catchUp(replica, made)
+      expect(stateOf(replica.document)).toEqual(expected)
+      replica.rebuild()
+      expect(stateOf(replica.document)).toEqual(expected)
+    }
+  })
+  expect(seen.standing).toBeGreaterThan(5)
+  expect(seen.under).toBeGreaterThan(10)
 })
 
 test('drawing a base changes nothing that anybody can read, in memory or loaded again', () => {

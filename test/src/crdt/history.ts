@@ -40,6 +40,10 @@ export interface HistoryOptions {
   readonly forks: boolean
   /** Replicas draw bases at different times, and forget. */
   readonly compacts?: boolean
+  /** They name closed incarnations by sets of their own. */
+  readonly closes?: boolean
+  /** How many of the steps of texts or writes begin another incarnation instead. */
+  readonly restarts?: number
 }
 
 const TEXTS = ['notes', 'plan']
@@ -99,6 +103,7 @@ export function history(seed: number, options: HistoryOptions): History {
   /** A part of what the other has, which may leave holes between incarnations, never within one for long. */
   const pull = (to: Replica, from: Replica) => {
     const some = random() < 0.5 ? from.stored : from.stored.slice(0, pick(from.stored.length + 1))
+    if (random() < 0.5) to.answered()
     to.receive(...(random() < 0.3 ? shuffled(some) : some))
     renewIfAside(to)
   }
@@ -114,8 +119,12 @@ export function history(seed: number, options: HistoryOptions): History {
       const keepFromMs = wallMs - pick(30_000)
       const others = replicas.filter((other) => other !== replica).map(({ document }) => document.vector)
       replica.compact(others, ({ header }) => header.time.wallMs > keepFromMs)
+      if (options.closes === true && !(random() < 0.3 && replica.standOn(one(replicas).closed.current)))
+        replica.close(1)
       if (random() < 0.3) replica.rebuild()
     }
+    if (options.restarts !== undefined && random() < options.restarts)
+      replica.incarnation = incarnationId(++incarnations)
     const what = random()
     if (what < 0.3) write(replica)
     else if (what < 0.5 && options.texts) edit(replica)

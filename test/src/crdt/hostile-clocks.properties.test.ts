@@ -55,6 +55,7 @@ function anyBlocks(seed: number): Block[] {
         previous: last?.hash ?? null,
         time: { wallMs: NOW_MS + pick(20), counter: 0 },
         logHeads: [recordId(0)],
+        floor: null,
         received: anyClock(incarnation, new Map()),
         term: null,
         writes,

@@ -31,6 +31,7 @@ export function wholeBlock(writes: number, sodium: Sodium): Block {
       previous: id('d1') as BlockHash,
       time: { wallMs: 1_800_000_000_000, counter: 3 },
       logHeads: [id('c1') as RecordHash],
+      floor: null,
       received: [{ incarnation: '22'.repeat(16) as IncarnationId, sequence: 7, hash: id('b2') as BlockHash }],
       term: null,
       writes: Array.from({ length: writes }, (_, at) => {

@@ -1,6 +1,8 @@
 import type { BlockHash, IncarnationId } from '@sealmesh/protocol/ids'
 import { decodeRegisters, encodeRegisters } from '@sealmesh/protocol/crdt/register-codec'
 import { Ghost, type Register, StoredWrite, winnerOf, isConflicted } from '@sealmesh/protocol/crdt/register'
+import { NOTHING_HEARD } from '@sealmesh/protocol/crdt/heard'
+import { Unsettled } from '@sealmesh/protocol/crdt/unsettled'
 import { RegisterMap } from '@sealmesh/protocol/crdt/register-map'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -24,7 +26,8 @@ function written(seed: number): RegisterMap {
       if (other.incarnation !== dot.incarnation) write.replaces = [other]
     }
     all.push({ key, write })
-    for (const other of maps) if (other !== map && random() < 0.6) other.merge(key, copyOf(write, one, all), [])
+    for (const other of maps)
+      if (other !== map && random() < 0.6) other.merge(key, copyOf(write, one, all), NOTHING_HEARD)
   }
   return maps[0]!
 }
@@ -37,7 +40,7 @@ const dotOf = (node: number, sequence: number) => ({
 
 function copyOf({ dot, author, time, value, replaces }: StoredWrite, one: Dice['one'], all: { write: StoredWrite }[]) {
   const foreign = all.filter(({ write }) => write.dot.incarnation !== dot.incarnation)
-  const applied = foreign.length > 5 ? { open: [one(foreign).write.dot] } : undefined
+  const applied = foreign.length > 5 ? new Unsettled([one(foreign).write.dot]) : undefined
   return new StoredWrite(dot, author, time, value, replaces, applied)
 }
 

@@ -40,6 +40,7 @@ function endBlock(incarnation: IncarnationId, sequence: number, sodium: Sodium):
       previous: id('d1') as BlockHash,
       time: { wallMs: 1_800_000_000_000, counter: 3 },
       logHeads: [],
+      floor: null,
       received: [],
       term: null,
       writes: [{ type: 'text', update: Uint8Array.of(0, 0) }],

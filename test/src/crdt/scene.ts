@@ -6,7 +6,10 @@ import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
-import type { AgentId, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import { closedEnds, type ClosedLink, entriesOfChain, extendChain, worthOf } from '@sealmesh/protocol/crdt/closed-set'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
+import { type Floors, partUnder } from '@sealmesh/protocol/crdt/floor'
+import type { AgentId, ClosedDigest, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 import { baseOver, NO_BASE } from './based.ts'
 
@@ -50,18 +53,78 @@ export type Dice = ReturnType<typeof dice>
 
 const signKey = sodium.signKeys('sign', new Uint8Array(32)).secretKey
 
+/** The closed sets that a replica knows. All links that were ever made are to be had by their digest, as from peers. */
+class ReplicaClosed implements Floors {
+  static readonly #made = new Map<ClosedDigest, ClosedLink>()
+  readonly #known = new Map<ClosedDigest, VersionVector>()
+  current: ClosedDigest | null = null
+
+  entries(digest: ClosedDigest): VersionVector | undefined {
+    return this.#known.get(digest)
+  }
+
+  parts(digest: ClosedDigest): readonly VersionVector[] | undefined {
+    return this.#known.has(digest) ? chainOf(digest).map(({ entries }) => entries) : undefined
+  }
+
+  get chain(): ClosedLink[] {
+    return chainOf(this.current)
+  }
+
+  names(incarnation: IncarnationId): boolean {
+    return this.chain.some(({ entries }) => entries.some((dot) => dot.incarnation === incarnation))
+  }
+
+  stand(links: readonly ClosedLink[]): void {
+    for (const link of links) ReplicaClosed.#made.set(link.digest, link)
+    this.learn(links.at(-1)!.digest)
+    this.current = links.at(-1)!.digest
+  }
+
+  learn(digest: ClosedDigest): void {
+    for (const { digest: each } of chainOf(digest)) {
+      const entries = entriesOfChain(chainOf(each))
+      if (entries === undefined) throw new Error('A chain of the scene is whole.')
+      if (!this.#known.has(each)) this.#known.set(each, entries)
+    }
+  }
+
+  learnAll(other: ReplicaClosed): void {
+    for (const digest of other.#known.keys()) this.learn(digest)
+    this.current = other.current
+  }
+
+  static linkOf(digest: ClosedDigest): ClosedLink | undefined {
+    return this.#made.get(digest)
+  }
+}
+
+function chainOf(digest: ClosedDigest | null): ClosedLink[] {
+  const link = digest === null ? undefined : ReplicaClosed.linkOf(digest)
+  return link === undefined ? [] : [...chainOf(link.parent), link]
+}
+
+/** Knows every set that was ever made. */
+export const ALL_FLOORS: Floors = {
+  current: null,
+  entries: (digest) => entriesOfChain(chainOf(digest)),
+  parts: (digest) => chainOf(digest).map(({ entries }) => entries),
+}
+
 /** A process that keeps one replica of the document, as a node does, with its store beside it. */
 export class Replica {
   readonly node: NodeId
   incarnation: IncarnationId
   clock = new HybridClock()
-  document = new Document(NAME, sodium)
+  readonly closed = new ReplicaClosed()
+  document = new Document(NAME, sodium, this.closed)
   judge: Judge = foldAll
   nowMs = NOW_MS
   logHeads: readonly RecordHash[] = []
   term: TermRef | null = null
   /** Above the base. */
   stored: Block[] = []
+  readonly wanted = new Set<ClosedDigest>()
   base = NO_BASE
 
   constructor(node: NodeId, incarnation: IncarnationId) {
@@ -94,11 +157,25 @@ export class Replica {
 
   receive(...blocks: readonly Block[]): void {
     for (const block of blocks) {
+      const { floor } = block.header
+      const isUnknown = floor !== null && this.closed.entries(floor.digest) === undefined
       const outcome = this.document.receive(block, this.judge, this.nowMs)
+      if (isUnknown) {
+        if (outcome.type !== 'waiting') throw new Error('A block under an unknown floor waits.')
+        // The answer to the question comes later; the block is sent again after it.
+        this.wanted.add(floor.digest)
+        continue
+      }
       for (const { header } of outcome.arrived) this.clock.observe(header.time, this.nowMs)
       this.stored.push(...outcome.arrived)
       if (outcome.rebuild) this.rebuild()
     }
+  }
+
+  /** What was asked for has come. */
+  answered(): void {
+    for (const digest of this.wanted) this.closed.learn(digest)
+    this.wanted.clear()
   }
 
   /** The log or the time is another now. */
@@ -109,7 +186,7 @@ export class Replica {
   }
 
   rebuild(): void {
-    this.document = Document.rebuild(NAME, this.stored, this.judge, this.nowMs, sodium, this.base)
+    this.document = Document.rebuild(NAME, this.stored, this.judge, this.nowMs, sodium, this.base, this.closed)
   }
 
   /**
@@ -123,7 +200,11 @@ export class Replica {
       const own = this.stored.filter(({ header }) => header.incarnation === incarnation)
       const kept = own.find((block) => keep(block))?.header.sequence ?? Number.POSITIVE_INFINITY
       const receipted = receipts.map((vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0)
-      const heard = own.map(({ header }) => ({ sequence: header.sequence, received: header.received }))
+      const heard = own.map(({ header: { sequence, received, floor } }) => ({
+        sequence,
+        received,
+        ...(floor === null ? {} : { floor: partUnder(floor, this.closed)! }),
+      }))
       return { incarnation, sequence: Math.min(settled, kept - 1, ...receipted), heard, aside: aside.get(incarnation) }
     })
     const ends = closeCausally(reaches)
@@ -140,11 +221,33 @@ export class Replica {
       aside: this.document.aside(),
       maker,
       sodium,
+      floors: this.closed,
     })
     if (base === undefined) return false
     this.base = base
     this.stored = this.stored.filter((block) => !isBelow(block))
     this.document.stand(base.tips, forgotten)
+    return true
+  }
+
+  /** Names what has ended below the base by a closed set, and stands on it from now on. */
+  close(atLeast: number): boolean {
+    const ends = this.base.tips.map(({ dot, author, time }) => ({ dot, author, wallMs: time.wallMs }))
+    const fresh = closedEnds(ends, this.document.vector, this.incarnation, this.nowMs).filter(
+      ({ incarnation }) => !this.closed.names(incarnation),
+    )
+    if (fresh.length < atLeast) return false
+    this.closed.stand(extendChain(documentIdOf(NAME, sodium), this.closed.chain, fresh, sodium))
+    return true
+  }
+
+  /** Another's set, if it lies whole below the base here and names more of its ends. */
+  standOn(digest: ClosedDigest | null): boolean {
+    const link = digest === null ? undefined : ReplicaClosed.linkOf(digest)
+    const ends = this.base.tips.map(({ dot }) => dot)
+    const worth = (chain: readonly ClosedLink[]) => worthOf(entriesOfChain(chain) ?? [], ends) ?? 0
+    if (link === undefined || worth(chainOf(digest)) <= worth(this.closed.chain)) return false
+    this.closed.stand([link])
     return true
   }
 
@@ -156,6 +259,7 @@ export class Replica {
     twin.logHeads = this.logHeads
     twin.term = this.term
     twin.base = this.base
+    twin.closed.learnAll(this.closed)
     twin.rebuild()
     twin.receive(...this.stored)
     return twin

@@ -192,6 +192,7 @@ export function blockBy(
       previous: null,
       time: { wallMs: 0, counter: 0 },
       logHeads: options.heads ?? [],
+      floor: null,
       received: [],
       term: options.term ?? null,
       writesRoot: new Uint8Array(32),

@@ -371,6 +371,19 @@ describe('what is owed', () => {
     const next = sync.plan(1_000)?.items.find((item) => item.type === 'vectors')
     expect(next?.type === 'vectors' && next.documents[0]?.vector).toEqual([tip(theirs, 2)])
   })
+
+  test('so much of what is not here may be named in a second, and what is here as often as a peer likes', () => {
+    const sync = core()
+    const long = Array.from({ length: 60_000 }, (_, at) => tip(at.toString(16).padStart(32, '0') as IncarnationId, 1))
+    const say = (vector: VersionVector, nowMs: number) =>
+      sync.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector }] }], LOG_HEADS, false, nowMs)
+    const heard = (vector: VersionVector, nowMs: number) => say(vector, nowMs).length === 1
+    expect([0, 1, 2, 3].map((nowMs) => heard(long, nowMs))).toEqual([true, true, false, false])
+    expect(heard(long.slice(0, 1_000), 4)).toBe(true)
+    expect(heard(long, 1_000)).toBe(true)
+    sync.advanced(name, long, false)
+    expect(Array.from({ length: 9 }, (_, at) => heard(long, 1_001 + at))).not.toContain(false)
+  })
 })
 
 const byIncarnation = (a: Dot, b: Dot): number => (a.incarnation < b.incarnation ? -1 : 1)

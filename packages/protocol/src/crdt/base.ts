@@ -1,13 +1,17 @@
+import { compareText } from '../bytes.ts'
 import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
 import {
   type Clock,
   coversDot,
   type Dot,
   EMPTY_CLOCK,
+  entriesOf,
   isAncestorBySequence,
   joinClocks,
   type VersionVector,
 } from './clock.ts'
+import type { FloorPart } from './floor.ts'
+import type { Heard } from './heard.ts'
 import type { HybridTime } from './hybrid-time.ts'
 import type { AsideBlock } from './outcome.ts'
 import type { Beyond, Kept, PrunedBlock } from './pruned.ts'
@@ -47,8 +51,8 @@ export interface BaseState {
 export interface Reach {
   readonly incarnation: IncarnationId
   readonly sequence: number
-  /** `received` of its blocks beyond the base before this one, where there is any, in chain order. */
-  readonly heard: readonly { readonly sequence: number; readonly received: Clock }[]
+  /** What its blocks beyond the base before this one say that they had received, where any do, in chain order. */
+  readonly heard: readonly { readonly sequence: number; readonly received: Clock; readonly floor?: FloorPart }[]
   /** Where there are any: blocks that count for nothing, one after another, and what is before them may all go. */
   readonly aside?: { readonly after: number; readonly upTo: number } | undefined
 }
@@ -57,26 +61,95 @@ export interface Reach {
  * The highest base within these reaches that is causally closed: no block at or below it had received one above it that
  * counts. Then whatever replaces a write that lies below it, and was made in ignorance of what has been forgotten, is
  * here. Blocks that count for nothing stay above it: one word written in a silence holds up nobody's base.
+ *
+ * Whatever lowers one incarnation lowers those that name it, and nothing is looked at twice: what blocks say is made by
+ * others, and each of it costs as much as it is long.
  */
 export function closeCausally(reaches: readonly Reach[]): Map<IncarnationId, number> {
+  const ends = new Map(reaches.map(({ incarnation, sequence }) => [incarnation, sequence]))
   const asides = new Map(reaches.map(({ incarnation, aside }) => [incarnation, aside]))
-  const isAbove = ({ incarnation, sequence }: Dot): boolean => {
-    const end = closed.get(incarnation) ?? 0
+  const endOf = (incarnation: IncarnationId): number => ends.get(incarnation) ?? 0
+  /** How far blocks may have been received. Falls with the end. */
+  const mayBeHeard = (incarnation: IncarnationId): number => {
+    const end = endOf(incarnation)
     const aside = asides.get(incarnation)
-    return sequence > (aside !== undefined && end >= aside.after ? Math.max(end, aside.upTo) : end)
+    return aside !== undefined && end >= aside.after ? Math.max(end, aside.upTo) : end
   }
-  const closed = new Map(reaches.map(({ incarnation, sequence }) => [incarnation, sequence]))
-  for (let changed = true; changed; ) {
-    changed = false
-    for (const { incarnation, heard } of reaches) {
-      const end = closed.get(incarnation) ?? 0
-      const beyond = heard.find(({ sequence, received }) => sequence <= end && received.some(isAbove))
-      if (beyond === undefined) continue
-      closed.set(incarnation, beyond.sequence - 1)
-      changed = true
+  const naming = new Map<IncarnationId, Naming[]>()
+  for (const { incarnation, heard } of reaches) if (heard.length > 0) naming.set(incarnation, [])
+  const links = new Map<Clock, Under[]>()
+  const fallen: IncarnationId[] = []
+  const fall = ({ by, at }: Pick<Under, 'by' | 'at'>): void => {
+    if (endOf(by) < at) return
+    ends.set(by, at - 1)
+    fallen.push(by)
+  }
+  /** Who names the link lies above that entry, unless he writes the incarnation out. */
+  const strike = (under: Under[], incarnation: IncarnationId): void => {
+    const left: Under[] = []
+    let upTo = 0
+    for (; upTo < under.length && names(under[upTo]!.upTo, incarnation); upTo++) {
+      const each = under[upTo]!
+      if (entriesOf(each.received, incarnation).length > 0) left.push(each)
+      else fall(each)
+    }
+    if (left.length === upTo) return
+    // Not as arguments of a call, of which there may not be so many.
+    under.copyWithin(left.length, upTo)
+    under.length -= upTo - left.length
+    for (const [at, each] of left.entries()) under[at] = each
+  }
+  for (const { incarnation: by, heard } of reaches) {
+    for (const { sequence: at, received, floor } of heard) {
+      if (at > endOf(by)) break
+      for (const dot of received) {
+        if (dot.sequence > mayBeHeard(dot.incarnation)) fall({ by, at })
+        else naming.get(dot.incarnation)?.push({ sequence: dot.sequence, by, at })
+      }
+      for (const part of floor?.parts ?? []) {
+        const under = links.get(part) ?? []
+        links.set(part, under)
+        under.push({ by, at, received, upTo: floor?.upTo ?? null })
+      }
     }
   }
-  return closed
+  for (const [entries, under] of links) {
+    under.sort(byUpTo)
+    for (const { incarnation, sequence } of entries) {
+      if (sequence > mayBeHeard(incarnation)) strike(under, incarnation)
+      else naming.get(incarnation)?.push({ sequence, under })
+    }
+  }
+  for (const of of naming.values()) of.sort((a, b) => a.sequence - b.sequence)
+  for (let incarnation = fallen.pop(); incarnation !== undefined; incarnation = fallen.pop()) {
+    const of = naming.get(incarnation) ?? []
+    while ((of.at(-1)?.sequence ?? 0) > mayBeHeard(incarnation)) {
+      const last = of.pop()!
+      if ('under' in last) strike(last.under, incarnation)
+      else fall(last)
+    }
+  }
+  return ends
+}
+
+/** A block that names a link of closed sets, but for what it writes out. */
+interface Under {
+  readonly by: IncarnationId
+  readonly at: number
+  readonly upTo: IncarnationId | null
+  readonly received: Clock
+}
+
+/** What of an incarnation a block, or a link that blocks name, says to be received. */
+type Naming = { readonly sequence: number } & (Pick<Under, 'by' | 'at'> | { readonly under: Under[] })
+
+const names = (upTo: IncarnationId | null, incarnation: IncarnationId): boolean => upTo === null || incarnation <= upTo
+
+/** Those that name most first. */
+function byUpTo({ upTo: a }: Under, { upTo: b }: Under): number {
+  if (a === b) return 0
+  if (a === null) return -1
+  return b === null ? 1 : compareText(b, a)
 }
 
 /** Of each incarnation, the blocks that follow on those that may go and count for nothing. */
@@ -139,8 +212,7 @@ export function keptOf(
       const { dot, replaces, value, applied } = write
       // What lies below the base cannot come again, so only the rest needs to be remembered as replaced.
       const open = replaces.length === 0 ? EMPTY_CLOCK : replaces.filter((each) => !lies(each, vector))
-      const unsettled = applied?.open ?? EMPTY_CLOCK
-      const deleted = (aside.get(key) ?? []).filter((each) => lies(each, unsettled))
+      const deleted = (aside.get(key) ?? []).filter((each) => applied?.covers(each, isAncestorBySequence) === true)
       const met = deleted.reduce<Clock>((clock, each) => joinClocks(clock, [each], isAncestorBySequence), EMPTY_CLOCK)
       const ofBlock = kept.get(dot.hash) ?? new Map<string, Beyond>()
       kept.set(dot.hash, ofBlock.set(key, { open, met }))
@@ -148,6 +220,25 @@ export function keptOf(
     }
   }
   return { kept, tombstones }
+}
+
+/**
+ * Nothing below a base is still to come, so of what an author had received only what tells of a tombstone, or lies beyond
+ * the base, can matter to later blocks. A link of closed sets is looked through once for all who name it.
+ */
+export function heardBeyond(isBelow: (dot: Dot) => boolean, tombstones: readonly Dot[]): (heard: Heard) => Clock {
+  const lowest = new Map<IncarnationId, number>()
+  for (const { incarnation, sequence } of tombstones)
+    lowest.set(incarnation, Math.min(sequence, lowest.get(incarnation) ?? sequence))
+  const tells = (dot: Dot): boolean =>
+    (lowest.get(dot.incarnation) ?? Number.POSITIVE_INFINITY) <= dot.sequence || !isBelow(dot)
+  const known = new Map<Clock, Clock>()
+  const ofLink = (entries: Clock): Clock => {
+    const telling = known.get(entries) ?? entries.filter(tells)
+    known.set(entries, telling)
+    return telling
+  }
+  return (heard) => heard.only(tells, ofLink)
 }
 
 /** Bases have no forks: sequences are enough. */

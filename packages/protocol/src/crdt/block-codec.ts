@@ -44,6 +44,7 @@ import { BLOCK_VERSION } from '../version.ts'
 import type { Block, BlockHeader, DocumentName, TermRef, Write } from './block.ts'
 import { headerLengthOf, isShortest } from './block-walk.ts'
 import { type Clock, INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from './clock.ts'
+import { readFloor, writeFloor } from './floor.ts'
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
 import { rootOf } from './merkle.ts'
 import { readWrites, sortedWrites, tableOf, writeWrite } from './write-codec.ts'
@@ -52,7 +53,7 @@ import { readWrites, sortedWrites, tableOf, writeWrite } from './write-codec.ts'
  * A block's bytes (docs/spec/03-blocks.md §4):
  *
  *   header   version 1B | mesh 32B | agent 32B | layer | author 32B | incarnation 16B | sequence |
- *            previous 32B, unless the sequence is 1 | wall ms | counter | log heads | received |
+ *            previous 32B, unless the sequence is 1 | wall ms | counter | log heads | floor | received |
  *            term: 0x00, or 0x01 number assign 32B | replaced: the blocks that writes replace
  *   writes   list of writes, sorted by key
  *   signature 64B over tag, header and the Merkle root of the writes
@@ -161,6 +162,8 @@ function writeHeader(writer: Writer, header: Omit<BlockHeader, 'writesRoot'>, ta
   writeUint(writer, header.time.wallMs)
   writeUint(writer, header.time.counter)
   writeList(writer, header.logHeads, (head) => writeId(writer, head))
+  assert(header.floor === null || header.sequence === 1, 'only a first block stands on a closed set')
+  writeFloor(writer, header.floor)
   writeClock(writer, header.received)
   writeByte(writer, header.term === null ? 0 : 1)
   if (header.term !== null) {
@@ -187,6 +190,8 @@ export function readHeader(reader: Reader): Omit<BlockHeader, 'writesRoot'> & { 
   logHeads.forEach((head, at) => {
     if (at > 0 && logHeads[at - 1]! >= head) throw new Malformed()
   })
+  const floor = readFloor(reader)
+  if (floor !== null && sequence > 1) throw new Malformed()
   const received = readForeign(reader, incarnation)
   const term = readTerm(reader)
   const table = readForeign(reader, incarnation)
@@ -199,6 +204,7 @@ export function readHeader(reader: Reader): Omit<BlockHeader, 'writesRoot'> & { 
     previous,
     time,
     logHeads,
+    floor,
     received,
     term,
     table,

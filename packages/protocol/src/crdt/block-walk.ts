@@ -1,5 +1,6 @@
 import { HASH_BYTES } from '../keys.ts'
 import { INCARNATION_BYTES } from './clock.ts'
+import { NO_FLOOR, PART_OF_FLOOR } from './floor.ts'
 
 /**
  * Goes over the bytes of a block that has been read once, without making anything of them: to find where the header
@@ -39,6 +40,7 @@ class Walk {
     this.uint()
     this.uint()
     this.skip(this.uint() * HASH_BYTES)
+    this.#floor()
     this.#clock()
     if (this.bytes[this.at++] === 1) {
       this.uint()
@@ -60,6 +62,11 @@ class Walk {
       ends.push(this.at)
     }
     return ends
+  }
+
+  #floor(): void {
+    const kind = this.bytes[this.at++]
+    if (kind !== NO_FLOOR) this.skip(HASH_BYTES + (kind === PART_OF_FLOOR ? INCARNATION_BYTES : 0))
   }
 
   #clock(): void {

@@ -1,6 +1,8 @@
 import type { AgentId, BlockHash, IncarnationId, MeshId, NodeId, RecordHash } from '../ids.ts'
 import type { Signature } from '../keys.ts'
-import type { Clock, VersionVector } from './clock.ts'
+import { BLOCK_AHEAD_MS_MAX } from '../limits.ts'
+import type { Clock, Dot, VersionVector } from './clock.ts'
+import type { Floor } from './floor.ts'
 import type { HybridTime } from './hybrid-time.ts'
 
 /** One layer of one agent: the unit of sharing. */
@@ -40,9 +42,10 @@ export interface BlockHeader {
   readonly logHeads: readonly RecordHash[]
   /**
    * What the author had received of the document from others: whole in an incarnation's first block, afterwards the
-   * entries that changed since its previous block.
+   * entries that changed since its previous block. Beside `floor`: what that does not cover, or otherwise.
    */
   readonly received: VersionVector
+  readonly floor: Floor | null
   readonly term: TermRef | null
   /** Merkle root over the writes' bytes: with a path, one write's authorship outlives its block. */
   readonly writesRoot: Uint8Array
@@ -56,3 +59,12 @@ export interface Block {
   /** As signed, forwarded and stored: never encoded again. */
   readonly bytes: Uint8Array
 }
+
+/** Not so far ahead of the clock here that it has to wait. */
+export const isDue = ({ header }: Block, nowMs: number): boolean => header.time.wallMs <= nowMs + BLOCK_AHEAD_MS_MAX
+
+/** Whether its text is this very update. */
+export const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
+  write?.type === 'text' && write.update === update
+
+export const dotOf = ({ header, hash }: Block): Dot => ({ incarnation: header.incarnation, sequence: header.sequence, hash })

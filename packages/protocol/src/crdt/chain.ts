@@ -5,7 +5,8 @@ import { type Dot, EMPTY_CLOCK, type IsAncestor, isAncestorBySequence, isSameDot
 import type { HybridTime } from './hybrid-time.ts'
 import { HASH_BYTES, type Signature } from '../keys.ts'
 import { HashRun } from './hash-run.ts'
-import type { Unsettled } from './register.ts'
+import { Heard } from './heard.ts'
+import type { Unsettled } from './unsettled.ts'
 import type { Verdict } from './verdict.ts'
 
 /** Consecutive blocks that name the same log and term and got one verdict: judging the two ends judges all. */
@@ -26,7 +27,7 @@ export interface BranchProgress {
   /** Last sequence that was judged, and folded or set aside. */
   settled: number
   /** What the author had received of other incarnations; changed in place. */
-  heard: Dot[]
+  heard: Heard
   /** What of it we have not settled; undefined when that is nothing. */
   unsettled: Unsettled | undefined
   /** Where the author's next text block has to begin, in Yjs's count. */
@@ -58,7 +59,13 @@ export class Branch {
   readonly unsettled: Unsettled[] = []
   /** The document's count of arrivals when `progress.unsettled` was last looked through. */
   filteredAt = 0
-  progress: BranchProgress = { settled: 0, heard: [], unsettled: undefined, textEnd: 0, heldFrom: undefined }
+  progress: BranchProgress = {
+    settled: 0,
+    heard: new Heard(EMPTY_CLOCK),
+    unsettled: undefined,
+    textEnd: 0,
+    heldFrom: undefined,
+  }
   tip: Dot
   /** Of the last block. */
   time: HybridTime
@@ -89,7 +96,7 @@ export class Branch {
   /** Extends the last run, or begins one. */
   judged({ header, hash }: Block, verdict: Verdict): void {
     // Without what the author had received, which may be as long as the document has incarnations.
-    const judged: Judged = { header: { ...header, received: EMPTY_CLOCK }, hash }
+    const judged: Judged = { header: { ...header, floor: null, received: EMPTY_CLOCK }, hash }
     const run = this.runs.at(-1)
     if (run !== undefined && sameVerdict(run.verdict, verdict) && sameBasis(run.last.header, header)) run.last = judged
     else this.runs.push({ verdict, first: judged, last: judged })
@@ -98,7 +105,7 @@ export class Branch {
   /** A branch that splits off after this block begins as this one stands now. */
   passDown(sequence: number): void {
     for (const child of this.children)
-      if (child.start === sequence + 1) child.progress = { ...this.progress, heard: [...this.progress.heard] }
+      if (child.start === sequence + 1) child.progress = { ...this.progress, heard: this.progress.heard.copy() }
   }
 
   holds(sequence: number, hash: BlockHash): boolean {
@@ -150,7 +157,7 @@ export class Chain {
     if (base === undefined) return
     const branch = new Branch(base, undefined)
     branch.progress.settled = base.dot.sequence
-    branch.progress.heard = [...base.heard]
+    branch.progress.heard = new Heard(base.heard)
     branch.progress.textEnd = base.textEnd
     this.branches.push(branch)
   }

@@ -15,8 +15,10 @@ import {
   joinClocks,
   type VersionVector,
 } from './clock.ts'
+import type { FloorPart } from './floor.ts'
+import { Heard } from './heard.ts'
 import type { HybridTime } from './hybrid-time.ts'
-import type { Unsettled } from './register.ts'
+import { isSettled, joinFloors, type OpenFloor, type UnderFloor, Unsettled } from './unsettled.ts'
 
 /** Two or more blocks at one place of an incarnation. The signatures are in the blocks that `sides` names. */
 export interface Fork {
@@ -34,7 +36,7 @@ export interface Next {
   readonly previous: BlockHash | null
   /** Of the block before it: the next one's time lies after it. */
   readonly after: HybridTime | undefined
-  /** What has come from others since then; everything, in the first block that this process drafts. */
+  /** What has come from others since it was said last; everything, in the first block. */
   readonly received: VersionVector
 }
 
@@ -42,9 +44,27 @@ export interface Next {
 interface Declared {
   /** The arrivals that the last block we drafted and received covers. */
   upTo: number
+  /** Those that have grown since: a write looks at these, not at all there are. Undefined: all, since nothing was said. */
+  grown: Set<Chain> | undefined
   drafting: { readonly hash: BlockHash; readonly upTo: number } | undefined
 }
 
+/** A link of closed sets as the blocks here that name it need it: looked through once for all of them. */
+interface KnownLink {
+  open: Clock
+  /** The document's count of arrivals then. */
+  lookedAt: number
+  /** Those of its incarnations that were not here, when so many were. */
+  absent: Clock
+  countedAt: number
+}
+
+interface KnownFloor extends OpenFloor {
+  links: readonly KnownLink[]
+}
+
+/** Whoever has drawn a base has all that its set names, and sends that first: a packet's worth may still be on its way. */
+const FLOOR_ABSENT_MAX = 1_024
 /** Clocks of fewer entries than this are filtered every time: it costs less than to know whether it is worth it. */
 const FILTER_ALWAYS_MAX = 16
 
@@ -54,12 +74,18 @@ export class Chains {
   /** By incarnation. */
   readonly #sorted: Chain[] = []
   readonly #declared = new Map<IncarnationId, Declared>()
-  #vector: VersionVector | undefined = EMPTY_CLOCK
+  /** Undefined: to be put together anew. */
+  #vector: Dot[] | undefined = []
+  /** Somebody holds the vector as it is: what changes it makes another one. */
+  #isShown = false
   #arrivals = 0
+  readonly #floors = new WeakMap<readonly Clock[], KnownFloor>()
+  readonly #links = new WeakMap<Clock, KnownLink>()
   #forked = 0
 
   get vector(): VersionVector {
     this.#vector ??= this.#sorted.flatMap((chain) => tipsOf(chain))
+    this.#isShown = true
     return this.#vector
   }
 
@@ -102,9 +128,10 @@ export class Chains {
     if (placed.type !== 'placed') return placed
     if (known === undefined) this.#add(chain)
     if (chain.forked && !wasForked) this.#forked += 1
-    this.#vector = undefined
+    this.#advance(chain, known === undefined)
     this.#arrivals += 1
     chain.grownAt = this.#arrivals
+    for (const { grown } of this.#declared.values()) grown?.add(chain)
     const declared = this.#declared.get(incarnation)
     if (declared !== undefined) this.#confirm(incarnation, declared, block.hash)
     return { type: 'placed', branch: placed.branch, chain }
@@ -139,39 +166,66 @@ export class Chains {
 
   /**
    * Takes note of what the author had received when it made the block that `branch` has just settled: `received` and
-   * all that its earlier blocks said. Gives what of it is not settled here, for the block's writes to keep; undefined
-   * in the usual case of nothing.
+   * all that its earlier blocks said; `floor` is the part of a closed set that its first block names. Gives what of it
+   * is not settled here, for the block's writes to keep; undefined in the usual case of nothing.
    */
-  follow(branch: Branch, received: Clock): Unsettled | undefined {
+  follow(branch: Branch, received: Clock, floor?: FloorPart): Unsettled | undefined {
     const { progress } = branch
     const before = progress.unsettled
-    if (before === undefined && received.length === 0) return undefined
-    for (const dot of received) this.#hear(progress.heard, dot)
+    const saysNothing = received.length === 0 && floor === undefined
+    if (before === undefined && saysNothing) return undefined
+    if (floor !== undefined) progress.heard = new Heard(received.map(this.#shared), floor)
+    else progress.heard.hear(received, this.#shared, this.isAncestor)
     // A long list shrinks only as others' blocks arrive, so it is looked through once for as many arrivals.
-    if (before !== undefined && received.length === 0 && before.open.length > FILTER_ALWAYS_MAX) {
+    if (before !== undefined && saysNothing && before.open.length > FILTER_ALWAYS_MAX) {
       if (this.#arrivals - branch.filteredAt < before.open.length) return before
     }
     branch.filteredAt = this.#arrivals
-    const all = joinClocks(before?.open ?? EMPTY_CLOCK, received, this.isAncestor)
-    const open = all.filter((dot) => !this.hasSettled(dot))
-    if (open.length === 0) {
+    const said = joinClocks(before?.open ?? EMPTY_CLOCK, received, this.isAncestor)
+    const open = said.filter((dot) => !this.hasSettled(dot))
+    const floors = this.#stillOpen(before?.floors ?? [], floor, received)
+    if (open.length + floors.length === 0) {
       // What an author said only grows, so nothing that it said earlier is open either.
-      for (const earlier of branch.unsettled) earlier.open = EMPTY_CLOCK
+      for (const earlier of branch.unsettled) earlier.clear()
       branch.unsettled.length = 0
       progress.unsettled = undefined
       return undefined
     }
-    if (before !== undefined && received.length === 0 && before.open.length === open.length) return before
-    const unsettled = { open }
+    if (before !== undefined && saysNothing && before.open.length === open.length) {
+      before.floors = floors
+      return before
+    }
+    const unsettled = new Unsettled(open, floors)
     branch.unsettled.push(unsettled)
     progress.unsettled = unsettled
     return unsettled
   }
 
+  /** Whether a closed set names many incarnations that are not here at all: what stands on it can wait for them. */
+  isFarFrom(parts: readonly Clock[]): boolean {
+    const known = parts.map((entries) => this.#linkOf(entries))
+    const here = this.#byIncarnation.size
+    // No more can have come than are here more.
+    const isFar = (absentIn: (each: KnownLink) => number): boolean =>
+      known.reduce((sum, each) => sum + absentIn(each), 0) > FLOOR_ABSENT_MAX
+    if (isFar(({ absent, countedAt }) => Math.max(0, absent.length - (here - countedAt)))) return true
+    for (const each of known) {
+      if (each.countedAt !== here)
+        each.absent = each.absent.filter(({ incarnation }) => !this.#byIncarnation.has(incarnation))
+      each.countedAt = here
+    }
+    return isFar(({ absent }) => absent.length)
+  }
+
   nextOf(incarnation: IncarnationId): Next {
     const branch = this.#byIncarnation.get(incarnation)?.branches[0]
-    const upTo = this.#declared.get(incarnation)?.upTo ?? 0
-    const others = this.#sorted.filter((chain) => chain.incarnation !== incarnation && chain.grownAt > upTo)
+    const { upTo = 0, grown } = this.#declared.get(incarnation) ?? {}
+    // Of a run that this process has read back, the blocks say what was said.
+    const isUnsaid = (chain: Chain) =>
+      branch === undefined || !chain.branches.every(({ tip }) => branch.progress.heard.covers(tip, this.isAncestor))
+    const others = (grown === undefined ? this.#sorted : [...grown].sort(byIncarnation)).filter(
+      (chain) => chain.incarnation !== incarnation && (grown === undefined ? isUnsaid(chain) : chain.grownAt > upTo),
+    )
     return {
       sequence: (branch?.tip.sequence ?? 0) + 1,
       previous: branch?.tip.hash ?? null,
@@ -183,37 +237,88 @@ export class Chains {
   drafted({ header, hash }: Block): void {
     const declared = this.#declared.get(header.incarnation)
     const drafting = { hash, upTo: this.#arrivals }
-    if (declared === undefined) this.#declared.set(header.incarnation, { upTo: 0, drafting })
+    if (declared === undefined) this.#declared.set(header.incarnation, { upTo: 0, grown: undefined, drafting })
     else declared.drafting = drafting
   }
 
   /** A block that we did not draft says that somebody else writes under this incarnation: say everything again. */
   #confirm(incarnation: IncarnationId, declared: Declared, hash: BlockHash): void {
-    if (declared.drafting?.hash === hash) declared.upTo = declared.drafting.upTo
-    else this.#declared.delete(incarnation)
+    if (declared.drafting?.hash === hash) {
+      const { upTo } = declared.drafting
+      const since = [...(declared.grown ?? this.#sorted)].filter((chain) => chain.grownAt > upTo)
+      declared.upTo = upTo
+      declared.grown = new Set(since)
+    } else this.#declared.delete(incarnation)
   }
 
-  #hear(heard: Dot[], dot: Dot): void {
-    const first = firstOf(heard, dot.incarnation)
-    let end = first
-    for (; heard[end]?.incarnation === dot.incarnation; end++) if (this.isAncestor(dot, heard[end]!)) return
-    const tip = this.#byIncarnation.get(dot.incarnation)?.branches[0]?.tip
-    // Nearly always the tip as we have it too: one object for all who name it.
-    const shared = tip !== undefined && isSameDot(tip, dot) ? tip : dot
-    if (end === first + 1 && this.isAncestor(heard[first]!, dot)) heard[first] = shared
-    else {
-      const others = heard.slice(first, end).filter((other) => !this.isAncestor(other, dot))
-      heard.splice(first, end - first, ...[...others, shared].sort(compareDots))
+  /** Keeps the vector: one with as many entries as there are incarnations is not made anew for each block. */
+  #advance(chain: Chain, isNew: boolean): void {
+    const only = chain.branches[0]
+    if (this.#vector === undefined || chain.forked || only === undefined) {
+      this.#vector = undefined
+      return
     }
+    if (this.#isShown) this.#vector = this.#vector.slice()
+    this.#isShown = false
+    this.#vector.splice(firstOf(this.#vector, chain.incarnation), isNew ? 0 : 1, only.tip)
+  }
+
+  /** Nearly always the tip as we have it too: one object for all who name it. */
+  readonly #shared = (dot: Dot): Dot => {
+    const tip = this.#byIncarnation.get(dot.incarnation)?.branches[0]?.tip
+    return tip !== undefined && isSameDot(tip, dot) ? tip : dot
+  }
+
+  /** Parts of closed sets of which something is open, one for a set. */
+  #stillOpen(before: readonly UnderFloor[], floor: FloorPart | undefined, except: Clock): readonly UnderFloor[] {
+    if (before.length === 0 && floor === undefined) return before
+    const named = floor && { set: this.#floorOf(floor.parts), upTo: floor.upTo, except }
+    const all = named === undefined ? before : joinFloors(before, [named])
+    for (const { set } of all) this.#lookThrough(set as KnownFloor)
+    return all.every(({ set }) => !isSettled(set)) ? all : all.filter(({ set }) => !isSettled(set))
+  }
+
+  /** As above: a link once for as many arrivals as are open of it, however many blocks name it. */
+  #lookThrough(set: KnownFloor): void {
+    for (const link of set.links) {
+      const since = this.#arrivals - link.lookedAt
+      if (since < Math.max(link.open.length, FILTER_ALWAYS_MAX)) continue
+      link.open = link.open.filter((dot) => !this.hasSettled(dot))
+      link.lookedAt = this.#arrivals
+    }
+    if (set.links.some(({ open }) => open.length === 0)) set.links = set.links.filter(({ open }) => open.length > 0)
+  }
+
+  #floorOf(parts: readonly Clock[]): KnownFloor {
+    const known = this.#floors.get(parts) ?? { links: parts.map((entries) => this.#linkOf(entries)) }
+    this.#floors.set(parts, known)
+    return known
+  }
+
+  #linkOf(entries: Clock): KnownLink {
+    const known = this.#links.get(entries) ?? {
+      open: entries,
+      lookedAt: Number.NEGATIVE_INFINITY,
+      absent: entries,
+      countedAt: Number.NEGATIVE_INFINITY,
+    }
+    this.#links.set(entries, known)
+    return known
   }
 
   #add(chain: Chain): void {
     this.#byIncarnation.set(chain.incarnation, chain)
-    let at = this.#sorted.length
-    while (at > 0 && compareText(this.#sorted[at - 1]!.incarnation, chain.incarnation) > 0) at--
-    this.#sorted.splice(at, 0, chain)
+    let [low, high] = [0, this.#sorted.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (byIncarnation(this.#sorted[middle]!, chain) < 0) low = middle + 1
+      else high = middle
+    }
+    this.#sorted.splice(low, 0, chain)
   }
 }
+
+const byIncarnation = (a: Chain, b: Chain): number => compareText(a.incarnation, b.incarnation)
 
 const tipsOf = (chain: Chain): Dot[] =>
   chain.branches.length === 1 ? [chain.branches[0]!.tip] : chain.branches.map((branch) => branch.tip).sort(compareDots)

@@ -68,7 +68,7 @@ export function joinClocks(a: Clock, b: Clock, isAncestor: IsAncestor): Clock {
 }
 
 /** Walks two sorted clocks together; `join` decides where both name an incarnation. */
-export function mergeByIncarnation(a: Clock, b: Clock, join: (ofA: Clock, ofB: Clock) => Clock): Clock {
+function mergeByIncarnation(a: Clock, b: Clock, join: (ofA: Clock, ofB: Clock) => Clock): Clock {
   const joined: Dot[] = []
   for (let i = 0, j = 0; i < a.length || j < b.length; ) {
     const order = i === a.length ? 1 : j === b.length ? -1 : compareText(a[i]!.incarnation, b[j]!.incarnation)

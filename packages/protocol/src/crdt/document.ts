@@ -1,18 +1,20 @@
 import type * as Y from 'yjs'
 import type { BlockHash, IncarnationId } from '../ids.ts'
-import { BLOCK_AHEAD_MS_MAX } from '../limits.ts'
 import type { Sodium } from '../sodium.ts'
-import { type BaseState, type BaseTip, keptOf, type Remains } from './base.ts'
+import { type BaseState, type BaseTip, heardBeyond, keptOf, type Remains } from './base.ts'
 import { causalOrder } from './causal-order.ts'
 import { type Branch, type Chain, headOf, type Judged, sameVerdict } from './chain.ts'
 import { Chains } from './chains.ts'
 import { coversDot, type Dot, EMPTY_CLOCK, type IsAncestor, type VersionVector } from './clock.ts'
-import type { Block, DocumentName } from './block.ts'
+import { type Block, type DocumentName, dotOf, isDue, isText } from './block.ts'
 import { digestOfContent } from './digest.ts'
 import { EarlyBlocks } from './early-blocks.ts'
+import { type Floors, NO_FLOORS, partUnder, sharingDots, unfitFloor } from './floor.ts'
+import { NOTHING_HEARD } from './heard.ts'
 import type { PrunedBlock } from './pruned.ts'
-import type { AsideBlock, Change, Counts, ReceiveOutcome } from './outcome.ts'
-import { type Entry, isConflicted, StoredWrite, type Unsettled, winnerOf } from './register.ts'
+import { type AsideBlock, type Change, changeOf, type Counts, type ReceiveOutcome } from './outcome.ts'
+import { type Entry, isConflicted, StoredWrite, winnerOf } from './register.ts'
+import { Unsettled } from './unsettled.ts'
 import { RegisterMap } from './register-map.ts'
 import { type TextRun, wordsOf } from './text-run.ts'
 import { type RestoredTexts, Texts, type TextSettled } from './texts.ts'
@@ -31,6 +33,8 @@ export type { Entry } from './register.ts'
  */
 export class Document {
   readonly name: DocumentName
+  /** Its closed sets. A block under one that is not known has to wait. */
+  readonly floors: Floors
   readonly #sodium: Sodium
   readonly #chains = new Chains()
   readonly #early = new EarlyBlocks()
@@ -50,8 +54,9 @@ export class Document {
   /** The update of an edit that is in the text already, and whose block is still to be received. */
   #edited: Uint8Array | undefined
 
-  constructor(name: DocumentName, sodium: Sodium) {
+  constructor(name: DocumentName, sodium: Sodium, floors: Floors = NO_FLOORS) {
     this.name = name
+    this.floors = floors
     this.#sodium = sodium
   }
 
@@ -66,10 +71,11 @@ export class Document {
     nowMs: number,
     sodium: Sodium,
     base: BaseState = NO_BASE,
+    floors: Floors = NO_FLOORS,
   ): Document {
-    const document = new Document(name, sodium)
+    const document = new Document(name, sodium, floors)
     document.#judge = judge
-    document.#chains.stand(base.tips)
+    document.#chains.stand(sharingDots(base.tips, floors))
     const runs = new Map(base.runs.map((run) => [run.end.hash, run]))
     const below = causalOrder([...base.blocks, ...base.runs.map(({ end }) => end)])
     for (const { dot } of base.tips) document.#received += dot.sequence
@@ -130,6 +136,12 @@ export class Document {
     }
     this.#judge = judge
     return false
+  }
+
+  /** Whether a block names a closed set most of which has not come yet: it can be had again once that is here. */
+  isFarFrom({ header: { floor } }: Block): boolean {
+    const parts = floor === null ? undefined : this.floors.parts(floor.digest)
+    return parts !== undefined && this.#chains.isFarFrom(parts)
   }
 
   /** The winner, tombstones included; undefined when nothing was ever written. */
@@ -278,13 +290,9 @@ export class Document {
     if (this.#stale || this.#damaged || !isWhole) return undefined
     const left = keptOf(this.#registers, this.vector, forget, aside)
     if (left === undefined) return undefined
+    const heard = heardBeyond((dot) => this.#chains.hasSettled(dot), left.tombstones)
     const tips = [...this.#chains.unforked()].map(({ tip, author, time, progress }): BaseTip => {
-      // Nothing below the base is still to come, so of what it had received only this can matter to later blocks.
-      const isOpen = (dot: Dot): boolean =>
-        !this.#chains.hasSettled(dot) ||
-        left.tombstones.some((each) => each.incarnation === dot.incarnation && each.sequence <= dot.sequence)
-      const heard = progress.heard.filter(isOpen)
-      return { dot: tip, author, time, heard, textEnd: progress.textEnd }
+      return { dot: tip, author, time, heard: heard(progress.heard), textEnd: progress.textEnd }
     })
     for (const { dot } of tips) if (!left.kept.has(dot.hash)) left.kept.set(dot.hash, new Map())
     return { tips, kept: left.kept }
@@ -327,6 +335,8 @@ export class Document {
   ): 'placed' | 'waiting' | 'duplicate' | 'refused' {
     const { document } = block.header
     if (document.agent !== this.name.agent || document.layer !== this.name.layer) return 'refused'
+    const unfit = unfitFloor(block.header, this.floors)
+    if (unfit !== undefined) return unfit
     const placed = this.#chains.place(block)
     if (placed.type === 'early') {
       this.#early.keep(block)
@@ -367,9 +377,9 @@ export class Document {
         if (write.type === 'text') continue
         const value = write.type === 'set' ? write.value : undefined
         const met = block.met[at] ?? EMPTY_CLOCK
-        const applied = met.length === 0 ? undefined : { open: met }
+        const applied = met.length === 0 ? undefined : new Unsettled(met)
         const stored = new StoredWrite(dot, branch.author, header.time, value, block.open[at] ?? EMPTY_CLOCK, applied)
-        this.#registers.merge(write.key, stored, EMPTY_CLOCK)
+        this.#registers.merge(write.key, stored, NOTHING_HEARD)
       }
     }
   }
@@ -386,13 +396,14 @@ export class Document {
   /** Judges a block whose predecessors are settled, and folds it or sets it aside. */
   #settle(block: Block, branch: Branch, judge: Judge, nowMs: number, changes: Change[]): 'folded' | 'aside' | 'held' {
     const { progress } = branch
-    const { sequence } = block.header
+    const { sequence, received, floor } = block.header
     if (progress.heldFrom === undefined) {
       const verdict = isDue(block, nowMs) ? judge(block, this.#covers) : UNKNOWN
       if (verdict.type !== 'unknown') {
         progress.settled = sequence
         branch.judged(block, verdict)
-        const unsettled = this.#chains.follow(branch, block.header.received)
+        const part = floor === null ? undefined : partUnder(floor, this.floors)
+        const unsettled = this.#chains.follow(branch, received, part)
         const settled = this.#count(block, branch, verdict, unsettled, changes)
         branch.passDown(sequence)
         return settled
@@ -484,17 +495,6 @@ export class Document {
   }
 }
 
-const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
-  write?.type === 'text' && write.update === update
-
 const UNKNOWN: Verdict = { type: 'unknown' }
 const FOLD = { type: 'fold' } as const
 const NO_BASE: BaseState = { tips: [], blocks: [], runs: [] }
-
-const isDue = ({ header }: Block, nowMs: number): boolean => header.time.wallMs <= nowMs + BLOCK_AHEAD_MS_MAX
-
-const dotOf = ({ header, hash }: Block): Dot => ({ incarnation: header.incarnation, sequence: header.sequence, hash })
-
-function changeOf(key: string, { value, author, time }: Entry): Change {
-  return value === undefined ? { type: 'delete', key, value, author, time } : { type: 'set', key, value, author, time }
-}

@@ -1,6 +1,7 @@
 import type { NodeId } from '../ids.ts'
 import type { Block } from './block.ts'
 import type { HybridTime } from './hybrid-time.ts'
+import type { Entry } from './register.ts'
 import type { TextAside } from './texts.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -57,4 +58,8 @@ export interface Counts {
   readonly registers: number
   readonly texts: number
   readonly conflicts: number
+}
+
+export function changeOf(key: string, { value, author, time }: Entry): Change {
+  return value === undefined ? { type: 'delete', key, value, author, time } : { type: 'set', key, value, author, time }
 }

@@ -31,7 +31,8 @@ import {
   SEQUENCE_MAX,
 } from './clock.ts'
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
-import { Ghost, type Register, StoredWrite, type Unsettled } from './register.ts'
+import { Ghost, type Register, StoredWrite } from './register.ts'
+import { Unsettled } from './unsettled.ts'
 import { RegisterMap } from './register-map.ts'
 
 /**
@@ -96,7 +97,7 @@ export function encodeRegisters(registers: RegisterMap): EncodedRegisters {
       writeUint(w, at - before)
       before = at
       const { value, time, replaces, applied } = write
-      const open = applied?.open ?? EMPTY_CLOCK
+      const open = applied?.written() ?? EMPTY_CLOCK
       writeByte(
         w,
         (value === undefined ? TOMBSTONE : 0) |
@@ -150,7 +151,7 @@ export function decodeRegisters(
       if (wallMs < 0 || wallMs > WALL_MS_MAX) throw new Malformed()
       const time = { wallMs, counter: (flags & COUNTED) === 0 ? 0 : readUint(r, TIME_COUNTER_MAX) }
       const replaces = (flags & REPLACES) === 0 ? EMPTY_CLOCK : readPlaces(r, dots)
-      const applied: Unsettled | undefined = (flags & OPEN) === 0 ? undefined : { open: readPlaces(r, dots) }
+      const applied = (flags & OPEN) === 0 ? undefined : new Unsettled(readPlaces(r, dots))
       const Kind = (flags & GHOST) === 0 ? StoredWrite : Ghost
       const write = new Kind(place.dot, author, time, value, replaces, applied)
       const others = many.get(key)
@@ -177,7 +178,7 @@ function dotsOf(registers: RegisterMap): Dots {
     for (const { dot, replaces, applied } of Array.isArray(register) ? register : [register]) {
       add(dot)
       for (const each of replaces) add(each)
-      for (const each of applied?.open ?? EMPTY_CLOCK) add(each)
+      for (const each of applied?.written() ?? EMPTY_CLOCK) add(each)
     }
   }
   const sorted = [...all.values()].sort(

@@ -8,6 +8,7 @@ import {
   isAncestorBySequence,
   joinClocks,
 } from './clock.ts'
+import { type Heard, NOTHING_HEARD } from './heard.ts'
 import type { HybridTime } from './hybrid-time.ts'
 import { isConflicted, mergeWrite, type Register, StoredWrite, winnerOf, writesOf } from './register.ts'
 
@@ -73,7 +74,7 @@ export class RegisterMap {
   }
 
   /** `heard`: what the write's author had received of others. The register as it is now. */
-  merge(key: string, write: StoredWrite, heard: Clock): Register {
+  merge(key: string, write: StoredWrite, heard: Heard): Register {
     const before = this.#registers.get(key)
     const after = mergeWrite(before, write, heard, this.#isAncestor)
     if (after !== before) {
@@ -93,7 +94,7 @@ export class RegisterMap {
     const replaced = register === undefined ? [] : replacedBy(register, author)
     const replaces = clockOver(replaced, dot.incarnation, this.#isAncestor)
     const write = new StoredWrite(dot, author, time, value, replaces, undefined)
-    this.merge(key, write, EMPTY_CLOCK)
+    this.merge(key, write, NOTHING_HEARD)
     return write
   }
 

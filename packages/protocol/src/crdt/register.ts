@@ -1,6 +1,8 @@
 import type { NodeId } from '../ids.ts'
 import { type Clock, coversDot, type Dot, type IsAncestor, joinClocks } from './clock.ts'
+import type { Heard } from './heard.ts'
 import { compareTimes, type HybridTime } from './hybrid-time.ts'
+import { joinUnsettled, type Unsettled } from './unsettled.ts'
 
 /** One write of a register as readers see it. */
 export interface Entry {
@@ -9,14 +11,6 @@ export interface Entry {
   readonly time: HybridTime
   /** Undefined: a tombstone. */
   readonly value: string | undefined
-}
-
-/**
- * What an author had received and we have not settled yet, shared by all writes of its block. Entries leave as we
- * catch up, and then it stays empty: a tombstone that it covered has been met.
- */
-export interface Unsettled {
-  open: Clock
 }
 
 /**
@@ -64,7 +58,7 @@ export type Register = StoredWrite | StoredWrite[]
 export function mergeWrite(
   register: Register | undefined,
   write: StoredWrite,
-  heard: Clock,
+  heard: Heard,
   isAncestor: IsAncestor,
 ): Register {
   if (register === undefined) return write
@@ -83,7 +77,7 @@ export function mergeWrite(
   return mergeMany(Array.isArray(register) ? register : [register], write, heard, isAncestor)
 }
 
-function mergeMany(writes: StoredWrite[], write: StoredWrite, heard: Clock, isAncestor: IsAncestor): Register {
+function mergeMany(writes: StoredWrite[], write: StoredWrite, heard: Heard, isAncestor: IsAncestor): Register {
   const replacing = writes.filter((other) => replaces(other, write, isAncestor))
   const kept: StoredWrite[] = []
   for (const other of writes) {
@@ -107,8 +101,8 @@ function mergeMany(writes: StoredWrite[], write: StoredWrite, heard: Clock, isAn
  * had received: that one may have been collected where the write was made, so the clock could not name it. Those that
  * are here already it meets when it arrives; those that are still to come are in `applied`.
  */
-function replacesOnArrival(write: StoredWrite, heard: Clock, other: StoredWrite, isAncestor: IsAncestor): boolean {
-  return replaces(write, other, isAncestor) || (other.value === undefined && coversDot(heard, other.dot, isAncestor))
+function replacesOnArrival(write: StoredWrite, heard: Heard, other: StoredWrite, isAncestor: IsAncestor): boolean {
+  return replaces(write, other, isAncestor) || (other.value === undefined && heard.covers(other.dot, isAncestor))
 }
 
 function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor): boolean {
@@ -116,14 +110,14 @@ function replaces(write: StoredWrite, other: StoredWrite, isAncestor: IsAncestor
   if (write.dot.incarnation === dot.incarnation && write.dot.hash !== dot.hash && isAncestor(dot, write.dot))
     return true
   if (write.replaces.length > 0 && coversDot(write.replaces, dot, isAncestor)) return true
-  return other.value === undefined && write.applied !== undefined && coversDot(write.applied.open, dot, isAncestor)
+  return other.value === undefined && write.applied?.covers(dot, isAncestor) === true
 }
 
 function takeOver(write: StoredWrite, displaced: StoredWrite, isAncestor: IsAncestor): void {
   write.replaces = joinClocks(write.replaces, displaced.replaces, isAncestor)
   const more = displaced.applied
-  if (more === undefined || more === write.applied || more.open.length === 0) return
-  write.applied = { open: joinClocks(write.applied?.open ?? [], more.open, isAncestor) }
+  if (more === undefined || more === write.applied || more.isEmpty) return
+  write.applied = joinUnsettled(write.applied, more, isAncestor)
 }
 
 /** Greatest (timestamp, node, incarnation, counter) first; two branches of a fork differ in their hashes at last. */

@@ -12,7 +12,7 @@ import {
   readClock,
   writeClock,
 } from './clock.ts'
-import { countMissing, joinTips } from './vector.ts'
+import { countMissing, joinTips, sharing } from './vector.ts'
 
 /** Of an incarnation that has not forked a sequence has one hash. */
 const dot = (incarnation: number, sequence: number, branch = 'a'): Dot => ({
@@ -96,3 +96,53 @@ test('where a fork shows, every tip that we do not have counts, so that zero is 
   expect(joinTips([long, short], [dot(1, 5, 'b')])).toHaveLength(3)
   expect(joinTips([dot(1, 4)], [short])).toHaveLength(2)
 })
+
+/** Forks among them, and more than a few: two entries of an incarnation that has forked. */
+const forkedVector = fc
+  .uniqueArray(fc.tuple(fc.nat(20), fc.integer({ min: 1, max: 3 }), fc.constantFrom('a', 'b')), {
+    selector: ([incarnation, , branch]) => `${incarnation}${branch}`,
+    maxLength: 30,
+  })
+  .map((all): Clock => all.map(([...of]) => dot(...of)).sort(compareDots))
+
+test('objects that two vectors share change nothing but how fast they are compared', () => {
+  fc.assert(
+    fc.property(forkedVector, forkedVector, (a, b) => {
+      const copy = b.map((tip) => ({ ...tip }))
+      const shared = sharing(copy, a)
+      expect(shared).toEqual(b)
+      for (const tip of shared) {
+        const known = a.find(({ hash }) => hash === tip.hash)
+        if (known?.sequence === tip.sequence) expect(tip).toBe(known)
+      }
+      expect(countMissing(a, shared)).toBe(countMissing(a, copy))
+      expect(countMissing(shared, a)).toBe(countMissing(copy, a))
+      expect(joinTips(a, shared)).toEqual(joinTips(a, copy))
+      expect(
+        joinTips(a, shared)
+          .map(({ hash }) => hash)
+          .toSorted(),
+      ).toEqual(hashesOfEither(a, b))
+      expect(
+        sharing(
+          a.map((tip) => ({ ...tip })),
+          a,
+        ),
+      ).toBe(a)
+    }),
+    { numRuns: 3_000 },
+  )
+})
+
+/** What `joinTips` keeps, said in another way. */
+function hashesOfEither(a: Clock, b: Clock): string[] {
+  const incarnations = [...new Set([...a, ...b].map(({ incarnation }) => incarnation))]
+  const kept = incarnations.flatMap((incarnation) => {
+    const [ofA, ofB] = [a, b].map((clock) => clock.filter((tip) => tip.incarnation === incarnation))
+    const [one, other] = [ofA?.[0], ofB?.[0]]
+    if (ofA?.length === 1 && ofB?.length === 1 && one?.sequence !== other?.sequence)
+      return [one!.sequence > other!.sequence ? one! : other!]
+    return [...ofA!, ...ofB!]
+  })
+  return [...new Set(kept.map(({ hash }) => hash))].toSorted()
+}

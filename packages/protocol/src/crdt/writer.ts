@@ -5,6 +5,7 @@ import type { Block, TermRef, Write } from './block.ts'
 import { signBlock } from './block-codec.ts'
 import { type Dot, joinClocks } from './clock.ts'
 import type { Document } from './document.ts'
+import { overFloor } from './floor.ts'
 import { compareTimes, type HybridClock, type HybridTime, timeAfter } from './hybrid-time.ts'
 import type { StoredWrite } from './register.ts'
 import { clockOver } from './register-map.ts'
@@ -58,7 +59,9 @@ export function draftBlock(
   sodium: Sodium,
 ): Block {
   const { node, incarnation } = author
-  const { sequence, previous, after, received } = document.nextOf(incarnation)
+  const { sequence, previous, after, received: all } = document.nextOf(incarnation)
+  // Later blocks say what is new, which no closed set names.
+  const { floor, rest: received } = sequence === 1 ? overFloor(all, document.floors) : { floor: null, rest: all }
   const { isAncestor } = document
   let latest = after
   const writes = intents.map((intent): Write => {
@@ -78,7 +81,7 @@ export function draftBlock(
   const { logHeads, term } = world
   const time = timeBeyond(latest, world)
   const header = { mesh, document: document.name, author: node, incarnation, sequence, previous, time }
-  const block = signBlock({ ...header, logHeads, received, term, writes }, signKey, sodium)
+  const block = signBlock({ ...header, logHeads, floor, received, term, writes }, signKey, sodium)
   document.drafted(block)
   return block
 }

@@ -28,7 +28,8 @@ import {
   writeText,
   writeUint,
 } from '../bytes.ts'
-import { type AgentId, type BlockHash, type IncarnationId, isName } from '../ids.ts'
+import { readFloor, type Floor, writeFloor } from '../crdt/floor.ts'
+import { type AgentId, type BlockHash, type ClosedDigest, type IncarnationId, isName } from '../ids.ts'
 import { HASH_BYTES } from '../keys.ts'
 import {
   AWARENESS_BYTES_MAX,
@@ -52,8 +53,10 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x05 want-records (empty): send me what the heads of this packet do not cover
  *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
  *   0x07 buckets  list of (bucket 1B, digest 32 B), ascending
- *   0x08 pruned   agent | layer | ends: list of (dot, heard) | rows: list of
+ *   0x08 pruned   agent | layer | floor | ends: list of (dot, heard) | rows: list of
  *                 (after: the sequence before it, bytes of a row)
+ *   0x09 want-closed  agent | layer | digest: send me this closed set's link, and the links before it
+ *   0x0a closed   agent | layer | list of link bytes, each the parent of the one before
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -67,13 +70,18 @@ export type SyncItem =
   | { readonly type: 'buckets'; readonly buckets: readonly { readonly bucket: number; readonly digest: Uint8Array }[] }
   /** What is left of the blocks below the sender's base, for a reader who has not got them (docs/spec/09-bases.md §4). */
   | PrunedItem
+  | { readonly type: 'want-closed'; readonly document: DocumentName; readonly digest: ClosedDigest }
+  /** Links of a closed set (docs/spec/03-blocks.md §2.1), the asked one first. */
+  | { readonly type: 'closed'; readonly document: DocumentName; readonly links: readonly Uint8Array[] }
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
 export interface PrunedItem {
   readonly type: 'pruned'
   readonly document: DocumentName
-  /** The whole base. */
+  /** What of the base is not written out: it has nothing in `heard`. */
+  readonly floor: Floor | null
+  /** The rest of the base. */
   readonly ends: readonly { readonly dot: Dot; readonly heard: Clock }[]
   /** In chain order within each incarnation. */
   readonly rows: readonly PrunedRow[]
@@ -88,6 +96,8 @@ export interface PrunedRow {
 
 export interface DocumentVector {
   readonly document: DocumentName
+  /** On the wire: what `vector` stands on. Absent: nothing. */
+  readonly floor?: Floor
   readonly vector: VersionVector
 }
 
@@ -95,6 +105,9 @@ const ITEMS_MAX = 64 // A sender makes a handful of items; more is somebody play
 const BLOCKS_MAX = 4_096 // A payload of the smallest blocks.
 const RECORDS_MAX = 2_048
 const VECTORS_MAX = 4_096
+const LINKS_MAX = 16 // Three full ones fit; the last of many sets are small.
+/** Its entries at 57 B, with room for long sequences. */
+const LINK_BYTES_MAX = 65_536
 const FLAG = 0x01
 const LAYER_BYTES_MAX = 64
 
@@ -111,9 +124,10 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
         case 'vectors':
           writeByte(w, 0x03)
           writeByte(w, item.asks ? FLAG : 0)
-          return writeList(w, item.documents, ({ document, vector }) => {
+          return writeList(w, item.documents, ({ document, floor, vector }) => {
             writeId(w, document.agent)
             writeText(w, document.layer)
+            writeFloor(w, floor ?? null)
             writeClock(w, vector)
           })
         case 'heads':
@@ -132,6 +146,7 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           writeByte(w, 0x08)
           writeId(w, item.document.agent)
           writeText(w, item.document.layer)
+          writeFloor(w, item.floor)
           writeList(w, item.ends, ({ dot, heard }) => {
             writeId(w, dot.incarnation)
             writeUint(w, dot.sequence)
@@ -142,6 +157,16 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
             writeUint(w, after)
             writeBytes(w, bytes)
           })
+        case 'want-closed':
+          writeByte(w, 0x09)
+          writeId(w, item.document.agent)
+          writeText(w, item.document.layer)
+          return writeId(w, item.digest)
+        case 'closed':
+          writeByte(w, 0x0a)
+          writeId(w, item.document.agent)
+          writeText(w, item.document.layer)
+          return writeList(w, item.links, (bytes) => writeBytes(w, bytes))
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -160,7 +185,22 @@ export interface PayloadError {
 export function decodePayload(bytes: Uint8Array): Result<SyncItem[], PayloadError> {
   if (bytes.length > PAYLOAD_BYTES_MAX) return err({ code: 'PAYLOAD_MALFORMED' })
   const items = decode(bytes, (r) => readList(r, ITEMS_MAX, readItem))
-  return items.ok ? ok(items.value) : err({ code: 'PAYLOAD_MALFORMED' })
+  return items.ok && sayOnce(items.value) ? ok(items.value) : err({ code: 'PAYLOAD_MALFORMED' })
+}
+
+/**
+ * Each document has one vector among those that ask and one among the others, and one base: 33 bytes of a floor may
+ * stand for megabytes here.
+ */
+function sayOnce(items: readonly SyncItem[]): boolean {
+  const said = new Set<string>()
+  const isNew = (kind: string, { agent, layer }: DocumentName): boolean =>
+    said.size < said.add(`${kind} ${agent}.${layer}`).size
+  return items.every((item) => {
+    if (item.type === 'vectors')
+      return item.documents.every(({ document }) => isNew(item.asks ? 'asks' : 'says', document))
+    return item.type !== 'pruned' || isNew('base', item.document)
+  })
 }
 
 function readItem(r: Reader): SyncItem {
@@ -181,6 +221,14 @@ function readItem(r: Reader): SyncItem {
       return { type: 'buckets', buckets: readBuckets(r) }
     case 0x08:
       return readPruned(r)
+    case 0x09:
+      return { type: 'want-closed', document: readDocument(r), digest: readId<ClosedDigest>(r, HASH_BYTES) }
+    case 0x0a:
+      return {
+        type: 'closed',
+        document: readDocument(r),
+        links: readList(r, LINKS_MAX, () => readBytes(r, LINK_BYTES_MAX)),
+      }
     default:
       throw new Malformed()
   }
@@ -188,6 +236,7 @@ function readItem(r: Reader): SyncItem {
 
 function readPruned(r: Reader): PrunedItem {
   const document = readDocument(r)
+  const floor = readFloor(r)
   let before = ''
   const ends = readList(r, VECTOR_ENTRIES_MAX, () => {
     const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
@@ -203,7 +252,7 @@ function readPruned(r: Reader): PrunedItem {
     after: readUint(r, SEQUENCE_MAX),
     bytes: readBytes(r, ROW_BYTES_MAX),
   }))
-  return { type: 'pruned', document, ends, rows }
+  return { type: 'pruned', document, floor, ends, rows }
 }
 
 function readBuckets(r: Reader): { bucket: number; digest: Uint8Array }[] {
@@ -216,10 +265,12 @@ function readBuckets(r: Reader): { bucket: number; digest: Uint8Array }[] {
   })
 }
 
-const readDocumentVector = (r: Reader): DocumentVector => ({
-  document: readDocument(r),
-  vector: readClock(r, VECTOR_ENTRIES_MAX),
-})
+function readDocumentVector(r: Reader): DocumentVector {
+  const document = readDocument(r)
+  const floor = readFloor(r)
+  const vector = readClock(r, VECTOR_ENTRIES_MAX)
+  return floor === null ? { document, vector } : { document, floor, vector }
+}
 
 function readDocument(r: Reader): DocumentName {
   const agent = readId<AgentId>(r, 32)

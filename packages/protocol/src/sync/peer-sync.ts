@@ -1,10 +1,11 @@
 import type { DocumentName } from '../crdt/block.ts'
 import type { VersionVector } from '../crdt/clock.ts'
 import { isIncarnationOf } from '../crdt/incarnation.ts'
-import { countMissing, joinTips } from '../crdt/vector.ts'
+import { countMissing, joinTips, sharing, tipsBeyond } from '../crdt/vector.ts'
 import type { IncarnationId, NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
 import { HeadsTree } from './heads-tree.ts'
+import { LongWords } from './long-words.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
 import type { PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
 
@@ -32,6 +33,7 @@ export class PeerSync {
   #peerLogHeads: readonly RecordHash[] | undefined
   #sendRecordsAfter: readonly RecordHash[] | undefined
   #wantRecords = false
+  #saying: SyncItem[] = []
   #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
   #owesBuckets = false
@@ -42,6 +44,7 @@ export class PeerSync {
   readonly #owing = new Set<Shared>()
   readonly #asking = new Set<Shared>()
   readonly #incarnations = new Map<string, boolean>()
+  readonly #longWords = new LongWords()
   #toSend = 0
   #toReceive = 0
   #named = 0
@@ -111,8 +114,7 @@ export class PeerSync {
     if (shared === undefined) return
     const mine = this.#concerning(shared.peerReads, shared.bothRead, vector)
     if (authoredHere) return this.#weigh(shared, { mine })
-    const before = new Set(shared.mine.map((tip) => tip.hash))
-    const grown = mine.filter((tip) => !before.has(tip.hash))
+    const grown = tipsBeyond(shared.mine, mine)
     const theirs = grown.filter((tip) => this.#isBy(this.#ends.peer, tip.incarnation))
     const receipted = theirs.length === 0 ? shared.receipted : joinTips(shared.receipted, theirs)
     this.#weigh(shared, { mine, receipted, sent: joinTips(shared.sent, grown) })
@@ -220,6 +222,8 @@ export class PeerSync {
         case 'records':
         case 'blocks':
         case 'pruned':
+        case 'want-closed':
+        case 'closed':
         case 'awareness':
           break
       }
@@ -233,12 +237,19 @@ export class PeerSync {
     if (shared !== undefined) this.#owing.add(shared)
   }
 
-  /** Something that the peer sent cannot be used without what came before it. */
-  ask(name: DocumentName, nowMs: number): void {
+  /** Something that the peer sent cannot be used without what came before it. False: not so soon after the last time. */
+  ask(name: DocumentName, nowMs: number): boolean {
     const shared = this.#documents.get(keyOf(name))
-    if (this.#mailWaits || shared === undefined || nowMs - shared.askedAtMs < ASK_AGAIN_MS) return
+    if (shared === undefined) return true
+    if (this.#mailWaits || nowMs - shared.askedAtMs < ASK_AGAIN_MS) return false
     this.#asking.add(shared)
     shared.askedAtMs = nowMs
+    return true
+  }
+
+  /** A small thing that its driver has to say, with the next packet. */
+  say(item: SyncItem): void {
+    if (this.#saying.length < SAYING_MAX) this.#saying.push(item)
   }
 
   /** What the peer said stands on records that we lack. They may be in its next packet, so one question is enough. */
@@ -255,7 +266,7 @@ export class PeerSync {
 
   /** What the next packet should carry; null when there is nothing to say. Call `planned` once it is on its way. */
   plan(nowMs: number): Plan | null {
-    const items: SyncItem[] = []
+    const items: SyncItem[] = [...this.#saying]
     if (this.#wantRecords) items.push({ type: 'want-records' })
     const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
     const receipts = due ? take(this.#owing, (shared) => !this.#asking.has(shared)) : []
@@ -284,6 +295,7 @@ export class PeerSync {
       this.#asking.delete(shared)
       this.#owing.delete(shared)
     }
+    this.#saying = this.#saying.filter((item) => !plan.items.includes(item))
     for (const item of plan.items) {
       if (item.type === 'want-records') this.#wantRecords = false
       if (item.type === 'heads') this.#owesHeads = 'no'
@@ -388,10 +400,11 @@ export class PeerSync {
     if (bothRead || wasInHeads) this.#heads.set(shared.name, bothRead ? mine : undefined)
   }
 
-  #heardVector({ document, vector }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
+  #heardVector({ document, vector: said }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
-    if (shared === undefined) return
+    if (shared === undefined || !this.#longWords.mayHear(said.length - shared.mine.length, nowMs)) return
+    const vector = sharing(said, shared.mine)
     if (shared.peerReads) {
       // Invariant (1). A peer that lost its disk names less than before, and gets it again.
       if (asks) shared.handed = NOTHING
@@ -436,8 +449,10 @@ const VECTORS_BYTES = 32_768
 /** An agent, a layer and a count; an incarnation, a sequence and a hash. */
 const VECTOR_BYTES = 112
 const ENTRY_BYTES = 56
-/** One vector of so many entries, twice, still fits a packet. */
+/** Its driver writes out no more: closed sets stand for the rest, and what fits no packet is left out. */
 const VECTOR_ENTRIES_SENT = 1_500
+/** Questions of the driver; it asks again for what was not said. */
+const SAYING_MAX = 8
 /** Up to so many documents are asked for without finding out which differ. */
 const ASK_ALL_MAX = 64
 /** A peer that was heard of within this long is there. */
@@ -452,15 +467,12 @@ const PUSHES_MAX = 64
 
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
 
-/** Naming fewer entries than we have claims less than is true, which only makes the peer send something twice. */
-const vectorOf = (shared: Shared): DocumentVector => ({
-  document: shared.name,
-  vector: shared.mine.slice(0, VECTOR_ENTRIES_SENT),
-})
+const vectorOf = ({ name, mine }: Shared): DocumentVector => ({ document: name, vector: mine })
 
 const isSame = (a: VersionVector, b: VersionVector): boolean =>
   a === b ||
-  (a.length === b.length && a.every((dot, at) => dot.hash === b[at]?.hash && dot.sequence === b[at].sequence))
+  (a.length === b.length &&
+    a.every((dot, at) => dot === b[at] || (dot.hash === b[at]?.hash && dot.sequence === b[at].sequence)))
 
 const sameHeads = (a: readonly RecordHash[], b: readonly RecordHash[]): boolean =>
   a.length === b.length && a.every((hash, at) => hash === b[at])
