@@ -1,4 +1,4 @@
-import { EMPTY_CLOCK } from '@sealmesh/protocol/crdt/clock'
+import { NOTHING_HEARD } from '@sealmesh/protocol/crdt/heard'
 import { StoredWrite } from '@sealmesh/protocol/crdt/register'
 import { encodeRegisters } from '@sealmesh/protocol/crdt/register-codec'
 import { RegisterMap } from '@sealmesh/protocol/crdt/register-map'
@@ -28,7 +28,7 @@ export function ours(writers: number): Engine {
         if (other === replica) continue
         const { dot, replaces } = write
         // A copy: merging takes clocks over in place.
-        other.map.merge(key, new StoredWrite(dot, author, time, value, replaces, undefined), EMPTY_CLOCK)
+        other.map.merge(key, new StoredWrite(dot, author, time, value, replaces, undefined), NOTHING_HEARD)
       }
     },
     read: (replica, key) => replicas[replica]?.map.read(key)?.value,

@@ -14,6 +14,7 @@ import type { z } from 'zod'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { Diary } from './diary/diary.ts'
 import { Compaction } from './documents/compaction.ts'
+import { ClosedSets } from './documents/closed-sets.ts'
 import { Documents } from './documents/documents.ts'
 import { HomeHealth } from './health/home-health.ts'
 import { HomeWatch } from './health/home-watch.ts'
@@ -194,11 +195,13 @@ async function compose(
   if (index.damaged.length > 0) await recoverIndex(surveyed, index)
   closers.push(() => index.writePages().catch(() => undefined))
   const refusals = new Refusals()
+  const closed = await ClosedSets.load(store, sodium)
   const documents = new Documents({
     store,
     index,
     damage,
     standings,
+    closed,
     sodium,
     log: logger,
     node,
@@ -223,8 +226,8 @@ async function compose(
     random,
     now,
   })
-  const receipts = new ReceiptStore(store)
-  const handed = new ReceiptStore(store, TABLES.handed)
+  const receipts = new ReceiptStore(store, TABLES.receipt, closed)
+  const handed = new ReceiptStore(store, TABLES.handed, closed)
   const relays = new Relays({
     meta,
     login: keys.login,
@@ -244,6 +247,8 @@ async function compose(
     sodium,
     documents,
     log,
+    closed,
+    index,
     receipts,
     handed,
     port,

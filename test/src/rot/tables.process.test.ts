@@ -67,7 +67,8 @@ const MADE_ANEW: readonly number[] = [
   TABLES.record,
   TABLES.folder,
 ]
-const { base: _, pruned: __, diary: ___, ...OTHERS } = TABLES
+// A scene of so few runs has no closed sets; a damaged one is asked for again in node's closed-exchange.test.ts.
+const { base: _, pruned: __, diary: ___, closed: ____, floor: _____, closedTwin: ______, ...OTHERS } = TABLES
 
 for (const [name, table] of Object.entries(OTHERS))
   test(`every entry of the table ${name} has a flipped bit`, async () => {

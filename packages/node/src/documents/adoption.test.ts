@@ -215,6 +215,7 @@ test('a node never gives up its own words for a base', async () => {
 /** A base of which nothing exists: one invented incarnation, no rows. */
 const invented = (rows: PrunedItem['rows'] = [], author = homes.mesh.home): PrunedItem => ({
   type: 'pruned',
+  floor: null,
   document: homes.semantic,
   ends: [{ dot: { incarnation: homes.mint(author), sequence: 1, hash: '00'.repeat(32) as BlockHash }, heard: [] }],
   rows,

@@ -10,14 +10,17 @@ import { mayRead } from '@sealmesh/protocol/sync/recipients'
 import type { BaseRecord } from '../store/base-store.ts'
 import type { DamageBook } from '../store/damage-book.ts'
 import { goneWithout } from './adoption-gone.ts'
-import { areTheirs } from './adoption-rows.ts'
+import { areTheirs, readRow } from './adoption-rows.ts'
 import { stepTo } from './adoption-step.ts'
+import { withAllEnds } from './closed-bases.ts'
+import type { ClosedSets } from './closed-sets.ts'
 import type { Adopted, ReceiveReport } from './filling.ts'
 import { Staging, type StagingDeps } from './staging.ts'
 import { Transfers } from './transfers.ts'
 
 export interface AdoptionDeps extends StagingDeps {
   readonly damage: DamageBook
+  readonly closed: ClosedSets
 }
 
 /**
@@ -95,15 +98,23 @@ export class Adoption {
   }
 
   /** One step, in the document's own queue. Durable when it resolves. */
-  async receive(item: PrunedItem, id: DocumentId, sender: NodeId): Promise<ReceiveReport> {
-    const { document: name } = item
+  async receive(said: PrunedItem, id: DocumentId, sender: NodeId): Promise<ReceiveReport> {
+    const { document: name } = said
     const report: ReceiveReport = { name, stored: 0, refused: 0, waiting: 0, unknownHeads: [] }
     const mesh = this.#deps.mesh()
     // Its word is that what is not there does not count: only those may say so who could delete it now.
     if (!mayRead(mesh, name, this.#deps.node) || !mayWriteNow(mesh, name, sender))
-      return this.#refuse(report, item, 'NOT_A_WRITER')
-    if (item.rows.length === 0 || item.ends.length === 0) return this.#refuse(report, item, 'NO_ROWS')
-    if (this.#transfers.isBarred(id, sender)) return this.#refuse(report, item, 'GIVEN_UP')
+      return this.#refuse(report, said, 'NOT_A_WRITER')
+    if (said.rows.length === 0 || (said.ends.length === 0 && said.floor === null))
+      return this.#refuse(report, said, 'NO_ROWS')
+    if (this.#transfers.isBarred(id, sender)) return this.#refuse(report, said, 'GIVEN_UP')
+    // A row of it has to be true before: what a digest of 32 bytes names may be 65,536 ends.
+    if (said.floor !== null && readRow(this.#deps, said.rows[0]!, name, report) === undefined) return report
+    const item = await withAllEnds(this.#deps.closed, id, said)
+    if (item === undefined) {
+      report.unknownFloors = said.floor === null ? [] : [{ digest: said.floor.digest, by: sender }]
+      return report
+    }
     if (this.#deps.catchUp.isBehind(name, id)) await this.#deps.open(name).catch(() => undefined)
     await this.#deps.alone(name, () => this.#step(item, id, sender, report))
     if (!this.staging.has(id) || this.#deps.inMemory(id) !== undefined) return report

@@ -3,9 +3,10 @@ import { decodeBlock, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import { mayEverWrite } from '@sealmesh/protocol/membership/judge'
+import type { Adoption } from './adoption.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import type { ReceiveReport } from './filling.ts'
-import { turnAway } from './turn-away.ts'
+import { isFloorMissing, turnAway } from './turn-away.ts'
 
 /** What came of one document. */
 export interface Arrivals {
@@ -15,14 +16,35 @@ export interface Arrivals {
   readonly report: ReceiveReport
 }
 
+/** Puts a block where it is waited for; gives the document of which a base may be on its way for too long. */
+export function takeArrival(
+  around: Parameters<typeof checkArrival>[0],
+  bytes: Uint8Array,
+  arrivals: Map<DocumentId, Arrivals>,
+  adoption: Adoption,
+): { readonly id: DocumentId; readonly name: DocumentName } | undefined {
+  const arrived = checkArrival(around, bytes, arrivals)
+  if (arrived === undefined) return undefined
+  const { id, block, blocks, missing, report } = arrived
+  if (adoption.staging.isMissing(id, block.header)) {
+    missing.push(block)
+    return undefined
+  }
+  const isBelow = adoption.isBelow(id, block.header)
+  if (isBelow) report.waiting += 1
+  else blocks.push(block)
+  return isBelow || adoption.staging.has(id) ? { id, name: report.name } : undefined
+}
+
 /** A block that is what it says, by somebody who has or had a right to its document; or a line in a report. */
-export function checkArrival(
+function checkArrival(
   {
     sodium,
     log,
     mesh: meshNow,
+    closed,
     idOf,
-  }: Pick<DocumentsDeps, 'sodium' | 'log' | 'mesh'> & { readonly idOf: (name: DocumentName) => DocumentId },
+  }: Pick<DocumentsDeps, 'sodium' | 'log' | 'mesh' | 'closed'> & { readonly idOf: (name: DocumentName) => DocumentId },
   bytes: Uint8Array,
   arrivals: Map<DocumentId, Arrivals>,
 ): (Arrivals & { readonly id: DocumentId; readonly block: Block }) | undefined {
@@ -59,7 +81,9 @@ export function checkArrival(
     return undefined
   }
   // What counts no more is stored, for it counted once. What never could would let any member fill this disk.
-  if (signKey !== undefined && mayEverWrite(mesh, author, name)) return { ...arrival, id, block }
-  turnAway(block, mesh, report)
-  return undefined
+  if (signKey === undefined || !mayEverWrite(mesh, author, name)) {
+    turnAway(block, mesh, report)
+    return undefined
+  }
+  return isFloorMissing(block, id, closed, report) ? undefined : { ...arrival, id, block }
 }

@@ -1,7 +1,7 @@
 import { compareText } from '@sealmesh/protocol/bytes'
-import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Block, BlockHeader } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock } from '@sealmesh/protocol/crdt/block-codec'
-import { compareDots, type Dot, type VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { compareDots, type Dot, entriesOf, type VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
@@ -47,7 +47,7 @@ export interface DeltaSource {
 export async function deltaAfter(source: DeltaSource, vector: VersionVector, bytesMax: number): Promise<Delta> {
   const runs: Run[] = []
   for (const incarnation of new Set(source.tips.map((tip) => tip.incarnation))) {
-    const theirs = vector.filter((dot) => dot.incarnation === incarnation)
+    const theirs = entriesOf(vector, incarnation)
     const forked = source.forked.includes(incarnation)
     const run = await (forked ? branchedRun(source, incarnation, theirs) : linearRun(source, incarnation, theirs))
     if (run !== undefined) runs.push(run)
@@ -69,13 +69,58 @@ export async function deltaAfter(source: DeltaSource, vector: VersionVector, byt
   return { blocks: taken, reached: sorted(reached), more: false }
 }
 
+/**
+ * The same for a peer that lacks the last blocks of one incarnation and nothing else, as nearly every push of a write
+ * does, from memory: no look at the disk for any of the others. Undefined where that does not do.
+ */
+export function recentDelta(
+  { document, tips, forked, recent, base }: DeltaSource,
+  vector: VersionVector,
+  bytesMax: number,
+): Delta | undefined {
+  if (forked.length > 0) return undefined
+  let lacking: { readonly tip: Dot; readonly theirs: Dot | undefined; readonly place: number } | undefined
+  let place = 0
+  for (const tip of tips) {
+    if (vector[place] === tip) {
+      place++
+      continue
+    }
+    while (place < vector.length && vector[place]!.incarnation < tip.incarnation) place++
+    const theirs = vector[place]?.incarnation === tip.incarnation ? vector[place] : undefined
+    if (theirs !== undefined && (theirs.hash === tip.hash || theirs.sequence > tip.sequence)) continue
+    if (lacking !== undefined) return undefined
+    lacking = { tip, theirs, place }
+  }
+  if (lacking === undefined) return { blocks: [], reached: vector, more: false }
+  // Below the base whole blocks are nothing to anybody.
+  const end = entriesOf(base, lacking.tip.incarnation)[0]?.sequence ?? 0
+  if ((lacking.theirs?.sequence ?? 0) < end) return undefined
+  const run = recent.between(document, lacking.theirs ?? null, lacking.tip)
+  if (run === undefined) return undefined
+  let bytes = 0
+  const taken = run.filter((block, at) => (bytes += block.bytes.length) <= bytesMax || at === 0)
+  const { incarnation, sequence, hash } = taken.at(-1)!
+  const reached = vector.toSpliced(lacking.place, lacking.theirs === undefined ? 0 : 1, { incarnation, sequence, hash })
+  return { blocks: taken.map((block) => block.bytes), reached, more: taken.length < run.length }
+}
+
 /** What a peer lacks of one incarnation. */
 interface Run {
   readonly incarnation: IncarnationId
-  /** Time of the first missing block. */
-  since(): Promise<HybridTime>
+  /** The first missing block. */
+  first(): Promise<First>
   links(): AsyncIterable<Link> | Iterable<Link>
 }
+
+interface First {
+  readonly time: HybridTime
+  /** It names a closed set, and can be used only where most of that is: so it goes last. */
+  readonly isOver: boolean
+}
+
+const NOTHING_FIRST: First = { time: { wallMs: 0, counter: 0 }, isOver: false }
+const firstOf = ({ time, floor }: BlockHeader): First => ({ time, isOver: floor !== null })
 
 interface Link {
   readonly block: StoredBlock
@@ -85,10 +130,15 @@ interface Link {
 /** One run, which is what a push of new writes finds, needs no order and so no look at its times. */
 async function sortByAge(runs: Run[]): Promise<void> {
   if (runs.length < 2) return
-  const since = new Map<Run, HybridTime>()
-  for (const run of runs) since.set(run, await run.since())
-  const ageOf = (run: Run): HybridTime => since.get(run) ?? { wallMs: 0, counter: 0 }
-  runs.sort((a, b) => compareTimes(ageOf(a), ageOf(b)) || compareText(a.incarnation, b.incarnation))
+  const firsts = new Map<Run, First>()
+  for (const run of runs) firsts.set(run, await run.first())
+  const of = (run: Run): First => firsts.get(run) ?? NOTHING_FIRST
+  runs.sort(
+    (a, b) =>
+      Number(of(a).isOver) - Number(of(b).isOver) ||
+      compareTimes(of(a).time, of(b).time) ||
+      compareText(a.incarnation, b.incarnation),
+  )
 }
 
 /** One chain, so sequences are enough. A peer that names only branches unknown to us gets ours whole. */
@@ -97,7 +147,7 @@ async function linearRun(
   incarnation: IncarnationId,
   theirs: readonly Dot[],
 ): Promise<Run | undefined> {
-  const tip = source.tips.find((dot) => dot.incarnation === incarnation)
+  const tip = entriesOf(source.tips, incarnation)[0]
   // At or beyond our tip lies our branch, or a fork that we learn of when they send it.
   if (tip === undefined || theirs.some((dot) => dot.hash === tip.hash || dot.sequence > tip.sequence)) return undefined
   const recent = theirs.length < 2 ? source.recent.between(source.document, theirs[0] ?? null, tip) : undefined
@@ -105,9 +155,9 @@ async function linearRun(
   const rest = () => recent ?? source.blocks.run(source.document, incarnation, (known?.sequence ?? 0) + 1)
   return {
     incarnation,
-    async since() {
-      for await (const first of rest()) return decodeStored(first, source.document, source.sodium).header.time
-      return { wallMs: 0, counter: 0 }
+    async first() {
+      for await (const stored of rest()) return firstOf(decodeStored(stored, source.document, source.sodium).header)
+      return NOTHING_FIRST
     },
     async *links() {
       let previous = known?.hash ?? null
@@ -124,8 +174,8 @@ async function lastKnown(source: DeltaSource, theirs: readonly Dot[]): Promise<D
   let known: Dot | undefined
   for (const dot of theirs) {
     if (dot.sequence <= (known?.sequence ?? 0)) continue
-    if (source.base.some(({ hash }) => hash === dot.hash) || (await source.blocks.has(source.document, dot)))
-      known = dot
+    const atBase = entriesOf(source.base, dot.incarnation).some(({ hash }) => hash === dot.hash)
+    if (atBase || (await source.blocks.has(source.document, dot))) known = dot
   }
   return known
 }
@@ -136,10 +186,10 @@ async function branchedRun(
   incarnation: IncarnationId,
   theirs: readonly Dot[],
 ): Promise<Run | undefined> {
-  const all = new Map<BlockHash, { link: Link; time: HybridTime }>()
+  const all = new Map<BlockHash, { link: Link; first: First }>()
   for await (const block of source.blocks.run(source.document, incarnation, 1)) {
-    const { previous, time } = decodeStored(block, source.document, source.sodium).header
-    all.set(block.hash, { link: { block, previous }, time })
+    const { header } = decodeStored(block, source.document, source.sodium)
+    all.set(block.hash, { link: { block, previous: header.previous }, first: firstOf(header) })
   }
   const covered = new Set<BlockHash>()
   for (const dot of theirs) {
@@ -152,7 +202,7 @@ async function branchedRun(
   const missing = [...all.values()].filter(({ link }) => !covered.has(link.block.hash))
   const first = missing[0]
   if (first === undefined) return undefined
-  return { incarnation, since: async () => first.time, links: () => missing.map(({ link }) => link) }
+  return { incarnation, first: async () => first.first, links: () => missing.map(({ link }) => link) }
 }
 
 /** A block takes the place of the entry that it follows; where it branches off it is an entry of its own. */

@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
 import type { StandingStore } from '../store/standing-store.ts'
+import type { ClosedSets } from './closed-sets.ts'
 import type { Store } from '../store/store.ts'
 
 /** What `Documents` uses of its node. */
@@ -15,6 +16,7 @@ export interface DocumentsDeps {
   readonly index: DocumentIndex
   readonly damage: DamageBook
   readonly standings: StandingStore
+  readonly closed: ClosedSets
   readonly sodium: Sodium
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly node: NodeId

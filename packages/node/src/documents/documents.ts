@@ -3,12 +3,10 @@ import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { Document } from '@sealmesh/protocol/crdt/document'
-import type { Judge } from '@sealmesh/protocol/crdt/verdict'
+import type { Floors } from '@sealmesh/protocol/crdt/floor'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
-import { judgeWith } from '@sealmesh/protocol/membership/judge'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { ClosedDigest, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Doc } from 'yjs'
 import { BlockStore } from '../store/block-store.ts'
@@ -18,15 +16,17 @@ import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import { type AcceptedLoss, acceptLoss } from './accept-loss.ts'
 import { Adoption } from './adoption.ts'
-import { type Arrivals, checkArrival } from './arrivals.ts'
+import { type Arrivals, takeArrival } from './arrivals.ts'
 import { Author } from './author.ts'
 import { CatchUp } from './catch-up.ts'
 import { checkIntent } from './check-intent.ts'
 import { claimsOf } from './claims.ts'
+import { closeBelowBase, standBelowBase } from './closed-bases.ts'
 import type { Delta } from './delta.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
 import { type Drawing, drawBase, tidy } from './draw-base.ts'
+import { judging } from './judging.ts'
 import { isOvergrown } from './overgrown.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
 import { type DocumentFacts, KnownFacts } from './known-facts.ts'
@@ -74,7 +74,7 @@ export class Documents {
   readonly #bases = new OneAtATime()
   readonly #adopting: Promise<Adoption>
   #adoption: Adoption | undefined
-  #judge: { readonly mesh: Mesh; readonly judge: Judge } | undefined
+  readonly #judge: ReturnType<typeof judging>
   #closed = false
 
   constructor(deps: DocumentsDeps) {
@@ -82,8 +82,9 @@ export class Documents {
     this.#blocks = new BlockStore(deps.store)
     this.#tips = new TipStore(deps.store)
     this.#author = new Author(deps)
+    this.#judge = judging(deps.mesh)
     const { store, index, damage, sodium, node, signKey, mesh, now, log } = deps
-    const stores = { store, index, blocks: this.#blocks, tips: this.#tips }
+    const stores = { store, index, blocks: this.#blocks, tips: this.#tips, closed: deps.closed }
     this.catchUp = new CatchUp(deps)
     this.leftOut = new LeftOutStore(deps.store)
     this.#adopting = Adoption.load({
@@ -100,7 +101,7 @@ export class Documents {
         if (settled && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
         this.#around.restated(name)
       },
-      judge: () => this.#judgeNow(),
+      judge: this.#judge,
       catchUp: this.catchUp,
       leftOut: this.leftOut,
       open: (name) => this.open(name),
@@ -139,7 +140,7 @@ export class Documents {
       author: this.#author,
       catchUp: this.catchUp,
       recent: this.#recent,
-      judge: () => this.#judgeNow(),
+      judge: this.#judge,
       committed: (commit) => this.#tell(this.#onCommit, (listener) => listener(commit)),
       loaded: () => this.#open.loaded(),
       restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
@@ -188,7 +189,9 @@ export class Documents {
     const adoption = await this.#adopting
     for (const [i, bytes] of blocks.entries()) {
       if (i > 0 && i % VERIFY_PER_TURN === 0) await nextTurn()
-      this.#arrive(bytes, arrivals, adoption)
+      const stale = takeArrival({ ...this.#deps, idOf: (name) => this.#idOf(name) }, bytes, arrivals, adoption)
+      if (stale !== undefined)
+        void this.#bases.run(stale.id, () => adoption.giveUpIfStale(stale.name, stale.id)).catch(() => undefined)
     }
     await Promise.all(
       [...arrivals].map(async ([id, { blocks, missing, report }]) => {
@@ -206,7 +209,10 @@ export class Documents {
     for (const item of items) {
       const id = this.#idOf(item.document)
       const adoption = await this.#adopting
-      reports.push(await this.#bases.run(id, () => adoption.receive(item, id, sender)))
+      const report = await this.#bases.run(id, () => adoption.receive(item, id, sender))
+      const isUnderWay = adoption.isReceiving(id) || adoption.staging.has(id)
+      if (report.stored > 0) await standBelowBase(this.#deps.closed, this.#blocks, id, isUnderWay)
+      reports.push(report)
     }
     return reports
   }
@@ -279,7 +285,8 @@ export class Documents {
       const tips = damaged
         ? (await this.#claimable(id)).filter(({ incarnation }) => !forked.includes(incarnation))
         : (this.#open.get(id)?.inMemory?.vector ?? (await this.#blocks.tips(id)))
-      const around = { blocks: this.#blocks, recent: this.#recent, sodium: this.#deps.sodium }
+      const { sodium, closed } = this.#deps
+      const around = { blocks: this.#blocks, recent: this.#recent, sodium, closed }
       return await outgoing({ ...around, document: id, tips, forked }, name, damaged, vector, bytesMax)
     } catch (error) {
       if (!isDamage(error)) throw error
@@ -321,8 +328,9 @@ export class Documents {
   }
 
   /** All that is on disk of a document, to look back at. Throws STORE_DAMAGED. */
-  stored(name: DocumentName): Promise<StoredDocument> {
-    return readDocument(this.#blocks, this.#idOf(name), this.#deps.sodium)
+  async stored(name: DocumentName): Promise<StoredDocument & { readonly floors: Floors }> {
+    const id = this.#idOf(name)
+    return { ...(await readDocument(this.#blocks, id, this.#deps.sodium)), floors: await this.#deps.closed.of(id) }
   }
 
   /** Blocks that have `key` in their bytes: all that write that register and are left, and perhaps some others. */
@@ -353,17 +361,18 @@ export class Documents {
    */
   async drawBase(name: DocumentName, limits: BaseLimits): Promise<boolean> {
     const id = this.#idOf(name)
-    const { store, sodium, index, damage, node, signKey, now } = this.#deps
+    const { store, sodium, index, damage, closed, node, signKey, now } = this.#deps
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
     if (!this.catchUp.mayDraw(name, id)) return false // Others know better what is to be kept.
     const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
     return this.#bases.run(id, async () => {
       await tidy(rest)
-      return drawBase({
+      const drawn = await drawBase({
         ...rest,
         ...limits,
         name,
-        judge: this.#judgeNow(),
+        floors: await closed.of(id),
+        judge: this.#judge(),
         maker: { node, signKey },
         nowMs: now(),
         open: () => this.open(name),
@@ -373,7 +382,16 @@ export class Documents {
           this.#open.get(id)?.inMemory?.stand(tips, forgotten)
         },
       })
+      if (!drawn) return false
+      const { vector } = await this.open(name)
+      await closeBelowBase(closed, this.#blocks, id, { vector, own: this.#author.incarnation, nowMs: now() })
+      return true
     })
+  }
+
+  /** A link of its closed sets was damaged on disk: peers are asked for it. */
+  closedLost(id: DocumentId, digest: ClosedDigest): Promise<void> {
+    return this.#deps.closed.lose(id, digest)
   }
 
   /** `words`: what each reader said last that it has. Whether this node has caught up with them is noted. */
@@ -459,18 +477,6 @@ export class Documents {
     return new Promise<T>((resolve, reject) => this.#open.use(name).enqueue(job({ resolve, reject })))
   }
 
-  #arrive(bytes: Uint8Array, arrivals: Map<DocumentId, Arrivals>, adoption: Adoption): void {
-    const arrived = checkArrival({ ...this.#deps, idOf: (name) => this.#idOf(name) }, bytes, arrivals)
-    if (arrived === undefined) return
-    const { id, block, blocks, missing, report } = arrived
-    if (adoption.staging.isMissing(id, block.header)) return void missing.push(block)
-    const isBelow = adoption.isBelow(id, block.header)
-    if (isBelow) report.waiting += 1
-    else blocks.push(block)
-    if (isBelow || adoption.staging.has(id))
-      void this.#bases.run(id, () => adoption.giveUpIfStale(report.name, id)).catch(() => undefined)
-  }
-
   #idOf(name: DocumentName): DocumentId {
     const key = `${name.agent}.${name.layer}`
     const known = this.#ids.get(key)
@@ -479,12 +485,6 @@ export class Documents {
     // A peer may name documents as it likes: only those that are here stay.
     if (this.#deps.index.get(id) !== undefined) this.#ids.set(key, id)
     return id
-  }
-
-  #judgeNow(): Judge {
-    const mesh = this.#deps.mesh()
-    if (this.#judge?.mesh !== mesh) this.#judge = { mesh, judge: judgeWith(mesh) }
-    return this.#judge.judge
   }
 
   #tell<Listener>(listeners: Iterable<Listener>, say: (listener: Listener) => void): void {

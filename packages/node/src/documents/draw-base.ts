@@ -2,8 +2,9 @@ import { asideAfter, closeCausally, deletedAside, type Reach, type Remains } fro
 import { equalBytes } from '@sealmesh/protocol/bytes'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeHeader } from '@sealmesh/protocol/crdt/block-codec'
-import type { Clock, VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { type Clock, entriesOf, type VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Document } from '@sealmesh/protocol/crdt/document'
+import { type FloorPart, type Floors, partUnder } from '@sealmesh/protocol/crdt/floor'
 import { prune, type PrunedBlock } from '@sealmesh/protocol/crdt/pruned'
 import type { Row } from '@sealmesh/protocol/crdt/row'
 import { makeTexts } from '@sealmesh/protocol/crdt/placed-runs'
@@ -36,6 +37,7 @@ export interface Drawing {
   readonly sodium: Sodium
   readonly id: DocumentId
   readonly name: DocumentName
+  readonly floors: Floors
   readonly judge: Judge
   /** Says what became of texts below the base. */
   readonly maker: RunMaker
@@ -137,7 +139,7 @@ async function readBelow({ blocks, id, sodium }: Drawing): Promise<StoredDocumen
 }
 
 interface Scan {
-  readonly heard: { sequence: number; received: Clock }[]
+  readonly heard: { sequence: number; received: Clock; floor?: FloorPart }[]
   /** The first block of each stretch of time, and the bytes before it. */
   readonly stretches: { readonly bucket: number; readonly from: number; readonly bytesBefore: number }[]
   last: number
@@ -163,8 +165,12 @@ async function findEnds(
     if (!header.ok) return undefined // Damage is found by whoever loads it.
     const scan = scans.get(incarnation) ?? { heard: [], stretches: [], last: 0, bytes: 0 }
     scans.set(incarnation, scan)
-    const { time, received } = header.value
-    if (received.length > 0) scan.heard.push({ sequence, received })
+    const { time, received, floor } = header.value
+    if (floor !== null) {
+      const under = partUnder(floor, drawing.floors)
+      if (under === undefined) return undefined
+      scan.heard.push({ sequence, received, floor: under })
+    } else if (received.length > 0) scan.heard.push({ sequence, received })
     const bucket = Math.floor(time.wallMs / BUCKET_MS)
     if (bucket > (scan.stretches.at(-1)?.bucket ?? Number.NEGATIVE_INFINITY))
       scan.stretches.push({ bucket, from: sequence, bytesBefore: scan.bytes })
@@ -183,9 +189,7 @@ async function findEnds(
   for (const [incarnation, settled] of compactable) {
     const { heard, stretches, last } = scans.get(incarnation) ?? { heard: [], stretches: [], last: 0 }
     const young = stretches.find(({ bucket }) => bucket >= kept)?.from ?? Number.POSITIVE_INFINITY
-    const receipted = drawing.receipts.map(
-      (vector) => vector.find((dot) => dot.incarnation === incarnation)?.sequence ?? 0,
-    )
+    const receipted = drawing.receipts.map((vector) => entriesOf(vector, incarnation)[0]?.sequence ?? 0)
     const old = before.get(incarnation) ?? 0
     const sequence = Math.max(old, Math.min(settled, Math.max(old, last), young - 1, ...receipted))
     reaches.push({ incarnation, sequence, heard, aside: aside.get(incarnation) })
@@ -220,8 +224,8 @@ async function fold(
   forgotten: ReadonlyMap<string, BlockHash>,
   aside: ReturnType<typeof deletedAside>,
 ): Promise<Left | undefined> {
-  const { name, judge, nowMs, sodium, isOver } = drawing
-  const document = Document.rebuild(name, [], judge, nowMs, sodium, base)
+  const { name, judge, nowMs, sodium, isOver, floors } = drawing
+  const document = Document.rebuild(name, [], judge, nowMs, sodium, base, floors)
   const textEnds = new Map<IncarnationId, TextEnd[]>()
   for await (const block of between(drawing, record, ends)) {
     if (isOver()) return undefined

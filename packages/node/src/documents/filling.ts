@@ -4,7 +4,7 @@ import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { BlockHash, DocumentId, IncarnationId, RecordHash } from '@sealmesh/protocol/ids'
+import type { BlockHash, ClosedDigest, DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { BLOCK_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Result } from '@sealmesh/protocol/result'
 import type { Doc } from 'yjs'
@@ -18,6 +18,8 @@ import { wordsToSayAgain } from './say-again.ts'
 
 /** What one document puts into one batch; the rest of its queue takes the next, so that no caller waits for all. */
 const FILLING_BYTES_MAX = 1_048_576
+/** Written out by one block of a run that goes on: 58 KB. With more to say another run begins, as with a start. */
+const RECEIVED_MAX = 1_024
 
 /** Names a write: its block and when it happened. */
 export interface Written {
@@ -35,6 +37,8 @@ export interface ReceiveReport {
   waiting: number
   /** Log heads that blocks name and we have not got. */
   unknownHeads: RecordHash[]
+  /** Closed sets that blocks or ends stand on and we have not got, and who answers for each. */
+  unknownFloors?: { readonly digest: ClosedDigest; readonly by: NodeId | null }[]
 }
 
 export type Job =
@@ -148,6 +152,7 @@ export class Filling {
       for (const job of jobs) job.reject(permission.error)
       return
     }
+    this.#beginRun()
     for (const block of packIntents(items)) this.#sign(block, permission.value)
   }
 
@@ -156,6 +161,7 @@ export class Filling {
     this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written[0]) })
     const permission = this.#permission()
     if (!permission.ok) return job.reject(permission.error)
+    this.#beginRun()
     try {
       const update = editText(this.document, this.#around.author.incarnation, job.edit)
       if (update === undefined) return void this.#operations.push(...job.beside)
@@ -245,6 +251,10 @@ export class Filling {
         report.waiting += 1
         continue
       }
+      if (this.document.isFarFrom(block)) {
+        report.waiting += 1
+        continue
+      }
       const outcome = this.document.receive(block, this.#around.judge(), nowMs)
       if (outcome.type === 'refused') report.refused += 1
       if (outcome.type === 'waiting') report.waiting += 1
@@ -269,6 +279,13 @@ export class Filling {
   #store(block: Block): void {
     this.#operations.push(this.#around.blocks.put(this.#id, block))
     this.#bytes += block.bytes.length
+  }
+
+  /** Only a first block can name by a closed set what has come since this run said last what it had received. */
+  #beginRun(): void {
+    const { author } = this.#around
+    const { sequence, received } = this.document.nextOf(author.incarnation)
+    if (sequence > 1 && received.length > RECEIVED_MAX) author.renew()
   }
 
   #permission(): Result<TermRef | null, Failure> {

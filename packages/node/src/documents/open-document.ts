@@ -1,6 +1,7 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import { type Change, Document } from '@sealmesh/protocol/crdt/document'
+import type { Floors } from '@sealmesh/protocol/crdt/floor'
 import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { wordsOf } from '@sealmesh/protocol/crdt/text-run'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
@@ -17,6 +18,7 @@ import type { Operation, Store } from '../store/store.ts'
 import type { TipStore } from '../store/tip-store.ts'
 import type { Author } from './author.ts'
 import type { CatchUp } from './catch-up.ts'
+import type { ClosedSets } from './closed-sets.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
 import { damagedFailure, isDamage, mend, nothingLeft } from './mending.ts'
@@ -45,6 +47,7 @@ export interface Surroundings {
   /** Whether the block lies below a base that is on its way. */
   readonly isBelow: (id: DocumentId, block: Block) => boolean
   readonly damage: DamageBook
+  readonly closed: ClosedSets
   /** One more document is in memory. */
   readonly loaded: () => void
   /** What is durable of it is less than was said, or the same again. */
@@ -166,7 +169,8 @@ export class OpenDocument {
         // What runs alone may be what makes it whole again.
         const alone = this.#jobs.findIndex(({ type }) => type === 'alone')
         for (const job of this.#jobs.splice(0, alone < 0 ? this.#jobs.length : alone)) {
-          if (job.type === 'receive' && isDamage(error)) await mend(job, this.id, this.#around, this)
+          if (job.type === 'receive' && isDamage(error) && this.#around.damage.of(this.id).length > 0)
+            await mend(job, this.id, this.#around, this)
           else job.reject(error)
         }
         return
@@ -320,13 +324,21 @@ export class OpenDocument {
   }
 
   async #replayWhole(): Promise<Loaded> {
-    const { blocks, author, sodium, judge, now, index } = this.#around
+    const { blocks, author, sodium, judge, now, index, closed } = this.#around
+    const floors = await closed.of(this.id)
     const { base, above } = await readDocument(blocks, this.id, sodium)
     const all = [...base.blocks, ...base.runs.map(wordsOf), ...above]
     if (all.length === 0 && index.get(this.id) !== undefined) throw nothingLeft(this.id)
+    // The word of the set that it stands on was damaged, or the set has come since the last base was drawn.
+    if (floors.current === null)
+      await closed.standOnBest(
+        this.id,
+        base.tips.map(({ dot }) => dot),
+      )
+    this.#checkFloors(above, floors)
     await this.#checkEnds([...base.tips.map(({ dot }) => dot), ...above.map(dotOf)])
     // From here on without a pause: the mesh that judges is the one of this moment.
-    const document = Document.rebuild(this.name, above, judge(), now(), sodium, base)
+    const document = Document.rebuild(this.name, above, judge(), now(), sodium, base, floors)
     if (document.isDamaged)
       throw new Failure('STORE_DAMAGED', `What is left of the texts of document ${this.id} does not fit together.`)
     let lastText: Loaded['lastText']
@@ -338,8 +350,18 @@ export class OpenDocument {
     // On top of what is set aside everything would be set aside.
     if (document.aside().some(({ block }) => block.header.incarnation === author.incarnation)) author.renew()
     this.#document = document
+    this.#around.closed.missNothing(this.id)
     this.#around.loaded()
     return { document, lastText }
+  }
+
+  /** Without the set that a block stands on nobody can tell what its author had received. */
+  #checkFloors(above: readonly Block[], floors: Floors): void {
+    for (const { header } of above) {
+      if (header.floor === null || floors.parts(header.floor.digest) !== undefined) continue
+      this.#around.closed.miss(this.id, header.floor.digest)
+      throw new Failure('STORE_DAMAGED', `A closed set of document ${this.id} is missing; it has been asked for.`)
+    }
   }
 
   /** A hole shows by itself, a lost end only against what was noted. */

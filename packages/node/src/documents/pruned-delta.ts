@@ -1,5 +1,13 @@
-import { compareDots, type Dot, type VersionVector } from '@sealmesh/protocol/crdt/clock'
+import {
+  compareDots,
+  type Dot,
+  EMPTY_CLOCK,
+  entriesOf,
+  firstOf,
+  type VersionVector,
+} from '@sealmesh/protocol/crdt/clock'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import { expandFloored, type Floors, overFloor } from '@sealmesh/protocol/crdt/floor'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { PrunedItem, PrunedRow } from '@sealmesh/protocol/sync/payload'
 import type { BaseRecord } from '../store/base-store.ts'
@@ -16,17 +24,18 @@ export async function prunedAfter(
   record: BaseRecord,
   vector: VersionVector,
   bytesMax: number,
+  floors: Floors,
 ): Promise<Delta | undefined> {
   const rows: PrunedRow[] = []
   const reached = new Map<string, Dot>()
   let bytes = 0
   let below = false
-  const ends = record.tips.map(({ dot, heard }) => ({ dot, heard }))
-  const item = (): PrunedItem => ({ type: 'pruned', document: document.name, ends, rows })
+  const ends = floorEnds(record.tips, floors)
+  const item = (): PrunedItem => ({ type: 'pruned', document: document.name, ...ends, rows })
   const vectorNow = (): VersionVector =>
     [...vector.filter(({ incarnation }) => !reached.has(incarnation)), ...reached.values()].sort(compareDots)
   for (const { dot: end } of record.tips) {
-    const theirs = vector.filter(({ incarnation }) => incarnation === end.incarnation)
+    const theirs = entriesOf(vector, end.incarnation)
     const known = Math.max(0, ...theirs.map(({ sequence }) => sequence))
     if (known >= end.sequence) continue
     below = true
@@ -42,4 +51,25 @@ export async function prunedAfter(
     }
   }
   return below ? { blocks: [], pruned: item(), reached: vectorNow(), more: true } : undefined
+}
+
+type Ends = Pick<PrunedItem, 'floor' | 'ends'>
+
+/** A base's ends as they are sent: what stands in the closed set, and has nothing to say besides, is not written out. */
+function floorEnds(tips: BaseRecord['tips'], floors: Floors): Ends {
+  const { floor, rest } = overFloor(
+    tips.map(({ dot }) => dot),
+    floors,
+  )
+  const isWritten = ({ dot, heard }: BaseRecord['tips'][number]) =>
+    heard.length > 0 || rest[firstOf(rest, dot.incarnation)]?.incarnation === dot.incarnation
+  return { floor, ends: tips.filter(isWritten).map(({ dot, heard }) => ({ dot, heard })) }
+}
+
+/** All of them; undefined when the closed set is not known here. */
+export function wholeEnds({ floor, ends }: Ends, floors: Floors): PrunedItem['ends'] | undefined {
+  if (floor === null) return ends
+  const dots = expandFloored({ floor, rest: ends.map(({ dot }) => dot) }, floors)
+  const heard = new Map(ends.map((end) => [end.dot.incarnation, end.heard]))
+  return dots?.map((dot) => ({ dot, heard: heard.get(dot.incarnation) ?? EMPTY_CLOCK }))
 }

@@ -197,7 +197,7 @@ export class StagedView {
     const goes = ({ header, hash }: Block): boolean => gone.has(hash) || header.sequence <= endOf(header.incarnation)
     const aside = before.aside().flatMap(({ block }) => (goes(block) ? [block] : []))
     if (aside.some(({ header }) => !hasLapsed || !contested.has(header.incarnation))) return 'ASIDE_BELOW_BASE' // (2)
-    const after = Document.rebuild(name, kept, judge(), now(), sodium, base)
+    const after = Document.rebuild(name, kept, judge(), now(), sodium, base, before.floors)
     const short = shortTexts(before, after, contested)
     const isOurs = await this.#isBelowOurs(id)
     // The other history has less text: only of whole blocks is it known here what goes.

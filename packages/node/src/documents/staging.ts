@@ -97,7 +97,7 @@ export class Staging {
     if (!this.#hasLapsed(document, id) && ends.some(({ dot }) => forked.includes(dot.incarnation))) return false
     if (catchUp.isBehind(document, id)) return true
     const isLost = ({ incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean =>
-      isIncarnationOf(incarnation, node, sodium) && sequence > (ours.get(incarnation) ?? 0)
+      sequence > (ours.get(incarnation) ?? 0) && isIncarnationOf(incarnation, node, sodium)
     if (!ends.some(({ dot }) => isLost(dot))) return false
     const unsaid = { name: document, stored: 0, refused: 0, waiting: 0, unknownHeads: [] }
     return rows.some((row) => {

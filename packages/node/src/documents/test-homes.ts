@@ -17,6 +17,7 @@ import { StandingStore } from '../store/standing-store.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { decodedBlock } from '../store/survey.ts'
 import { type Commit, Documents } from './documents.ts'
+import { ClosedSets } from './closed-sets.ts'
 import { TestMesh, type TestNode } from './fixture.ts'
 
 /** For tests: homes in one directory, each with its documents on a real database. */
@@ -66,11 +67,13 @@ export class TestHomes {
     }
     const index = await DocumentIndex.load(store)
     if (index.damaged.length > 0) await recoverIndex(surveyed, index)
+    const closed = await ClosedSets.load(store, this.#sodium, options.closedAtLeast)
     const documents = new Documents({
       store,
       index,
       damage: await DamageBook.load(surveyed),
       standings: await StandingStore.load(store),
+      closed,
       sodium: this.#sodium,
       log: {
         info: () => {},
@@ -88,7 +91,7 @@ export class TestHomes {
     })
     const commits: Commit[] = []
     documents.onCommit((commit) => commits.push(commit))
-    const each = { documents, store, database, commits, errors, warnings }
+    const each = { documents, closed, index, store, database, commits, errors, warnings }
     this.#running.push(each)
     return each
   }
@@ -111,6 +114,8 @@ export class TestHomes {
 
 export interface Running {
   readonly documents: Documents
+  readonly closed: ClosedSets
+  readonly index: DocumentIndex
   readonly store: Store
   readonly database: GatedDatabase
   readonly commits: Commit[]
@@ -121,6 +126,7 @@ export interface Running {
 interface StartOptions {
   readonly mesh?: () => Mesh
   readonly documentsOpenMax?: number
+  readonly closedAtLeast?: number
   readonly openBytesMax?: number
   readonly incarnation?: IncarnationId
   readonly now?: () => number

@@ -1,5 +1,7 @@
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { DocumentId } from '@sealmesh/protocol/ids'
+import type { ClosedSets } from './closed-sets.ts'
 import type { ReceiveReport } from './filling.ts'
 
 /**
@@ -11,4 +13,25 @@ export function turnAway({ header }: Block, mesh: Mesh, report: ReceiveReport): 
   if (missing.length === 0) report.refused += 1
   else report.waiting += 1
   for (const head of missing) if (!report.unknownHeads.includes(head)) report.unknownHeads.push(head)
+}
+
+/**
+ * Its author had received what a closed set names that is not here: the sender is asked for it, and sends it again. A
+ * set that is here stays for the block, wherever that is stored.
+ */
+export function isFloorMissing(
+  { header: { floor } }: Block,
+  id: DocumentId,
+  closed: Pick<ClosedSets, 'knows' | 'named'>,
+  report: ReceiveReport,
+): boolean {
+  if (floor === null) return false
+  if (closed.knows(id, floor.digest)) {
+    closed.named(id, floor.digest)
+    return false
+  }
+  report.unknownFloors ??= []
+  if (report.unknownFloors.every(({ digest }) => digest !== floor.digest))
+    report.unknownFloors.push({ digest: floor.digest, by: null })
+  return true
 }

@@ -1,5 +1,13 @@
 import { BlockStore } from '../store/block-store.ts'
-import { asideKey, describeKey, documentOfKey, incarnationOfTipKey, TABLES } from '../store/keys.ts'
+import {
+  asideKey,
+  describeKey,
+  digestOfClosedKey,
+  documentOfKey,
+  incarnationOfTipKey,
+  TABLES,
+  twinOfClosedKey,
+} from '../store/keys.ts'
 import type { Operation } from '../store/store.ts'
 import { TipStore } from '../store/tip-store.ts'
 import type { Finding, ScrubDeps } from './scrub.ts'
@@ -26,8 +34,10 @@ export async function putRight(
     const back = (await store.get(key).catch(() => undefined)) !== undefined
     const isRecord = key[0] === TABLES.record
     const isOnlyHere = ONLY_HERE.has(key[0] ?? 0)
+    const isClosed = key[0] === TABLES.closed || key[0] === TABLES.closedTwin
+    if (isClosed && !back) await deps.documents.closedLost(documentOfKey(key), digestOfClosedKey(key))
     records ||= isRecord && !back
-    const state = back ? 'mended' : isRecord ? 'asked' : isOnlyHere ? 'lost' : 'mended'
+    const state = back ? 'mended' : isRecord || isClosed ? 'asked' : isOnlyHere ? 'lost' : 'mended'
     findings.push({ what: describeKey(key), state })
   }
   if (records) deps.wantRecords()
@@ -61,6 +71,11 @@ async function remade(
       return vector.some((dot) => dot.incarnation === incarnation)
         ? new TipStore(main.store).put(document, vector, [incarnation])
         : []
+    }
+    case TABLES.closed:
+    case TABLES.closedTwin: {
+      const value = await main.store.get(twinOfClosedKey(key)).catch(() => undefined)
+      return value === undefined ? [] : [{ type: 'put', key, value }]
     }
     default:
       return []

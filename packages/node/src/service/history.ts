@@ -136,9 +136,9 @@ async function thenOf(context: ServiceContext, target: Target, atMs: number): Pr
     return { type: value === null ? 'nothing' : 'text', at: iso(atMs), value, origin: null }
   }
   const mesh = context.log.mesh
-  const { base, above } = await context.documents.stored(target.document)
+  const { base, above, floors } = await context.documents.stored(target.document)
   const blocks = blocksUntil(above, atMs)
-  const then = Document.rebuild(target.document, blocks, judgeWith(mesh), context.now(), context.sodium, base)
+  const then = Document.rebuild(target.document, blocks, judgeWith(mesh), context.now(), context.sodium, base, floors)
   const entry = then.read(target.umr.id)
   const text = then.text(target.umr.id)
   const origin = entry === undefined ? null : originOf(mesh, target.document, entry)

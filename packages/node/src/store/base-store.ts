@@ -18,7 +18,7 @@ import { INCARNATION_BYTES, readClock, SEQUENCE_MAX, writeClock } from '@sealmes
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from '@sealmesh/protocol/crdt/hybrid-time'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { HASH_BYTES } from '@sealmesh/protocol/keys'
-import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
+import { BASE_ENDS_MAX, VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
 import { Failure } from '@sealmesh/protocol/errors'
 import { blockOf, encodeRow, type Row } from '@sealmesh/protocol/crdt/row'
 import { CLOCK_MAX } from '@sealmesh/protocol/crdt/text-update'
@@ -52,7 +52,7 @@ export interface Incoming {
   readonly bytes: number
 }
 
-/** Read records that are kept in memory; one of many incarnations is read again. */
+/** Read records that are kept in memory, and of those of many incarnations the last. */
 const KEPT_MAX = 16_384
 const KEPT_TIPS_MAX = 64
 
@@ -76,6 +76,7 @@ export class BaseStore {
   readonly #store: Store
   /** Every push of new writes asks; they hold as long as no base has been written. */
   readonly #kept = new Map<DocumentId, BaseRecord | undefined>()
+  #large: DocumentId | undefined
   #keptAt = 0
 
   constructor(store: Store) {
@@ -90,8 +91,12 @@ export class BaseStore {
     if (this.#kept.has(document)) return this.#kept.get(document)
     const record = await this.#readStored(document)
     const isSmall = record === undefined || record.tips.length + record.target.length <= KEPT_TIPS_MAX
-    if (isSmall && this.#keptAt === version && this.#store.versionOf(TABLES.base) === version)
-      this.#kept.set(document, record)
+    if (this.#keptAt !== version || this.#store.versionOf(TABLES.base) !== version) return record
+    if (!isSmall) {
+      if (this.#large !== undefined) this.#kept.delete(this.#large)
+      this.#large = document
+    }
+    this.#kept.set(document, record)
     return record
   }
 
@@ -229,7 +234,7 @@ function readIncoming(r: Reader): Incoming & { flags: number } {
   if (flags > (DIRTY | STAGED)) throw new Malformed()
   const rows = readUint(r)
   const bytes = readUint(r)
-  const tips = readList(r, VECTOR_ENTRIES_MAX, (): BaseTip => {
+  const tips = readList(r, BASE_ENDS_MAX, (): BaseTip => {
     const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
     const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
     const author = readId<NodeId>(r, 32)
@@ -237,7 +242,7 @@ function readIncoming(r: Reader): Incoming & { flags: number } {
     const textEnd = readUint(r, CLOCK_MAX)
     return { dot, author, time, textEnd, heard: readClock(r, VECTOR_ENTRIES_MAX) }
   })
-  const target = readList(r, VECTOR_ENTRIES_MAX, () => {
+  const target = readList(r, BASE_ENDS_MAX, () => {
     const incarnation = readId<IncarnationId>(r, INCARNATION_BYTES)
     const dot = { incarnation, sequence: readUint(r, SEQUENCE_MAX), hash: readId<BlockHash>(r, HASH_BYTES) }
     return { dot, heard: readClock(r, VECTOR_ENTRIES_MAX) }

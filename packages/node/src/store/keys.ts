@@ -1,7 +1,15 @@
 import { concatBytes, fromHex, fromUtf8, toHex, utf8 } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
-import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type {
+  AgentId,
+  BlockHash,
+  ClosedDigest,
+  DocumentId,
+  IncarnationId,
+  NodeId,
+  RecordHash,
+} from '@sealmesh/protocol/ids'
 
 /**
  * How the one database is divided. Keys sort by unsigned bytes, so a prefix is a table and a fixed-length field a
@@ -18,8 +26,11 @@ import type { AgentId, BlockHash, DocumentId, IncarnationId, NodeId, RecordHash 
  *   0x15 document 32 | generation 8 | incarnation 16 | sequence 8 | hash 32   what is left of a block below its base
  *   0x16 page 2, big-endian                                           256 entries of the index in one, for a quick start
  *   0x17 document 32                                                  its entry is in none of those pages yet
+ *   0x18 document 32 | digest 32                                      a link of one of its closed sets, and who sent it
+ *   0x19 document 32                                                  the digest of the closed set that its vectors stand on
  *   0x1a document 32                                                  whether this node has ever had it whole, and since which lapses
  *   0x1b document 32 | block 32 | key                                a value that a base has left out, for its reader to judge
+ *   0x1c document 32 | digest 32                                      the same as under 0x18, a second time
  *   0x20 place 8, big-endian | hash 32                                a membership record, as signed, in order of arrival
  *   0x30 peer 32 | agent 32 | layer                                   the version vector that the peer has receipted
  *   0x31 peer 32 | agent 32 | layer                                   the one that the relay has answered for
@@ -41,8 +52,11 @@ export const TABLES = {
   pruned: 0x15,
   page: 0x16,
   unpaged: 0x17,
+  closed: 0x18,
+  floor: 0x19,
   caughtUp: 0x1a,
   leftOut: 0x1b,
+  closedTwin: 0x1c,
   record: 0x20,
   receipt: 0x30,
   handed: 0x31,
@@ -117,6 +131,16 @@ export const dotOfPrunedKey = (key: Uint8Array): Dot => ({
   hash: toHex(key.subarray(65)) as BlockHash,
 })
 
+export type ClosedTable = typeof TABLES.closed | typeof TABLES.closedTwin
+export const closedPrefix = (table: ClosedTable, document: DocumentId): Uint8Array => under(table, document)
+export const closedKey = (table: ClosedTable, document: DocumentId, digest: ClosedDigest): Uint8Array =>
+  concatBytes(closedPrefix(table, document), fromHex(digest))
+export const digestOfClosedKey = (key: Uint8Array): ClosedDigest => toHex(key.subarray(33)) as ClosedDigest
+/** Where the other copy of a link lies. */
+export const twinOfClosedKey = (key: Uint8Array): Uint8Array =>
+  key.with(0, key[0] === TABLES.closed ? TABLES.closedTwin : TABLES.closed)
+export const floorKey = (document: DocumentId): Uint8Array => under(TABLES.floor, document)
+
 export const recordKey = (place: number, hash: RecordHash): Uint8Array =>
   concatBytes(Uint8Array.of(TABLES.record), uint64(place), fromHex(hash))
 export const placeOfRecordKey = (key: Uint8Array): number => readUint64(key, 1)
@@ -175,6 +199,11 @@ export function describeKey(key: Uint8Array): string {
       const { incarnation, sequence } = dotOfPrunedKey(key)
       return `what is left of block ${sequence} of incarnation ${incarnation} in document ${toHex(key.subarray(1, 33))}`
     }
+    case TABLES.closed:
+    case TABLES.closedTwin:
+      return `a closed set of document ${toHex(key.subarray(1, 33))}`
+    case TABLES.floor:
+      return `the name of the closed set that document ${toHex(key.subarray(1, 33))} stands on`
     case TABLES.page:
       return 'a page of the index'
     case TABLES.unpaged:

@@ -1,11 +1,30 @@
 import { decode, encode } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import { readClock, type VersionVector, writeClock } from '@sealmesh/protocol/crdt/clock'
+import {
+  expandFloored,
+  type Floored,
+  type Floors,
+  NO_FLOORS,
+  overFloor,
+  readFloor,
+  writeFloor,
+} from '@sealmesh/protocol/crdt/floor'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { NodeId } from '@sealmesh/protocol/ids'
-import { VECTOR_ENTRIES_MAX } from '@sealmesh/protocol/limits'
-import { afterPrefix, documentOfPeerKey, peerKey, peerPrefix, type PeerTable, TABLES } from './keys.ts'
+import type { AgentId, ClosedDigest, DocumentId, NodeId } from '@sealmesh/protocol/ids'
+import { BASE_ENDS_MAX } from '@sealmesh/protocol/limits'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { afterPrefix, documentOfPeerKey, peerKey, peerPrefix, type PeerTable, tablePrefix, TABLES } from './keys.ts'
 import type { Operation, Store } from './store.ts'
+
+/** Where a document's closed sets are. */
+interface Closed {
+  readonly floorsOf: (name: DocumentName) => Promise<Floors>
+  readonly floorsFor: (name: DocumentName, vector: VersionVector, by: NodeId) => Promise<readonly Floors[]>
+}
+
+const NO_CLOSED: Closed = { floorsOf: async () => NO_FLOORS, floorsFor: async () => [NO_FLOORS] }
 
 /**
  * A version vector for each peer and document. In `receipt`: what the peer says that it has durably received, and all
@@ -14,10 +33,12 @@ import type { Operation, Store } from './store.ts'
 export class ReceiptStore {
   readonly #store: Store
   readonly #table: PeerTable
+  readonly #closed: Closed
 
-  constructor(store: Store, table: PeerTable = TABLES.receipt) {
+  constructor(store: Store, table: PeerTable = TABLES.receipt, closed: Closed = NO_CLOSED) {
     this.#store = store
     this.#table = table
+    this.#closed = closed
   }
 
   /** Of one peer, by the documents' names (`keyOf`). Damaged words are left out: a peer says them again. */
@@ -25,8 +46,9 @@ export class ReceiptStore {
     const words = new Map<string, VersionVector>()
     const from = peerPrefix(this.#table, peer)
     for await (const { key, value } of this.#store.examine({ from, to: afterPrefix(from) })) {
-      const vector = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
-      if (vector?.ok) words.set(documentOfPeerKey(key), vector.value)
+      const name = documentOfPeerKey(key)
+      const vector = value && (await this.#read(value, nameOf(name)))
+      if (vector !== undefined) words.set(name, vector)
     }
     return words
   }
@@ -44,8 +66,7 @@ export class ReceiptStore {
     const key = peerKey(this.#table, peer, name)
     try {
       const value = await this.#store.get(key)
-      const vector = value && decode(value, (r) => readClock(r, VECTOR_ENTRIES_MAX))
-      return vector?.ok ? vector.value : []
+      return (value && (await this.#read(value, name))) ?? []
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== 'STORE_DAMAGED') throw error
       return []
@@ -53,13 +74,48 @@ export class ReceiptStore {
   }
 
   /** Durable when it resolves. */
-  write(peer: NodeId, said: readonly { document: DocumentName; vector: VersionVector }[]): Promise<void> {
-    return this.#store.commit(
-      said.map(({ document, vector }) => ({
-        type: 'put',
-        key: peerKey(this.#table, peer, document),
-        value: encode((w) => writeClock(w, vector)),
-      })),
-    )
+  async write(peer: NodeId, said: readonly { document: DocumentName; vector: VersionVector }[]): Promise<void> {
+    const operations: Operation[] = []
+    for (const { document, vector } of said) {
+      const ways = await this.#closed.floorsFor(document, vector, peer)
+      const { floor, rest } = ways.map((floors) => overFloor(vector, floors)).reduce(shorter)
+      const value = encode((w) => {
+        writeFloor(w, floor)
+        writeClock(w, rest)
+      })
+      operations.push({ type: 'put', key: peerKey(this.#table, peer, document), value })
+    }
+    await this.#store.commit(operations)
   }
+
+  async #read(value: Uint8Array, name: DocumentName): Promise<VersionVector | undefined> {
+    const floored = readWord(value)
+    if (floored === undefined || floored.floor === null) return floored?.rest
+    return expandFloored(floored, await this.#closed.floorsOf(name))
+  }
+}
+
+const shorter = (a: Floored, b: Floored): Floored => (b.rest.length < a.rest.length ? b : a)
+
+/** The closed sets that peers' words of a document stand on as they are stored. */
+export async function floorsReceipted(store: Store, document: DocumentId, sodium: Sodium): Promise<Set<ClosedDigest>> {
+  const named = new Set<ClosedDigest>()
+  for (const prefix of [TABLES.receipt, TABLES.handed].map(tablePrefix)) {
+    for await (const { key, value } of store.examine({ from: prefix, to: afterPrefix(prefix) })) {
+      if (value === undefined || documentIdOf(nameOf(documentOfPeerKey(key)), sodium) !== document) continue
+      const floor = readWord(value)?.floor
+      if (floor) named.add(floor.digest)
+    }
+  }
+  return named
+}
+
+function readWord(value: Uint8Array): Floored | undefined {
+  const floored = decode(value, (r) => ({ floor: readFloor(r), rest: readClock(r, BASE_ENDS_MAX) }))
+  return floored.ok ? floored.value : undefined
+}
+
+const nameOf = (key: string): DocumentName => {
+  const dot = key.indexOf('.')
+  return { agent: key.slice(0, dot) as AgentId, layer: key.slice(dot + 1) }
 }

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { BlockStore } from './block-store.ts'
 import { DocumentIndex } from './document-index.ts'
-import { afterPrefix, blockKey, dotOfKey } from './keys.ts'
+import { afterPrefix, blockKey, dotOfKey, TABLES } from './keys.ts'
 import { Meta } from './meta.ts'
 import { ReceiptStore } from './receipt-store.ts'
 import { RecordStore } from './record-store.ts'
@@ -136,6 +136,11 @@ test('records are kept once, and come back in the order in which they were store
   expect(again.records.has(id(3) as RecordHash)).toBe(true)
   await again.records.put([record(1)])
   expect((await RecordStore.load(store)).stored).toHaveLength(4)
+})
+
+test('every table has a number of its own', () => {
+  const numbers = Object.values(TABLES)
+  expect(new Set(numbers).size).toBe(numbers.length)
 })
 
 test('a peer’s newest receipt replaces its older one, and nobody else’s', async () => {

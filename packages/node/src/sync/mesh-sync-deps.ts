@@ -2,6 +2,8 @@ import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { Logger } from 'pino'
+import type { ClosedSets } from '../documents/closed-sets.ts'
+import type { DocumentIndex } from '../store/document-index.ts'
 import type { Documents, ReceiveReport } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
@@ -15,6 +17,8 @@ export interface MeshSyncDeps {
   readonly sodium: Sodium
   readonly documents: Documents
   readonly log: LogKeeper
+  readonly closed: ClosedSets
+  readonly index: DocumentIndex
   readonly receipts: ReceiptStore
   /** What the relay has answered for and the peer has not receipted. */
   readonly handed: ReceiptStore

@@ -11,21 +11,21 @@ import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sy
 import { bytesOf, type Delta } from '../documents/delta.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
+import { ClosedExchange } from './closed-exchange.ts'
 import { introductionOf } from './introduction.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
+import { interestsIn } from './interests.ts'
 import {
   BULK_BLOCKS_MIN,
   HANDED_NOTED_MS,
   HEARD_LATELY_MS,
-  INTERESTS_MAX,
-  IN_FLIGHT_MAX,
   MAIL_TICKS,
   REFUSED_PAUSE_MS,
   TICK_MS,
   TURNED_AWAY_MAX,
 } from './mesh-sync-limits.ts'
-import { type Arrived, isSilent, newPeer, type Peer } from './peer.ts'
+import { type Arrived, hasRoom, isSilent, newPeer, type Peer } from './peer.ts'
 import { Sharing } from './sharing.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
@@ -36,6 +36,7 @@ export class MeshSync {
   readonly #inHand = new Map<string, (() => void)[]>()
   readonly #timer: NodeJS.Timeout
   readonly #sharing: Sharing
+  readonly #closedSets: ClosedExchange
   /** Documents with blocks that were turned away: of an author, or under a record, that the log did not know yet. */
   readonly #turnedAway = new Map<string, DocumentName>()
   /** The relay that is live now has no memory of what was handed to one before it. */
@@ -51,6 +52,13 @@ export class MeshSync {
   constructor(deps: MeshSyncDeps) {
     this.#deps = deps
     this.#sharing = new Sharing({ ...deps, peers: () => this.#peers.values() })
+    this.#closedSets = new ClosedExchange({
+      ...deps,
+      mesh: () => deps.log.mesh,
+      kept: ({ core }, name) => this.#sharing.askFor(core, name, deps.monotonicMs()),
+      send: ({ node }, items) =>
+        this.#live && hasRoom(this.#peers.get(node)) && this.#dispatch(this.#peers.get(node), items),
+    })
     deps.documents.onCommit(({ name, document, local }) => {
       this.#advanced(name, deps.documents.claimed(name, document.vector), local)
       this.#flushAll()
@@ -198,6 +206,7 @@ export class MeshSync {
   #tick(): void {
     const nowMs = this.#deps.monotonicMs()
     this.#deps.port.tick()
+    if (this.#live) this.#closedSets.tick(this.#peers.values())
     for (const peer of this.#peers.values()) {
       peer.core.tick(nowMs)
       if (peer.inbox.length > 0 && !peer.draining) void this.#drain(peer) // What could not be stored the last time.
@@ -337,6 +346,7 @@ export class MeshSync {
     const { log, documents, receipts } = this.#deps
     if (!this.#sharing.settled) await this.#sharing.refresh('all')
     const items = group.flatMap((each) => each.items)
+    await this.#closedSets.take(peer, items)
     const records = items.flatMap((item) => (item.type === 'records' ? item.records : []))
     if (records.length > 0) {
       const { added } = await log.receive(records)
@@ -360,31 +370,18 @@ export class MeshSync {
         if (report.refused + report.waiting > 0 && this.#turnedAway.size < TURNED_AWAY_MAX)
           this.#turnedAway.set(keyOf(report.name), report.name)
         if (report.waiting > 0) peer.core.ask(report.name, this.#deps.monotonicMs())
+        for (const { digest, by } of report.unknownFloors ?? []) this.#closedSets.want(peer, report.name, digest, by)
         if (report.unknownHeads.length > 0) peer.core.wantRecords(this.#deps.monotonicMs())
       }
     }
-    await this.#noteInterests(peer, items)
+    const interests = interestsIn(items, peer, log.mesh, this.#deps.node, this.#sharing)
+    if (interests.length > 0) await this.#sharing.interestedIn(interests)
     const nowMs = this.#deps.monotonicMs()
-    for (const each of group) {
-      const said = peer.core.heard(each.items, each.packet.logHeads, !log.knows(each.packet.logHeads), nowMs)
+    for (const { items: each, packet } of group) {
+      const opened = await this.#closedSets.opened(peer, each)
+      const said = peer.core.heard(opened, packet.logHeads, !log.knows(packet.logHeads), nowMs)
       if (said.length > 0) await receipts.write(peer.node, said)
     }
-  }
-
-  /** A document that the peer named and we may read, of which nobody has sent us anything yet. */
-  async #noteInterests(peer: Peer, items: readonly SyncItem[]): Promise<void> {
-    const mesh = this.#deps.log.mesh
-    const interests: DocumentName[] = []
-    for (const item of items) {
-      if (item.type !== 'vectors') continue
-      for (const { document } of item.documents) {
-        if (this.#sharing.knows(document) || peer.interests >= INTERESTS_MAX) continue
-        if (!mayRead(mesh, document, this.#deps.node)) continue
-        peer.interests += 1
-        interests.push(document)
-      }
-    }
-    if (interests.length > 0) await this.#sharing.interestedIn(interests)
   }
 
   #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {
@@ -412,9 +409,10 @@ export class MeshSync {
   }
 
   #flush(peer: Peer): void {
-    if (!this.#live || this.#closed || peer.sending || peer.flight.size >= IN_FLIGHT_MAX) return
+    if (!this.#live || this.#closed || peer.sending || !hasRoom(peer)) return
     if (!this.#sharing.settled) return
     if (this.#deps.monotonicMs() < peer.pausedUntilMs) return
+    this.#closedSets.answer(peer)
     const plan = peer.core.plan(this.#deps.monotonicMs())
     if (plan === null) return this.#flushWhenDue(peer)
     peer.sending = true
@@ -458,10 +456,11 @@ export class MeshSync {
       left -= bytes
       deltas.push({ name: push.name, ...delta })
     }
+    const said = await this.#closedSets.shortened(peer.node, plan.items)
     // From here to the packet nothing is awaited: rights are those of the log that the packet names.
     const { mesh } = this.#deps.log
     const pushed = deltas.filter(({ name }) => mayRead(mesh, name, peer.node))
-    const items: SyncItem[] = plan.items.map((item) =>
+    const items: SyncItem[] = said.map((item) =>
       item.type === 'vectors'
         ? { ...item, documents: item.documents.filter((each) => mayHear(mesh, each.document, peer.node)) }
         : item,
@@ -491,9 +490,9 @@ export class MeshSync {
     return dispatched
   }
 
-  #dispatch(peer: Peer, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
-    const packet = this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
-    if (packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
+  #dispatch(peer: Peer | undefined, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
+    const packet = peer && this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
+    if (peer === undefined || packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
     peer.flight.sent(packet.id, reached)
     return true
   }

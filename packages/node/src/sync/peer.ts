@@ -5,7 +5,7 @@ import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { Flight } from './flight.ts'
-import { SILENT_MS } from './mesh-sync-limits.ts'
+import { IN_FLIGHT_MAX, SILENT_MS } from './mesh-sync-limits.ts'
 import type { SharingPeer } from './sharing.ts'
 import { ZlibDeflater } from './zlib-deflater.ts'
 
@@ -35,6 +35,9 @@ export interface Peer extends SharingPeer {
 /** It may have lost our prekey, with a damaged disk, and then it cannot even ask. */
 export const isSilent = ({ core }: Peer, nowMs: number): boolean =>
   nowMs - (core.lastHeardAtMs ?? Number.NEGATIVE_INFINITY) > SILENT_MS
+
+/** For another packet that the relay has to answer. */
+export const hasRoom = (peer: Peer | undefined): boolean => peer !== undefined && peer.flight.size < IN_FLIGHT_MAX
 
 export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
   node,

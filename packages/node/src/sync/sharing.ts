@@ -92,6 +92,12 @@ export class Sharing {
     await Promise.all(names.map((name) => this.refresh(name)))
   }
 
+  /** Something of it that a peer sent could not be used before, and can be now. False: it has to be asked later. */
+  async askFor(core: PeerSync, name: DocumentName, nowMs: number): Promise<boolean> {
+    if (!this.knows(name)) await this.interestedIn([name])
+    return core.ask(name, nowMs)
+  }
+
   /** Waits for what has been asked for. */
   async done(): Promise<void> {
     await (this.#next ?? this.#running)

@@ -67,4 +67,8 @@ export const isDue = ({ header }: Block, nowMs: number): boolean => header.time.
 export const isText = ({ writes: [write] }: Block, update: Uint8Array): boolean =>
   write?.type === 'text' && write.update === update
 
-export const dotOf = ({ header, hash }: Block): Dot => ({ incarnation: header.incarnation, sequence: header.sequence, hash })
+export const dotOf = ({ header, hash }: Block): Dot => ({
+  incarnation: header.incarnation,
+  sequence: header.sequence,
+  hash,
+})

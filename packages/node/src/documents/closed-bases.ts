@@ -1,0 +1,49 @@
+import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
+import type { BlockStore } from '../store/block-store.ts'
+import type { ClosedSets } from './closed-sets.ts'
+import { wholeEnds } from './pruned-delta.ts'
+
+/** A base has been drawn: what has ended below it is named by a closed set. */
+export async function closeBelowBase(
+  closed: ClosedSets,
+  blocks: BlockStore,
+  id: DocumentId,
+  now: { readonly vector: VersionVector; readonly own: IncarnationId; readonly nowMs: number },
+): Promise<void> {
+  const record = await blocks.bases.read(id)
+  const ends = record?.tips.map(({ dot, author, time }) => ({ dot, author, wallMs: time.wallMs })) ?? []
+  await closed.drawn(id, { ends, ...now })
+}
+
+/** What a peer keeps below its base, with all of its ends; undefined when they stand on a set that is not here. */
+export async function withAllEnds(
+  closed: ClosedSets,
+  id: DocumentId,
+  item: PrunedItem,
+): Promise<PrunedItem | undefined> {
+  const ends = wholeEnds(item, await closed.of(id))
+  return ends && { ...item, floor: null, ends }
+}
+
+/**
+ * A set that lies below a base which is on its way is stood on at once, so that what has come of it can be said in short.
+ */
+export async function standBelowBase(
+  closed: ClosedSets,
+  blocks: BlockStore,
+  id: DocumentId,
+  isUnderWay: boolean,
+): Promise<void> {
+  if (!closed.has(id)) return
+  // Once, when it begins, and when it is whole.
+  if (isUnderWay && (await closed.of(id)).current !== null) return
+  const record = await blocks.bases.read(id)
+  const ends = record === undefined || record.target.length === 0 ? record?.tips : record.target
+  if (ends === undefined) return
+  await closed.standOnBest(
+    id,
+    ends.map(({ dot }) => dot),
+  )
+}

@@ -1,0 +1,90 @@
+import { PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { loadSodium } from '@sealmesh/sodium/load'
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { set, type TestHomes, valueOf } from '../documents/test-homes.ts'
+import { ClosedScene } from './test-closed.ts'
+
+let sodium: Sodium
+let scene: ClosedScene
+let homes: TestHomes
+
+beforeAll(async () => {
+  sodium = await loadSodium()
+})
+
+beforeEach(async () => {
+  scene = await ClosedScene.make(sodium)
+  homes = scene.homes
+})
+
+afterEach(() => scene.remove())
+
+test('a document of 10,000 closed incarnations is adopted, written, receipted and compacted on', async () => {
+  const home = await scene.start('home')
+  await scene.fill(home, 10_000)
+  expect(await scene.compact(home, 'home')).toBe(true)
+  const floors = await home.closed.floorsOf(homes.semantic)
+  expect(floors.entries(floors.current!)).toHaveLength(10_000)
+  await home.documents.write(homes.semantic, [set('a', 'first of a run')])
+  const first = await scene.blockOf(home, 'a')
+  expect(first.header.floor).toEqual({ digest: floors.current, upTo: null })
+  expect(first.bytes.length).toBeLessThan(600)
+
+  const office = await scene.start('office')
+  await scene.join(home, office)
+  await scene.together(home, office)
+  expect(await scene.floorOf(office)).toBe(floors.current)
+  expect(Math.max(...scene.line.sizes)).toBeLessThan(PAYLOAD_BYTES_MAX)
+  await scene.quiet()
+  const before = scene.line.sizes.length
+
+  await office.documents.write(homes.semantic, [set('b', 'from office')])
+  await vi.waitFor(async () => expect(await valueOf(home.documents, homes.semantic, 'b')).toBe('from office'), 20_000)
+  await scene.together(home, office)
+  // A block there and a receipt back: neither names 10,000 incarnations.
+  expect(Math.max(...scene.line.sizes.slice(before))).toBeLessThan(4_096)
+  // As much as is left below the base, a signed header of each run: less is not worth another one.
+  for (let at = 0; at < 64; at++) await office.documents.write(homes.semantic, [set('c', `${at}`.repeat(50_000))])
+  await scene.together(home, office)
+  expect(await scene.compact(office, 'office', home)).toBe(true)
+  // Nothing was refused. That its own blocks came from elsewhere is told of home's runs.
+  expect(home.warnings.concat(office.warnings).filter((each) => 'code' in (each as object))).toEqual([])
+}, 240_000)
+
+const WRITES = 100
+
+/** Processor time of writes of one node that the other receives and receipts, one after another. */
+async function costOfWrites(count: number): Promise<number> {
+  const home = await scene.start('home')
+  await scene.fill(home, count)
+  expect(await scene.compact(home, 'home')).toBe(true)
+  const office = await scene.start('office')
+  await scene.join(home, office)
+  await scene.together(home, office)
+  const write = async (writes: number) => {
+    for (let at = 0; at < writes; at++) {
+      await home.documents.write(homes.semantic, [set('a', `${count}, ${at} of ${writes}`)])
+      await vi.waitFor(
+        async () => expect(await valueOf(office.documents, homes.semantic, 'a')).toBe(`${count}, ${at} of ${writes}`),
+        { timeout: 20_000, interval: 5 },
+      )
+    }
+    await scene.together(home, office)
+  }
+  await write(20)
+  await scene.quiet()
+  const from = process.cpuUsage()
+  await write(WRITES)
+  const { user, system } = process.cpuUsage(from)
+  return (user + system) / WRITES
+}
+
+test('a write among 10,000 closed incarnations costs a pair of nodes little more than one among 10', async () => {
+  const few = await costOfWrites(10)
+  await scene.remove()
+  scene = await ClosedScene.make(sodium)
+  homes = scene.homes
+  const many = await costOfWrites(10_000)
+  expect(many / few).toBeLessThan(5)
+}, 400_000)

@@ -1,0 +1,121 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Block } from '@sealmesh/protocol/crdt/block'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
+import { type ClosedLink, makeLink } from '@sealmesh/protocol/crdt/closed-set'
+import { countMissing } from '@sealmesh/protocol/crdt/vector'
+import type { BlockHash, ClosedDigest, IncarnationId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { vi } from 'vitest'
+import { Compaction } from '../documents/compaction.ts'
+import { blocksOfRuns } from '../documents/many-incarnations.ts'
+import { type Running, TestHomes } from '../documents/test-homes.ts'
+import { TestLine } from './test-line.ts'
+
+/** Longer than receipts are put off. */
+const QUIET_MS = 500
+
+export const endOf = (incarnation: IncarnationId, hash = 'b1'): Dot => ({
+  incarnation,
+  sequence: 1,
+  hash: hash.repeat(32) as BlockHash,
+})
+
+/** For tests: two homes on a line, and a document that many runs of both have written. */
+export class ClosedScene {
+  readonly homes: TestHomes
+  readonly line: TestLine
+  readonly #sodium: Sodium
+
+  private constructor(sodium: Sodium, homes: TestHomes) {
+    this.#sodium = sodium
+    this.homes = homes
+    this.line = new TestLine(sodium, () => homes.mesh.mesh)
+    const { agent, office } = homes.mesh
+    const to = { type: 'node', node: office.id } as const
+    homes.mesh.append({ type: 'grant', agent, layer: 'semantic', to, access: 'write' }, 'agent')
+  }
+
+  static async make(sodium: Sodium): Promise<ClosedScene> {
+    return new ClosedScene(sodium, await TestHomes.make(sodium))
+  }
+
+  start(which: 'home' | 'office', closedAtLeast?: number): Promise<Running> {
+    return this.homes.start(which, this.homes.mesh[which], closedAtLeast === undefined ? {} : { closedAtLeast })
+  }
+
+  async join(home: Running, office: Running): Promise<void> {
+    await this.line.join(this.homes.mesh.home.id, home)
+    await this.line.join(this.homes.mesh.office.id, office)
+  }
+
+  async remove(): Promise<void> {
+    for (const { id } of [this.homes.mesh.home, this.homes.mesh.office]) await this.line.leave(id)
+    await this.homes.remove()
+  }
+
+  async fill(running: Running, count: number): Promise<void> {
+    const { home, office } = this.homes.mesh
+    const blocks = blocksOfRuns(this.homes, this.#sodium, this.homes.semantic, [home, office], count)
+    const [report] = await running.documents.receive(blocks.map(({ bytes }) => bytes))
+    if (report?.stored !== count) throw new Error(`Of ${count} blocks ${report?.stored} were stored.`)
+  }
+
+  /** All others have receipted what this one holds. */
+  compact(running: Running, which: 'home' | 'office', other: Running = running): Promise<boolean> {
+    const compaction = new Compaction({
+      documents: running.documents,
+      node: this.homes.mesh[which].id,
+      mesh: () => this.homes.mesh.mesh,
+      receipted: () => other.documents.vectorOf(this.homes.semantic),
+      log: { info: () => {}, warn: (fields: unknown) => void running.warnings.push(fields) },
+      historyMs: -60_000,
+      historyBytes: 0,
+      floorBytes: 0,
+    })
+    return compaction.compact(this.homes.semantic)
+  }
+
+  /** A set of one link, of runs that end with a made-up block. */
+  linkOf(incarnations: readonly IncarnationId[], hash = 'b1'): ClosedLink {
+    const entries = incarnations.toSorted().map((incarnation) => endOf(incarnation, hash))
+    const document = documentIdOf(this.homes.semantic, this.#sodium)
+    return makeLink({ document, parent: null, count: entries.length, entries }, this.#sodium)
+  }
+
+  async floorOf(running: Running): Promise<ClosedDigest | null> {
+    return (await running.closed.floorsOf(this.homes.semantic)).current
+  }
+
+  async blockOf(running: Running, key: string): Promise<Block> {
+    const { above } = await running.documents.stored(this.homes.semantic)
+    return above.find(({ writes: [write] }) => write?.type === 'set' && write.key === key)!
+  }
+
+  /** Resolves when both hold the same. */
+  async together(a: Running, b: Running): Promise<void> {
+    const { semantic } = this.homes
+    await vi.waitFor(
+      async () => {
+        const [of, other] = [await a.documents.vectorOf(semantic), await b.documents.vectorOf(semantic)]
+        const missing = countMissing(other, of) + countMissing(of, other)
+        if (missing > 0) throw new Error(`They differ by ${missing} blocks.`)
+      },
+      { timeout: 150_000, interval: 500 },
+    )
+  }
+
+  /** Resolves when all that was written is receipted and no packet has gone for longer than a receipt is put off. */
+  async quiet(): Promise<void> {
+    for (let before = -1; before !== this.line.sizes.length; ) {
+      await vi.waitFor(
+        () => {
+          if (this.line.waiting() > 0) throw new Error('Something is still on its way.')
+        },
+        { timeout: 60_000, interval: 50 },
+      )
+      before = this.line.sizes.length
+      await pause(QUIET_MS)
+    }
+  }
+}
