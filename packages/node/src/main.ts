@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -31,6 +30,7 @@ import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
 import { LogKeeper } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
+import { openRandom } from './random.ts'
 import { DefaultShares } from './service/default-shares.ts'
 import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
@@ -116,7 +116,7 @@ async function compose(
 ): Promise<RunningNode> {
   const startedAtMs = Date.now()
   const now = Date.now
-  const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const random = openRandom()
   const home = resolveHome(options.home, process.env)
   if (!(await KeyStore.exists(home.keys)) && options.relay === undefined)
     throw new Failure('NODE_NOT_SET_UP', `The home ${home.path} belongs to no mesh yet.`)

@@ -9,6 +9,7 @@ const happened = (number: number): Happened => ({
   type: number % 2 === 0 ? 'write' : 'peer',
   agent: 'claude',
   layer: 'semantic',
+  count: 1,
   bytes: 400,
   make: () => ({
     at: '2026-11-20T12:00:00.000Z',

@@ -11,17 +11,20 @@ export function checkIntent(intent: Intent): void {
       `One edit of a text may have ${TEXT_UPDATE_BYTES_MAX} bytes; this one is larger.`,
     )
   }
-  const keyBytes = Buffer.byteLength(intent.key)
-  if (keyBytes === 0 || keyBytes > REGISTER_KEY_BYTES_MAX || !intent.key.isWellFormed()) {
+  if (intent.key === '' || isLonger(intent.key, REGISTER_KEY_BYTES_MAX) || !intent.key.isWellFormed()) {
     throw new Failure('UMR_INVALID', `A key has 1 to ${REGISTER_KEY_BYTES_MAX} bytes of well-formed text.`)
   }
   if (intent.type === 'delete') return
   if (!intent.value.isWellFormed())
     throw new Failure('VALUE_INVALID', 'The value holds half a character, which has no UTF-8 form.')
-  if (Buffer.byteLength(intent.value) > REGISTER_VALUE_BYTES_MAX) {
+  if (isLonger(intent.value, REGISTER_VALUE_BYTES_MAX)) {
     throw new Failure(
       'VALUE_TOO_LARGE',
       `A register holds up to ${REGISTER_VALUE_BYTES_MAX} bytes; this value is larger.`,
     )
   }
 }
+
+/** In UTF-8; three bytes at most for each code unit, so most need no counting. */
+const isLonger = (text: string, bytesMax: number): boolean =>
+  text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax

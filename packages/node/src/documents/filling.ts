@@ -12,7 +12,7 @@ import type { IndexEntry } from '../store/document-index.ts'
 import type { Operation } from '../store/store.ts'
 import type { Mark } from './catch-up.ts'
 import type { Surroundings } from './open-document.ts'
-import { intentBytes, packIntents } from './pack.ts'
+import { packIntents, WRITE_BYTES_EXTRA } from './pack.ts'
 import { permissionToWrite } from './permission.ts'
 import { wordsToSayAgain } from './say-again.ts'
 
@@ -85,6 +85,7 @@ export class Filling {
   /** Every job that was taken, before anything of it is done: what throws then still answers it. Answered once. */
   readonly #aboard: { readonly reject: (reason: unknown) => void; readonly settle: () => void }[] = []
   #bytes = 0
+  #writers = 0
 
   constructor(id: DocumentId, document: Document, around: Surroundings) {
     this.#id = id
@@ -126,6 +127,16 @@ export class Filling {
     return this.#operations
   }
 
+  /** Callers whose writes are in it. */
+  get writers(): number {
+    return this.#writers
+  }
+
+  /** Of its blocks. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Incarnations that have got blocks. */
   get grown(): ReadonlySet<IncarnationId> {
     return new Set([...this.local.blocks, ...this.remote.blocks].map(({ header }) => header.incarnation))
@@ -141,6 +152,7 @@ export class Filling {
   }
 
   #write(jobs: readonly WriteJob[]): void {
+    this.#writers += jobs.length
     const items: Item[] = []
     for (const job of jobs) {
       const written: Written[] = []
@@ -213,7 +225,8 @@ export class Filling {
     this.#store(block)
     this.local.blocks.push(block)
     this.local.changes.push(...outcome.changes)
-    for (const { written } of items) written.push({ block: block.hash, time: block.header.time })
+    const place: Written = { block: block.hash, time: block.header.time }
+    for (const { written } of items) written.push(place)
   }
 
   #sayAgain({ blocks, mark, resolve, reject }: AgainJob): void {
@@ -299,4 +312,11 @@ interface Item {
   readonly written: Written[]
 }
 
-const bytesOf = (job: WriteJob): number => job.intents.reduce((bytes, intent) => bytes + intentBytes(intent), 0)
+/** About, by characters: where a filling ends nobody can tell by a byte. */
+export function bytesOf({ intents }: WriteJob): number {
+  let bytes = 0
+  for (const intent of intents)
+    if (intent.type === 'text') bytes += intent.update.length
+    else bytes += intent.key.length + (intent.type === 'set' ? intent.value.length : 0) + WRITE_BYTES_EXTRA
+  return bytes
+}

@@ -21,6 +21,7 @@ import type { CatchUp } from './catch-up.ts'
 import type { ClosedSets } from './closed-sets.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
+import { Gathering } from './gathering.ts'
 import { damagedFailure, isDamage, mend, nothingLeft } from './mending.ts'
 import type { RecentBlocks } from './recent-blocks.ts'
 import { readDocument } from './stored-document.ts'
@@ -83,6 +84,7 @@ export class OpenDocument {
   usedAtMs = 0
   readonly #around: Surroundings
   readonly #jobs: Job[] = []
+  readonly #gathering = new Gathering()
   #document: Document | undefined
   #loading: Promise<Loaded> | undefined
   #running: Promise<void> | undefined
@@ -152,6 +154,7 @@ export class OpenDocument {
   /** Never rejects: failures go to the jobs that they concern. */
   async #work(): Promise<void> {
     while (this.#hasWork) {
+      await this.#gathering.gather(this.#jobs)
       const first = this.#jobs[0]
       if (first?.type === 'alone') {
         this.#jobs.shift()
@@ -236,6 +239,7 @@ export class OpenDocument {
     for (const block of remote.blocks) this.#around.recent.add(this.id, block)
     if (entry !== undefined) this.#around.index.remember(this.id, entry)
     for (const mark of filling.marks) mark.landed()
+    this.#gathering.note(filling)
     if (filling.rebuild) {
       // Durable all the same: if it cannot be read back now, callers are answered and the next reader tries again.
       const changes = await this.#rebuild(filling.document).catch(() => [])

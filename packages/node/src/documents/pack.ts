@@ -2,7 +2,7 @@ import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { BLOCK_WRITES_MAX, PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 
 /** What a write adds to a block beside its key and value: lengths, and a clock of a few entries. */
-const WRITE_BYTES_EXTRA = 64
+export const WRITE_BYTES_EXTRA = 64
 
 /**
  * Divides intents into blocks, in order. A block names a write by its key, so a repeated key starts the next one; a

@@ -6,6 +6,7 @@ const happened = (number: number, change: Partial<Happened> = {}): Happened => (
   type: 'write',
   agent: 'claude',
   layer: 'semantic',
+  count: 1,
   bytes: 100,
   make: () => ({ at: '2026-11-20T12:00:00.000Z', umr: null, nodeName: null, local: true, detail: { number } }),
   ...change,
@@ -74,4 +75,25 @@ test('what is kept is bounded by number and by bytes, and a reader that is too f
   const large = readAll(feed, 0)
   expect(large.numbers.length).toBeLessThanOrEqual(17)
   expect(large.numbers.at(-1)).toBe(99)
+})
+
+test('several that came together are events of their own, also for who comes back in their middle', () => {
+  const feed = new EventFeed('aa')
+  const made = (first: number) => (index: number) => ({ ...happened(0).make(0), detail: { number: first + index } })
+  feed.publish(happened(0))
+  feed.publish(happened(1, { count: 3, make: made(1) }))
+  feed.publish(happened(4))
+  expect(readAll(feed, 0).numbers).toEqual([0, 1, 2, 3, 4])
+  const { at } = feed.open('aa.2')
+  expect(readAll(feed, at)).toEqual({ numbers: [2, 3, 4], lost: 0, at: 5 })
+})
+
+test('of what is forgotten every event is counted as lost', () => {
+  const feed = new EventFeed('aa')
+  const make = (index: number) => ({ ...happened(0).make(0), detail: { number: index } })
+  for (let i = 0; i < 300; i++) feed.publish(happened(i, { count: 100, make }))
+  const { numbers, lost } = readAll(feed, 0)
+  expect(numbers.length + lost).toBe(30_000)
+  expect(lost).toBeGreaterThan(0)
+  expect(numbers.length).toBeGreaterThanOrEqual(8_000)
 })

@@ -4,14 +4,20 @@ import type { NodeEvent, NodeEventType } from '@sealmesh/protocol/ipc/methods'
 const EVENTS_KEPT_MAX = 8_192
 const EVENT_BYTES_KEPT_MAX = 8 * 1_048_576
 
-/** Before it has a cursor; made only when somebody reads it, since most of what happens nobody asks for. */
+/**
+ * One event, or several of one kind that came together. Before they have cursors; made only when somebody reads them,
+ * since most of what happens nobody asks for.
+ */
 export interface Happened {
   readonly type: NodeEventType
   readonly agent: string | null
   readonly layer: string | null
+  /** How many events it stands for. */
+  readonly count: number
   /** Roughly what it holds in memory. */
   readonly bytes: number
-  readonly make: () => Omit<NodeEvent, 'cursor' | 'type' | 'agent' | 'layer'>
+  /** `index`: from 0, less than `count`. */
+  readonly make: (index: number) => Omit<NodeEvent, 'cursor' | 'type' | 'agent' | 'layer'>
 }
 
 /** What a reader wants; undefined: everything. */
@@ -30,7 +36,9 @@ export class EventFeed {
   /** Cursors of another run of this node mean nothing to this one. */
   readonly #run: string
   readonly #kept: Happened[] = []
-  #first = 0
+  /** The number of the first event of each. */
+  readonly #starts: number[] = []
+  #end = 0
   #bytes = 0
   readonly #wake = new Set<() => void>()
 
@@ -40,20 +48,27 @@ export class EventFeed {
 
   publish(happened: Happened): void {
     this.#kept.push(happened)
+    this.#starts.push(this.#end)
+    this.#end += happened.count
     this.#bytes += happened.bytes
     // In one go now and then: taking from the front of a long list each time would cost its length.
-    if (this.#kept.length > 2 * EVENTS_KEPT_MAX || this.#bytes > 2 * EVENT_BYTES_KEPT_MAX) this.#forget()
+    if (this.#end - this.#first > 2 * EVENTS_KEPT_MAX || this.#bytes > 2 * EVENT_BYTES_KEPT_MAX) this.#forget()
     for (const wake of this.#wake) wake()
+  }
+
+  /** Of the oldest that is kept. */
+  get #first(): number {
+    return this.#starts[0] ?? this.#end
   }
 
   /** After everything so far. */
   get now(): string {
-    return this.#cursor(this.#first + this.#kept.length)
+    return this.#cursor(this.#end)
   }
 
   /** Where a stream takes up: at its cursor, or now. `lost`: null when that cannot be counted. */
   open(after: string | undefined): { at: number; lost: number | null } {
-    const end = this.#first + this.#kept.length
+    const end = this.#end
     if (after === undefined) return { at: end, lost: 0 }
     const [run, number] = after.split('.')
     const at = Number(number)
@@ -63,15 +78,31 @@ export class EventFeed {
 
   /** The next wanted event from `at` on, and where to go on; undefined when there is none yet. */
   next(at: number, wanted: Wanted): { event: NodeEvent | undefined; at: number; lost: number } {
-    const lost = Math.max(0, this.#first - at)
-    for (let place = Math.max(0, at - this.#first); place < this.#kept.length; place++) {
+    const from = Math.max(at, this.#first)
+    const lost = from - at
+    for (let place = this.#placeOf(from); place < this.#kept.length; place++) {
       const happened = this.#kept[place]
       if (happened === undefined || !matches(happened, wanted)) continue
+      const start = this.#starts[place] ?? 0
+      const number = Math.max(from, start)
       const { type, agent, layer } = happened
-      const after = this.#first + place + 1
-      return { event: { cursor: this.#cursor(after), type, agent, layer, ...happened.make() }, at: after, lost }
+      const made = happened.make(number - start)
+      return { event: { cursor: this.#cursor(number + 1), type, agent, layer, ...made }, at: number + 1, lost }
     }
-    return { event: undefined, at: this.#first + this.#kept.length, lost }
+    return { event: undefined, at: this.#end, lost }
+  }
+
+  /** Of the entry that the event belongs to. */
+  #placeOf(number: number): number {
+    if (number >= this.#end) return this.#kept.length
+    let low = 0
+    let high = this.#starts.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.#starts[middle] ?? 0) <= number) low = middle
+      else high = middle - 1
+    }
+    return low
   }
 
   /** Called after each `publish`; gives back what ends it. */
@@ -88,14 +119,16 @@ export class EventFeed {
     return `${this.#run}.${at}`
   }
 
+  /** Whole entries, from the front, until what is left is within both bounds. */
   #forget(): void {
-    let gone = Math.max(0, this.#kept.length - EVENTS_KEPT_MAX)
-    let bytes = this.#kept.slice(0, gone).reduce((sum, each) => sum + each.bytes, 0)
-    while (this.#bytes - bytes > EVENT_BYTES_KEPT_MAX && gone < this.#kept.length)
-      bytes += this.#kept[gone++]?.bytes ?? 0
+    let gone = 0
+    while (
+      gone < this.#kept.length &&
+      (this.#end - (this.#starts[gone] ?? 0) > EVENTS_KEPT_MAX || this.#bytes > EVENT_BYTES_KEPT_MAX)
+    )
+      this.#bytes -= this.#kept[gone++]?.bytes ?? 0
     this.#kept.splice(0, gone)
-    this.#first += gone
-    this.#bytes -= bytes
+    this.#starts.splice(0, gone)
   }
 }
 

@@ -90,6 +90,50 @@ test('an edit of a text is a write without its words, and of the diary no value 
   expect(JSON.stringify(events)).not.toContain('secret')
 })
 
+test('every write of a block is told by itself, with what it says', async () => {
+  const home = await homes.start('home', homes.mesh.home)
+  const office = await homes.start('office', homes.mesh.office)
+  const [atHome, atOffice] = [listen(home, homes.mesh.home), listen(office, homes.mesh.office)]
+  const writes = Array.from({ length: 50 }, (_, i) => set(`fact-${i}`, String(i)))
+  await home.documents.write(homes.semantic, writes)
+  await home.documents.write(homes.semantic, [{ type: 'delete', key: 'fact-7' }, set('fact-8', '"new"')])
+  await sync(home.documents, office.documents, homes.semantic)
+  for (const [news, local] of [
+    [atHome.news(), true],
+    [atOffice.news(), false],
+  ] as const) {
+    const said = news.map(({ umr, nodeName, local, detail }) => [
+      umr,
+      nodeName,
+      local,
+      detail['change'],
+      detail['value'],
+    ])
+    const told = (key: string, change: string, value: string | null) => [
+      `claude.semantic.${key}`,
+      'home',
+      local,
+      change,
+      value,
+    ]
+    expect(new Set(said.slice(0, 50))).toEqual(new Set(writes.map(({ key, value }) => told(key, 'set', value))))
+    expect(said.slice(50)).toEqual([told('fact-7', 'delete', null), told('fact-8', 'set', '"new"')])
+  }
+})
+
+test('of a block of which only some is shown only that is told', async () => {
+  const at = { ms: Date.now() }
+  const home = await homes.start('home', homes.mesh.home, { now: () => at.ms })
+  const office = await homes.start('office', homes.mesh.office, { now: () => at.ms })
+  await home.documents.write(homes.semantic, [set('a', '1'), set('b', '1')])
+  at.ms += 1_000
+  await office.documents.write(homes.semantic, [set('a', '2')])
+  const { news } = listen(office, homes.mesh.office)
+  await sync(home.documents, office.documents, homes.semantic)
+  const writes = news().filter(({ type }) => type === 'write')
+  expect(writes.map(({ umr, detail }) => [umr, detail['value']])).toEqual([['claude.semantic.b', '1']])
+})
+
 test('a value too large for an event is left out and said to be', async () => {
   const home = await homes.start('home', homes.mesh.home)
   const { news } = listen(home, homes.mesh.home)

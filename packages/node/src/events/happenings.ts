@@ -11,6 +11,7 @@ import type { LogKeeper } from '../membership/log-keeper.ts'
 import { agentName, DIARY_LAYER, iso, nodeName } from '../service/context.ts'
 import { isHere } from '../status/standing.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
+import { BlockHappened, isToldBy } from './block-happened.ts'
 import type { EventFeed } from './feed.ts'
 import { WriteHappened } from './write-happened.ts'
 
@@ -81,7 +82,13 @@ export class Happenings {
 
   #committed({ name, document, blocks, changes, local }: Commit): void {
     const { feed, log } = this.#deps
-    for (const change of changes) feed.publish(new WriteHappened(log.mesh, name, change, local))
+    let told = 0
+    for (const block of blocks) {
+      if (!isToldBy(block, changes, told)) break
+      feed.publish(new BlockHappened(log.mesh, block, local))
+      told += block.writes.length
+    }
+    for (; told < changes.length; told++) feed.publish(new WriteHappened(log.mesh, name, changes[told]!, local))
     // Nearly always nothing is in conflict, and nothing was.
     if (name.layer !== DIARY_LAYER && document.conflicts + this.#conflicts.size > 0) {
       const keys = new Set<string>()
@@ -176,6 +183,7 @@ export class Happenings {
       type,
       agent: name === undefined ? null : agentName(mesh, name.agent),
       layer: name?.layer ?? null,
+      count: 1,
       bytes: 400,
       make: () => ({ at, umr: about.umr ?? null, nodeName: nameOf, local, detail }),
     })

@@ -15,6 +15,7 @@ export class WriteHappened implements Happened {
   readonly type: 'write'
   readonly agent: string
   readonly layer: string
+  readonly count = 1
   readonly bytes: number
   readonly #mesh: Mesh
   readonly #item: string

@@ -43,9 +43,8 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       // Nearly always all are of one document.
       let group: Group | undefined
       for (const { umr, value } of writes) {
-        const end = umr.indexOf('.', umr.indexOf('.') + 1)
-        if (group === undefined || end + 1 !== group.start.length || !umr.startsWith(group.start)) {
-          const start = umr.slice(0, end + 1)
+        if (group === undefined || !umr.startsWith(group.start)) {
+          const start = umr.slice(0, umr.indexOf('.', umr.indexOf('.') + 1) + 1)
           group = byDocument.get(start)
           if (group === undefined) {
             const target = resolveUmr(context, umr)
@@ -56,7 +55,7 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
             byDocument.set(start, group)
           }
         }
-        const key = umr.slice(end + 1)
+        const key = umr.slice(group.start.length)
         if (!isItemId(key)) throw new Failure('UMR_INVALID', `The id in "${umr.slice(0, 80)}" cannot be used.`)
         checkValue(value)
         group.intents.push({ type: 'set', key, value })

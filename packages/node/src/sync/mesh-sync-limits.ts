@@ -1,7 +1,7 @@
 /** Packets to one peer that the relay has not answered: enough to hide its round trip, few enough to make batches. */
 export const IN_FLIGHT_MAX = 4
-/** A peer that lacks more blocks than this gets them in large packets. */
-export const BULK_BLOCKS_MIN = 16
+/** A peer that lacks more blocks than this gets them in large packets: each costs both sides and the relay the same. */
+export const BULK_BLOCKS_MIN = 1
 export const TICK_MS = 1_000
 /** So long a connection without word of the mailbox is taken to have none. */
 export const MAIL_TICKS = 3

@@ -112,6 +112,14 @@ export function decodeBlock(bytes: Uint8Array, sodium: Sodium): Result<Block, Bl
 export const decodeHeader = (bytes: Uint8Array): Result<Omit<BlockHeader, 'writesRoot'>, DecodeError> =>
   decode(bytes.subarray(0, headerLengthOf(bytes)), readHeader)
 
+/** The writes of bytes that were a block once: nothing is hashed. */
+export const decodeWrites = (bytes: Uint8Array): Result<Write[], DecodeError> =>
+  decode(bytes, (reader) => {
+    const { writes } = readWrites(reader, readHeader(reader).table)
+    readFixed(reader, SIGNATURE_BYTES)
+    return writes
+  })
+
 /** Whether the node that owns `signKey` wrote it: the caller looks the key up by the header's author. */
 export function verifyBlock(block: Block, signKey: SignPublicKey, sodium: Sodium): boolean {
   const headerBytes = block.bytes.subarray(0, headerLengthOf(block.bytes))

@@ -442,7 +442,7 @@ export const HEARTBEAT_MS = 10_000
 /** A question, about one document or about the log, is not repeated sooner than this. */
 const ASK_AGAIN_MS = 1_000
 /** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
-const RECEIPTS_APART_MS = 20
+const RECEIPTS_APART_MS = 100
 /** Vectors in one packet: some hundred bytes each. Receipts and questions have as many bytes, each. */
 const VECTORS_AT_ONCE = 256
 const VECTORS_BYTES = 32_768
