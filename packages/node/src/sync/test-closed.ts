@@ -6,7 +6,6 @@ import { type ClosedLink, makeLink } from '@sealmesh/protocol/crdt/closed-set'
 import { countMissing } from '@sealmesh/protocol/crdt/vector'
 import type { BlockHash, ClosedDigest, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { vi } from 'vitest'
 import { Compaction } from '../documents/compaction.ts'
 import { blocksOfRuns } from '../documents/many-incarnations.ts'
 import { type Running, TestHomes } from '../documents/test-homes.ts'
@@ -95,27 +94,32 @@ export class ClosedScene {
   /** Resolves when both hold the same. */
   async together(a: Running, b: Running): Promise<void> {
     const { semantic } = this.homes
-    await vi.waitFor(
-      async () => {
-        const [of, other] = [await a.documents.vectorOf(semantic), await b.documents.vectorOf(semantic)]
-        const missing = countMissing(other, of) + countMissing(of, other)
-        if (missing > 0) throw new Error(`They differ by ${missing} blocks.`)
-      },
-      { timeout: 150_000, interval: 500 },
-    )
+    await until(150_000, 500, async () => {
+      const [of, other] = [await a.documents.vectorOf(semantic), await b.documents.vectorOf(semantic)]
+      const missing = countMissing(other, of) + countMissing(of, other)
+      return missing > 0 ? `They differ by ${missing} blocks.` : undefined
+    })
   }
 
   /** Resolves when all that was written is receipted and no packet has gone for longer than a receipt is put off. */
   async quiet(): Promise<void> {
     for (let before = -1; before !== this.line.sizes.length; ) {
-      await vi.waitFor(
-        () => {
-          if (this.line.waiting() > 0) throw new Error('Something is still on its way.')
-        },
-        { timeout: 60_000, interval: 50 },
-      )
+      await until(60_000, 50, () => (this.line.waiting() > 0 ? 'Something is still on its way.' : undefined))
       before = this.line.sizes.length
       await pause(QUIET_MS)
     }
+  }
+}
+
+/** Resolves when `problem` finds none; rejects with what it said last. */
+async function until(
+  boundMs: number,
+  everyMs: number,
+  problem: () => Promise<string | undefined> | string | undefined,
+): Promise<void> {
+  for (const endMs = performance.now() + boundMs; ; await pause(everyMs)) {
+    const said = await problem()
+    if (said === undefined) return
+    if (performance.now() > endMs) throw new Error(said)
   }
 }
