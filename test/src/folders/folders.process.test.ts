@@ -44,7 +44,11 @@ const untilReads = async (folder: string, name: string, content: string | undefi
 const listing = (folder: string): string[] =>
   fs
     .readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => fs.lstatSync(path.join(folder, name)).isFile() && !path.basename(name).startsWith('.sealmesh-'))
+    .filter(
+      (name) =>
+        fs.lstatSync(path.join(folder, name), { throwIfNoEntry: false })?.isFile() &&
+        !path.basename(name).startsWith('.sealmesh-'),
+    )
     .sort()
 
 async function folder(node: NodeProcess, ...words: string[]): Promise<Record<string, unknown>> {
