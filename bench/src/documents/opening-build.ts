@@ -1,14 +1,14 @@
 import { startNode } from '@sealmesh/node/main'
 import { report } from './child.ts'
 
-/** node opening-build.js HOME DOCUMENTS REGISTERS: fills a home with documents that the office, as their agent's holder, reads. */
+/** node opening-build.js HOME DOCUMENTS REGISTERS: fills a home with documents of the agent that lives there. */
 const [home = '', documents = '0', registers = '0'] = process.argv.slice(2)
 const nobody = { notify: () => undefined, signal: new AbortController().signal }
 const node = await startNode({ home })
 const AT_ONCE = 64
 for (let from = 0; from < Number(documents); from += AT_ONCE) {
   const count = Math.min(AT_ONCE, Number(documents) - from)
-  await Promise.all(Array.from({ length: count }, async (_, i) => await fill(`office.layer-${from + i}`)))
+  await Promise.all(Array.from({ length: count }, async (_, i) => await fill(`home.layer-${from + i}`)))
 }
 await node.close()
 report({})

@@ -22,7 +22,7 @@ const openMs = monotonicMs() - startedMs
 await heapBytes()
 const idleBytes = process.memoryUsage.rss()
 // Every document is read once, one after the other: what they leave behind is what idle documents cost.
-for (let i = 0; i < Number(documents); i++) await node.handlers.get({ umr: `office.layer-${i}.fact-0` }, nobody)
+for (let i = 0; i < Number(documents); i++) await node.handlers.get({ umr: `home.layer-${i}.fact-0` }, nobody)
 await wait(SETTLE_MS)
 const heap = await heapBytes()
 const afterReadingBytes = process.memoryUsage.rss()

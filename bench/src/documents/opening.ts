@@ -14,8 +14,8 @@ const MIB = 1_048_576
 const NAMES = ['none', 'one', 'many'] as const
 
 /**
- * A node that starts with 10,000 documents, all of them read by its peer, against one that starts with a single
- * document. Each start is a process of its own.
+ * A node that starts with 10,000 documents of the agent that lives there, against one that starts with a single
+ * document. Both have a peer. Each start is a process of its own.
  */
 export const opening: Part = async ({ directory, runs, progress }) => {
   const place = path.join(directory, 'opening')
@@ -70,7 +70,7 @@ export const opening: Part = async ({ directory, runs, progress }) => {
       row({ id: 'heap-idle-after-reading-all', ours: heap[0], rival: heap[1], unit: 'MiB', bar: null, ok: null }),
     ],
     notes: [
-      `opening: until the local socket answers; ${DOCUMENTS} documents of ${REGISTERS} registers, all shared with a peer that has receipted none of them. The "rival" is the same node with one document; for memory, with none.`,
+      `opening: until the local socket answers; ${DOCUMENTS} documents of ${REGISTERS} registers, of the agent that lives there. The "rival" is the same node with one document; for memory, with none.`,
       'memory: resident, after a collection; then again after every document was read once and 2 s have passed.',
     ],
   }
