@@ -1,14 +1,12 @@
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
-import { loadSodium } from '@sealmesh/sodium/load'
 import { expect, test } from 'vitest'
 import { BaseStore } from '../store/base-store.ts'
 import { ClosedScene } from '../sync/test-closed.ts'
 import { type Running, set, sync, valueOf } from './test-homes.ts'
 
 test('a base takes the place of what is here also where blocks above it stand on a closed set', async () => {
-  const sodium = await loadSodium()
-  const scene = await ClosedScene.make(sodium)
-  const { homes } = scene
+  const scene = await ClosedScene.make()
+  const { homes, sodium } = scene
   const { semantic, mesh } = homes
   const id = documentIdOf(semantic, sodium)
   const home = await scene.start('home', 4)

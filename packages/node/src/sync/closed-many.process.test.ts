@@ -1,21 +1,12 @@
 import { PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/limits'
-import type { Sodium } from '@sealmesh/protocol/sodium'
-import { loadSodium } from '@sealmesh/sodium/load'
-import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { set, type TestHomes, valueOf } from '../documents/test-homes.ts'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { set, valueOf } from '../documents/test-homes.ts'
 import { ClosedScene } from './test-closed.ts'
 
-let sodium: Sodium
 let scene: ClosedScene
-let homes: TestHomes
-
-beforeAll(async () => {
-  sodium = await loadSodium()
-})
 
 beforeEach(async () => {
-  scene = await ClosedScene.make(sodium)
-  homes = scene.homes
+  scene = await ClosedScene.make()
 })
 
 afterEach(() => scene.remove())
@@ -24,9 +15,9 @@ test('a document of 10,000 closed incarnations is adopted, written, receipted an
   const home = await scene.start('home')
   await scene.fill(home, 10_000)
   expect(await scene.compact(home, 'home')).toBe(true)
-  const floors = await home.closed.floorsOf(homes.semantic)
+  const floors = await home.closed.floorsOf(scene.semantic)
   expect(floors.entries(floors.current!)).toHaveLength(10_000)
-  await home.documents.write(homes.semantic, [set('a', 'first of a run')])
+  await home.documents.write(scene.semantic, [set('a', 'first of a run')])
   const first = await scene.blockOf(home, 'a')
   expect(first.header.floor).toEqual({ digest: floors.current, upTo: null })
   expect(first.bytes.length).toBeLessThan(600)
@@ -39,13 +30,13 @@ test('a document of 10,000 closed incarnations is adopted, written, receipted an
   await scene.quiet()
   const before = scene.line.sizes.length
 
-  await office.documents.write(homes.semantic, [set('b', 'from office')])
-  await vi.waitFor(async () => expect(await valueOf(home.documents, homes.semantic, 'b')).toBe('from office'), 20_000)
+  await office.documents.write(scene.semantic, [set('b', 'from office')])
+  await vi.waitFor(async () => expect(await valueOf(home.documents, scene.semantic, 'b')).toBe('from office'), 20_000)
   await scene.together(home, office)
   // A block there and a receipt back: neither names 10,000 incarnations.
   expect(Math.max(...scene.line.sizes.slice(before))).toBeLessThan(4_096)
   // As much as is left below the base, a signed header of each run: less is not worth another one.
-  for (let at = 0; at < 64; at++) await office.documents.write(homes.semantic, [set('c', `${at}`.repeat(50_000))])
+  for (let at = 0; at < 64; at++) await office.documents.write(scene.semantic, [set('c', `${at}`.repeat(50_000))])
   await scene.together(home, office)
   expect(await scene.compact(office, 'office', home)).toBe(true)
   // Nothing was refused. That its own blocks came from elsewhere is told of home's runs.
@@ -64,9 +55,9 @@ async function costOfWrites(count: number): Promise<number> {
   await scene.together(home, office)
   const write = async (writes: number) => {
     for (let at = 0; at < writes; at++) {
-      await home.documents.write(homes.semantic, [set('a', `${count}, ${at} of ${writes}`)])
+      await home.documents.write(scene.semantic, [set('a', `${count}, ${at} of ${writes}`)])
       await vi.waitFor(
-        async () => expect(await valueOf(office.documents, homes.semantic, 'a')).toBe(`${count}, ${at} of ${writes}`),
+        async () => expect(await valueOf(office.documents, scene.semantic, 'a')).toBe(`${count}, ${at} of ${writes}`),
         { timeout: 20_000, interval: 5 },
       )
     }
@@ -83,8 +74,7 @@ async function costOfWrites(count: number): Promise<number> {
 test('a write among 10,000 closed incarnations costs a pair of nodes little more than one among 10', async () => {
   const few = await costOfWrites(10)
   await scene.remove()
-  scene = await ClosedScene.make(sodium)
-  homes = scene.homes
+  scene = await ClosedScene.make()
   const many = await costOfWrites(10_000)
   expect(many / few).toBeLessThan(5)
 }, 400_000)

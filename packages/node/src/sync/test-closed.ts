@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Block } from '@sealmesh/protocol/crdt/block'
+import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import { type ClosedLink, makeLink } from '@sealmesh/protocol/crdt/closed-set'
 import { countMissing } from '@sealmesh/protocol/crdt/vector'
 import type { BlockHash, ClosedDigest, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { loadSodium } from '@sealmesh/sodium/load'
 import { Compaction } from '../documents/compaction.ts'
 import { blocksOfRuns } from '../documents/many-incarnations.ts'
 import { type Running, TestHomes } from '../documents/test-homes.ts'
@@ -24,10 +25,10 @@ export const endOf = (incarnation: IncarnationId, hash = 'b1'): Dot => ({
 export class ClosedScene {
   readonly homes: TestHomes
   readonly line: TestLine
-  readonly #sodium: Sodium
+  readonly sodium: Sodium
 
   private constructor(sodium: Sodium, homes: TestHomes) {
-    this.#sodium = sodium
+    this.sodium = sodium
     this.homes = homes
     this.line = new TestLine(sodium, () => homes.mesh.mesh)
     const { agent, office } = homes.mesh
@@ -35,8 +36,14 @@ export class ClosedScene {
     homes.mesh.append({ type: 'grant', agent, layer: 'semantic', to, access: 'write' }, 'agent')
   }
 
-  static async make(sodium: Sodium): Promise<ClosedScene> {
+  static async make(): Promise<ClosedScene> {
+    const sodium = await loadSodium()
     return new ClosedScene(sodium, await TestHomes.make(sodium))
+  }
+
+  /** The document that the tests are about. */
+  get semantic(): DocumentName {
+    return this.homes.semantic
   }
 
   start(which: 'home' | 'office', closedAtLeast?: number): Promise<Running> {
@@ -55,7 +62,7 @@ export class ClosedScene {
 
   async fill(running: Running, count: number): Promise<void> {
     const { home, office } = this.homes.mesh
-    const blocks = blocksOfRuns(this.homes, this.#sodium, this.homes.semantic, [home, office], count)
+    const blocks = blocksOfRuns(this.homes, this.sodium, this.semantic, [home, office], count)
     const [report] = await running.documents.receive(blocks.map(({ bytes }) => bytes))
     if (report?.stored !== count) throw new Error(`Of ${count} blocks ${report?.stored} were stored.`)
   }
@@ -66,34 +73,34 @@ export class ClosedScene {
       documents: running.documents,
       node: this.homes.mesh[which].id,
       mesh: () => this.homes.mesh.mesh,
-      receipted: () => other.documents.vectorOf(this.homes.semantic),
+      receipted: () => other.documents.vectorOf(this.semantic),
       log: { info: () => {}, warn: (fields: unknown) => void running.warnings.push(fields) },
       historyMs: -60_000,
       historyBytes: 0,
       floorBytes: 0,
     })
-    return compaction.compact(this.homes.semantic)
+    return compaction.compact(this.semantic)
   }
 
   /** A set of one link, of runs that end with a made-up block. */
   linkOf(incarnations: readonly IncarnationId[], hash = 'b1'): ClosedLink {
     const entries = incarnations.toSorted().map((incarnation) => endOf(incarnation, hash))
-    const document = documentIdOf(this.homes.semantic, this.#sodium)
-    return makeLink({ document, parent: null, count: entries.length, entries }, this.#sodium)
+    const document = documentIdOf(this.semantic, this.sodium)
+    return makeLink({ document, parent: null, count: entries.length, entries }, this.sodium)
   }
 
   async floorOf(running: Running): Promise<ClosedDigest | null> {
-    return (await running.closed.floorsOf(this.homes.semantic)).current
+    return (await running.closed.floorsOf(this.semantic)).current
   }
 
   async blockOf(running: Running, key: string): Promise<Block> {
-    const { above } = await running.documents.stored(this.homes.semantic)
+    const { above } = await running.documents.stored(this.semantic)
     return above.find(({ writes: [write] }) => write?.type === 'set' && write.key === key)!
   }
 
   /** Resolves when both hold the same. */
   async together(a: Running, b: Running): Promise<void> {
-    const { semantic } = this.homes
+    const { semantic } = this
     await until(150_000, 500, async () => {
       const [of, other] = [await a.documents.vectorOf(semantic), await b.documents.vectorOf(semantic)]
       const missing = countMissing(other, of) + countMissing(of, other)

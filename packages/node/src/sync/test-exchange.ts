@@ -2,7 +2,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { ClosedLink } from '@sealmesh/protocol/crdt/closed-set'
 import type { ClosedDigest, NodeId } from '@sealmesh/protocol/ids'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { Logger } from 'pino'
 import type { Running } from '../documents/test-homes.ts'
@@ -11,12 +10,7 @@ import type { SharingPeer } from './sharing.ts'
 import type { ClosedScene } from './test-closed.ts'
 
 /** For tests: lets `ClosedExchange` hear what a peer makes up, without a line between them. */
-export function exchangeBeside(
-  { homes }: ClosedScene,
-  sodium: Sodium,
-  running: Running,
-  from: NodeId = homes.mesh.office.id,
-) {
+export function exchangeBeside({ homes, sodium }: ClosedScene, running: Running, from: NodeId = homes.mesh.office.id) {
   let nowMs = 0
   const asked: SyncItem[] = []
   const kept: DocumentName[] = []
