@@ -1,6 +1,7 @@
+import { seededDice } from '@sealmesh/protocol/test-dice'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { untilInSync } from '../processes/pair.ts'
-import { seededDice, testSeed } from '../processes/seed.ts'
+import { testSeed } from '../processes/seed.ts'
 import { until } from '../processes/wait.ts'
 import { CRASH_TEST_MS, KILLS, KILLS_BETWEEN_NODES } from './amount.ts'
 import { brokenPromises, countVisible, Load, readAll } from './load.ts'

@@ -1,9 +1,10 @@
 import type { Block, Write } from '@sealmesh/protocol/crdt/block'
 import { Document } from '@sealmesh/protocol/crdt/document'
+import { dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { type History, type HistoryOptions, history, judgeAt } from './history.ts'
-import { Ancestry, dice, incarnationId, NAME, NOW_MS, nodeId, Replica, sodium, stateOf } from './scene.ts'
+import { Ancestry, incarnationId, NAME, NOW_MS, nodeId, Replica, sodium, stateOf } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })

@@ -2,7 +2,8 @@ import type { Block, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { NodeId } from '@sealmesh/protocol/ids'
-import { dice, incarnationId, KEYS, NOW_MS, nodeId, Replica, recordId } from './scene.ts'
+import { dice } from '@sealmesh/protocol/test-dice'
+import { incarnationId, KEYS, NOW_MS, nodeId, Replica, recordId } from './scene.ts'
 
 /**
  * A fake membership log: revocations with their cuts and terms with their bases. `judgeAt(n)` judges by its first n

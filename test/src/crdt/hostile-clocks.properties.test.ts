@@ -3,9 +3,10 @@ import { signBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { type Clock, compareDots, type Dot } from '@sealmesh/protocol/crdt/clock'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import type { BlockHash } from '@sealmesh/protocol/ids'
+import { dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { dice, foldAll, id, incarnationId, MESH, NAME, NOW_MS, nodeId, recordId, sodium, stateOf } from './scene.ts'
+import { foldAll, id, incarnationId, MESH, NAME, NOW_MS, nodeId, recordId, sodium, stateOf } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })

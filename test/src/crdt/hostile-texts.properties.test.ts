@@ -1,10 +1,11 @@
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import { signBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { Document } from '@sealmesh/protocol/crdt/document'
+import { dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { history } from './history.ts'
-import { dice, foldAll, NAME, NOW_MS, sodium, stateOf } from './scene.ts'
+import { foldAll, NAME, NOW_MS, sodium, stateOf } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })

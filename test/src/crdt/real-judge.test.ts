@@ -4,9 +4,10 @@ import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
 import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import { dice } from '@sealmesh/protocol/test-dice'
 import { expect, test } from 'vitest'
 import { admit, assign, host, type Machine, revoke, Scene } from '../membership/scene.ts'
-import { dice, incarnationId, NOW_MS, sodium } from './scene.ts'
+import { incarnationId, NOW_MS, sodium } from './scene.ts'
 
 /** Documents under the real membership log: what it ends comes last, and counts as if it had come first. */
 class Desk {

@@ -4,9 +4,10 @@ import { Ghost, type Register, StoredWrite, winnerOf, isConflicted } from '@seal
 import { NOTHING_HEARD } from '@sealmesh/protocol/crdt/heard'
 import { Unsettled } from '@sealmesh/protocol/crdt/unsettled'
 import { RegisterMap } from '@sealmesh/protocol/crdt/register-map'
+import { type Dice, dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Dice, dice, id, incarnationId, nodeId } from './scene.ts'
+import { id, incarnationId, nodeId } from './scene.ts'
 
 /** Writers that see some of each other's writes, delete, and sometimes lie about what they replace. */
 function written(seed: number): RegisterMap {

@@ -2,9 +2,10 @@ import type { Document } from '@sealmesh/protocol/crdt/document'
 import { toHex } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import { dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { dice, incarnationId, NOW_MS, nodeId, Replica, stateOf } from './scene.ts'
+import { incarnationId, NOW_MS, nodeId, Replica, stateOf } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })

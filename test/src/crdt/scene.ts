@@ -31,26 +31,6 @@ export const incarnationId = (number: number): IncarnationId =>
 
 export const foldAll: Judge = () => ({ type: 'fold' })
 
-/** Small, fast and seeded, so that a failing history is named by one number. */
-export function dice(seed: number) {
-  let state = seed | 0
-  const random = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-  const pick = (below: number) => Math.floor(random() * below)
-  const shuffled = <T>(all: readonly T[]): T[] =>
-    all
-      .map((each) => ({ each, at: random() }))
-      .sort((a, b) => a.at - b.at)
-      .map(({ each }) => each)
-  return { random, pick, shuffled, one: <T>(all: readonly T[]): T => all[pick(all.length)] as T }
-}
-
-export type Dice = ReturnType<typeof dice>
-
 const signKey = sodium.signKeys('sign', new Uint8Array(32)).secretKey
 
 /** The closed sets that a replica knows. All links that were ever made are to be had by their digest, as from peers. */

@@ -2,9 +2,10 @@ import type { Block } from '@sealmesh/protocol/crdt/block'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { IncarnationId } from '@sealmesh/protocol/ids'
+import { type Dice, dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Dice, dice, foldAll, incarnationId, NAME, NOW_MS, nodeId, Replica, sodium, stateOf } from './scene.ts'
+import { foldAll, incarnationId, NAME, NOW_MS, nodeId, Replica, sodium, stateOf } from './scene.ts'
 
 /** Longer by hand. */
 const RUNS = Number(process.env.SEALMESH_RUNS ?? 40)

@@ -8,11 +8,12 @@ import { planRuns } from '@sealmesh/protocol/crdt/run-plan'
 import { isSoundRun, type TextRun, verifyRun } from '@sealmesh/protocol/crdt/text-run'
 import type { SignPublicKey } from '@sealmesh/protocol/keys'
 import { TEXT_RUN_BYTES_TARGET } from '@sealmesh/protocol/limits'
+import { dice } from '@sealmesh/protocol/test-dice'
 import { loadSodium } from '@sealmesh/sodium/load'
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { buildRunVectors, MAKER, type RunVectors } from './run-vectors.ts'
-import { dice, incarnationId, NAME } from './scene.ts'
+import { incarnationId, NAME } from './scene.ts'
 
 // Many histories: on a busy machine they take long, and that says nothing of them.
 vi.setConfig({ testTimeout: 180_000 })

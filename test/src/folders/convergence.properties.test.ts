@@ -1,6 +1,6 @@
+import { type Dice, dice } from '@sealmesh/protocol/test-dice'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Dice, dice } from '../crdt/scene.ts'
 import { Machine, untilQuiet } from './machine.ts'
 
 /**

@@ -5,9 +5,10 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import * as readline from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { seededDice } from '@sealmesh/protocol/test-dice'
 import { Level } from 'level'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { seededDice, testSeed } from '../processes/seed.ts'
+import { testSeed } from '../processes/seed.ts'
 import { buildShim, mustSkipPowerCuts, type NamesModel, powerDisk } from './power.ts'
 
 const CUTS = 20

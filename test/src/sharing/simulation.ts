@@ -18,7 +18,7 @@ import type { Cut, RecordBody, SignedRecord } from '@sealmesh/protocol/membershi
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync, type SharedNow } from '@sealmesh/protocol/sync/peer-sync'
 import { mayHear, mayRead, sharedWith } from '@sealmesh/protocol/sync/recipients'
-import { type Dice, dice } from '../crdt/scene.ts'
+import { type Dice, dice } from '@sealmesh/protocol/test-dice'
 import { drawn, leftIn } from './drawing.ts'
 import { FakeSodium } from '../membership/fake-sodium.ts'
 import { type AgentSigner, admit, assign, host, type Machine, Scene, type Signer } from '../membership/scene.ts'

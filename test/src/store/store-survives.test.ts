@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url'
 import { metaKey } from '@sealmesh/node/store/keys'
 import { openStore } from '@sealmesh/node/store/store'
 import { fromUtf8 } from '@sealmesh/protocol/bytes'
+import { seededDice } from '@sealmesh/protocol/test-dice'
 import { afterAll, describe, expect, test } from 'vitest'
 import { buildShim, mustSkipPowerCuts, powerDisk } from '../power-cut/power.ts'
-import { seededDice, testSeed } from '../processes/seed.ts'
+import { testSeed } from '../processes/seed.ts'
 
 const ROUNDS = 20
 const WRITER = fileURLToPath(new URL('../../dist/store/store-writer.js', import.meta.url))

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { compareText, equalBytes, toHex } from '@sealmesh/protocol/bytes'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { dice } from '@sealmesh/protocol/test-dice'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { Level } from 'level'
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { BlockStore } from '../store/block-store.ts'
 import { blockKey } from '../store/keys.ts'
-import { dice } from './test-dice.ts'
 import { set, sync, TestHomes, typeText, valueOf } from './test-homes.ts'
 
 let sodium: Sodium
