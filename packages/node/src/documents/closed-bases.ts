@@ -1,20 +1,25 @@
-import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
-import type { DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import type { BaseTip } from '@sealmesh/protocol/crdt/base'
+import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { BlockStore } from '../store/block-store.ts'
-import type { ClosedSets } from './closed-sets.ts'
+import type { ClosedSets, DrawnBase } from './closed-sets.ts'
 import { wholeEnds } from './pruned-delta.ts'
+
+type Around = Omit<DrawnBase, 'ends'>
+
+export const drawnBase = (tips: readonly BaseTip[], around: Around): DrawnBase => ({
+  ends: tips.map(({ dot, author, time }) => ({ dot, author, wallMs: time.wallMs })),
+  ...around,
+})
 
 /** A base has been drawn: what has ended below it is named by a closed set. */
 export async function closeBelowBase(
   closed: ClosedSets,
   blocks: BlockStore,
   id: DocumentId,
-  now: { readonly vector: VersionVector; readonly own: IncarnationId; readonly nowMs: number },
+  around: Around,
 ): Promise<void> {
-  const record = await blocks.bases.read(id)
-  const ends = record?.tips.map(({ dot, author, time }) => ({ dot, author, wallMs: time.wallMs })) ?? []
-  await closed.drawn(id, { ends, ...now })
+  await closed.drawn(id, drawnBase((await blocks.bases.read(id))?.tips ?? [], around))
 }
 
 /** What a peer keeps below its base, with all of its ends; undefined when they stand on a set that is not here. */

@@ -2,6 +2,7 @@ import {
   type ClosedEnd,
   closedEnds,
   type ClosedLink,
+  entriesOfChain,
   extendChain,
   soundLinks,
   worthOf,
@@ -238,42 +239,18 @@ export class ClosedSets {
   async standOnBest(document: DocumentId, ends: VersionVector): Promise<void> {
     if (this.#noted.get(document) === undefined) return
     const open = await this.of(document)
-    const worths = new Map<ClosedDigest, number | undefined>()
-    const worthUpTo = (digest: ClosedDigest | null): number | undefined => {
-      if (digest === null) return 0
-      if (!worths.has(digest)) {
-        const link = open.link(digest)
-        const before = link && worthUpTo(link.parent)
-        const own = before === undefined ? undefined : worthOf(link?.entries ?? [], ends)
-        worths.set(digest, before === undefined || own === undefined ? undefined : before + own)
-      }
-      return worths.get(digest)
-    }
-    let best = { digest: open.current, worth: worthUpTo(open.current) ?? 0 }
-    for (const { digest } of open.links()) {
-      const worth = worthUpTo(digest) ?? 0
-      if (worth > best.worth) best = { digest, worth }
-    }
-    if (best.digest !== null && best.digest !== open.current && open.entries(best.digest) !== undefined)
-      await this.#stand(document, open, best.digest)
+    const best = bestOf(open, ends)
+    if (best !== null && best !== open.current) await this.#stand(document, open, best)
   }
 
   /** A base is durable: what has ended below it is named by a set, once it is enough. True: by a new one. */
-  async drawn(document: DocumentId, { ends, vector, own, nowMs }: DrawnBase): Promise<boolean> {
-    const dots = ends.map(({ dot }) => dot)
-    await this.standOnBest(document, dots)
-    if (ends.length < this.#atLeast) return false
-    const open = await this.of(document)
-    const present = open.current === null ? [] : (open.entries(open.current) ?? [])
-    const sound = soundLinks(open.current === null ? [] : (open.chain(open.current) ?? []), dots)
-    const parent = sound.at(-1)?.digest
-    const named = parent === undefined ? [] : (open.entries(parent) ?? [])
-    const ended = closedEnds(ends, vector, own, nowMs).filter(
-      ({ incarnation }) => named[firstOf(named, incarnation)]?.incarnation !== incarnation,
+  async drawn(document: DocumentId, base: DrawnBase): Promise<boolean> {
+    await this.standOnBest(
+      document,
+      base.ends.map(({ dot }) => dot),
     )
-    const gained = ended.length + (worthOf(named, dots) ?? 0) - (worthOf(present, dots) ?? 0)
-    if (gained < this.#atLeast) return false
-    const links = extendChain(document, sound, ended, this.#sodium)
+    const open = await this.of(document)
+    const links = this.#nextOf(document, open, open.current, base)?.links ?? []
     const last = links.at(-1)
     if (last === undefined) return false
     await this.#keep(
@@ -282,6 +259,40 @@ export class ClosedSets {
     )
     await this.#stand(document, open, last.digest)
     return true
+  }
+
+  /** What the set will name on which this node stands when it has drawn such a base. */
+  async willName(document: DocumentId, base: DrawnBase): Promise<VersionVector> {
+    const open = await this.of(document)
+    const best = bestOf(
+      open,
+      base.ends.map(({ dot }) => dot),
+    )
+    const next = this.#nextOf(document, open, best, base)
+    if (next === undefined) return best === null ? [] : (open.entries(best) ?? [])
+    return entriesOfChain([...next.sound, ...next.links]) ?? []
+  }
+
+  /** The links that follow those which are still sound, when they are worth it. */
+  #nextOf(
+    document: DocumentId,
+    open: DocumentClosed,
+    stand: ClosedDigest | null,
+    { ends, vector, own, nowMs }: DrawnBase,
+  ): { readonly sound: readonly ClosedLink[]; readonly links: readonly ClosedLink[] } | undefined {
+    if (ends.length < this.#atLeast) return undefined
+    const dots = ends.map(({ dot }) => dot)
+    const present = stand === null ? [] : (open.entries(stand) ?? [])
+    const sound = soundLinks(stand === null ? [] : (open.chain(stand) ?? []), dots)
+    const parent = sound.at(-1)?.digest
+    const named = parent === undefined ? [] : (open.entries(parent) ?? [])
+    const ended = closedEnds(ends, vector, own, nowMs).filter(
+      ({ incarnation }) => named[firstOf(named, incarnation)]?.incarnation !== incarnation,
+    )
+    const gained = ended.length + (worthOf(named, dots) ?? 0) - (worthOf(present, dots) ?? 0)
+    if (gained < this.#atLeast) return undefined
+    const links = extendChain(document, sound, ended, this.#sodium)
+    return links.length === 0 ? undefined : { sound, links }
   }
 
   /** Durable before anything names it. */
@@ -360,4 +371,25 @@ export class ClosedSets {
       for (const [id, ref] of this.#open) if (ref.deref() === undefined) this.#open.delete(id)
     return open
   }
+}
+
+/** Of the known sets the one that names most of these ends; the present one where no other names more. */
+function bestOf(open: DocumentClosed, ends: VersionVector): ClosedDigest | null {
+  const worths = new Map<ClosedDigest, number | undefined>()
+  const worthUpTo = (digest: ClosedDigest | null): number | undefined => {
+    if (digest === null) return 0
+    if (!worths.has(digest)) {
+      const link = open.link(digest)
+      const before = link && worthUpTo(link.parent)
+      const own = before === undefined ? undefined : worthOf(link?.entries ?? [], ends)
+      worths.set(digest, before === undefined || own === undefined ? undefined : before + own)
+    }
+    return worths.get(digest)
+  }
+  let best = { digest: open.current, worth: worthUpTo(open.current) ?? 0 }
+  for (const { digest } of open.links()) {
+    const worth = worthUpTo(digest) ?? 0
+    if (worth > best.worth) best = { digest, worth }
+  }
+  return best.digest === null || open.entries(best.digest) === undefined ? open.current : best.digest
 }

@@ -6,7 +6,9 @@ import { compareTimes, type HybridTime } from '@sealmesh/protocol/crdt/hybrid-ti
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
+import { roomBeside } from '@sealmesh/protocol/sync/pruned-room'
 import type { BlockStore, StoredBlock } from '../store/block-store.ts'
 import type { RecentBlocks } from './recent-blocks.ts'
 
@@ -22,10 +24,7 @@ export interface Delta {
 /** What it puts into a packet. */
 export const bytesOf = ({ blocks, pruned }: Delta): number =>
   [...blocks, ...(pruned?.rows.map(({ bytes }) => bytes) ?? [])].reduce((total, { length }) => total + length, 0) +
-  (pruned?.ends.length ?? 0) * END_BYTES
-
-/** Incarnation, sequence, hash, and that nothing was heard that matters. */
-const END_BYTES = 55
+  (pruned === undefined ? 0 : PAYLOAD_BYTES_MAX - roomBeside(pruned.ends))
 
 export interface DeltaSource {
   readonly blocks: BlockStore

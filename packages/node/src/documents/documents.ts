@@ -21,7 +21,7 @@ import { Author } from './author.ts'
 import { CatchUp } from './catch-up.ts'
 import { checkIntent } from './check-intent.ts'
 import { claimsOf } from './claims.ts'
-import { closeBelowBase, standBelowBase } from './closed-bases.ts'
+import { closeBelowBase, drawnBase, standBelowBase } from './closed-bases.ts'
 import type { Delta } from './delta.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
@@ -365,6 +365,7 @@ export class Documents {
     if (index.get(id) === undefined || damage.of(id).length > 0) return false
     if (!this.catchUp.mayDraw(name, id)) return false // Others know better what is to be kept.
     const rest = { store, blocks: this.#blocks, sodium, id, turn: limits.turn }
+    const around = ({ vector }: Document) => ({ vector, own: this.#author.incarnation, nowMs: now() })
     return this.#bases.run(id, async () => {
       await tidy(rest)
       const drawn = await drawBase({
@@ -377,15 +378,14 @@ export class Documents {
         nowMs: now(),
         open: () => this.open(name),
         isOver: () => this.#closed || limits.isOver(),
+        willName: (tips, document) => closed.willName(id, drawnBase(tips, around(document))),
         drawn: ({ tips }, forgotten) => {
           this.#facts.forget(name)
           this.#open.get(id)?.inMemory?.stand(tips, forgotten)
         },
       })
-      if (!drawn) return false
-      const { vector } = await this.open(name)
-      await closeBelowBase(closed, this.#blocks, id, { vector, own: this.#author.incarnation, nowMs: now() })
-      return true
+      if (drawn) await closeBelowBase(closed, this.#blocks, id, around(await this.open(name)))
+      return drawn
     })
   }
 

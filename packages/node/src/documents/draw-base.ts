@@ -1,4 +1,11 @@
-import { asideAfter, closeCausally, deletedAside, type Reach, type Remains } from '@sealmesh/protocol/crdt/base'
+import {
+  asideAfter,
+  type BaseTip,
+  closeCausally,
+  deletedAside,
+  type Reach,
+  type Remains,
+} from '@sealmesh/protocol/crdt/base'
 import { equalBytes } from '@sealmesh/protocol/bytes'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeHeader } from '@sealmesh/protocol/crdt/block-codec'
@@ -12,7 +19,9 @@ import { planRuns, type RunPlan, type TextEnd } from '@sealmesh/protocol/crdt/ru
 import { type RunMaker, signRun, type TextRun } from '@sealmesh/protocol/crdt/text-run'
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
 import type { BlockHash, DocumentId, IncarnationId } from '@sealmesh/protocol/ids'
+import { BASE_ENDS_MAX } from '@sealmesh/protocol/limits'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { longestRowBeside, writtenEnds } from '@sealmesh/protocol/sync/pruned-room'
 import type { BaseRecord } from '../store/base-store.ts'
 import { type BlockStore, endsOf, type StoredBlock } from '../store/block-store.ts'
 import { afterPrefix, blockKey, documentPrefix, dotOfKey } from '../store/keys.ts'
@@ -59,6 +68,8 @@ export interface Drawing {
   readonly isOver: () => boolean
   /** Lets everybody else do what they have to. */
   readonly turn: () => Promise<void>
+  /** What a closed set will name of such a base once it is drawn. */
+  readonly willName: (tips: readonly BaseTip[], document: Document) => Promise<VersionVector>
   /** The new base is durable. */
   readonly drawn: (remains: Remains, forgotten: ReadonlyMap<string, BlockHash>) => void
 }
@@ -85,11 +96,14 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
   const left = await fold(drawing, stored, ends, forgotten, deletedAside(document.aside()))
   if (left === undefined || drawing.isOver()) return false
   const { remains } = left
+  const rowBytesMax = longestRowBeside(writtenEnds(remains.tips, await drawing.willName(remains.tips, document)))
+  // What cannot be sent would keep out whoever comes later.
+  if (rowBytesMax <= 0 || remains.tips.length > BASE_ENDS_MAX) return false
   const generation = await blocks.bases.freshGeneration(id)
   const before = stored.record ?? { generation: 0, tips: [], target: [], rows: 0, bytes: 0 }
   // Should this be cut short, a start finds what is left over by this mark.
   await store.commit([blocks.bases.put(id, { ...before, dirty: true })])
-  const rows = await writeRows(drawing, stored, ends, left, generation)
+  const rows = await writeRows(drawing, stored, ends, left, { generation, rowBytesMax })
   if (rows === undefined || !(await stillHolds(drawing, ends))) {
     await tidy(drawing)
     return false
@@ -97,7 +111,7 @@ export async function drawBase(drawing: Drawing): Promise<boolean> {
   const { tips } = remains
   const record = { generation, dirty: true, tips, target: [], rows: rows.count, bytes: rows.bytes }
   await store.commit([blocks.bases.put(id, record)])
-  drawing.drawn(remains, forgotten)
+  drawing.drawn(remains, left.forgotten)
   await tidy({ ...drawing, sodium })
   return true
 }
@@ -241,13 +255,18 @@ async function fold(
   for (const [incarnation, end] of ends) if ((reached.get(incarnation) ?? 0) !== end) return undefined
   const remains = document.remains(forgotten, aside)
   const runs = remains && (await planTexts(drawing, document, base.runs, textEnds))
-  return runs && { remains, runs }
+  if (remains === undefined || runs === undefined) return undefined
+  // Some of them stay: what they replace lies above, and would be read again without them.
+  const gone = new Map([...forgotten].filter(([key, hash]) => remains.kept.get(hash)?.has(key) !== true))
+  return { remains, runs, forgotten: gone }
 }
 
 /** What the new base keeps: of registers by block, of texts by incarnation and the block that each run ends at. */
 interface Left {
   readonly remains: Remains
   readonly runs: ReadonlyMap<IncarnationId, ReadonlyMap<number, RunPlan>>
+  /** Tombstones that it lets go of. */
+  readonly forgotten: ReadonlyMap<string, BlockHash>
 }
 
 async function planTexts(
@@ -281,7 +300,7 @@ async function writeRows(
   { record, base }: StoredDocument,
   ends: ReadonlyMap<IncarnationId, number>,
   { remains: { kept }, runs }: Left,
-  generation: number,
+  { generation, rowBytesMax }: { readonly generation: number; readonly rowBytesMax: number },
 ): Promise<{ count: number; bytes: number } | undefined> {
   const { store, blocks, id, sodium, maker, isOver, turn } = drawing
   const written = { count: 0, bytes: 0 }
@@ -300,24 +319,26 @@ async function writeRows(
     if (run !== undefined) runsLeft -= 1
     return run
   }
-  const add = async (block: Block | PrunedBlock, before?: TextRun): Promise<void> => {
+  /** False: it can be no row. Clocks that reach beyond the base, which no honest ones do, are written out in each. */
+  const add = async (block: Block | PrunedBlock, before?: TextRun): Promise<boolean> => {
     const row = rowOf(block, before)
-    if (row === undefined) return
+    if (row === undefined) return true
+    if (row.bytes.length > rowBytesMax) return false
     operations.push(blocks.bases.putRow(id, generation, row))
     written.count += 1
     written.bytes += row.bytes.length
     bytes += row.bytes.length
-    if (bytes < COMMIT_BYTES) return
+    if (bytes < COMMIT_BYTES) return true
     await store.commit(operations)
     operations = []
     bytes = 0
     await turn()
+    return true
   }
-  for (const block of base.blocks) await add(block)
-  for (const run of base.runs) await add(run.end, run)
+  for (const block of base.blocks) if (!(await add(block))) return undefined
+  for (const run of base.runs) if (!(await add(run.end, run))) return undefined
   for await (const block of between(drawing, record, ends)) {
-    if (isOver()) return undefined
-    await add(block)
+    if (isOver() || !(await add(block))) return undefined
   }
   if (operations.length > 0) await store.commit(operations)
   // Every write and every text that counts has a row now, or the old base stays.

@@ -10,6 +10,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { expandFloored, type Floors, overFloor } from '@sealmesh/protocol/crdt/floor'
 import type { DocumentId } from '@sealmesh/protocol/ids'
 import type { PrunedItem, PrunedRow } from '@sealmesh/protocol/sync/payload'
+import { ROW_BYTES_EXTRA, roomBeside } from '@sealmesh/protocol/sync/pruned-room'
 import type { BaseRecord } from '../store/base-store.ts'
 import type { BlockStore } from '../store/block-store.ts'
 import type { Delta } from './delta.ts'
@@ -27,6 +28,8 @@ export async function prunedAfter(
   floors: Floors,
 ): Promise<Delta | undefined> {
   const rows: PrunedRow[] = []
+  // Ends are in every item, and nothing is left out of them.
+  let room: number | undefined
   const reached = new Map<string, Dot>()
   let bytes = 0
   let below = false
@@ -41,11 +44,15 @@ export async function prunedAfter(
     below = true
     let after = known
     for await (const stored of blocks.bases.run(document.id, record.generation, end.incarnation, known + 1)) {
-      if (rows.length > 0 && bytes + stored.bytes.length > bytesMax)
+      room ??= roomBeside(ends.ends)
+      const size = stored.bytes.length + ROW_BYTES_EXTRA
+      // No base is drawn that is so: the set that shortened the ends has been lost.
+      if (rows.length === 0 && size > room) return { blocks: [], reached: vector, more: false }
+      if (rows.length > 0 && bytes + size > Math.min(bytesMax, room))
         return { blocks: [], pruned: item(), reached: vectorNow(), more: true }
       rows.push({ after, bytes: stored.bytes })
       after = stored.sequence
-      bytes += stored.bytes.length
+      bytes += size
       const { incarnation, sequence, hash } = stored
       reached.set(incarnation, { incarnation, sequence, hash })
     }

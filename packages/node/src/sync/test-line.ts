@@ -1,5 +1,6 @@
 import type { LinkEvent } from '../uplink/relay-link.ts'
 import type { IncarnationId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import { PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
@@ -45,6 +46,7 @@ export class TestLine {
       tick: () => {},
       accept: () => {},
       seal: (to: NodeId, payload: Uint8Array) => {
+        if (payload.length > PAYLOAD_BYTES_MAX) throw new Error('A payload fits a packet.')
         const id = (++this.#count).toString(16).padStart(32, '0') as PacketId
         this.#packets.set(id, { from: node, to, payload, sequence: this.#count })
         return { id, bytes: Buffer.from(id) }

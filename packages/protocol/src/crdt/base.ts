@@ -206,7 +206,10 @@ export function keptOf(
   const kept = new Map<BlockHash, Map<string, Beyond>>()
   const tombstones: Dot[] = []
   for (const [key, register] of registers.entries()) {
-    if (!Array.isArray(register) && register.value === undefined && forget.get(key) === register.dot.hash) continue
+    if (!Array.isArray(register) && register.value === undefined && forget.get(key) === register.dot.hash) {
+      // Else what it replaces, and lies above, would stand again.
+      if (register.replaces.every((each) => lies(each, vector))) continue
+    }
     for (const write of Array.isArray(register) ? register : [register]) {
       if (write instanceof Ghost) return undefined
       const { dot, replaces, value, applied } = write
