@@ -30,7 +30,7 @@ describe('a thousand planted strings', { timeout: 180_000 }, () => {
     for (const close of closers.splice(0).reverse()) await close()
   })
 
-  test('are nowhere at the relay nor on the wire, raw, in hexadecimal or in base64', async () => {
+  test('T-curious-1: are nowhere at the relay nor on the wire, raw, in hexadecimal or in base64', async () => {
     const plants = makePlants(seededDice(testSeed()))
     const { places, ids } = await runMesh(plants, {})
     expect(ids.length).toBeGreaterThanOrEqual(4)

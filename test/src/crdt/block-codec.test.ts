@@ -44,7 +44,7 @@ describe('golden blocks', async () => {
     expect(decodeBlock(fromHex(bytes), sodium)).toMatchObject({ ok: false, error: { code: error } })
   })
 
-  test('refuses what is over the limit before it reads it', () => {
+  test('T-peer-5: refuses what is over the limit before it reads it', () => {
     const { bytes, error } = vectors.tooLong
     expect(decodeBlock(new Uint8Array(bytes), sodium)).toMatchObject({ ok: false, error: { code: error } })
   })
@@ -70,7 +70,7 @@ describe('golden blocks', async () => {
     expect(toHex(craftedGood().subarray(0, -64))).toBe(first!.bytes.slice(0, -128))
   })
 
-  test('the hash leaves the signature out, so nobody can make a second block of one', () => {
+  test('T-peer-9: the hash leaves the signature out, so nobody can make a second block of one', () => {
     const [first] = vectors.good
     expect(read(`${first!.bytes.slice(0, -2)}00`).hash).toBe(first!.hash)
   })
@@ -112,7 +112,7 @@ test('any keys and values come back as they were, in canonical order', () => {
   )
 })
 
-test('no bytes make the decoder throw, and what it accepts has one form only', () => {
+test('T-peer-9: no bytes make the decoder throw, and what it accepts has one form only', () => {
   const { secretKey } = fake.signKeys('sign', new Uint8Array(32))
   const good = vectors.good.map(({ bytes }) => fromHex(bytes))
   const mutation = fc.record({

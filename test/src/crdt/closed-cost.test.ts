@@ -97,7 +97,7 @@ const MANY: Floors = {
   })(),
 }
 
-test('blocks that each name a set of their own, and write over one another, cost as much as what they say takes', () => {
+test('T-peer-5: blocks that each name a set of their own, and write over one another, cost as much as what they say takes', () => {
   const load = (floors: Floors) => (blocks: readonly Block[]) =>
     Document.rebuild(NAME, blocks, foldAll, NOW_MS, sodium, undefined, floors)
   const named = runs((at) => ({ digest: digestOf(at), upTo: null }))

@@ -167,7 +167,7 @@ describe('receiving', () => {
     expect(document.receive(two, foldAll, NOW_MS).type).toBe('duplicate')
   })
 
-  test('a block of another document, or after another author’s, is refused', () => {
+  test('T-peer-1: a block of another document, or after another author’s, is refused', () => {
     const [a, b] = [replica(home), replica(office)]
     const first = a.set('k0', '1')
     b.incarnation = a.incarnation
@@ -180,7 +180,7 @@ describe('receiving', () => {
     expect(other.receive(first, foldAll, NOW_MS).type).toBe('refused')
   })
 
-  test('a block from the future is held with its successors, wins nothing, and counts when it is due', () => {
+  test('T-peer-3: a block from the future is held with its successors, wins nothing, and counts when it is due', () => {
     const [a, b] = [replica(home), replica(office)]
     b.nowMs += BLOCK_AHEAD_MS_MAX + 1
     b.set('k0', 'early')
@@ -245,7 +245,7 @@ describe('forks', () => {
     return { a, twin }
   }
 
-  test('two blocks in one place are both kept and folded, and the fork is told with both', () => {
+  test('T-clone-1: two blocks in one place are both kept and folded, and the fork is told with both', () => {
     const { a, twin } = forked()
     const sides = [a.stored[1]!, twin.stored[1]!].map(({ hash }) => ({ sequence: 2, hash }))
     const outcome = a.document.receive(twin.stored[1]!, foldAll, NOW_MS)
@@ -398,7 +398,7 @@ describe('texts', () => {
     expect(c.document.text('notes')).toBeUndefined()
   })
 
-  test('a text under somebody else’s client id is set aside', () => {
+  test('T-peer-12: a text under somebody else’s client id is set aside', () => {
     const [a, b] = [replica(home), replica(office)]
     const block = a.type('notes', 0, 'mine')
     const [write] = block.writes

@@ -96,7 +96,7 @@ const heardBy = ({ header }: Block, all: readonly Block[]): Clock =>
       : [],
   )
 
-test('clocks that no honest writer makes cannot make replicas differ: the state is still the set by definition', () => {
+test('T-peer-3: clocks that no honest writer makes cannot make replicas differ: the state is still the set by definition', () => {
   const property = fc.property(fc.integer({ min: 1 }), (seed) => {
     const blocks = anyBlocks(seed)
     const { shuffled } = dice(seed)

@@ -42,7 +42,7 @@ function spoilt(blocks: readonly Block[], seed: number): Block[] {
   })
 }
 
-test('no bytes in a text block make a replica throw, wait in Yjs, or differ from the others', () => {
+test('T-peer-12: no bytes in a text block make a replica throw, wait in Yjs, or differ from the others', () => {
   const property = fc.property(fc.integer({ min: 1 }), (seed) => {
     const blocks = spoilt(history(seed, { texts: true, log: false, forks: false }).blocks, seed)
     const { shuffled } = dice(seed)

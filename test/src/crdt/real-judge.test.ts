@@ -78,7 +78,7 @@ function household(layer: string) {
   return { scene, home, office, first, document, a, b }
 }
 
-test('a revocation that arrives last leaves what its cut covers, and brings back what the rest had replaced', () => {
+test('T-revoked-1: a revocation that arrives last leaves what its cut covers, and brings back what the rest had replaced', () => {
   const { scene, home, office, document, a, b } = household('semantic')
   a.set('k', 'from home')
   b.receive(...a.blocks)
@@ -98,7 +98,7 @@ test('a revocation that arrives last leaves what its cut covers, and brings back
   expect(b.look()).toBe(false)
 })
 
-test('after a takeover what the old holder wrote alone is late everywhere, whatever came first', () => {
+test('T-peer-11: after a takeover what the old holder wrote alone is late everywhere, whatever came first', () => {
   const { scene, home, office, first, a, b } = household('session')
   a.set('step', 'shared')
   b.receive(...a.blocks)

@@ -65,7 +65,7 @@ describe('a link', () => {
     expect(await refused(BIN.node, ['join', bad, '--home', homeOf('j2')])).toBe('LINK_INVALID')
   })
 
-  test('that was used, and the home that failed with it joins with a fresh one', async () => {
+  test('T-pairing-3: that was used, and the home that failed with it joins with a fresh one', async () => {
     const used = await link()
     const first = await runProgram(BIN.node, ['join', used, '--home', homeOf('j3'), '--json'], { name: 'first' })
     expect(first.exit.code).toBe(0)
@@ -98,7 +98,7 @@ describe('a home', () => {
     expect(await refused(BIN.node, ['up', '--home', homeOf('home')])).toBe('HOME_IN_USE')
   })
 
-  test('whose key file others can read, and whose key file is cut short', async () => {
+  test('T-disk-3: whose key file others can read, and whose key file is cut short', async () => {
     const args = ['up', '--home', homeOf('keys'), '--name', 'keys', '--relay', 'none']
     await (await NodeProcess.start({ home: homeOf('keys'), name: 'keys', relay: 'none' })).stop()
     const file = path.join(homeOf('keys'), 'keys', 'node-sign.key')
@@ -133,7 +133,7 @@ describe('a relay', () => {
     expect(await refused(BIN.relay, args)).toBe('HOME_IN_USE')
   })
 
-  test('that has another key than the address says', async () => {
+  test('T-network-1: that has another key than the address says', async () => {
     const wrong = relay.address.replace(/relay=[0-9a-f]{4}/, (found) =>
       found.endsWith('0000') ? 'relay=1111' : 'relay=0000',
     )
@@ -145,7 +145,7 @@ describe('a relay', () => {
     }
   })
 
-  test('that does not know the mesh, or whose claim code is wrong', async () => {
+  test('T-stranger-2: that does not know the mesh, or whose claim code is wrong', async () => {
     for (const [claim, code] of [
       [undefined, 'CLAIM_REQUIRED'],
       ['AAAAA-AAAAA-AAAAA-AAAAA', 'CLAIM_INVALID'],
@@ -191,7 +191,7 @@ test('what does not exist or is misspelt is refused by its code', async () => {
   expect(await refused(BIN.node, ['frobnicate', ...at])).toBe('USAGE')
 })
 
-test('a revoked node is told, gets nothing more, and what it writes is applied nowhere', async () => {
+test('T-revoked-5: a revoked node is told, gets nothing more, and what it writes is applied nowhere', async () => {
   const office = await pairNodes(home, { home: homeOf('office'), name: 'office' })
   try {
     const door = await home.door()

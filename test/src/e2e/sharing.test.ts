@@ -73,7 +73,7 @@ test('an ended grant stops the flow while the layer is written without a pause',
   await door.close()
 })
 
-test('a layer that nobody was granted is not even named at the other machine', async () => {
+test('T-peer-13: a layer that nobody was granted is not even named at the other machine', async () => {
   const door = await home.door()
   await door.call('set', { umr: 'home.session.private', value: '1' })
   await door.call('set', { umr: 'home.semantic.public', value: '1' })

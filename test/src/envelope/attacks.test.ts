@@ -26,7 +26,7 @@ describe('a packet that somebody made or changed', () => {
     expect(openPacket(packet, scene.context(bob), sodium)).toMatchObject({ ok: true, value: { sender: alice.node } })
   })
 
-  test('01_env_unbound, 02_env_bound: a recipient cannot seal the sender’s words to another', () => {
+  test('T-peer-7: a recipient cannot seal the sender’s words to another', () => {
     const { scene, alice, bob, mallory } = newScene()
     const { inside, signature } = takeApart(scene, scene.seal(alice, [mallory]), mallory)
     const parts = rightParts(scene, alice, bob)
@@ -42,7 +42,7 @@ describe('a packet that somebody made or changed', () => {
     }
   })
 
-  test('02_env_bound: nor can the sender’s own signature speak of another recipient or prekey', () => {
+  test('T-peer-7: cannot have the sender’s own signature speak of another recipient or prekey', () => {
     const { scene, alice, bob, mallory } = newScene()
     const parts = rightParts(scene, alice, bob)
     const [bound] = parts.inside.recipients
@@ -59,13 +59,13 @@ describe('a packet that somebody made or changed', () => {
     }
   })
 
-  test('03_env_bound_kci: with a stolen prekey one can read, but not speak as another', () => {
+  test('T-disk-2: with a stolen prekey one can read, but not speak as another', () => {
     const { scene, alice, bob, mallory } = newScene()
     const forged = craft(scene, { ...rightParts(scene, alice, bob), signKey: mallory.sign.secretKey })
     expect(openPacket(forged, scene.context(bob), sodium)).toMatchObject({ error: { code: 'PACKET_SIGNATURE' } })
   })
 
-  test('06_fs_prekey: what was sealed to a destroyed prekey stays closed', () => {
+  test('T-disk-1: what was sealed to a destroyed prekey stays closed', () => {
     const { scene, alice, bob } = newScene()
     const packet = scene.seal(alice, [bob])
     const newer = sodium.sealKeys(scene.random(32))
@@ -74,7 +74,7 @@ describe('a packet that somebody made or changed', () => {
     expect(openPacket(packet, scene.context(bob, { prekeys: [newer, bob.prekey] }), sodium).ok).toBe(true)
   })
 
-  test('08_dom_tagged: a signature on the same bytes under another tag, or none, is no signature', () => {
+  test('T-relay-3: a signature on the same bytes under another tag, or none, is no signature', () => {
     const { scene, alice, bob } = newScene()
     const parts = rightParts(scene, alice, bob)
     for (const tag of [new Uint8Array(), TAGS.record, TAGS.block, TAGS.relayLogin]) {
@@ -87,19 +87,19 @@ describe('a packet that somebody made or changed', () => {
     }
   })
 
-  test('is refused in another mesh, even where the keys are the same', () => {
+  test('T-relay-3: is refused in another mesh, even where the keys are the same', () => {
     const { scene, alice, bob } = newScene()
     const context = scene.context(bob, { mesh: 'ab'.repeat(32) as MeshId })
     expect(openPacket(scene.seal(alice, [bob]), context, sodium)).toMatchObject({ error: { code: 'PACKET_SIGNATURE' } })
   })
 
-  test('from nobody in the log is told apart from a bad signature', () => {
+  test('T-relay-3: from nobody in the log is told apart from a bad signature', () => {
     const { scene, alice, bob } = newScene()
     const opened = openPacket(scene.seal(alice, [bob]), scene.context(bob, { signKeyOf: () => undefined }), sodium)
     expect(opened).toEqual({ ok: false, error: { code: 'PACKET_SENDER_UNKNOWN', sender: alice.node } })
   })
 
-  test('for others is not for us', () => {
+  test('T-relay-2: for others is not for us', () => {
     const { scene, alice, bob, mallory } = newScene()
     expect(openPacket(scene.seal(alice, [bob]), scene.context(mallory), sodium)).toEqual({
       ok: false,
@@ -107,7 +107,7 @@ describe('a packet that somebody made or changed', () => {
     })
   })
 
-  test('with the header of one packet and the body of another is corrupt, though both share a content key', () => {
+  test('T-relay-2: with the header of one packet and the body of another is corrupt, though both share a content key', () => {
     const { scene, alice, bob } = newScene()
     const content = makeContentKey([bob.prekey.publicKey], scene.random, sodium)
     const [one, two] = ['11', '22'].map((byte) =>
@@ -127,7 +127,7 @@ describe('a packet that somebody made or changed', () => {
     }
   })
 
-  test('cannot show two recipients two plaintexts', () => {
+  test('T-peer-8: cannot show two recipients two plaintexts', () => {
     const { scene, alice, bob, mallory } = newScene()
     const parts = rightParts(scene, alice, bob)
     const otherKey = scene.random(32)
@@ -147,7 +147,7 @@ describe('a packet that somebody made or changed', () => {
     expect(openPacket(twoFaced, scene.context(bob), sodium)).toMatchObject({ error: { code: 'PACKET_KEY_COMMITMENT' } })
   })
 
-  test('holds nothing in its padding', () => {
+  test('T-peer-8: holds nothing in its padding', () => {
     const { scene, alice, bob } = newScene()
     const parts = rightParts(scene, alice, bob)
     const spoils: Craft['spoil'][] = [
@@ -160,7 +160,7 @@ describe('a packet that somebody made or changed', () => {
       expect(openPacket(craft(scene, { ...parts, spoil: spoil! }), scene.context(bob), sodium).ok).toBe(false)
   })
 
-  test('to a member with a useless prekey still reaches the others', () => {
+  test('T-peer-9: to a member with a useless prekey still reaches the others', () => {
     const { scene, alice, bob, mallory } = newScene()
     const broken = { ...mallory, prekey: { ...mallory.prekey, publicKey: new Uint8Array(32) as SealPublicKey } }
     const packet = scene.seal(alice, [bob, broken])
@@ -170,7 +170,7 @@ describe('a packet that somebody made or changed', () => {
 })
 
 describe('every byte of a packet', () => {
-  test('counts: one that is changed is never accepted and never thrown at, whether its boxes are cached or not', () => {
+  test('T-relay-1: counts: one that is changed is never accepted and never thrown at, whether its boxes are cached or not', () => {
     const { scene, alice, bob, mallory } = newScene()
     const packet = scene.seal(alice, [bob, mallory])
     const boxCache = new BoxCache()
@@ -192,7 +192,7 @@ describe('every byte of a packet', () => {
     ])
   })
 
-  test('is needed: no beginning of a packet, and none with more behind it, is accepted', () => {
+  test('T-relay-1: is needed: no beginning of a packet, and none with more behind it, is accepted', () => {
     const { scene, alice, bob } = newScene()
     const packet = scene.seal(alice, [bob])
     for (let length = 0; length < packet.length; length++)
@@ -200,7 +200,7 @@ describe('every byte of a packet', () => {
     expect(openPacket(concatBytes(packet, new Uint8Array(1)), scene.context(bob), sodium).ok).toBe(false)
   })
 
-  test('may be anything: opening never throws', () => {
+  test('T-relay-1: may be anything: opening never throws', () => {
     const { scene, alice, bob } = newScene()
     const packet = scene.seal(alice, [bob])
     const inside = fc.tuple(fc.nat(packet.length), fc.uint8Array({ maxLength: 200 }))

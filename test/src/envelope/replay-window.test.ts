@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 describe('the replay window', () => {
-  test('is what a set of all sequences would say, as far back as the window goes', () => {
+  test('T-relay-4: is what a set of all sequences would say, as far back as the window goes', () => {
     const jump = fc.oneof(fc.integer({ min: -40, max: 40 }), fc.integer({ min: -3_000, max: 3_000 }))
     fc.assert(
       fc.property(fc.array(jump, { maxLength: 400 }), (jumps) => {
@@ -32,7 +32,7 @@ describe('the replay window', () => {
     expect(window.accept(200)).toBe('seen')
   })
 
-  test('takes a jump to the largest sequence at once, and then nothing older', () => {
+  test('T-relay-4: takes a jump to the largest sequence at once, and then nothing older', () => {
     const window = new ReplayWindow()
     expect(window.accept(1)).toBe('new')
     expect(window.accept(Number.MAX_SAFE_INTEGER)).toBe('new')

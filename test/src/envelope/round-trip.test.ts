@@ -39,7 +39,7 @@ describe.each([await loadSodium('wasm'), await loadSodium('native')])(
       })
     })
 
-    test('the relay reads the header and nothing else', () => {
+    test('T-curious-1: the relay reads the header and nothing else', () => {
       const scene = new Scene(sodium, 'header', 3)
       const [from, ...to] = scene.members
       const draft = scene.draft(from!, to)
@@ -58,7 +58,7 @@ describe.each([await loadSodium('wasm'), await loadSodium('native')])(
       expect(openPacket(packet, scene.context(to[31]!), sodium).ok).toBe(true)
     })
 
-    test('bodies have padded sizes only', () => {
+    test('T-curious-2: bodies have padded sizes only', () => {
       const scene = new Scene(sodium, 'sizes', 2)
       const [from, to] = scene.members
       for (const bytes of [0, 1, 100, 250, 1_000, 50_000]) {

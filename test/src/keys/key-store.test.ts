@@ -99,21 +99,24 @@ describe('creating and loading', () => {
 describe('what is refused', () => {
   const roles = ['node-sign.key', 'node-login.key', 'founding-agent.key', 'root.key'] as const
 
-  test.each(roles)('%s that others may read is named with its chmod', async (name) => {
+  test.each(roles)('T-disk-3: %s that others may read is named with its chmod', async (name) => {
     const { home } = await newStore()
     await chmod(join(home.keys, name), 0o640)
     const failure = await failureOf(KeyStore.load(home.keys, deps))
     expect(failure).toMatchObject({ code: 'MODES_TOO_WIDE', next: `chmod 600 ${join(home.keys, name)}` })
     expect(failure.message).toContain(name)
   })
-  test.each(['.', 'agents', 'prekeys'])('the folder %s that others may enter is named with its chmod', async (name) => {
-    const { home } = await newStore()
-    await chmod(join(home.keys, name), 0o710)
-    expect(await failureOf(KeyStore.load(home.keys, deps))).toMatchObject({
-      code: 'MODES_TOO_WIDE',
-      next: `chmod 700 ${join(home.keys, name)}`,
-    })
-  })
+  test.each(['.', 'agents', 'prekeys'])(
+    'T-disk-3: the folder %s that others may enter is named with its chmod',
+    async (name) => {
+      const { home } = await newStore()
+      await chmod(join(home.keys, name), 0o710)
+      expect(await failureOf(KeyStore.load(home.keys, deps))).toMatchObject({
+        code: 'MODES_TOO_WIDE',
+        next: `chmod 700 ${join(home.keys, name)}`,
+      })
+    },
+  )
   test('a file cut at any byte is damaged, named, and not shown', async () => {
     const { home } = await newStore()
     const path = join(home.keys, 'node-sign.key')
@@ -173,7 +176,7 @@ describe('what is refused', () => {
 })
 
 describe('prekeys end', () => {
-  test('a destroyed one is gone from memory and disk, and the others stay', async () => {
+  test('T-disk-1: a destroyed one is gone from memory and disk, and the others stay', async () => {
     const { home, store } = await newStore()
     const [gone, kept] = [await store.addPrekey(), await store.addPrekey()]
     const bytes = gone.secretKey.expose()
@@ -184,7 +187,7 @@ describe('prekeys end', () => {
     await expect(store.destroyPrekey(gone.publicKey)).resolves.toBeUndefined()
     await expect(store.destroyPrekey(deps.random(32) as SealPublicKey)).resolves.toBeUndefined()
   })
-  test('one that a crash left half destroyed is destroyed when the node starts again', async () => {
+  test('T-disk-1: one that a crash left half destroyed is destroyed when the node starts again', async () => {
     const { home, store } = await newStore()
     const { publicKey } = await store.addPrekey()
     const path = join(home.keys, 'prekeys', `${toHex(publicKey)}.key`)

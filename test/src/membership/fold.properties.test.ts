@@ -97,7 +97,7 @@ test('causal pasts from bitsets are those found by walking', () => {
   )
 })
 
-test('nothing that a removed node signed outside the past of its removal counts, other than removals', () => {
+test('T-revoked-2: nothing that a removed node signed outside the past of its removal counts, other than removals', () => {
   fc.assert(
     fc.property(generatedLog(), (log) => {
       const { counting, isBefore } = walk(log)
@@ -114,7 +114,7 @@ test('nothing that a removed node signed outside the past of its removal counts,
   )
 })
 
-test('whatever counts was signed by a node whose admission counts and is in its past, a removal apart', () => {
+test('T-peer-4: whatever counts was signed by a node whose admission counts and is in its past, a removal apart', () => {
   fc.assert(
     fc.property(generatedLog(), (log) => {
       const { mesh, counting, isBefore } = walk(log)
@@ -135,7 +135,7 @@ test('whatever counts was signed by a node whose admission counts and is in its 
   )
 })
 
-test('a removal that stands in a part of the log stands in all of it: no later word brings a node back', () => {
+test('T-revoked-2: a removal that stands in a part of the log stands in all of it: no later word brings a node back', () => {
   fc.assert(
     fc.property(generatedLog(), fc.nat(60), ({ scene }, length) => {
       // A prefix of the records in the order in which they were signed is closed under ancestors.
@@ -152,7 +152,7 @@ test('a removal that stands in a part of the log stands in all of it: no later w
   )
 })
 
-test('a removed node reads nothing, writes nothing, hosts nothing and is sent nothing', () => {
+test('T-revoked-4: a removed node reads nothing, writes nothing, hosts nothing and is sent nothing', () => {
   fc.assert(
     fc.property(generatedLog(), ({ scene, agents }) => {
       const mesh = scene.fold()
@@ -176,7 +176,7 @@ test('a removed node reads nothing, writes nothing, hosts nothing and is sent no
   )
 })
 
-test('two who remove each other from what both knew are both removed, whatever else is in the log', () => {
+test('T-revoked-3: two who remove each other from what both knew are both removed, whatever else is in the log', () => {
   fc.assert(
     fc.property(generatedLog(), ({ scene, machines }) => {
       const before = scene.fold()

@@ -30,7 +30,7 @@ describe('members', () => {
     expect(mesh.voided.size).toBe(0)
   })
 
-  test('SIGNER_NOT_ALLOWED: a member that is no admin admits nobody, removes nobody and moves no relay', () => {
+  test('T-peer-4: SIGNER_NOT_ALLOWED: a member that is no admin admits nobody, removes nobody and moves no relay', () => {
     const { scene, home, shed, voidReason } = household()
     const attic = scene.machine('attic')
     const tries = [admit(attic), revoke(home), { type: 'relay', relays: [] } as const].map((body) =>
@@ -40,7 +40,7 @@ describe('members', () => {
     expect(scene.fold().nodes.has(attic.id)).toBe(false)
   })
 
-  test('SIGNER_NOT_ALLOWED: only the root founds a mesh', () => {
+  test('T-peer-4: SIGNER_NOT_ALLOWED: only the root founds a mesh', () => {
     const { scene, home, voidReason } = household()
     const attic = scene.machine('attic')
     const record = scene.sign(home, { type: 'found', meshName: 'mine', node: attic.identity })
@@ -52,7 +52,7 @@ describe('members', () => {
     expect(scene.fold().name).toBe('ours')
   })
 
-  test('SIGNER_UNKNOWN: what a machine signs whose admission does not count', () => {
+  test('T-peer-4: SIGNER_UNKNOWN: what a machine signs whose admission does not count', () => {
     const { scene, shed, voidReason } = household()
     const attic = scene.machine('attic')
     const admission = scene.sign(shed, admit(attic))
@@ -65,7 +65,7 @@ describe('members', () => {
     expect(voidReason(scene.sign(home, revoke(scene.machine('attic'))))).toBe('SUBJECT_UNKNOWN')
   })
 
-  test('SUBJECT_TAKEN: a second admission may not change the login key, where its packets go', () => {
+  test('T-peer-4: SUBJECT_TAKEN: a second admission may not change the login key, where its packets go', () => {
     const { scene, home, office, shed, voidReason } = household()
     const redirected = { ...shed.identity, loginKey: office.identity.loginKey }
     const record = scene.sign(home, { type: 'admit', node: redirected, admin: false })
@@ -105,14 +105,14 @@ describe('members', () => {
     expect(scene.fold().nodes.get(shed.id)?.admin).toBe(true)
   })
 
-  test('SUBJECT_REVOKED: a removed node cannot be admitted again under its identity', () => {
+  test('T-revoked-2: SUBJECT_REVOKED: a removed node cannot be admitted again under its identity', () => {
     const { scene, home, shed, voidReason } = household()
     scene.sign(home, revoke(shed))
     expect(voidReason(scene.sign(home, admit(shed)))).toBe('SUBJECT_REVOKED')
     expect(scene.fold().nodes.get(shed.id)?.revocations).toHaveLength(1)
   })
 
-  test('a record whose signature is not good enters nowhere, and neither does what follows it', () => {
+  test('T-relay-5: a record whose signature is not good enters nowhere, and neither does what follows it', () => {
     const { scene, home } = household()
     const good = scene.sign(home, prekey(home, 0, 1))
     const next = scene.sign(home, prekey(home, 1, 2), { after: [good] })
@@ -125,14 +125,14 @@ describe('members', () => {
 })
 
 describe('removal', () => {
-  test('SIGNER_REVOKED: after its removal a node signs nothing that counts', () => {
+  test('T-revoked-2: SIGNER_REVOKED: after its removal a node signs nothing that counts', () => {
     const { scene, home, office, voidReason } = household()
     scene.sign(home, revoke(office))
     expect(voidReason(scene.sign(office, prekey(office, 0, 1)))).toBe('SIGNER_REVOKED')
     expect(voidReason(scene.sign(office, revoke(home)))).toBe('SIGNER_REVOKED')
   })
 
-  test('removal wins every fork: what the removed node signed beside its removal counts for nothing', () => {
+  test('T-revoked-2: removal wins every fork: what the removed node signed beside its removal counts for nothing', () => {
     const { scene, home, office, voidReason } = household()
     const attic = scene.machine('attic')
     const before = scene.sign(office, prekey(office, 0, 1))
@@ -169,7 +169,7 @@ describe('removal', () => {
     expect(scene.fold().nodes.get(attic.id)?.revocations).toEqual([])
   })
 
-  test('two admins who remove each other are both removed', () => {
+  test('T-revoked-3: two admins who remove each other are both removed', () => {
     const { scene, home, office, first, voidReason } = household()
     const [one, other] = [
       scene.sign(home, revoke(office), { after: [first] }),
@@ -192,7 +192,7 @@ describe('removal', () => {
     expect(scene.fold().nodes.get(attic.id)?.revocations).toEqual([])
   })
 
-  test('a revoke stands although its signer is removed beside it, and although the one who let it in was', () => {
+  test('T-revoked-3: a revoke stands although its signer is removed beside it, and although the one who let it in was', () => {
     const { scene, home, office, shed, first } = household()
     const attic = scene.machine('attic')
     const admission = scene.sign(office, admit(attic, true), { after: [first] })
@@ -215,7 +215,7 @@ describe('removal', () => {
 })
 
 describe('hosts', () => {
-  test('only the agent itself makes its first host record', () => {
+  test('T-peer-10: only the agent itself makes its first host record', () => {
     const { scene, home, shed, voidReason } = household()
     expect(voidReason(scene.sign(home, host(shed.agent, [home])))).toBe('SUBJECT_UNKNOWN')
     expect(voidReason(scene.sign(home.agent, host(shed.agent, [home])))).toBe('SIGNER_NOT_ALLOWED')
@@ -232,7 +232,7 @@ describe('hosts', () => {
     expect(voidReason(scene.sign(home, host(agent, [home, shed])))).toBe('SIGNER_NOT_ALLOWED')
   })
 
-  test('NOT_A_HOST: a holder that the host list has dropped no longer speaks for the agent', () => {
+  test('T-peer-10: NOT_A_HOST: a holder that the host list has dropped no longer speaks for the agent', () => {
     const { scene, home, office, agent, voidReason } = household()
     scene.sign(agent, host(agent, [office]))
     expect(voidReason(scene.sign(home, host(agent, [home])))).toBe('NOT_A_HOST')
@@ -306,13 +306,13 @@ describe('grants', () => {
       expect(scene.fold(records).voided.get(early.hash)).toBe('SUBJECT_UNKNOWN')
   })
 
-  test('SIGNER_NOT_ALLOWED: neither an admin nor the root gives away what an agent owns', () => {
+  test('T-peer-10: SIGNER_NOT_ALLOWED: neither an admin nor the root gives away what an agent owns', () => {
     const { scene, office, agent, voidReason } = household()
     expect(voidReason(scene.sign(office, grant(agent, 'semantic', office)))).toBe('SIGNER_NOT_ALLOWED')
     expect(voidReason(scene.sign(scene.root, grant(agent, 'semantic', office)))).toBe('SIGNER_NOT_ALLOWED')
   })
 
-  test('TERM_PASSED: what the old holder signed apart from the new term is void, what the new one saw is not', () => {
+  test('T-peer-11: TERM_PASSED: what the old holder signed apart from the new term is void, what the new one saw is not', () => {
     const { scene, home, office, shed, agent, first, voidReason } = household()
     const seen = scene.sign(home, grant(agent, 'semantic', shed))
     const second = scene.sign(office, assign(agent, office, 2, first))
@@ -364,12 +364,12 @@ describe('terms', () => {
     expect(terms).toHaveLength(2)
   })
 
-  test('NOT_A_HOST: a member that no host record names takes no term', () => {
+  test('T-peer-11: NOT_A_HOST: a member that no host record names takes no term', () => {
     const { scene, shed, agent, first, voidReason } = household()
     expect(voidReason(scene.sign(shed, assign(agent, shed, 2, first)))).toBe('NOT_A_HOST')
   })
 
-  test('SIGNER_NOT_ALLOWED: nobody takes a term for another', () => {
+  test('T-peer-11: SIGNER_NOT_ALLOWED: nobody takes a term for another', () => {
     const { scene, home, office, agent, first, voidReason } = household()
     expect(voidReason(scene.sign(home, assign(agent, office, 2, first)))).toBe('SIGNER_NOT_ALLOWED')
     expect(voidReason(scene.sign(agent, assign(agent, office, 2, first)))).toBe('SIGNER_NOT_ALLOWED')
@@ -380,7 +380,7 @@ describe('terms', () => {
     expect(voidReason(scene.sign(shed, assign(shed.agent, shed, 1, null)))).toBe('SUBJECT_UNKNOWN')
   })
 
-  test('TERM_NOT_HIGHER: terms only grow, and by one', () => {
+  test('T-peer-11: TERM_NOT_HIGHER: terms only grow, and by one', () => {
     const { scene, home, office, agent, first, voidReason } = household()
     const second = scene.sign(office, assign(agent, office, 2, first))
     const tries = [

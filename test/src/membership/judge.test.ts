@@ -64,7 +64,7 @@ describe('layers of many writers', () => {
     expect(verdict(office, 'semantic')).toEqual(FOLD)
   })
 
-  test('NOT_A_WRITER: members write nothing until they are granted to, and then also what they wrote before', () => {
+  test('T-peer-2: NOT_A_WRITER: members write nothing until they are granted to, and then also what they wrote before', () => {
     const { scene, shed, agent, verdict } = household()
     expect(verdict(shed, 'semantic')).toEqual(NOT_A_WRITER)
     scene.sign(agent, grant(agent, 'semantic', shed, 'read'))
@@ -87,7 +87,7 @@ describe('layers of many writers', () => {
     expect(verdict(home, 'semantic', { heads: ['ab'.repeat(32) as RecordHash] })).toEqual({ type: 'unknown' })
   })
 
-  test('UNKNOWN_AUTHOR: a stranger, one whose admission is void, and a block of another mesh', () => {
+  test('T-peer-1: UNKNOWN_AUTHOR: a stranger, one whose admission is void, and a block of another mesh', () => {
     const { scene, home, shed, agent, verdict } = household()
     const attic = scene.machine('attic')
     expect(verdict(attic, 'semantic')).toEqual(UNKNOWN_AUTHOR)
@@ -100,7 +100,7 @@ describe('layers of many writers', () => {
 })
 
 describe('what ended', () => {
-  test('BEYOND_CUT: of a removed node its blocks count up to the cut, document by document', () => {
+  test('T-revoked-1: BEYOND_CUT: of a removed node its blocks count up to the cut, document by document', () => {
     const { scene, home, office, verdict, cut } = household()
     scene.sign(home, revoke(office, [cut(office, 3)]))
     expect(verdict(office, 'semantic', { sequence: 3 })).toEqual(FOLD)
@@ -118,7 +118,7 @@ describe('what ended', () => {
     expect(verdict(office, 'episodic', { sequence: 6 })).toEqual(BEYOND_CUT)
   })
 
-  test('LAPSED: of a silent node counts what the cut has, and what it writes once it knows of the lapse', () => {
+  test('T-clone-3: LAPSED: of a silent node counts what the cut has, and what it writes once it knows of the lapse', () => {
     const { scene, home, office, verdict, cut } = household()
     const lapsed = scene.sign(home, lapse(office, [cut(office, 3)]))
     expect(scene.fold().nodes.get(office.id)).toMatchObject({ lapsed: true, revocations: [] })
@@ -186,7 +186,7 @@ describe('what ended', () => {
     expect(verdict(office, 'semantic', { sequence: 3 })).toEqual(FOLD)
   })
 
-  test('NOT_A_WRITER: what an author wrote in knowledge of the end does not count, whatever the cut says', () => {
+  test('T-revoked-1: NOT_A_WRITER: what an author wrote in knowledge of the end does not count, whatever the cut says', () => {
     const { scene, home, office, shed, agent, verdict, cut } = household()
     const given = scene.sign(agent, grant(agent, 'semantic', shed, 'write'))
     const taken = scene.sign(agent, ungrant(agent, given, [cut(shed, 99)]))
@@ -231,7 +231,7 @@ describe('layers of one writer', () => {
     expect(verdict(home, 'session', { term: termOf(first) })).toEqual(FOLD)
   })
 
-  test('WRONG_TERM: no term, a term that does not exist, another number, or another holder', () => {
+  test('T-peer-2: WRONG_TERM: no term, a term that does not exist, another number, or another holder', () => {
     const { home, office, first, verdict } = household()
     const absent: TermRef = { number: 1, assign: 'ab'.repeat(32) as RecordHash }
     expect(verdict(home, 'session')).toEqual(WRONG_TERM)
@@ -246,7 +246,7 @@ describe('layers of one writer', () => {
     expect(verdict(shed, 'session', { term: termOf(stolen) })).toEqual(WRONG_TERM)
   })
 
-  test('a write grant opens no layer of one writer', () => {
+  test('T-peer-2: a write grant opens no layer of one writer', () => {
     const { scene, shed, agent, first, verdict } = household()
     scene.sign(agent, grant(agent, 'session', shed, 'write'))
     expect(verdict(shed, 'session', { term: termOf(first) })).toEqual(WRONG_TERM)

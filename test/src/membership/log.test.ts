@@ -30,7 +30,7 @@ test('a record waits for its parents, is named as waiting by what it misses, and
   expect(log.add(second)).toBe('duplicate')
 })
 
-test('records of another mesh and records with a bad signature are refused, with what follows them', () => {
+test('T-relay-5: records of another mesh and records with a bad signature are refused, with what follows them', () => {
   const { scene, home, records, log } = chain(2)
   const [first, second] = records as [SignedRecord, SignedRecord]
   const next = scene.sign(home, prekey(home, 5, 6), { after: [second] })
@@ -44,7 +44,7 @@ test('records of another mesh and records with a bad signature are refused, with
   expect(log.add(next)).toBe('refused')
 })
 
-test('a spoilt signature makes another record: it cannot stand in the way of the good one', () => {
+test('T-relay-5: a spoilt signature makes another record: it cannot stand in the way of the good one', () => {
   const { scene, records, log } = chain(2)
   const [first, second] = records as [SignedRecord, SignedRecord]
   const bytes = second.bytes.slice()
@@ -57,7 +57,7 @@ test('a spoilt signature makes another record: it cannot stand in the way of the
   expect(log.add(second)).toBe('added')
 })
 
-test('a record by a node that nothing in its past admits is refused: its signature can never be checked', () => {
+test('T-peer-4: a record by a node that nothing in its past admits is refused: its signature can never be checked', () => {
   const { scene, records, log } = chain(1)
   const attic = scene.machine('attic')
   const stray = scene.sign(attic, prekey(attic, 0, 1), { after: records.slice(0, 1) })
@@ -65,7 +65,7 @@ test('a record by a node that nothing in its past admits is refused: its signatu
   expect(log.add(stray)).toBe('refused')
 })
 
-test('what waits is bounded: the oldest makes room and enters when it is sent again', () => {
+test('T-peer-5: what waits is bounded: the oldest makes room and enters when it is sent again', () => {
   const { scene, home, records, log } = chain(2)
   const [first, second] = records as [SignedRecord, SignedRecord]
   const waiting = Array.from({ length: RECORDS_WAITING_MAX + 1 }, (_, i) =>

@@ -74,7 +74,7 @@ test('what is signed is what is read, for every kind of record', () => {
   )
 })
 
-test('decoding never throws, and what it accepts has no second form', () => {
+test('T-peer-9: decoding never throws, and what it accepts has no second form', () => {
   const records = fc.sample(generatedLog(), { numRuns: 5, seed: 7 }).flatMap(({ scene }) => scene.records)
   const mutation = fc.record({
     record: fc.constantFrom(...records),
@@ -117,13 +117,13 @@ function mutated(each: {
   ])
 }
 
-test('a record over the limit is refused before it is read', () => {
+test('T-peer-5: a record over the limit is refused before it is read', () => {
   const bytes = new Uint8Array(RECORD_BYTES_MAX + 1)
   bytes[0] = 1
   expect(decodeRecord(bytes, fake)).toEqual({ ok: false, error: { code: 'RECORD_SIZE', bytes: bytes.length } })
 })
 
-test('a count that the bytes cannot hold is refused without allocating for it', () => {
+test('T-peer-5: a count that the bytes cannot hold is refused without allocating for it', () => {
   const draft = encode((writer) => {
     writeByte(writer, 1)
     writeFixed(writer, new Uint8Array(32))

@@ -87,7 +87,7 @@ describe('two machines that pair', () => {
 })
 
 describe('a link', () => {
-  test('lets one machine in: a second one is told LINK_USED, before and after the first is through', () => {
+  test('T-pairing-3: lets one machine in: a second one is told LINK_USED, before and after the first is through', () => {
     const scene = newScene()
     const channel = new Channel(scene)
     const first = channel.join(scene.machine('office'))
@@ -103,7 +103,7 @@ describe('a link', () => {
     expect(channel.admitted).toMatchObject([{ identity: { name: 'office' } }])
   })
 
-  test('of which two machines take part at once goes to one of them, whatever the order', () => {
+  test('T-pairing-3: of which two machines take part at once goes to one of them, whatever the order', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const scene = newScene(seed)
@@ -121,7 +121,7 @@ describe('a link', () => {
     )
   })
 
-  test('that has expired is refused by the new machine’s own clock, and by the old one’s', () => {
+  test('T-pairing-3: that has expired is refused by the new machine’s own clock, and by the old one’s', () => {
     const scene = newScene()
     const expired = new Channel(scene, { link: scene.link({ expiresMs: START_MS }) })
     expect(expired.join(scene.machine('office')).now).toEqual(failedWith('LINK_EXPIRED'))
@@ -144,7 +144,7 @@ describe('a link', () => {
     expect(channel.admitted).toEqual([])
   })
 
-  test('that was taken back is refused', () => {
+  test('T-pairing-3: that was taken back is refused', () => {
     const scene = newScene()
     const channel = new Channel(scene)
     channel.feedInviter({ type: 'cancelled' })
@@ -163,7 +163,7 @@ describe('a link', () => {
 })
 
 describe('the person at the old machine', () => {
-  test('who confirms other words ends it, and the link with it', () => {
+  test('T-pairing-1: who confirms other words ends it, and the link with it', () => {
     const scene = newScene()
     const channel = new Channel(scene)
     const end = channel.join(scene.machine('office'))
@@ -222,7 +222,7 @@ describe('an admission that is not what the link promised', () => {
       return { ...whole, records: whole.records.map((record) => record.with(60, record[60]! ^ 1)) }
     },
   }
-  test.each(Object.entries(cases))('is refused: %s', (_, make) => {
+  test.each(Object.entries(cases))('T-pairing-4: is refused: %s', (_, make) => {
     const scene = newScene()
     const channel = new Channel(scene, { autoConfirm: true })
     const end = channel.join(scene.machine('office'))

@@ -264,7 +264,7 @@ describe('pairing over a relay link', () => {
     await vi.waitFor(() => expect(office.driver.view().state).toBe('failed'))
   })
 
-  test('no packet holds the secret, a name or a key in clear', async () => {
+  test('T-curious-3: no packet holds the secret, a name or a key in clear', async () => {
     const office = newOffice()
     const started = await office.driver.start({ autoConfirm: true })
     await office.join(linkOf(started), 'visible-name')

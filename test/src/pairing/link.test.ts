@@ -31,7 +31,7 @@ describe('a pairing link', () => {
     expect(parseLink(` ${text.slice(0, 80)}\n  ${text.slice(80)}\r\n`, sodium).ok).toBe(true)
   })
 
-  test('with any character lost, changed or swapped is LINK_INVALID, with why', () => {
+  test('T-pairing-3: with any character lost, changed or swapped is LINK_INVALID, with why', () => {
     for (let at = 0; at < text.length; at++) {
       const other = text[at] === 'A' ? 'B' : 'A'
       for (const spoilt of [text.slice(0, at) + text.slice(at + 1), text.slice(0, at) + other + text.slice(at + 1)]) {
@@ -47,7 +47,7 @@ describe('a pairing link', () => {
     expect(why(`sealmesh:${'A'.repeat(5_000)}`)).toMatchObject({ error: { why: 'no-link' } })
   })
 
-  test('does not show its secret when it is printed', () => {
+  test('T-pairing-3: does not show its secret when it is printed', () => {
     expect(JSON.stringify(link)).toContain('"secret":"[redacted]"')
   })
 })
@@ -57,7 +57,7 @@ describe('a pairing packet', () => {
   const to = { mailbox: link.inviterMailbox, key: keys.packet['to-inviter'], expiresMs: link.expiresMs }
   const message = { type: 'done', session: '00'.repeat(16) } as const
 
-  test('looks to a relay like any other packet of its size', () => {
+  test('T-curious-3: looks to a relay like any other packet of its size', () => {
     const packet = sealPairingPacket(message, to, scene.random, sodium)
     const other = new Scene(sodium, 'other', 2)
     const ordinary = other.seal(other.member(0), [other.member(1)], { payload: new Uint8Array(1) })
@@ -66,7 +66,7 @@ describe('a pairing packet', () => {
     expect(header.ok && header.value.recipients.length).toBe(1)
   })
 
-  test('opens the way it was sent and no other', () => {
+  test('T-pairing-5: opens the way it was sent and no other', () => {
     const packet = sealPairingPacket(message, to, scene.random, sodium)
     expect(openPairingPacket(packet, to, sodium)).toEqual(message)
     expect(openPairingPacket(packet, { ...to, key: keys.packet['to-joiner'] }, sodium)).toBeUndefined()
@@ -74,14 +74,14 @@ describe('a pairing packet', () => {
     expect(openPairingPacket(packet, { ...to, key: other.packet['to-inviter'] }, sodium)).toBeUndefined()
   })
 
-  test('with any byte changed opens nowhere', () => {
+  test('T-pairing-5: with any byte changed opens nowhere', () => {
     const packet = sealPairingPacket(message, to, scene.random, sodium)
     for (let at = 0; at < packet.length; at++)
       expect(openPairingPacket(packet.with(at, packet[at]! ^ 1), to, sodium)).toBeUndefined()
   })
 })
 
-test('any bytes are read as a message or refused, never thrown at', () => {
+test('T-pairing-5: any bytes are read as a message or refused, never thrown at', () => {
   const read = fc.uint8Array({ maxLength: 300 }).map((bytes) => decodeMessage(bytes))
   // Numbers have longer forms of themselves: what is read says the same when it is written again.
   const isStable = (message: ReturnType<typeof decodeMessage>): boolean =>

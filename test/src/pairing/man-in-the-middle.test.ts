@@ -30,7 +30,7 @@ const runBoth = (one: Channel, other: Channel, until: () => boolean): boolean =>
 }
 
 describe('somebody in the middle who has the link', () => {
-  test('cannot make both screens show the same words, so that nobody is admitted', () => {
+  test('T-pairing-1: cannot make both screens show the same words, so that nobody is admitted', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const { real, fake, victim } = inBetween(seed)
@@ -46,7 +46,7 @@ describe('somebody in the middle who has the link', () => {
     )
   })
 
-  test('cannot choose a nonce once the other is known: it was committed to', () => {
+  test('T-pairing-2: cannot choose a nonce once the other is known: it was committed to', () => {
     const { scene, real, thief } = inBetween(1)
     expect(real.run(() => real.inviter.state === 'committed')).toBe(true)
     const { session } = thief.attempt
@@ -61,7 +61,7 @@ describe('somebody in the middle who has the link', () => {
     expect(victim.words).toBeNull()
   })
 
-  test('cannot answer with the joiner’s own commitment: it says whose it is', () => {
+  test('T-pairing-2: cannot answer with the joiner’s own commitment: it says whose it is', () => {
     const { scene, fake, victim } = inBetween(3)
     const { attempt } = victim
     const introduction = { link: attempt.link, session: attempt.session, joiner: attempt.joiner }
@@ -77,7 +77,7 @@ describe('somebody in the middle who has the link', () => {
     expect(victim.now).toMatchObject({ state: 'failed', reason: 'PAIRING_REFUSED' })
   })
 
-  test('cannot change who joins in what it passes on: another name or key is another transcript', () => {
+  test('T-pairing-1: cannot change who joins in what it passes on: another name or key is another transcript', () => {
     const { scene, real, thief } = inBetween(4)
     const { attempt } = thief
     for (const change of [{ name: 'friendly' }, { signKey: scene.machine('x').identity.signKey }]) {
@@ -92,7 +92,7 @@ describe('somebody in the middle who has the link', () => {
     }
   })
 
-  test('who says anything at any time, in anybody’s name, admits nobody that was not confirmed', () => {
+  test('T-pairing-5: who says anything at any time, in anybody’s name, admits nobody that was not confirmed', () => {
     const message = fc.oneof(
       fc.record({ type: fc.constant('reveal' as const), nonce: fc.uint8Array({ minLength: 32, maxLength: 32 }) }),
       fc.record({ type: fc.constant('want' as const), next: fc.nat(20) }),

@@ -31,7 +31,7 @@ describe('a mesh that the relay does not know', () => {
     expect(relay.login(founder).goodbye).toBe('CLAIM_REQUIRED')
     expect(relay.login(mesh.member('second', { by: founder })).goodbye).toBe('MESH_NOT_ADMITTED')
   })
-  test('is refused with a wrong, used or expired code', () => {
+  test('T-stranger-2: is refused with a wrong, used or expired code', () => {
     openClaim('ABCDE-FGHJK-MNPQR-STVWX')
     expect(relay.login(mesh.member('founder', { code: 'WRONG' })).goodbye).toBe('CLAIM_INVALID')
     relay.nowMs += 2_000
@@ -49,7 +49,7 @@ describe('a mesh that the relay does not know', () => {
     const other = new TestMesh(sodium, 'another mesh')
     expect(relay.login(other.member('founder', { code: 'CODE' })).goodbye).toBe('CLAIM_INVALID')
   })
-  test('cannot be claimed with the root signature of another', () => {
+  test('T-stranger-2: cannot be claimed with the root signature of another', () => {
     openClaim('CODE')
     const other = new TestMesh(sodium, 'another mesh')
     const founder = mesh.member('founder')
@@ -70,15 +70,15 @@ describe('a login', () => {
     for (const member of [founder, second, mesh.member('third', { by: second })])
       expect(isIn(relay.login(member))).toBe(true)
   })
-  test('is refused when its tokens were issued by somebody who is no admin', () => {
+  test('T-stranger-1: is refused when its tokens were issued by somebody who is no admin', () => {
     const founder = mesh.member('founder')
     expect(relay.login(mesh.member('second', { by: founder })).goodbye).toBe('TOKEN_INVALID')
   })
-  test('is refused with the tokens of another login', () => {
+  test('T-stranger-1: is refused with the tokens of another login', () => {
     const [a, b] = [mesh.member('a'), mesh.member('b')]
     expect(relay.login({ ...a, login: { ...a.login, token: b.login.token } }).goodbye).toBe('TOKEN_INVALID')
   })
-  test('is refused without tokens, when it was never enrolled', () => {
+  test('T-stranger-1: is refused without tokens, when it was never enrolled', () => {
     expect(relay.login(mesh.member('stranger', { bare: true })).goodbye).toBe('TOKEN_INVALID')
   })
   test('is refused when its token, or one above it, has expired', () => {
@@ -87,12 +87,12 @@ describe('a login', () => {
     const founder = mesh.member('founder', { admin: true, expiresMs })
     expect(relay.login(mesh.member('second', { by: founder })).goodbye).toBe('TOKEN_EXPIRED')
   })
-  test('is refused when another key signed the challenge', () => {
+  test('T-stranger-1: is refused when another key signed the challenge', () => {
     const [a, b] = [mesh.member('a'), mesh.member('b')]
     const keys = { publicKey: a.keys.publicKey, secretKey: b.keys.secretKey }
     expect(relay.login({ ...a, login: { ...a.login, keys } }).goodbye).toBe('LOGIN_SIGNATURE')
   })
-  test('is refused when it answers the challenge of another connection', () => {
+  test('T-network-2: is refused when it answers the challenge of another connection', () => {
     const member = mesh.member('a')
     const first = relay.connect()
     first.answerAs(member)
@@ -104,7 +104,7 @@ describe('a login', () => {
     second.answerAs(member)
     expect(second.goodbye).toBe('LOGIN_SIGNATURE')
   })
-  test('may say nothing but who it is until it is in, and has five seconds for it', () => {
+  test('T-stranger-4: may say nothing but who it is until it is in, and has five seconds for it', () => {
     const early = relay.connect()
     early.say({ type: 'ping', number: 1 })
     expect(early.goodbye).toBe('FRAME_UNEXPECTED')
@@ -134,7 +134,7 @@ describe('a login', () => {
 })
 
 describe('strangers from one address', () => {
-  test('are refused after too many failures within a minute, while others are not', () => {
+  test('T-stranger-4: are refused after too many failures within a minute, while others are not', () => {
     relay.admit(mesh.id)
     const bad = mesh.member('stranger', { bare: true })
     for (let i = 0; i < 30; i++) expect(relay.login(bad, '203.0.113.9').goodbye).toBe('TOKEN_INVALID')
@@ -143,7 +143,7 @@ describe('strangers from one address', () => {
     relay.nowMs += 60_000
     expect(isIn(relay.login(mesh.member('a'), '203.0.113.9'))).toBe(true)
   })
-  test('may not hold more than a few connections open without a login', () => {
+  test('T-stranger-4: may not hold more than a few connections open without a login', () => {
     relay.admit(mesh.id)
     const waiting = Array.from({ length: 64 }, () => relay.connect('203.0.113.9'))
     expect(relay.connect('203.0.113.9').goodbye).toBe('TOO_MANY_LOGINS')
@@ -187,7 +187,7 @@ describe('an invite', () => {
     relay.crash()
     expect(isIn(relay.login(second))).toBe(true)
   })
-  test('may write to its inviter, and to nobody else', () => {
+  test('T-pairing-6: may write to its inviter, and to nobody else', () => {
     const other = mesh.member('other')
     relay.login(other)
     const client = relay.login(guest)
@@ -198,7 +198,7 @@ describe('an invite', () => {
     client.send(good.bytes, bad.bytes)
     expect([client.outcome(good.id), client.outcome(bad.id)]).toEqual(['delivered', 'RECIPIENT_FORBIDDEN'])
   })
-  test('can let nobody in', () => {
+  test('T-pairing-6: can let nobody in', () => {
     const client = relay.login(guest)
     client.say({ type: 'enrol', request: 9, chain: encodeTokenChain(mesh.member('friend').chain) })
     expect(client.frame('done')).toEqual({ type: 'done', request: 9, reason: 'NOT_ADMIN' })
@@ -209,7 +209,7 @@ describe('an invite', () => {
     relay.feed({ type: 'tick' })
     expect(relay.state.mailboxes.has(guest.mailbox)).toBe(false)
   })
-  test('cannot be enrolled for another mesh, by a node that is no admin, or with a broken chain', () => {
+  test('T-pairing-6: cannot be enrolled for another mesh, by a node that is no admin, or with a broken chain', () => {
     const other = new TestMesh(sodium, 'another mesh')
     hub.say({ type: 'enrol', request: 2, chain: encodeTokenChain(other.member('x').chain) })
     expect(hub.frame('done')?.reason).toBe('TOKEN_INVALID')
@@ -238,7 +238,7 @@ describe('a removed node', () => {
     hub = relay.login(admin)
   })
 
-  test('is cut, refused from then on, and after a crash too', () => {
+  test('T-revoked-4: is cut, refused from then on, and after a crash too', () => {
     const client = relay.login(second)
     hub.say({ type: 'revoke', request: 1, revocation: revoke(second, admin) })
     expect(client.goodbye).toBe('NODE_REVOKED')
@@ -248,7 +248,7 @@ describe('a removed node', () => {
     relay.crash()
     expect(relay.login(second).goodbye).toBe('NODE_REVOKED')
   })
-  test('leaves nothing in its mailbox, and nobody can write to it', () => {
+  test('T-revoked-4: leaves nothing in its mailbox, and nobody can write to it', () => {
     relay.drop(relay.login(second))
     const packet = mesh.packet([second.mailbox], relay.nowMs + 1e6)
     hub.send(packet.bytes)
@@ -261,7 +261,7 @@ describe('a removed node', () => {
     hub.send(after.bytes)
     expect(hub.outcome(after.id)).toBe('RECIPIENT_UNKNOWN')
   })
-  test('is removed by an admin, not by any node, and not by a word for another mesh', () => {
+  test('T-stranger-3: is removed by an admin, not by any node, and not by a word for another mesh', () => {
     hub.say({ type: 'revoke', request: 1, revocation: revoke(admin, second) })
     expect(hub.frame('done')?.reason).toBe('NOT_ADMIN')
     const other = new TestMesh(sodium, 'another mesh')
@@ -307,7 +307,7 @@ describe('a removed node', () => {
   })
 })
 
-test('a mesh has a bound of logins, and those that are known still come in', () => {
+test('T-peer-6: a mesh has a bound of logins, and those that are known still come in', () => {
   relay = new SimulatedRelay(sodium, { meshLoginsMax: 2 })
   relay.admit(mesh.id)
   expect(isIn(relay.login(mesh.member('a')))).toBe(true)
@@ -316,7 +316,7 @@ test('a mesh has a bound of logins, and those that are known still come in', () 
   expect(isIn(relay.login(mesh.member('a')))).toBe(true)
 })
 
-test('a login key belongs to one mesh: another cannot take its mailbox', () => {
+test('T-stranger-5: a login key belongs to one mesh: another cannot take its mailbox', () => {
   const other = new TestMesh(sodium, 'another mesh')
   relay.admit(mesh.id)
   relay.admit(other.id)

@@ -126,7 +126,7 @@ describe('a login', () => {
 })
 
 describe('a node refuses', () => {
-  test('a relay with another key than its address says', async () => {
+  test('T-network-1: a relay with another key than its address says', async () => {
     const link = open(founder, withRelayId(relay.address, '77'.repeat(32)))
     expect(await link.refusal()).toBe('RELAY_WRONG_KEY')
   })
@@ -161,7 +161,7 @@ describe('a node refuses', () => {
 })
 
 describe('a stranger', () => {
-  test('may send no more than a login before it has logged in', async () => {
+  test('T-stranger-4: may send no more than a login before it has logged in', async () => {
     const ws = new WebSocket(relay.address.replace(/#.*/, ''))
     ws.on('error', () => undefined)
     await once(ws, 'message')

@@ -63,7 +63,7 @@ describe('a packet', () => {
     )
     expect(reader.got).toHaveLength(1)
   })
-  test('to nobody that is known is refused, and so is one to another mesh', () => {
+  test('T-stranger-5: to nobody that is known is refused, and so is one to another mesh', () => {
     const other = new TestMesh(sodium, 'another mesh')
     relay.admit(other.id)
     const stranger = other.member('stranger')
@@ -116,7 +116,7 @@ describe('a mailbox', () => {
     relay.settle()
     expect(again.got.map((item) => item.packet)).toEqual([packet.bytes])
   })
-  test('refuses beyond its bytes and its number of packets, and leaves a mark', () => {
+  test('T-peer-6: refuses beyond its bytes and its number of packets, and leaves a mark', () => {
     begin({ mailboxBytesMax: 2_000 })
     send(900)
     send(900)
@@ -154,7 +154,7 @@ describe('a mailbox', () => {
     for (let i = 0; i < 4; i++) send(900)
     expect(reader.frame('lost')).toEqual({ type: 'lost', count: 1 })
   })
-  test('cannot be emptied by acknowledging what was never handed over', () => {
+  test('T-peer-6: cannot be emptied by acknowledging what was never handed over', () => {
     begin({ unackedBytesMax: 1_000 })
     for (let i = 0; i < 3; i++) send(900)
     relay.settle()
@@ -213,7 +213,7 @@ describe('a slow reader', () => {
     expect(reader.got.map((item) => item.packet)).toEqual(packets.map((packet) => packet.bytes))
     expect(sender.outcome(send(900).id)).toBe('delivered')
   })
-  test('is cut when it stops, and finds everything at its next visit', () => {
+  test('T-peer-5: is cut when it stops, and finds everything at its next visit', () => {
     begin({ unackedBytesMax: 4_000, stallMs: 10_000 })
     const reader = relay.login(theReader())
     const packets = Array.from({ length: 10 }, () => send(900))
@@ -255,7 +255,7 @@ describe('a sender', () => {
 })
 
 describe('the same login twice', () => {
-  test('makes the newest active; the older is told, gets nothing, and may not send', () => {
+  test('T-clone-2: makes the newest active; the older is told, gets nothing, and may not send', () => {
     const older = relay.login(theReader())
     const newer = relay.login(theReader())
     expect(older.frame('notice')).toEqual({ type: 'notice', reason: 'DUPLICATE_LOGIN', retryAfterMs: 0 })

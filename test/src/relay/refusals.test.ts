@@ -126,7 +126,7 @@ describe('a self-signed certificate', () => {
     expect(again.claim).toBeNull()
     await link.live()
   })
-  test('that is another one is refused before anything is said', async () => {
+  test('T-network-1: that is another one is refused before anything is said', async () => {
     const relay = await start('--tls', 'self-signed')
     const founder = new TestMesh(sodium, 'tls').member('founder', { code: relay.claim ?? '' })
     for (const address of [
@@ -161,7 +161,7 @@ describe('a self-signed certificate', () => {
   })
 })
 
-test('logs, metrics and health name no id, and count what happened', async () => {
+test('T-curious-4: logs, metrics and health name no id, and count what happened', async () => {
   const relay = await start('--log-level', 'debug')
   const mesh = new TestMesh(sodium, 'logs')
   const [alice, bob] = [mesh.member('alice', { code: relay.claim ?? '' }), mesh.member('bob')]

@@ -118,7 +118,7 @@ describe('a node notices', () => {
       lost: false,
     })
   })
-  test('a relay that was restored from an old copy, and one whose database was lost', async () => {
+  test('T-relay-8: a relay that was restored from an old copy, and one whose database was lost', async () => {
     await relay.program.stop()
     copy(directory.data, `${directory.data}.copy`)
     await restart()

@@ -93,11 +93,11 @@ export function sodiumContract(sodium: Sodium): void {
         expect(sodium.verify(new Uint8Array(), message, keys.publicKey)).toBe(false)
       })
 
-      test('have one form: the scalar plus the group order is refused', () => {
+      test('T-peer-14: have one form: the scalar plus the group order is refused', () => {
         expect(sodium.verify(plusOrder(good), message, keys.publicKey)).toBe(false)
       })
 
-      test('do not verify under keys or commitments of low order', () => {
+      test('T-peer-14: do not verify under keys or commitments of low order', () => {
         for (const hex of ED25519_LOW_ORDER) {
           const low = fromHex(hex)
           expect(sodium.verify(new Uint8Array([...low, ...new Uint8Array(32)]), message, low)).toBe(false)
@@ -151,7 +151,7 @@ export function sodiumContract(sodium: Sodium): void {
           expect(sodium.sealBox(random(32), random(length) as SealPublicKey, random(32))).toBeUndefined()
       })
 
-      test('from ephemeral points of low order do not open', () => {
+      test('T-peer-14: from ephemeral points of low order do not open', () => {
         for (const hex of LOW_ORDER_POINTS)
           expect(sodium.openBox(new Uint8Array([...fromHex(hex), ...random(48)]), keys)).toBeUndefined()
       })

@@ -40,7 +40,7 @@ test('closed sets are asked for and come by their links', () => {
   expect(decodePayload(encodePayload(items))).toEqual({ ok: true, value: items })
 })
 
-test('what stands for much more than its bytes is said once of a document', () => {
+test('T-peer-5: what stands for much more than its bytes is said once of a document', () => {
   const { document, floor } = item
   const vectors = (asks: boolean, times: number): SyncItem => ({
     type: 'vectors',
@@ -60,7 +60,7 @@ test('ends out of order or named twice are refused', () => {
   expect(decodePayload(encodePayload([{ ...item, ends: [item.ends[0]!, item.ends[0]!] }])).ok).toBe(false)
 })
 
-test('a payload that is cut or changed is refused or read, and never throws', () => {
+test('T-peer-9: a payload that is cut or changed is refused or read, and never throws', () => {
   const bytes = encodePayload([item])
   for (let at = 0; at < bytes.length; at++) {
     expect(decodePayload(bytes.subarray(0, at)).ok).toBe(false)

@@ -174,7 +174,7 @@ const steps = fc.array(
   { maxLength: 120 },
 )
 
-test('whatever was lost, doubled, held back or refused, both sides end equal, know it, and fall silent', () => {
+test('T-relay-7: whatever was lost, doubled, held back or refused, both sides end equal, know it, and fall silent', () => {
   fc.assert(
     fc.property(steps, (history) => {
       const nodes = [new Node('home'), new Node('office')] as const
@@ -245,7 +245,7 @@ test('whatever was lost, doubled, held back or refused, both sides end equal, kn
   )
 })
 
-test('a peer that lost its disk is sent everything again', () => {
+test('T-relay-7: a peer that lost its disk is sent everything again', () => {
   const [home, office] = [new Node('home'), new Node('office')]
   for (const node of [home, office]) {
     node.share()

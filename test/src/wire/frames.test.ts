@@ -51,7 +51,7 @@ describe('the golden frames', () => {
 })
 
 describe('a decoder', () => {
-  test('refuses every frame that is cut anywhere, or has a byte too many', () => {
+  test('T-relay-6: refuses every frame that is cut anywhere, or has a byte too many', () => {
     for (const { hex, name } of vectors.good) {
       const whole = fromHex(hex)
       for (let length = 0; length < whole.length; length++) {
@@ -84,7 +84,7 @@ describe('a decoder', () => {
     }
     expect(wrong).toEqual([])
   })
-  test('never throws on anything', () => {
+  test('T-relay-6: never throws on anything', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.integer({ min: 0, max: 0x31 }), (bytes, type) => {
         decodeFrame(bytes)
@@ -93,7 +93,7 @@ describe('a decoder', () => {
       { numRuns: 5_000 },
     )
   })
-  test('refuses a frame over the limit before it looks into it', () => {
+  test('T-relay-6: refuses a frame over the limit before it looks into it', () => {
     const bytes = new Uint8Array(FRAME_BYTES_MAX + 1)
     expect(decodeFrame(bytes)).toEqual({ ok: false, error: { code: 'FRAME_SIZE', bytes: bytes.length } })
   })

@@ -44,7 +44,7 @@ describe('a chain of tokens', () => {
       },
     })
   })
-  test('that has one bit changed anywhere is refused', () => {
+  test('T-stranger-1: that has one bit changed anywhere is refused', () => {
     const root = mesh.member('founder', { admin: true })
     const bytes = encodeTokenChain(mesh.member('second', { by: root, expiresMs: NOW_MS + 5 }).chain)
     const accepted: number[] = []
@@ -61,7 +61,7 @@ describe('a chain of tokens', () => {
     for (let length = 1; length < bytes.length; length++)
       expect(decodeTokenChain(bytes.subarray(0, length)).ok).toBe(false)
   })
-  test('does not hold for another mesh, in another order, with a link missing, or when empty', () => {
+  test('T-stranger-1: does not hold for another mesh, in another order, with a link missing, or when empty', () => {
     const root = mesh.member('founder', { admin: true })
     const second = mesh.member('second', { admin: true, by: root })
     const third = mesh.member('third', { by: second })
@@ -94,7 +94,7 @@ describe('a chain of tokens', () => {
 })
 
 describe('a revocation', () => {
-  test('holds when the root or an admin signed it, and not otherwise', () => {
+  test('T-stranger-3: holds when the root or an admin signed it, and not otherwise', () => {
     const admin = mesh.member('admin', { admin: true })
     const [plain, target] = [mesh.member('plain'), mesh.member('target')]
     const draft = { mesh: mesh.id, loginKey: target.keys.publicKey, adminKey: admin.sign.publicKey }
@@ -108,7 +108,7 @@ describe('a revocation', () => {
     expect(holds(plain.chain, plain.sign.secretKey)).toBe(false)
     expect(holds(admin.chain, plain.sign.secretKey)).toBe(false)
   })
-  test('that has one bit changed anywhere is refused', () => {
+  test('T-stranger-3: that has one bit changed anywhere is refused', () => {
     const admin = mesh.member('admin', { admin: true })
     const { loginKey } = { loginKey: mesh.member('target').keys.publicKey }
     const bytes = signRevocation(

@@ -156,7 +156,7 @@ test('what a node has whole is not given up for a base', async () => {
   expect(office.warnings).toContainEqual({ code: 'BLOCKS_BELOW_BASE' })
 })
 
-test('who may not write the document cannot say what of it does not count', async () => {
+test('T-peer-15: who may not write the document cannot say what of it does not count', async () => {
   await write(20)
   await compact()
   grantOffice()
@@ -179,7 +179,7 @@ test('who has lapsed cannot say it either', async () => {
   expect(report).toMatchObject({ stored: 0, refused: pruned!.rows.length })
 })
 
-test('rows that are forged, of another document or out of place are refused', async () => {
+test('T-peer-15: rows that are forged, of another document or out of place are refused', async () => {
   await write(20)
   await compact()
   grantOffice()
@@ -221,7 +221,7 @@ const invented = (rows: PrunedItem['rows'] = [], author = homes.mesh.home): Prun
   rows,
 })
 
-test('an invented base without rows, or with rows of another, takes nothing away that others wrote', async () => {
+test('T-peer-15: an invented base without rows, or with rows of another, takes nothing away that others wrote', async () => {
   grantOffice()
   const office = await homes.start('office', homes.mesh.office)
   await write(12)
@@ -441,7 +441,7 @@ test('what is left of a block waits for the records that its author knew', async
   expect(await stateOf(office.documents)).toEqual(await stateOf(home.documents))
 })
 
-test('a former holder says nothing of what the present one wrote, nor of anything else', async () => {
+test('T-peer-15: a former holder says nothing of what the present one wrote, nor of anything else', async () => {
   const { agent, home: first, office, laptop } = homes.mesh
   homes.mesh.append(
     { type: 'grant', agent, layer: 'session', to: { type: 'node', node: laptop.id }, access: 'read' },

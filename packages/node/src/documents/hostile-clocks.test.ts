@@ -41,7 +41,7 @@ const nowhere = (count: number) =>
     hash: (at + 1).toString(16).padStart(64, '0') as BlockHash,
   }))
 
-test('no base is drawn of which a row could not be read back', async () => {
+test('T-peer-3: no base is drawn of which a row could not be read back', async () => {
   await home.documents.write(homes.semantic, [set('kept', 'of home')])
   expect(await compact(home, -60_000)).toBe(true)
   const replaces = nowhere(1_024)
@@ -56,7 +56,7 @@ test('no base is drawn of which a row could not be read back', async () => {
   expect((await home.documents.examine(homes.semantic)).damaged).toBe(false)
 })
 
-test('a tombstone below a base stays while what it replaces lies above', async () => {
+test('T-peer-3: a tombstone below a base stays while what it replaces lies above', async () => {
   await home.documents.write(homes.semantic, [set('k', 'of home')])
   const { above } = await home.documents.stored(homes.semantic)
   const [word] = above

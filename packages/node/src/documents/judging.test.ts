@@ -91,7 +91,7 @@ test('a document that is written to without a pause is judged all the same', asy
   await Promise.all(writers)
 })
 
-test('what a removed node wrote beyond its cut stops counting', async () => {
+test('T-revoked-1: what a removed node wrote beyond its cut stops counting', async () => {
   const office = await homes.start('office', homes.mesh.office)
   await office.documents.write(homes.semantic, [set('kept', '1')])
   const covered = await office.documents.vectorOf(homes.semantic)
@@ -112,7 +112,7 @@ test('what a removed node wrote beyond its cut stops counting', async () => {
   expect([...(await home.documents.open(homes.semantic)).keys()]).toEqual(['kept'])
 })
 
-test('a home that was copied notices its own unknown blocks, writes under a new incarnation, and both branches stay', async () => {
+test('T-clone-1: a home that was copied notices its own unknown blocks, writes under a new incarnation, and both branches stay', async () => {
   const incarnation = homes.mint(homes.mesh.home)
   const home = await homes.start('home', homes.mesh.home, { incarnation })
   await home.documents.write(homes.semantic, [set('a', '1')])
@@ -147,7 +147,7 @@ test('a home that was copied notices its own unknown blocks, writes under a new 
   expect((await again.documents.after(homes.semantic, theirs.vector, 1_000)).blocks).toEqual([])
 })
 
-test('a block from far ahead is kept, shown when it is due, and no earlier', async () => {
+test('T-peer-3: a block from far ahead is kept, shown when it is due, and no earlier', async () => {
   let nowMs = 1_800_000_000_000
   const home = await homes.start('home', homes.mesh.home, { now: () => nowMs + 10 * 60_000 })
   await home.documents.write(homes.semantic, [set('a', 'early')])

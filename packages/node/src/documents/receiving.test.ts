@@ -65,7 +65,7 @@ test('blocks in any order and repeated are stored once, in chain order', async (
   expect([...(await again.documents.open(homes.semantic)).keys()]).toHaveLength(6)
 })
 
-test('what is not a block, not of this mesh or not signed by its author is refused, and the rest is kept', async () => {
+test('T-peer-1: what is not a block, not of this mesh or not signed by its author is refused, and the rest is kept', async () => {
   const home = await homes.start('home', homes.mesh.home)
   await home.documents.write(homes.semantic, [set('a', '1')])
   await home.documents.write(homes.semantic, [set('b', '2')])
@@ -132,7 +132,7 @@ test('a block whose log heads have not arrived is kept, and folded when they hav
   expect(office.commits.flatMap((commit) => commit.changes)).toMatchObject([{ type: 'set', key: 'a', value: '1' }])
 })
 
-test("a member's signed block under another's incarnation changes nothing", async () => {
+test("T-peer-1: a member's signed block under another's incarnation changes nothing", async () => {
   const home = await homes.start('home', homes.mesh.home)
   await home.documents.editText(homes.semantic, typeText(0, 'mine'))
   const office = await homes.start('office', homes.mesh.office)
@@ -169,7 +169,7 @@ test('an incarnation that a home takes later is its own, too', async () => {
   expect(await valueOf(office.documents, homes.semantic, 'b')).toBe('1')
 })
 
-test('blocks of a member that never had a right to the document are not stored', async () => {
+test('T-peer-2: blocks of a member that never had a right to the document are not stored', async () => {
   const home = await homes.start('home', homes.mesh.home)
   await home.documents.write(homes.semantic, [set('a', '1')])
   const vector = await home.documents.vectorOf(homes.semantic)

@@ -54,7 +54,7 @@ async function begunBehind(): Promise<void> {
   expect(running.office.documents.catchUp.documents()).toHaveLength(1)
 }
 
-test('a base that leaves out a word of our own is refused, however far behind a newcomer is', async () => {
+test('T-peer-15: a base that leaves out a word of our own is refused, however far behind a newcomer is', async () => {
   await begunBehind()
   await receive('office', await baseWithout('home', ['mine-a']), 'home')
   expect(codesAt('office')).toContain('ROWS_LEFT_OUT')
@@ -333,7 +333,7 @@ test.each([1, 4])(
   },
 )
 
-test('rows that no honest sender sends are refused, and their sender begins nothing for a while', async () => {
+test('T-peer-15: rows that no honest sender sends are refused, and their sender begins nothing for a while', async () => {
   await begunBehind()
   const item = await baseWithout('home', [])
   const own = (await running.home.documents.vectorOf(homes.semantic)).find(({ sequence }) => sequence > 12)
@@ -351,7 +351,7 @@ const writes = fc.array(
   { minLength: 4, maxLength: 14 },
 )
 
-test('whatever a base leaves out: our own words stand, and what others said is read, replaced by one who knew it, or listed', async () => {
+test('T-peer-15: whatever a base leaves out: our own words stand, and what others said is read, replaced by one who knew it, or listed', async () => {
   let [listed, switched] = [0, 0]
   await fc.assert(
     fc.asyncProperty(writes, writes, fc.subarray([0, 1, 2, 3, 4, 5]), async (before, since, left) => {

@@ -335,7 +335,7 @@ test('of another branch of what is here no base is staged', async () => {
   expect(await stateOf(office.documents)).toEqual(before)
 })
 
-test('a home that was put back from a copy takes a base that has its own lost words, and no other', async () => {
+test('T-clone-3: a home that was put back from a copy takes a base that has its own lost words, and no other', async () => {
   await write(home, 20)
   await meet()
   await office.documents.write(homes.semantic, [set('early', '1')])

@@ -83,7 +83,7 @@ test('a link whose bytes were damaged is asked for again, and until then the doc
 
 const exchangeOf = (running: Running) => exchangeBeside(scene, running)
 
-test('links that nobody asked for or of foreign incarnations are not kept', async () => {
+test('T-peer-5: links that nobody asked for or of foreign incarnations are not kept', async () => {
   const home = await scene.start('home')
   const { hear, want } = exchangeOf(home)
   const id = documentIdOf(scene.semantic, scene.sodium)
@@ -249,7 +249,7 @@ test('replicas end equal however many sets one author names', async () => {
   expect(await home.documents.vectorOf(scene.semantic)).toHaveLength(280)
 }, 120_000)
 
-test('what somebody says over a set of a document that he may not read is neither put together nor sent', async () => {
+test('T-peer-13: what somebody says over a set of a document that he may not read is neither put together nor sent', async () => {
   const home = await scene.start('home', 4)
   const { open, beAsked, sent } = exchangeOf(home)
   const id = documentIdOf(scene.semantic, scene.sodium)
@@ -368,7 +368,7 @@ test('a chain comes link by link, each by the digest that the one before it name
   expect((await home.closed.of(id)).entries(digest)).toHaveLength(2_100)
 })
 
-test('a block under a made-up set waits; what others wrote does not', async () => {
+test('T-peer-9: a block under a made-up set waits; what others wrote does not', async () => {
   const home = await scene.start('home')
   const { home: author, office } = scene.homes.mesh
   const [own] = blocksOfRuns(scene.homes, scene.sodium, scene.semantic, [author], 1)

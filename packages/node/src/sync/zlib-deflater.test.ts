@@ -36,7 +36,7 @@ test('the bytes of both forms are those of the specification', () => {
   expect(unwrapPayload(fromHex('024b4c241f0000'), deflater())).toMatchObject(MALFORMED)
 })
 
-test('what inflates to more or less than it says, or says too much, is refused and never made', () => {
+test('T-peer-5: what inflates to more or less than it says, or says too much, is refused and never made', () => {
   const bomb = deflateRawSync(Buffer.alloc(50_000_000))
   const saying = (length: number): Uint8Array => {
     const said: number[] = [1]

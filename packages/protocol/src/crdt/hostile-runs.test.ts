@@ -66,7 +66,7 @@ test('what could not be typed there is no text: its neighbours stand in two text
   )
 })
 
-test('whatever a peer makes up, what is taken reads the same when it is edited and cut into runs anew', () => {
+test('T-peer-12: whatever a peer makes up, what is taken reads the same when it is edited and cut into runs anew', () => {
   let taken = 0
   for (let seed = 1; seed <= 3_000; seed++) {
     const pick = dice(seed)

@@ -36,7 +36,7 @@ test('a clock is read as it was written, and in no other order', () => {
   )
 })
 
-test('a count that the bytes cannot hold is refused before anything is read', () => {
+test('T-peer-5: a count that the bytes cannot hold is refused before anything is read', () => {
   expect(decode(Uint8Array.of(255, 127), (reader) => readClock(reader, 16_384)).ok).toBe(false)
 })
 
