@@ -47,6 +47,8 @@ import {
   nodeIdFrom,
 } from './setup/identity.ts'
 import { Relays } from './uplink/relays.ts'
+import { Quarantine } from './quarantine/quarantine.ts'
+import { unopenedBy } from './quarantine/unopened.ts'
 import { DamageBook } from './store/damage-book.ts'
 import { StandingStore } from './store/standing-store.ts'
 import { LastHeard } from './status/last-heard.ts'
@@ -242,6 +244,8 @@ async function compose(
   const context = { node, incarnation, signKey, log, documents, layers, diary, sodium, logger, now }
   const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
   closers.push(() => inviter.close())
+  const quarantine = await Quarantine.load({ meta, sodium, now, failed })
+  closers.push(() => quarantine.close())
   const sync = new MeshSync({
     node,
     sodium,
@@ -252,8 +256,15 @@ async function compose(
     receipts,
     handed,
     port,
-    onUnopened: (packet) => inviter.onPacket(packet),
-    onDeaf: () => renewPrekey(),
+    onUnopened: unopenedBy({
+      isPairing: (packet) => inviter.onPacket(packet),
+      keep: (packet, failure) => quarantine.add(packet, failure),
+      say: (code) => logger.warn({ code }, 'packet not used'),
+      newPrekey: () => void ensurePrekeys(log, keys, node, now(), true).catch(failed),
+      askAgain: () => sync.askAgain(),
+      wantRecords: () => sync.wantRecords(),
+      monotonicMs: () => performance.now(),
+    }),
     onReceived: (from, reports) => {
       refusals.note(from, reports)
       happenings.onReceived(from, reports)
@@ -264,13 +275,6 @@ async function compose(
     logger,
   })
   closers.push(() => sync.close())
-  // A packet for us that none of our prekeys opens: their files were lost, or this home is a copy.
-  let renewedAtMs = Number.NEGATIVE_INFINITY
-  const renewPrekey = (): void => {
-    if (performance.now() - renewedAtMs < DEAF_PREKEY_MS) return
-    renewedAtMs = performance.now()
-    ensurePrekeys(log, keys, node, now(), true).catch(failed)
-  }
   const watch = new HomeWatch({
     health,
     documents,
@@ -354,6 +358,8 @@ async function compose(
     await relays.meshChanged(mesh)
     void defaults.apply() // Signs records itself, so it has to wait for this one.
     happenings.meshChanged(mesh)
+    for (const packet of quarantine.release((sender) => mesh.nodes.has(sender)))
+      sync.onLinkEvent({ type: 'deliver', packet, acknowledge: () => undefined })
   })
   const lastHeard = await LastHeard.load(meta)
   const noteHeard = (): Promise<void> =>
@@ -419,6 +425,7 @@ async function compose(
     keys,
     meta,
     inviter,
+    quarantine,
     mergedLate: await MergedLate.load(meta),
     folders,
     lastHeard,
@@ -455,8 +462,6 @@ async function compose(
 /** `--relay none`: a mesh that stays on this machine for now. */
 const NO_RELAY = 'none'
 const PREKEY_CHECK_MS = 60 * 60_000
-/** Each is a record that every node keeps for ever. */
-const DEAF_PREKEY_MS = 60 * 60_000
 /** Blocks from a clock that runs ahead are held until they are due, which nothing but time announces. */
 const HELD_CHECK_MS = 15_000
 /** What a crash may make `last heard` forget. */

@@ -120,6 +120,7 @@ export const reactions = {
     retry: false,
     next: 'nothing for the data: it is fetched again. If a copy of this home runs elsewhere, stop it',
   },
+  PACKETS_NOT_USED: { exit: 4, retry: false, next: 'sealmesh quarantine ls' },
   HOME_COPIED: { exit: 9, retry: false, next: 'stop one of the two, and pair it again under a home of its own' },
   HOME_IN_USE: { exit: 9, retry: true, next: 'sealmesh down, or use another: --home DIR' },
   SOCKET_IN_USE: { exit: 9, retry: true, next: 'sealmesh down' },

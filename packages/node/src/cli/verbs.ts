@@ -27,6 +27,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   late: async (cli) => (await import('./late.ts')).late(cli),
   import: async (cli) => (await import('./import.ts')).importMemory(cli),
   scrub: async (cli) => (await import('./scrub.ts')).scrub(cli),
+  quarantine: async (cli) => (await import('./quarantine.ts')).quarantine(cli),
   takeover: async (cli) => (await import('./takeover.ts')).takeover(cli),
   revoke: async (cli) => (await import('./revoke.ts')).revoke(cli),
   config: async (cli) => (await import('./config.ts')).config(cli),

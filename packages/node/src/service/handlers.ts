@@ -8,6 +8,7 @@ import type { Refusals } from '../events/refusals.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
+import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { LastHeard } from '../status/last-heard.ts'
 import type { Meta } from '../store/meta.ts'
@@ -30,6 +31,7 @@ import { lateHandlers } from './late.ts'
 import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
 import { editingNow, presenceHandlers } from './presence.ts'
+import { quarantineHandlers } from './quarantine.ts'
 import { revokeHandlers } from './revoke.ts'
 import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
@@ -51,6 +53,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly keys: KeyStore
   readonly meta: Meta
   readonly inviter: InviterDriver
+  readonly quarantine: Quarantine
   readonly folders: Folders
   readonly mergedLate: MergedLate
   readonly lastHeard: LastHeard
@@ -103,6 +106,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...scrubHandlers(services),
     ...takeoverHandlers(services),
     ...pairingHandlers(services.inviter),
+    ...quarantineHandlers(services),
     ...revokeHandlers(services),
     ...configHandlers(services),
     ...lapseHandlers(services),

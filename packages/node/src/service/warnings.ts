@@ -4,6 +4,7 @@ import type { Fact } from '../health/home-health.ts'
 import { notRelearntFrom } from '../health/relearnt.ts'
 import { iso, nodeName } from './context.ts'
 import { folderWarnings } from './folders.ts'
+import { quarantineWarnings } from './quarantine.ts'
 import type { NodeServices } from './handlers.ts'
 
 /** What a person should look at, each with its code. */
@@ -16,9 +17,11 @@ export function warningsOf({
   documents,
   sync,
   folders,
+  quarantine,
+  now,
 }: Pick<
   NodeServices,
-  'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders'
+  'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders' | 'quarantine' | 'now'
 >): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
@@ -59,5 +62,5 @@ export function warningsOf({
       code: 'LEFT_OUT_FULL',
       message: `so much is kept apart that documents stay as they were rather than take over what others have; ${reactions.LEFT_OUT_FULL.next}`,
     })
-  return [...warnings, ...folderWarnings({ folders })]
+  return [...warnings, ...quarantineWarnings({ quarantine, now }), ...folderWarnings({ folders })]
 }

@@ -7,6 +7,7 @@ import {
   type TokenDraft,
 } from '@sealmesh/protocol/wire/token'
 import { toHex } from '@sealmesh/protocol/bytes'
+import { prekeyEndsMs } from '@sealmesh/protocol/envelope/expired-prekey'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
 import type { SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
@@ -139,6 +140,6 @@ export async function ensurePrekeys(
       keys.sign.secretKey,
     )
   }
-  const dead = announced.filter((each) => each.expiresMs + PREKEY_SKEW_MS < nowMs)
+  const dead = announced.filter((each) => prekeyEndsMs(each) < nowMs)
   for (const { publicKey } of dead) await keys.destroyPrekey(publicKey satisfies SealPublicKey)
 }

@@ -1,3 +1,4 @@
+import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -23,14 +24,12 @@ export interface MeshSyncDeps {
   /** What the relay has answered for and the peer has not receipted. */
   readonly handed: ReceiptStore
   readonly port: PacketPort
-  /** Whether somebody else (a pairing) could use a packet that does not open. */
-  readonly onUnopened: (packet: Uint8Array) => boolean
+  /** A packet that is not used, and why. It may be one of a pairing. */
+  readonly onUnopened: (packet: Uint8Array, failure: PacketFailure) => void
   /** A peer's word of who edits what: checked for nothing but its form. */
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** What became of a peer's blocks. */
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
-  /** A packet for us was sealed to a prekey that is not here. */
-  readonly onDeaf: () => void
   /** Only for waits and intervals: a wall clock that is set back would stop them. */
   readonly monotonicMs: () => number
   readonly wallMs: () => number

@@ -133,7 +133,7 @@ export class MeshSync {
         this.#flushAll()
         return
       case 'lost':
-        for (const peer of this.#peers.values()) peer.core.greet(this.#deps.monotonicMs())
+        for (const { core } of this.#peers.values()) core.greet(this.#deps.monotonicMs())
         this.#flushAll()
         return
       case 'room':
@@ -176,6 +176,12 @@ export class MeshSync {
   /** Records of ours were lost: whoever has them sends what our heads do not cover. */
   wantRecords(): void {
     for (const peer of this.#peers.values()) peer.core.wantRecords(this.#deps.monotonicMs())
+    this.#flushAll()
+  }
+
+  /** Compares heads with everybody now: something was lost, or may lie somewhere. */
+  askAgain(): void {
+    for (const peer of this.#peers.values()) peer.core.greet(this.#deps.monotonicMs())
     this.#flushAll()
   }
 
@@ -263,14 +269,10 @@ export class MeshSync {
   }
 
   #delivered(packet: Uint8Array, acknowledge: () => void): void {
-    const { port, logger } = this.#deps
+    const { port, onUnopened } = this.#deps
     const opened = port.open(packet)
     if (!opened.ok) {
-      // Somebody else's packet, or kept out and said: nothing else stalls, and heads show what is missing.
-      if (!this.#deps.onUnopened(packet)) {
-        logger.warn({ code: opened.error.code }, 'packet not opened')
-        if (opened.error.code === 'PACKET_BOX_CLOSED') this.#deps.onDeaf()
-      }
+      onUnopened(packet, opened.error) // The relay is told what it is told of every packet.
       return acknowledge()
     }
     const { sender, incarnation, sequence } = opened.value
@@ -282,7 +284,7 @@ export class MeshSync {
     const unwrapped = peer && unwrapPayload(opened.value.payload, peer.deflater)
     const items = unwrapped?.ok ? decodePayload(unwrapped.value) : unwrapped
     if (peer === undefined || !items?.ok) {
-      logger.warn({ code: peer === undefined ? 'SENDER_REMOVED' : 'PAYLOAD_MALFORMED' }, 'packet not used')
+      onUnopened(packet, { code: peer === undefined ? 'PACKET_SENDER_REMOVED' : 'PACKET_PAYLOAD_MALFORMED', sender })
       return acknowledge()
     }
     // News of the moment: passed on at once, never stored and in nobody's way.
@@ -333,8 +335,7 @@ export class MeshSync {
     if (this.#mail !== 'arrived' || !this.#live) return
     for (const { inbox, draining } of this.#peers.values()) if (draining || inbox.length > 0) return
     this.#mail = 'read'
-    for (const { core } of this.#peers.values()) core.greet(this.#deps.monotonicMs())
-    this.#flushAll()
+    this.askAgain()
   }
 
   #acknowledge(key: string): void {

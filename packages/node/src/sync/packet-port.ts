@@ -1,13 +1,16 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { BoxCache } from '@sealmesh/protocol/envelope/box-cache'
-import { type OpenError, openPacket } from '@sealmesh/protocol/envelope/open'
+import { mayBeExpired } from '@sealmesh/protocol/envelope/expired-prekey'
+import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
+import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
+import { openPacket } from '@sealmesh/protocol/envelope/open'
 import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
 import { ReplayWindow } from '@sealmesh/protocol/envelope/replay-window'
 import { ContentKeys, sealPacket } from '@sealmesh/protocol/envelope/seal'
 import type { IncarnationId, MailboxId, NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { type KeyPair, NONCE_BYTES, type SealPublicKey, type Secret } from '@sealmesh/protocol/keys'
-import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
+import { PACKET_EXPIRY_MS_MAX, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
 import { livePrekey } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { err, type Result } from '@sealmesh/protocol/result'
@@ -80,7 +83,7 @@ export class PacketPort {
   }
 
   /** Checks everything that DESIGN's order names; `seen` and `expired` are the two that need memory and a clock. */
-  open(bytes: Uint8Array): Result<OpenedPacket, OpenError | { code: 'PACKET_SEEN' } | { code: 'PACKET_EXPIRED' }> {
+  open(bytes: Uint8Array): Result<OpenedPacket, PacketFailure> {
     const mesh = this.#deps.mesh()
     this.#boxes.tick(this.#deps.now())
     const opened = openPacket(
@@ -95,15 +98,25 @@ export class PacketPort {
       },
       this.#deps.sodium,
     )
-    if (!opened.ok) return opened
+    if (!opened.ok) {
+      const isClosed = opened.error.code === 'PACKET_BOX_CLOSED'
+      return isClosed && this.#isToExpiredPrekey(bytes) ? err({ code: 'PACKET_PREKEY_EXPIRED' }) : opened
+    }
     if (!this.#window(opened.value).wouldAccept(opened.value.sequence)) return err({ code: 'PACKET_SEEN' })
-    if (opened.value.expiresMs < this.#deps.now()) return err({ code: 'PACKET_EXPIRED' })
+    // The clock that it was written by may be an hour behind, as for prekeys.
+    if (opened.value.expiresMs + PREKEY_SKEW_MS < this.#deps.now()) return err({ code: 'PACKET_EXPIRED' })
     return opened
   }
 
   /** What the packet says is durable: from now on a second copy is a replay. */
   accept(packet: OpenedPacket): void {
     this.#window(packet).accept(packet.sequence)
+  }
+
+  #isToExpiredPrekey(bytes: Uint8Array): boolean {
+    const header = readPacketHeader(bytes)
+    const announced = this.#deps.mesh().nodes.get(this.#deps.node)?.prekeys ?? []
+    return header.ok && mayBeExpired(announced, this.#deps.prekeys(), header.value.expiresMs, this.#deps.now())
   }
 
   #window({ sender, incarnation }: OpenedPacket): ReplayWindow {

@@ -73,9 +73,8 @@ export class TestLine {
       receipts: new ReceiptStore(store, TABLES.receipt, closed),
       handed: new ReceiptStore(store, TABLES.handed, closed),
       port: port as unknown as PacketPort,
-      onUnopened: () => false,
+      onUnopened: () => {},
       onAwareness: () => {},
-      onDeaf: () => {},
       monotonicMs: () => performance.now(),
       wallMs: () => Date.now(),
       logger: {

@@ -4,6 +4,7 @@ import { events } from './events.ts'
 import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
 import { knowing } from './knowing.ts'
+import { quarantineMethods } from './quarantine-methods.ts'
 import { Iso, Json, Name, Origin, Umr, WholeText } from './shapes.ts'
 
 export {
@@ -404,6 +405,8 @@ export const methods = {
     params: z.object({ agent: Name, layer: Name }),
     result: z.object({ missing: z.number().int(), rewritten: z.number().int(), unwritten: z.number().int() }),
   },
+
+  ...quarantineMethods,
 
   'pair.start': { params: z.object({ autoConfirm: z.boolean().default(false) }), result: PairingView },
   'pair.status': { params: Nothing, result: PairingView },

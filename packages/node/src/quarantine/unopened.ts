@@ -1,0 +1,59 @@
+import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
+
+/** Each is a record that every node keeps for ever. */
+const NEW_PREKEY_EVERY_MS = 60 * 60_000
+/** A relay can deliver such packets as often as it likes, and each question is a packet to every peer. */
+const ASK_EVERY_MS = 60_000
+
+export interface UnopenedDeps {
+  /** Whether it was a packet of a pairing. */
+  readonly isPairing: (packet: Uint8Array) => boolean
+  readonly keep: (packet: Uint8Array, failure: PacketFailure) => void
+  readonly say: (code: string) => void
+  /** The files of our prekeys were lost, or this home is a copy. */
+  readonly newPrekey: () => void
+  /** Compares heads with everybody now: nobody knows who sealed what cannot be opened. */
+  readonly askAgain: () => void
+  readonly wantRecords: () => void
+  readonly monotonicMs: () => number
+}
+
+/** What is done about a packet that is not used. Nothing of it holds up another, and the relay hears the same of all. */
+export function unopenedBy(deps: UnopenedDeps): (packet: Uint8Array, failure: PacketFailure) => void {
+  const lastMs = new Map<() => void, number>()
+  const atMost = (everyMs: number, act: () => void): void => {
+    const nowMs = deps.monotonicMs()
+    if (nowMs - (lastMs.get(act) ?? Number.NEGATIVE_INFINITY) < everyMs) return
+    lastMs.set(act, nowMs)
+    act()
+  }
+  return (packet, failure) => {
+    // A pairing's keys are no prekeys, so its packets are closed boxes to us.
+    const isClosed = failure.code === 'PACKET_BOX_CLOSED' || failure.code === 'PACKET_PREKEY_EXPIRED'
+    if (isClosed && deps.isPairing(packet)) return
+    deps.keep(packet, failure)
+    deps.say(failure.code)
+    switch (failure.code) {
+      case 'PACKET_BOX_CLOSED':
+        return atMost(NEW_PREKEY_EVERY_MS, deps.newPrekey)
+      case 'PACKET_PREKEY_EXPIRED':
+        return atMost(ASK_EVERY_MS, deps.askAgain)
+      case 'PACKET_SENDER_UNKNOWN':
+        return atMost(ASK_EVERY_MS, deps.wantRecords)
+      case 'PACKET_SIZE':
+      case 'PACKET_VERSION':
+      case 'PACKET_MALFORMED':
+      case 'PACKET_NOT_FOR_US':
+      case 'PACKET_CORRUPT':
+      case 'PACKET_INSIDE_MALFORMED':
+      case 'PACKET_SIGNATURE':
+      case 'PACKET_RECIPIENT_SWAPPED':
+      case 'PACKET_KEY_COMMITMENT':
+      case 'PACKET_SEEN':
+      case 'PACKET_EXPIRED':
+      case 'PACKET_SENDER_REMOVED':
+      case 'PACKET_PAYLOAD_MALFORMED':
+        return
+    }
+  }
+}
