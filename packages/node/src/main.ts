@@ -46,6 +46,8 @@ import {
   Membership,
   nodeIdFrom,
 } from './setup/identity.ts'
+import { Forks } from './trust/forks.ts'
+import { Withholdings } from './trust/withholdings.ts'
 import { Relays } from './uplink/relays.ts'
 import { Quarantine } from './quarantine/quarantine.ts'
 import { unopenedBy } from './quarantine/unopened.ts'
@@ -269,12 +271,20 @@ async function compose(
       refusals.note(from, reports)
       happenings.onReceived(from, reports)
     },
+    onHeads: (from, heard) => withholdings.heard(from, heard),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
+  const withholdings = new Withholdings({
+    mesh: () => log.mesh,
+    aheadMs: () => now() - performance.now(),
+    isBusy: (name) => documents.isComing(name) || documents.leftOut.isFull,
+    onNews: (from, withheld, healed) => happenings.withheld(from, withheld, healed),
+  })
+  const forks = new Forks({ documents, index, onNews: (name, fork) => happenings.forked(name, fork) })
   const watch = new HomeWatch({
     health,
     documents,
@@ -437,6 +447,8 @@ async function compose(
     index,
     feed,
     refusals,
+    withholdings,
+    forks,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

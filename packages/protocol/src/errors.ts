@@ -122,6 +122,16 @@ export const reactions = {
   },
   PACKETS_NOT_USED: { exit: 4, retry: false, next: 'sealmesh quarantine ls' },
   HOME_COPIED: { exit: 9, retry: false, next: 'stop one of the two, and pair it again under a home of its own' },
+  WITHHELD: {
+    exit: 3,
+    retry: true,
+    next: 'nothing, if it passes by itself; else another relay: sealmesh up --relay ADDRESS --claim CODE',
+  },
+  BLOCKS_FORKED: {
+    exit: 9,
+    retry: false,
+    next: 'look whether that machine runs twice from one home; if it is not yours any more: sealmesh revoke NODE',
+  },
   HOME_IN_USE: { exit: 9, retry: true, next: 'sealmesh down, or use another: --home DIR' },
   SOCKET_IN_USE: { exit: 9, retry: true, next: 'sealmesh down' },
 

@@ -212,6 +212,7 @@ describe('takeover and revoke ask', () => {
 })
 
 const STATUS: Status = {
+  findings: [],
   version: '0.1.0',
   home: '/h',
   pid: 1,

@@ -270,6 +270,11 @@ describe('the same login twice', () => {
     const older = relay.login(theReader())
     const newer = relay.login(theReader())
     older.say({ type: 'ping', number: 1 })
+    // Before each pong, so that a node can tell a frame that was made up.
+    expect(older.frames.slice(-2)).toEqual([
+      { type: 'notice', reason: 'DUPLICATE_LOGIN', retryAfterMs: 0 },
+      { type: 'pong', number: 1 },
+    ])
     expect(newer.frame('notice')).toBeUndefined()
     relay.nowMs += 20_000
     older.say({ type: 'ping', number: 2 })

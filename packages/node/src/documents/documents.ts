@@ -146,11 +146,7 @@ export class Documents {
       restated: (name) => this.#tell(this.#onRestated, (listener) => listener(name)),
       isBelow: (id, { header }) => this.#adoption?.isBelow(id, header) ?? false,
       rolledBack: (name, block) => {
-        const { incarnation, sequence } = block.header
-        deps.log.warn(
-          { incarnation, sequence },
-          'a block of this node came back from a peer: this home was restored or copied',
-        )
+        deps.log.warn({ block: block.hash }, 'a block of this node came back: this home was restored or copied')
         this.#tell(this.#onRolledBack, (listener) => listener(name, block))
       },
     }
@@ -421,9 +417,13 @@ export class Documents {
 
   /** Nothing of it is damaged, on its way, or known to be missing: what this node does not have, nobody told it of. */
   async isWhole(name: DocumentName): Promise<boolean> {
-    const id = this.#idOf(name)
-    if (this.#deps.damage.of(id).length > 0 || (await this.#adopting).isComing(id)) return false
-    return !this.catchUp.isBehind(name, id)
+    await this.#adopting
+    return !this.isComing(name) && !this.catchUp.isBehind(name, this.#idOf(name))
+  }
+
+  /** It is damaged, or being taken over as a whole. */
+  isComing(name: DocumentName): boolean {
+    return this.#deps.damage.of(this.#idOf(name)).length > 0 || this.#adoption?.isComing(this.#idOf(name)) === true
   }
 
   /** Whether so much lies on disk of it that a base may be worth drawing, or a drawing left something behind. */

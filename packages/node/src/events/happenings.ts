@@ -1,10 +1,12 @@
 import { choicesOf } from '@sealmesh/protocol/crdt/choices'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Fork } from '@sealmesh/protocol/crdt/chains'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { NodeEvent, NodeEventType } from '@sealmesh/protocol/ipc/methods'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Withheld } from '@sealmesh/protocol/sync/withholding'
 import type { Commit, Documents, ReceiveReport } from '../documents/documents.ts'
 import type { FolderNews } from '../folders/ports.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
@@ -60,6 +62,15 @@ export class Happenings {
   /** For parts that have news of their own: compaction, scrub. */
   tell(type: NodeEventType, name: DocumentName | undefined, detail: Detail): void {
     this.#tell(type, name, detail)
+  }
+
+  /** What does not come through from a peer, or to it; or that it does now. */
+  withheld(from: NodeId, { document, what, blocks }: Withheld, healed: boolean): void {
+    this.#tell('withheld', document ?? undefined, { what, blocks, healed }, { from })
+  }
+
+  forked(name: DocumentName, { author, incarnation, sequence, sides }: Fork): void {
+    this.#tell('forked', name, { incarnation, sequence, blocks: sides.length }, { from: author })
   }
 
   meshChanged(mesh: Mesh): void {

@@ -23,6 +23,7 @@ import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
 import { diffHandlers } from './diff.ts'
 import { eventHandlers } from './events.ts'
+import { findingsOf, type FindingSources } from './findings.ts'
 import { historyHandlers } from './history.ts'
 import { folderHandlers } from './folders.ts'
 import { itemHandlers } from './items.ts'
@@ -43,7 +44,7 @@ import { waitHandlers } from './wait.ts'
 import { whyHandlers } from './why.ts'
 import { warningsOf } from './warnings.ts'
 
-export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'> {
+export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'>, Omit<FindingSources, 'health'> {
   readonly home: string
   readonly startedAtMs: number
   readonly sync: MeshSync
@@ -82,7 +83,8 @@ export function handlersOf(services: NodeServices): Handlers {
         lastHeard: services.lastHeard,
         mergedLate: services.mergedLate,
         relays: () => relaysOf(services),
-        warnings: () => warningsOf(services),
+        findings: () => findingsOf(services),
+        warnings: (findings) => warningsOf(services, findings),
         editing: () => editingNow(services),
       }),
     down: () => {

@@ -21,7 +21,8 @@ export interface StatusSources {
   readonly lastHeard: Pick<LastHeard, 'of'>
   readonly mergedLate: Pick<MergedLate, 'has'>
   readonly relays: () => Status['relays']
-  readonly warnings: () => Status['warnings']
+  readonly findings: () => Promise<Status['findings']>
+  readonly warnings: (findings: Status['findings']) => Status['warnings']
   readonly editing: () => Status['editing']
 }
 
@@ -38,6 +39,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     const lastHeardMs = sources.lastHeard.of(node.id)
     peers.push(peerStatus(node, known.get(node.id), lag, { nowMs: context.now(), live, lastHeardMs }))
   }
+  const findings = await sources.findings()
   const others = peers.filter((peer) => peer.state !== 'removed')
   return {
     version: sources.version,
@@ -63,7 +65,8 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
           : others.every((peer) => peer.state === 'in sync')
             ? 'in sync'
             : 'syncing',
-    warnings: sources.warnings(),
+    warnings: sources.warnings(findings),
+    findings,
     editing: sources.editing(),
   }
 }

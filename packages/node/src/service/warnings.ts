@@ -7,22 +7,27 @@ import { folderWarnings } from './folders.ts'
 import { quarantineWarnings } from './quarantine.ts'
 import type { NodeServices } from './handlers.ts'
 
+const FORK_WARNED_MS = 7 * 24 * 60 * 60_000
+
 /** What a person should look at, each with its code. */
-export function warningsOf({
-  relays,
-  log,
-  node,
-  health,
-  damage,
-  documents,
-  sync,
-  folders,
-  quarantine,
-  now,
-}: Pick<
-  NodeServices,
-  'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders' | 'quarantine' | 'now'
->): Status['warnings'] {
+export function warningsOf(
+  {
+    relays,
+    log,
+    node,
+    health,
+    damage,
+    documents,
+    sync,
+    folders,
+    quarantine,
+    now,
+  }: Pick<
+    NodeServices,
+    'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders' | 'quarantine' | 'now'
+  >,
+  findings: Status['findings'],
+): Status['warnings'] {
   const warnings: Status['warnings'] = []
   for (const relay of relays.status()) {
     if (relay.state !== 'refused' || relay.reason === null) continue
@@ -51,6 +56,12 @@ export function warningsOf({
       code: 'HOME_COPIED',
       message: `another process uses the keys of this home (${since(copied)}): ${copied.evidence.join('; ')}; stop it, or pair that machine anew`,
     })
+  for (const { type, what, last } of findings) {
+    if (type === 'withheld') warnings.push({ code: 'WITHHELD', message: what })
+    // The blocks stay for ever; who has looked into it need not be told for as long.
+    if (type === 'forked' && now() - Date.parse(last) < FORK_WARNED_MS)
+      warnings.push({ code: 'BLOCKS_FORKED', message: what })
+  }
   if (lost !== null) warnings.push({ code: 'STORE_DAMAGED', message: lost.evidence.join('; ') })
   if (damage.size > 0)
     warnings.push({

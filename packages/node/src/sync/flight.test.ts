@@ -8,14 +8,17 @@ const name: DocumentName = { agent: 'a' as AgentId, layer: 'semantic' }
 
 test('what a packet carries is handed over when it and all before it are answered', () => {
   const flight = new Flight()
-  for (const n of [1, 2, 3]) flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, vector: [] }])
+  for (const n of [1, 2, 3]) flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, vector: [] }], n * 1_000)
   expect(flight.size).toBe(3)
   expect(flight.answered(id(2))).toEqual([])
   expect(flight.size).toBe(2)
   expect(flight.answered(id(1))?.map(({ document }) => document.layer)).toEqual(['l1', 'l2'])
   expect(flight.answered(id(1))).toBeUndefined()
   expect(flight.answered(id(9))).toBeUndefined()
+  // The second, which is the oldest that is not answered; the third went later.
+  expect([flight.isOverdue(47_999), flight.isOverdue(48_000)]).toEqual([false, true])
   flight.forget()
+  expect(flight.isOverdue(48_000)).toBe(false)
   expect(flight.size).toBe(0)
   expect(flight.answered(id(3))).toBeUndefined()
 })

@@ -1,21 +1,37 @@
 import type { PacketId } from '@sealmesh/protocol/ids'
 import type { DocumentVector } from '@sealmesh/protocol/sync/payload'
 
+/** As long as a silent link is kept: a relay whose disk is slow stops reading before it falls so far behind. */
+const ANSWER_WAIT_MS = 45_000
+
+interface Sent {
+  readonly reached: readonly DocumentVector[]
+  readonly sentAtMs: number
+  answered: boolean
+}
+
 /**
  * Packets to one peer that the relay has not answered, in the order in which they were sent. What they carry counts as
  * handed over only together with all that was sent before it, so that it has no holes.
  */
 export class Flight {
-  readonly #packets = new Map<PacketId, { readonly reached: readonly DocumentVector[]; answered: boolean }>()
+  readonly #packets = new Map<PacketId, Sent>()
   #unanswered = 0
 
   get size(): number {
     return this.#unanswered
   }
 
-  sent(packet: PacketId, reached: readonly DocumentVector[]): void {
-    this.#packets.set(packet, { reached, answered: false })
+  sent(packet: PacketId, reached: readonly DocumentVector[], nowMs: number): void {
+    this.#packets.set(packet, { reached, sentAtMs: nowMs, answered: false })
     this.#unanswered += 1
+  }
+
+  /** An answer should have come long ago: nobody knows what became of it. */
+  isOverdue(nowMs: number): boolean {
+    // The first that is kept has not been answered: those before it would be gone.
+    const [oldest] = this.#packets.values()
+    return oldest !== undefined && nowMs - oldest.sentAtMs >= ANSWER_WAIT_MS
   }
 
   /** What has been handed over by this answer; undefined when the packet is none of these. */

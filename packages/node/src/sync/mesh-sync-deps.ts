@@ -1,7 +1,8 @@
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
-import type { NodeId } from '@sealmesh/protocol/ids'
+import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
+import type { HeadsView } from '@sealmesh/protocol/sync/peer-plan'
 import type { Logger } from 'pino'
 import type { ClosedSets } from '../documents/closed-sets.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
@@ -11,6 +12,12 @@ import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { PacketPort } from './packet-port.ts'
 
 export type AwarenessItem = Extract<SyncItem, { type: 'awareness' }>
+
+export interface HeardHeads extends HeadsView {
+  readonly packet: PacketId
+  readonly lacksRecords: boolean
+  readonly nowMs: number
+}
 
 /** What `MeshSync` is between. */
 export interface MeshSyncDeps {
@@ -30,6 +37,8 @@ export interface MeshSyncDeps {
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** What became of a peer's blocks. */
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
+  /** A peer that is there has named its heads: what they show, and whether it named records that are not here. */
+  readonly onHeads?: (from: NodeId, heard: HeardHeads) => void
   /** Only for waits and intervals: a wall clock that is set back would stop them. */
   readonly monotonicMs: () => number
   readonly wallMs: () => number

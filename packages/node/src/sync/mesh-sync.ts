@@ -12,6 +12,7 @@ import { bytesOf, type Delta } from '../documents/delta.ts'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
 import { chunk } from './chunk.ts'
 import { ClosedExchange } from './closed-exchange.ts'
+import { forgetHanded, noteHanded } from './handed.ts'
 import { introductionOf } from './introduction.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
@@ -215,6 +216,11 @@ export class MeshSync {
     if (this.#live) this.#closedSets.tick(this.#peers.values())
     for (const peer of this.#peers.values()) {
       peer.core.tick(nowMs)
+      // A relay that answers nothing would stop this node for good.
+      if (peer.flight.isOverdue(nowMs)) {
+        peer.flight.forget()
+        peer.core.doubt('link')
+      }
       if (peer.inbox.length > 0 && !peer.draining) void this.#drain(peer) // What could not be stored the last time.
     }
     // A connection that lay idle and is used again is not told that its mailbox is empty.
@@ -252,21 +258,9 @@ export class MeshSync {
   }
 
   /** So that a restart does not fill the mailbox of a peer that is away a second time. */
-  async #noteHanded(): Promise<void> {
-    for (const { node, core, handed } of this.#peers.values()) {
-      const vectors = core.handed(handed.values())
-      handed.clear()
-      if (vectors.length > 0) await this.#deps.handed.write(node, vectors)
-    }
-  }
+  readonly #noteHanded = (): Promise<void> => noteHanded(this.#peers.values(), this.#deps.handed)
 
-  async #forgetHanded(): Promise<void> {
-    for (const { node, core, handed } of this.#peers.values()) {
-      core.doubt('relay')
-      handed.clear()
-      await this.#deps.handed.clear(node)
-    }
-  }
+  readonly #forgetHanded = (): Promise<void> => forgetHanded(this.#peers.values(), this.#deps.handed)
 
   #delivered(packet: Uint8Array, acknowledge: () => void): void {
     const { port, onUnopened } = this.#deps
@@ -380,7 +374,11 @@ export class MeshSync {
     const nowMs = this.#deps.monotonicMs()
     for (const { items: each, packet } of group) {
       const opened = await this.#closedSets.opened(peer, each)
-      const said = peer.core.heard(opened, packet.logHeads, !log.knows(packet.logHeads), nowMs)
+      const lacksRecords = !log.knows(packet.logHeads)
+      const said = peer.core.heard(opened, packet.logHeads, lacksRecords, nowMs)
+      // Until its mailbox has been read, a node is behind with what came while it was away.
+      if (this.#mail === 'read' && opened.some(({ type }) => type === 'heads'))
+        this.#deps.onHeads?.(peer.node, { packet: packet.id, lacksRecords, nowMs, ...peer.core.headsView() })
       if (said.length > 0) await receipts.write(peer.node, said)
     }
   }
@@ -494,7 +492,7 @@ export class MeshSync {
   #dispatch(peer: Peer | undefined, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
     const packet = peer && this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
     if (peer === undefined || packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
-    peer.flight.sent(packet.id, reached)
+    peer.flight.sent(packet.id, reached, this.#deps.monotonicMs())
     return true
   }
 }

@@ -58,6 +58,8 @@ interface Session {
   acknowledged: number
   /** A lost mark was told: the next acknowledgement clears it. */
   owesAck: boolean
+  /** While idled: told so once more since the last pong. */
+  idledAgain: boolean
 }
 
 class Link implements RelayLink {
@@ -99,7 +101,7 @@ class Link implements RelayLink {
       case 'waiting':
         return { state: 'waiting', reason: uplink.reason, nextTryAtMs: uplink.dialAtMs }
       case 'refused':
-        return { state: 'refused', reason: uplink.reason, nextTryAtMs: null }
+        return { state: 'refused', reason: uplink.reason, nextTryAtMs: uplink.dialAtMs }
     }
   }
 
@@ -134,7 +136,7 @@ class Link implements RelayLink {
     this.#closed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     const socket = this.#session?.socket
-    this.#uplink = { state: 'refused', reason: 'RELAY_CLOSED' }
+    this.#uplink = { state: 'refused', attempt: 0, dialAtMs: Number.POSITIVE_INFINITY, reason: 'RELAY_CLOSED' }
     this.#endSession('RELAY_CLOSED')
     await socket?.close()
   }
@@ -171,7 +173,7 @@ class Link implements RelayLink {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     const dueMs = nextTickMs(this.#uplink)
-    if (dueMs === null || this.#closed) return
+    if (this.#closed) return
     this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), Math.max(0, Math.ceil(dueMs - this.#now())))
   }
 
@@ -190,7 +192,15 @@ class Link implements RelayLink {
       },
     })
     const acknowledgements = new Acknowledgements()
-    this.#session = { socket, nonce, acknowledgements, generation: null, acknowledged: 0, owesAck: false }
+    this.#session = {
+      socket,
+      nonce,
+      acknowledgements,
+      generation: null,
+      acknowledged: 0,
+      owesAck: false,
+      idledAgain: false,
+    }
   }
 
   #hear(bytes: Uint8Array): void {
@@ -254,6 +264,9 @@ class Link implements RelayLink {
       case 'goodbye':
         return this.#leave(frame)
       case 'pong':
+        // Before its pong a relay that keeps us idle says so again: one that does not has changed its mind, or lied.
+        if (this.#idled && !session.idledAgain) this.#activate()
+        session.idledAgain = false
         return
       case 'challenge':
       case 'welcome':
@@ -268,19 +281,22 @@ class Link implements RelayLink {
   }
 
   #heed(notice: FrameOf<'notice'>): void {
-    if (notice.reason === null) {
-      if (!this.#idled) return
-      this.#idled = false
-      // What was acknowledged meanwhile went unheard: it comes again, and is acknowledged again.
-      if (this.#session !== null) this.#session.acknowledged = 0
-      this.#flushSoon()
-      return this.#options.onEvent({ type: 'live', newGeneration: false, lost: false })
-    }
+    if (notice.reason === null) return this.#activate()
     if (notice.reason === 'DUPLICATE_LOGIN') {
+      if (this.#session !== null) this.#session.idledAgain = this.#idled
+      if (!this.#idled) this.#feed({ type: 'idled' })
       this.#idled = true
-      this.#feed({ type: 'idled' })
     }
     this.#options.onEvent({ type: 'notice', reason: notice.reason, retryAfterMs: notice.retryAfterMs })
+  }
+
+  #activate(): void {
+    if (!this.#idled) return
+    this.#idled = false
+    // What was acknowledged meanwhile went unheard: it comes again, and is acknowledged again.
+    if (this.#session !== null) this.#session.acknowledged = 0
+    this.#flushSoon()
+    this.#options.onEvent({ type: 'live', newGeneration: false, lost: false })
   }
 
   #leave(goodbye: FrameOf<'goodbye'>): void {

@@ -20,6 +20,8 @@ const EVENT_TYPES = [
   'takeover',
   'rolled-back',
   'copied',
+  'withheld',
+  'forked',
   'compaction',
   'caught-up',
   'scrub',

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LATE_BLOCKS_MAX } from '../limits.ts'
 import { events } from './events.ts'
+import { Finding } from './findings.ts'
 import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
 import { knowing } from './knowing.ts'
@@ -171,6 +172,7 @@ const Status = z.object({
   /** `in sync` only when every peer is. */
   summary: z.enum(['in sync', 'syncing', 'alone', 'cut off']),
   warnings: z.array(z.object({ code: z.string(), message: z.string() })),
+  findings: z.array(Finding),
   /** Texts that somebody is editing now, here or at a peer. */
   editing: z.array(Editor),
 })

@@ -31,6 +31,8 @@ export interface Shared {
   sent: VersionVector
   named: VersionVector | undefined
   askedAtMs: number
+  /** Since when a question that is on its way has had no answer. */
+  askedSinceMs: number | undefined
   pushedAtMs: number
   toSend: number
   toReceive: number
@@ -62,6 +64,16 @@ export interface PeerView {
   readonly toSend: number
   readonly toReceive: number | null
   readonly lastHeardAtMs: number | null
+}
+
+/** What the last heads of a peer showed, and what has been asked and said since those before. */
+export interface HeadsView {
+  readonly differs: boolean
+  readonly sameLog: boolean
+  readonly asked: boolean
+  readonly answered: boolean
+  /** Documents of which either lacks something, or that were asked for. */
+  readonly documents: readonly Pick<Shared, 'name' | 'mine' | 'named' | 'receipted' | 'handed' | 'askedSinceMs'>[]
 }
 
 export interface Standing {

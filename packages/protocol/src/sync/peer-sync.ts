@@ -7,9 +7,10 @@ import type { Sodium } from '../sodium.ts'
 import { HeadsTree } from './heads-tree.ts'
 import { LongWords } from './long-words.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
-import type { PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+import type { HeadsView, PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+import { takeVectors } from './take-vectors.ts'
 
-export type { PeerView, Plan, Push, Receipt, SharedNow, Standing } from './peer-plan.ts'
+export type { HeadsView, PeerView, Plan, Push, Receipt, SharedNow, Standing } from './peer-plan.ts'
 
 /**
  * Where we stand with one peer: what it has receipted, what is on its way, what we owe it. Holds no socket, clock or
@@ -49,6 +50,8 @@ export class PeerSync {
   #toReceive = 0
   #named = 0
   #rootMatched = false
+  #hasAsked = false
+  #wasAnswered = false
   #lastHeardAtMs: number | undefined
   #heartbeatAtMs = 0
   #receiptedAtMs = Number.NEGATIVE_INFINITY
@@ -83,6 +86,7 @@ export class PeerSync {
       sent: brought === true ? mine : joinTips(word, handed ?? NOTHING),
       named: undefined,
       askedAtMs: Number.NEGATIVE_INFINITY,
+      askedSinceMs: undefined,
       pushedAtMs: Number.NEGATIVE_INFINITY,
       toSend: 0,
       toReceive: 0,
@@ -142,6 +146,7 @@ export class PeerSync {
   doubt(whom: 'link' | 'relay'): void {
     for (const shared of this.#documents.values()) {
       if (whom === 'relay') shared.handed = NOTHING
+      shared.askedSinceMs = undefined
       if (shared.toSend > 0) this.#weigh(shared, { sent: joinTips(shared.receipted, shared.handed) })
     }
     if (this.#peerLogHeads !== undefined) this.#sendRecordsAfter = this.#peerLogHeads
@@ -208,12 +213,14 @@ export class PeerSync {
     for (const item of items) {
       switch (item.type) {
         case 'vectors':
+          this.#wasAnswered ||= item.asks
           for (const each of item.documents) this.#heardVector(each, item.asks, nowMs, receipts)
           break
         case 'heads':
           this.#heardHeads(item.fresh, item.root, nowMs, receipts)
           break
         case 'buckets':
+          this.#wasAnswered = true
           for (const name of this.#heads.differing(item.buckets)) this.ask(name, nowMs) // Invariant (3).
           break
         case 'want-records':
@@ -269,8 +276,8 @@ export class PeerSync {
     const items: SyncItem[] = [...this.#saying]
     if (this.#wantRecords) items.push({ type: 'want-records' })
     const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
-    const receipts = due ? take(this.#owing, (shared) => !this.#asking.has(shared)) : []
-    const asking = take(this.#asking, () => true)
+    const receipts = due ? takeVectors(this.#owing, (shared) => !this.#asking.has(shared)) : []
+    const asking = takeVectors(this.#asking, () => true)
     if (receipts.length > 0) items.push({ type: 'vectors', asks: false, documents: receipts.map(vectorOf) })
     if (asking.length > 0) items.push({ type: 'vectors', asks: true, documents: asking.map(vectorOf) })
     if (this.#owesHeads !== 'no') items.push({ type: 'heads', fresh: this.#owesHeads === 'fresh', root: this.root() })
@@ -294,12 +301,16 @@ export class PeerSync {
     for (const shared of plan.owed.asking) {
       this.#asking.delete(shared)
       this.#owing.delete(shared)
+      shared.askedSinceMs ??= plan.plannedAtMs
+      this.#hasAsked = true
     }
     this.#saying = this.#saying.filter((item) => !plan.items.includes(item))
     for (const item of plan.items) {
       if (item.type === 'want-records') this.#wantRecords = false
       if (item.type === 'heads') this.#owesHeads = 'no'
-      if (item.type === 'buckets') this.#owesBuckets = false
+      if (item.type !== 'buckets') continue
+      this.#owesBuckets = false
+      this.#hasAsked = true
     }
     if (plan.recordsAfter !== null && this.#sendRecordsAfter === plan.recordsAfter) {
       this.#sendRecordsAfter = undefined
@@ -333,6 +344,17 @@ export class PeerSync {
 
   get lastHeardAtMs(): number | null {
     return this.#lastHeardAtMs ?? null
+  }
+
+  /** Once for every heads that were heard: what was asked and said is counted anew from here. */
+  headsView(): HeadsView {
+    const [asked, answered] = [this.#hasAsked, this.#wasAnswered]
+    this.#hasAsked = this.#wasAnswered = false
+    const documents = [...this.#documents.values()].filter(
+      ({ toSend, toReceive, askedSinceMs }) => toSend > 0 || toReceive > 0 || askedSinceMs !== undefined,
+    )
+    const sameLog = this.#peerLogHeads !== undefined && sameHeads(this.#peerLogHeads, this.#logHeads)
+    return { differs: !this.#rootMatched, sameLog, asked, answered, documents }
   }
 
   /** What the peer last said that it has. */
@@ -403,6 +425,10 @@ export class PeerSync {
   #heardVector({ document, vector: said }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
+    if (shared?.askedSinceMs !== undefined) {
+      shared.askedSinceMs = undefined
+      this.#wasAnswered = true
+    }
     if (shared === undefined || !this.#longWords.mayHear(said.length - shared.mine.length, nowMs)) return
     const vector = sharing(said, shared.mine)
     if (shared.peerReads) {
@@ -423,6 +449,7 @@ export class PeerSync {
     if (matches) {
       for (const shared of this.#documents.values()) {
         const { bothRead, mine } = shared
+        if (bothRead) shared.askedSinceMs = undefined
         if (!bothRead || (shared.receipted === mine && shared.named === mine)) continue
         // What it has said before need not be written down again.
         if (!isSame(shared.receipted, mine)) receipts.push({ document: shared.name, vector: mine })
@@ -443,14 +470,6 @@ export const HEARTBEAT_MS = 10_000
 const ASK_AGAIN_MS = 1_000
 /** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
 const RECEIPTS_APART_MS = 100
-/** Vectors in one packet: some hundred bytes each. Receipts and questions have as many bytes, each. */
-const VECTORS_AT_ONCE = 256
-const VECTORS_BYTES = 32_768
-/** An agent, a layer and a count; an incarnation, a sequence and a hash. */
-const VECTOR_BYTES = 112
-const ENTRY_BYTES = 56
-/** Its driver writes out no more: closed sets stand for the rest, and what fits no packet is left out. */
-const VECTOR_ENTRIES_SENT = 1_500
 /** Questions of the driver; it asks again for what was not said. */
 const SAYING_MAX = 8
 /** Up to so many documents are asked for without finding out which differ. */
@@ -476,16 +495,3 @@ const isSame = (a: VersionVector, b: VersionVector): boolean =>
 
 const sameHeads = (a: readonly RecordHash[], b: readonly RecordHash[]): boolean =>
   a.length === b.length && a.every((hash, at) => hash === b[at])
-
-/** As many as fit their part of a packet; the rest goes into the next. */
-function take(all: Iterable<Shared>, wanted: (shared: Shared) => boolean): Shared[] {
-  const taken: Shared[] = []
-  let bytes = 0
-  for (const shared of all) {
-    if (!wanted(shared)) continue
-    bytes += VECTOR_BYTES + ENTRY_BYTES * Math.min(shared.mine.length, VECTOR_ENTRIES_SENT)
-    if (taken.length > 0 && (bytes > VECTORS_BYTES || taken.length === VECTORS_AT_ONCE)) break
-    taken.push(shared)
-  }
-  return taken
-}

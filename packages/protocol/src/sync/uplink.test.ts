@@ -8,6 +8,7 @@ import {
   IDLED_PING_MS,
   nextTickMs,
   PING_EVERY_MS,
+  REFUSED_ASK_MS,
   REFUSED_RETRY_MS,
   SILENCE_MS_MAX,
   stepUplink,
@@ -65,7 +66,7 @@ test('a link that is cut as soon as it is live is not dialled without pause', ()
   let nowMs = 0
   for (let i = 0; i < 8; i++) {
     uplink = stepUplink(uplink, failed('RELAY_CLOSED'), { nowMs, dice: 0.9 }).next
-    nowMs = nextTickMs(uplink) ?? nowMs
+    nowMs = nextTickMs(uplink)
     uplink = stepUplink(uplink, { type: 'tick' }, { nowMs, dice: 0.9 }).next
     uplink = stepUplink(uplink, { type: 'welcomed' }, { nowMs, dice: 0.9 }).next
   }
@@ -77,11 +78,14 @@ test('a link that held for a while starts again from a short wait', () => {
   expect(nextTickMs(steady)).toBeLessThan(60_000 + 500)
 })
 
-test('a refusal that no retry can mend stops the dialling until somebody nudges', () => {
+test('a refusal that no retry can mend is asked again after an hour, since nobody signed it, or when somebody nudges', () => {
   for (const reason of ['NODE_REVOKED', 'CLAIM_INVALID', 'TOKEN_EXPIRED', 'LOGIN_SIGNATURE'] as const) {
     const { next } = stepUplink(live(0), failed(reason), { nowMs: 0, dice: 0.5 })
-    expect(next).toEqual({ state: 'refused', reason })
-    expect(stepUplink(next, { type: 'tick' }, { nowMs: 1e12, dice: 0.5 }).effects).toEqual([])
+    expect(next).toMatchObject({ state: 'refused', reason })
+    expect(stepUplink(next, { type: 'tick' }, { nowMs: REFUSED_ASK_MS - 1, dice: 0.5 }).effects).toEqual([])
+    expect(stepUplink(next, { type: 'tick' }, { nowMs: nextTickMs(next), dice: 0.5 }).effects).toEqual([
+      { type: 'dial' },
+    ])
     const nudged = stepUplink(next, { type: 'nudged' }, { nowMs: 5, dice: 0.5 }).next
     expect(stepUplink(nudged, { type: 'tick' }, { nowMs: 5, dice: 0.5 }).effects).toEqual([{ type: 'dial' }])
   }
@@ -127,8 +131,7 @@ test('whatever happens, a tick at the announced time does something', () => {
         uplink = stepUplink(uplink, next, { nowMs, dice: roll }).next
       }
       const at = nextTickMs(uplink)
-      expect(at).not.toBeNull()
-      const due = Math.max(nowMs, at ?? 0)
+      const due = Math.max(nowMs, at)
       expect(stepUplink(uplink, { type: 'tick' }, { nowMs: due, dice: 0.5 }).effects).not.toEqual([])
     }),
   )

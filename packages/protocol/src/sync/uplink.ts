@@ -20,8 +20,8 @@ export type Uplink =
       readonly heardAtMs: number
       readonly pingAtMs: number
     }
-  /** Trying again as it is cannot help: a person, or another node, has to do something first. */
-  | { readonly state: 'refused'; readonly reason: FailureCode }
+  /** A person, or another node, has to do something first. Who said so has signed nothing, so it is asked again. */
+  | { readonly state: 'refused'; readonly attempt: number; readonly dialAtMs: number; readonly reason: FailureCode }
 
 export type UplinkEvent =
   | { readonly type: 'tick' }
@@ -66,6 +66,8 @@ export const SILENCE_MS_MAX = 45_000
 const STEADY_MS = 10_000
 /** How often to look whether somebody has put right what the relay or its certificate refuses us for. */
 export const REFUSED_RETRY_MS = 5 * 60_000
+/** How often to ask again where only a new token, key or link can help, if the relay has told the truth. */
+export const REFUSED_ASK_MS = 60 * 60_000
 /** Nobody may make a node wait for longer, whatever it says. */
 const RETRY_AFTER_MS_MAX = 60 * 60_000
 
@@ -80,7 +82,6 @@ export function stepUplink(now: Uplink, event: UplinkEvent, world: UplinkWorld):
   }
   switch (now.state) {
     case 'refused':
-      return stay
     case 'waiting':
       if (event.type !== 'tick' || world.nowMs < now.dialAtMs) return stay
       return {
@@ -108,17 +109,16 @@ export function stepUplink(now: Uplink, event: UplinkEvent, world: UplinkWorld):
   }
 }
 
-/** When a tick is due next; null when none will do anything. */
-export function nextTickMs(uplink: Uplink): number | null {
+/** When a tick is due next. */
+export function nextTickMs(uplink: Uplink): number {
   switch (uplink.state) {
     case 'waiting':
+    case 'refused':
       return uplink.dialAtMs
     case 'greeting':
       return uplink.giveUpAtMs
     case 'live':
       return Math.min(uplink.pingAtMs, uplink.heardAtMs + SILENCE_MS_MAX)
-    case 'refused':
-      return null
   }
 }
 
@@ -142,7 +142,10 @@ function redial(
   world: UplinkWorld,
 ): UplinkStep {
   const patience = patienceOf(failure.reason)
-  if (patience === 'stop') return { next: { state: 'refused', reason: failure.reason }, effects: [] }
+  if (patience === 'stop') {
+    const dialAtMs = world.nowMs + REFUSED_ASK_MS * (0.75 + world.dice / 2)
+    return { next: { state: 'refused', attempt: attempt + 1, dialAtMs, reason: failure.reason }, effects: [] }
+  }
   // 2^16 s is beyond any ceiling; without the bound a year of failures would overflow.
   const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** Math.min(attempt, 16))
   const jittered = world.dice * ceiling
@@ -153,7 +156,7 @@ function redial(
 }
 
 /**
- * `stop`: only a new token, key or link can help, and each try would tell the relay more of a stranger. `slow`: an
+ * `stop`: only a new token, key or link can help, unless the relay lied; each try tells it that we are here. `slow`: an
  * owner may put it right at any time. Everything else is weather.
  */
 function patienceOf(reason: FailureCode): 'stop' | 'slow' | 'normal' {

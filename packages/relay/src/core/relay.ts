@@ -103,6 +103,11 @@ function take(
     case 'revoke':
       return revoke(state, connection, frame, world, effects)
     case 'ping':
+      // It was told once, by a frame that anybody on the way could have made up or lost: the pong confirms it.
+      if (connection.state === 'idle') {
+        const frame = { type: 'notice', reason: 'DUPLICATE_LOGIN', retryAfterMs: 0 } as const
+        effects.push({ type: 'send', connection: connection.id, frame })
+      }
       effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
       tellOfCopy(mailbox, connection, world, effects)
       return
