@@ -14,7 +14,7 @@ export interface WireTap {
   close(): Promise<void>
 }
 
-export async function openWireTap(targetPort: number, host = '127.0.0.1'): Promise<WireTap> {
+export async function openWireTap(targetPort: number, host = '127.0.0.1', port = 0): Promise<WireTap> {
   const raw: Buffer[] = []
   const client: Buffer[] = []
   const server: Buffer[] = []
@@ -40,7 +40,7 @@ export async function openWireTap(targetPort: number, host = '127.0.0.1'): Promi
     })
   }
 
-  await new Promise<void>((resolve) => listener.listen(0, host, resolve))
+  await new Promise<void>((resolve) => listener.listen(port, host, resolve))
   const address = listener.address()
   if (address === null || typeof address === 'string') throw new Error('the wire tap has no port')
   return {
