@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { MeshId } from '@sealmesh/protocol/ids'
 import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
@@ -17,6 +18,8 @@ export interface DriverDeps {
   readonly now: () => number
   readonly random: (bytes: number) => Uint8Array
   readonly claims: { open(): readonly ClaimKey[]; spend(claim: string): void }
+  /** Its owner has let it in, and it outlives the database. */
+  readonly admitted: (mesh: MeshId) => void
   readonly tally: Tally
   readonly log: Logger
   /** Ids as logs may show them. */
@@ -215,6 +218,7 @@ export class RelayDriver {
       case 'drained':
         return log.debug(named, 'a mailbox is empty')
       case 'meshAdmitted':
+        this.#deps.admitted(note.mesh)
         return log.info(named, 'a mesh was admitted')
       case 'enrolled':
         return log.info(named, 'a login was enrolled')

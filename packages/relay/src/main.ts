@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { createApp, type Health } from './app.ts'
 import { DEFAULT_LIMITS, type RelayLimits } from './core/limits.ts'
 import { type Certificate, fromFiles, selfSigned } from './data/certificate.ts'
+import { admittedMeshes, noteAdmitted } from './data/admitted.ts'
 import { createClaim, openClaims, spendClaim } from './data/claims.ts'
 import { type DataDirectory, prepareDataDirectory } from './data/data-directory.ts'
 import { loadIdentity } from './data/identity.ts'
@@ -58,7 +59,13 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
   try {
     const { relay, keys } = await loadIdentity(data, sodium, random)
     const generation = await store.generation(random)
-    const state = await loadRelay(store, relay, generation, { ...DEFAULT_LIMITS, ...options.limits })
+    const state = await loadRelay(
+      store,
+      relay,
+      generation,
+      { ...DEFAULT_LIMITS, ...options.limits },
+      admittedMeshes(data),
+    )
     const certificate = await certificateFor(options)
     const tally = new Tally()
     const metrics = createMetrics(state, tally)
@@ -70,6 +77,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       now: () => Date.now(),
       random,
       claims: { open: () => openClaims(data, Date.now()), spend: (claim) => spendClaim(data, claim) },
+      admitted: (mesh) => noteAdmitted(data, mesh),
       tally,
       log,
       pseudonym: (id) => toHex(sodium.hash([utf8(id)], 16, logKey)).slice(0, 10),

@@ -5,13 +5,14 @@ import { dirname, join, resolve } from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import { troubleOf } from '../store/disk-failure.ts'
 
-/** Where a relay keeps its key, its certificate, its open claim codes and its database: a directory of its own, 0700. */
+/** Where a relay keeps its key, its certificate, its open claim codes, the meshes that it has let in and its database: a directory of its own, 0700. */
 export interface DataDirectory {
   readonly path: string
   readonly key: string
   readonly tlsKey: string
   readonly tlsCertificate: string
   readonly claims: string
+  readonly meshes: string
   readonly database: string
   /** What a running relay says of itself, for `status`. */
   readonly running: string
@@ -26,6 +27,7 @@ export function dataDirectory(flag: string | undefined, env: NodeJS.ProcessEnv):
     tlsKey: join(path, 'tls.key'),
     tlsCertificate: join(path, 'tls.crt'),
     claims: join(path, 'claims'),
+    meshes: join(path, 'meshes'),
     database: join(path, 'db'),
     running: join(path, 'running.json'),
   }
@@ -36,10 +38,11 @@ export async function prepareDataDirectory(data: DataDirectory): Promise<void> {
   try {
     await mkdir(data.path, { recursive: true, mode: 0o700 })
     await mkdir(data.claims, { recursive: true, mode: 0o700 })
+    await mkdir(data.meshes, { recursive: true, mode: 0o700 })
   } catch (error) {
     throw unusable(data.path, error)
   }
-  for (const path of [data.path, data.claims]) refuseWide(path, await stat(path))
+  for (const path of [data.path, data.claims, data.meshes]) refuseWide(path, await stat(path))
 }
 
 /** The text of a private file, or undefined when there is none. Refuses one that others can read. */

@@ -15,13 +15,15 @@ export async function loadRelay(
   relay: RelayId,
   generation: Uint8Array,
   limits: RelayLimits,
+  admitted: readonly MeshId[],
 ): Promise<RelayState> {
   const { db } = store
   const counter = await db.get(COUNTER_KEY)
   const state = newRelay(relay, generation, counter === undefined ? 0 : Number(counter.readBigUInt64BE()), limits)
   for await (const key of db.keys(under('k'))) state.spentClaims.add(key.subarray(1).toString())
-  for await (const key of db.keys(under('m')))
-    state.meshes.set(idOf(key) as MeshId, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+  const meshes = new Set(admitted)
+  for await (const key of db.keys(under('m'))) meshes.add(idOf(key) as MeshId)
+  for (const mesh of meshes) state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
   for await (const key of db.keys(under('r'))) {
     const mesh = state.meshes.get(idOf(key) as MeshId)
     const revoked = key[33] === 0 ? mesh?.revokedLogins : mesh?.revokedAdmins
