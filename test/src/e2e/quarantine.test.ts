@@ -76,7 +76,7 @@ async function identityOfOffice() {
   return { sodium, keys, mesh: log.mesh, token, node: nodeIdFrom(keys, sodium) }
 }
 
-test('bad packets of every kind that pass a relay: one code each, one answer for all, and nothing stalls', async () => {
+test('T-relay-11: bad packets of every kind that pass a relay: one code each, one answer for all, and nothing stalls', async () => {
   await office.stop()
   const { sodium, keys, mesh, token, node } = await identityOfOffice()
   const target = [...mesh.nodes.values()].find(({ name }) => name === 'home')!

@@ -39,7 +39,7 @@ const failureOf = (code: PacketFailureCode): PacketFailure =>
 const packetOf = (number: number): Uint8Array => Uint8Array.of(number >> 8, number & 0xff)
 const CODES = Object.keys(packetFailures) as PacketFailureCode[]
 
-test('a flood of one kind hides no other kind, and everything fits its place on disk', async () => {
+test('T-relay-11: a flood of one kind hides no other kind, and everything fits its place on disk', async () => {
   const quarantine = await load()
   for (const code of CODES) quarantine.add(packetOf(1), failureOf(code))
   for (let each = 0; each < 5_000; each++) quarantine.add(packetOf(each), failureOf('PACKET_CORRUPT'))
@@ -76,7 +76,7 @@ test('a packet of a sender that becomes known is given back once, and is quarant
   expect(quarantine.release(() => true)).toEqual([])
 })
 
-test('a relay that repeats what cannot be opened makes a node ask once in a while and no more', () => {
+test('T-relay-11: a relay that repeats what cannot be opened makes a node ask once in a while and no more', () => {
   const done: string[] = []
   let elapsedMs = 0
   const take = unopenedBy({

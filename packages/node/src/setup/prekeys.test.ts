@@ -121,7 +121,7 @@ test('what a clock an hour off has sealed opens until its prekey has ended by ei
   }
 })
 
-test('once it is destroyed, a packet to it has a code of its own, and one to a lost key has another', async () => {
+test('T-disk-1: once it is destroyed, a packet to it has a code of its own, and one to a lost key has another', async () => {
   await turn()
   const old = senderAt(0).seal(HOME, new Uint8Array(10))!.bytes
   nowMs = START_MS + PREKEY_LIFE_MS + PREKEY_SKEW_MS + 1
@@ -135,7 +135,7 @@ test('once it is destroyed, a packet to it has a code of its own, and one to a l
   expect(receiver().open(fresh)).toMatchObject({ error: { code: 'PACKET_BOX_CLOSED' } })
 })
 
-test('no packet outlives the prekey that it is sealed to', async () => {
+test('T-disk-1: no packet outlives the prekey that it is sealed to', async () => {
   await turn()
   for (let days = 0; days < 28; days += 3) {
     nowMs = START_MS + days * DAY_MS
