@@ -116,7 +116,7 @@ export class Adoption {
       return report
     }
     if (this.#deps.catchUp.isBehind(name, id)) await this.#deps.open(name).catch(() => undefined)
-    await this.#deps.alone(name, () => this.#step(item, id, sender, report))
+    await this.#deps.alone(name, () => this.#step(item, said, id, sender, report))
     if (!this.staging.has(id) || this.#deps.inMemory(id) !== undefined) return report
     // A switch compares the base with what is read: it waits until that is in memory.
     await this.#deps.open(name).catch(() => undefined)
@@ -124,7 +124,13 @@ export class Adoption {
     return report
   }
 
-  async #step(item: PrunedItem, id: DocumentId, sender: NodeId, report: ReceiveReport): Promise<Adopted> {
+  async #step(
+    item: PrunedItem,
+    said: PrunedItem,
+    id: DocumentId,
+    sender: NodeId,
+    report: ReceiveReport,
+  ): Promise<Adopted> {
     const { blocks, damage } = this.#deps
     // What was lost here is sent again, of our own blocks too.
     const isDamaged = damage.of(id).length > 0
@@ -142,7 +148,8 @@ export class Adoption {
       report.waiting = item.rows.length
       return 'nothing'
     }
-    if (!(await areTheirs(this.#deps, item, report))) return 'nothing'
+    // What a closed set names was looked at when that came, and is too much to be looked at for each packet.
+    if (!(await areTheirs(this.#deps, said, report))) return 'nothing'
     const reason = isDamaged ? undefined : this.#holds(vector, record, item.ends)
     if (reason !== undefined || (isDamaged && !isUnderWay && liesBelow(item.ends, record?.tips ?? []))) {
       if (reason !== undefined && this.staging.isAllowed(item, id, ours))

@@ -1,7 +1,7 @@
 import type { BaseTip } from '@sealmesh/protocol/crdt/base'
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { blockOf } from '@sealmesh/protocol/crdt/row'
+import { blockOf, decodeRow } from '@sealmesh/protocol/crdt/row'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import type { DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
@@ -98,11 +98,11 @@ export class Staging {
     if (catchUp.isBehind(document, id)) return true
     const isLost = ({ incarnation, sequence }: Pick<Dot, 'incarnation' | 'sequence'>): boolean =>
       sequence > (ours.get(incarnation) ?? 0) && isIncarnationOf(incarnation, node, sodium)
-    if (!ends.some(({ dot }) => isLost(dot))) return false
     const unsaid = { name: document, stored: 0, refused: 0, waiting: 0, unknownHeads: [] }
     return rows.some((row) => {
-      const read = readRow(this.#deps, row, document, unsaid)
-      return read !== undefined && isLost(blockOf(read).header)
+      const decoded = decodeRow(row.bytes, sodium)
+      if (!decoded.ok || !isLost(blockOf(decoded.value).header)) return false
+      return readRow(this.#deps, row, document, unsaid) !== undefined
     })
   }
 
