@@ -1,8 +1,9 @@
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { Change, Document } from '@sealmesh/protocol/crdt/document'
 import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
+import { overFloor } from '@sealmesh/protocol/crdt/floor'
 import { editText } from '@sealmesh/protocol/crdt/text-edit'
-import { draftBlock, type Intent } from '@sealmesh/protocol/crdt/writer'
+import { draftBlock, type Intent, RECEIVED_ENTRIES_MAX } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash, ClosedDigest, DocumentId, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { BLOCK_BYTES_MAX, TEXT_UPDATE_BYTES_MAX } from '@sealmesh/protocol/limits'
@@ -18,8 +19,8 @@ import { wordsToSayAgain } from './say-again.ts'
 
 /** What one document puts into one batch; the rest of its queue takes the next, so that no caller waits for all. */
 const FILLING_BYTES_MAX = 1_048_576
-/** Written out by one block of a run that goes on: 58 KB. With more to say another run begins, as with a start. */
-const RECEIVED_MAX = 1_024
+/** Begins the name of a register that no one has written. */
+const NOTHING_KEY = '~received-'
 
 /** Names a write: its block and when it happened. */
 export interface Written {
@@ -164,7 +165,7 @@ export class Filling {
       for (const job of jobs) job.reject(permission.error)
       return
     }
-    this.#beginRun()
+    this.#sayReceived(permission.value)
     for (const block of packIntents(items)) this.#sign(block, permission.value)
   }
 
@@ -173,8 +174,8 @@ export class Filling {
     this.#aboard.push({ reject: job.reject, settle: () => job.resolve(written[0]) })
     const permission = this.#permission()
     if (!permission.ok) return job.reject(permission.error)
-    this.#beginRun()
     try {
+      this.#sayReceived(permission.value)
       const update = editText(this.document, this.#around.author.incarnation, job.edit)
       if (update === undefined) return void this.#operations.push(...job.beside)
       if (update.length > TEXT_UPDATE_BYTES_MAX) {
@@ -236,6 +237,7 @@ export class Filling {
     // Who may not write any more has nothing to say again: what it wrote counts as little.
     if (permission.ok && intents.length > 0) {
       const items = intents.map((intent): Item => ({ intent, written: [] }))
+      this.#sayReceived(permission.value)
       for (const block of packIntents(items)) this.#sign(block, permission.value)
     }
     this.#operations.push(...mark.operations)
@@ -294,11 +296,24 @@ export class Filling {
     this.#bytes += block.bytes.length
   }
 
-  /** Only a first block can name by a closed set what has come since this run said last what it had received. */
-  #beginRun(): void {
+  /**
+   * Says what this node has received, when that is more than fits beside a write. Only a first block can name it by a
+   * closed set; what no set names is said by blocks before the write, each of which deletes what nobody has written.
+   */
+  #sayReceived(term: TermRef | null): void {
     const { author } = this.#around
-    const { sequence, received } = this.document.nextOf(author.incarnation)
-    if (sequence > 1 && received.length > RECEIVED_MAX) author.renew()
+    const { floors, vector } = this.document
+    const next = () => this.document.nextOf(author.incarnation)
+    const { sequence, received } = next()
+    if (received.length <= RECEIVED_ENTRIES_MAX) return
+    if (sequence > 1 && overFloor(vector, floors).rest.length < received.length) author.renew()
+    // Each says some of it: there are no more of these blocks than entries.
+    for (const _ of received) {
+      const unsaid = next()
+      const written = unsaid.sequence > 1 ? unsaid.received : overFloor(unsaid.received, floors).rest
+      if (written.length <= RECEIVED_ENTRIES_MAX) return
+      this.#sign([{ intent: { type: 'delete', key: NOTHING_KEY + author.incarnation }, written: [] }], term)
+    }
   }
 
   #permission(): Result<TermRef | null, Failure> {

@@ -72,3 +72,28 @@ test('T-peer-3: a tombstone below a base stays while what it replaces lies above
   expect((await home.documents.stored(homes.semantic)).above.map(({ hash }) => hash)).toEqual([word!.hash])
   expect(await valueOf(home.documents, homes.semantic, 'k')).toBeUndefined()
 })
+
+test('what names a thousand blocks can be overwritten all the same, and keeps nothing else from being written', async () => {
+  const { office } = homes.mesh
+  const old = oldBlock(homes, sodium, office, [{ ...set('k', 'of office'), replaces: nowhere(1_024) }])
+  await home.documents.receive([old.bytes])
+  await Promise.all(['other', 'k'].map((key) => home.documents.write(homes.semantic, [set(key, 'of home')])))
+  await homes.stop(home)
+  // As another run of the node, which replaces what the first one wrote.
+  home = await homes.start('home', homes.mesh.home)
+  await home.documents.write(homes.semantic, [set('k', 'again')])
+  const blocks = (await home.documents.stored(homes.semantic)).above
+  const other = await homes.start('office', office)
+  await other.documents.receive(blocks.toReversed().map(({ bytes }) => bytes))
+  const [one, two] = [await home.documents.open(homes.semantic), await other.documents.open(homes.semantic)]
+  expect(two.digest()).toEqual(one.digest())
+  for (const document of [one, two]) expect(document.siblings('k').map(({ value }) => value)).toEqual(['again'])
+})
+
+test('where more tombstones stand than one write may replace a value is written, and is what is read', async () => {
+  const { office } = homes.mesh
+  const tombstone = () => oldBlock(homes, sodium, office, [{ type: 'delete', key: 'k', replaces: [] }])
+  await home.documents.receive(Array.from({ length: 1_100 }, () => tombstone().bytes))
+  await home.documents.write(homes.semantic, [set('k', 'of home')])
+  expect(await valueOf(home.documents, homes.semantic, 'k')).toBe('of home')
+})

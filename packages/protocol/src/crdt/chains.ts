@@ -42,11 +42,14 @@ export interface Next {
 
 /** What this process has said of others' blocks in its own. */
 interface Declared {
-  /** The arrivals that the last block we drafted and received covers. */
-  upTo: number
-  /** Those that have grown since: a write looks at these, not at all there are. Undefined: all, since nothing was said. */
+  /**
+   * Those that have grown since the last block that we drafted and received: a write looks at these, not at all there
+   * are. Undefined: all, since nothing was said.
+   */
   grown: Set<Chain> | undefined
-  drafting: { readonly hash: BlockHash; readonly upTo: number } | undefined
+  /** What had no room in that block. */
+  left: readonly Dot[]
+  drafting: { readonly hash: BlockHash; readonly upTo: number; readonly left: readonly Dot[] } | undefined
 }
 
 /** A link of closed sets as the blocks here that name it need it: looked through once for all of them. */
@@ -219,34 +222,39 @@ export class Chains {
 
   nextOf(incarnation: IncarnationId): Next {
     const branch = this.#byIncarnation.get(incarnation)?.branches[0]
-    const { upTo = 0, grown } = this.#declared.get(incarnation) ?? {}
+    const { grown, left = EMPTY_CLOCK } = this.#declared.get(incarnation) ?? {}
     // Of a run that this process has read back, the blocks say what was said.
     const isUnsaid = (chain: Chain) =>
       branch === undefined || !chain.branches.every(({ tip }) => branch.progress.heard.covers(tip, this.isAncestor))
-    const others = (grown === undefined ? this.#sorted : [...grown].sort(byIncarnation)).filter(
-      (chain) => chain.incarnation !== incarnation && (grown === undefined ? isUnsaid(chain) : chain.grownAt > upTo),
+    const others = (grown === undefined ? this.#sorted.filter(isUnsaid) : [...grown].sort(byIncarnation)).filter(
+      (chain) => chain.incarnation !== incarnation,
     )
+    const anew = new Set(others.map((chain) => chain.incarnation))
+    const again = left.filter((dot) => !anew.has(dot.incarnation))
+    const tips = others.length === 0 ? EMPTY_CLOCK : others.flatMap((chain) => tipsOf(chain))
     return {
       sequence: (branch?.tip.sequence ?? 0) + 1,
       previous: branch?.tip.hash ?? null,
       after: branch?.time,
-      received: others.length === 0 ? EMPTY_CLOCK : others.flatMap((chain) => tipsOf(chain)),
+      received: again.length === 0 ? tips : tips.length === 0 ? again : [...tips, ...again].sort(compareDots),
     }
   }
 
-  drafted({ header, hash }: Block): void {
+  /** `left`: what the block has not room to say. */
+  drafted({ header, hash }: Block, left: readonly Dot[]): void {
     const declared = this.#declared.get(header.incarnation)
-    const drafting = { hash, upTo: this.#arrivals }
-    if (declared === undefined) this.#declared.set(header.incarnation, { upTo: 0, grown: undefined, drafting })
+    const drafting = { hash, upTo: this.#arrivals, left }
+    if (declared === undefined)
+      this.#declared.set(header.incarnation, { grown: undefined, left: EMPTY_CLOCK, drafting })
     else declared.drafting = drafting
   }
 
   /** A block that we did not draft says that somebody else writes under this incarnation: say everything again. */
   #confirm(incarnation: IncarnationId, declared: Declared, hash: BlockHash): void {
     if (declared.drafting?.hash === hash) {
-      const { upTo } = declared.drafting
+      const { upTo, left } = declared.drafting
       const since = [...(declared.grown ?? this.#sorted)].filter((chain) => chain.grownAt > upTo)
-      declared.upTo = upTo
+      declared.left = left
       declared.grown = new Set(since)
     } else this.#declared.delete(incarnation)
   }

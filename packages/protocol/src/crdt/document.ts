@@ -323,9 +323,9 @@ export class Document {
     return this.#chains.nextOf(incarnation)
   }
 
-  /** For `draftBlock`: this is the block that was asked for last. */
-  drafted(block: Block): void {
-    this.#chains.drafted(block)
+  /** For `draftBlock`: this is the block that was asked for last, and has not room to say these. */
+  drafted(block: Block, left: readonly Dot[]): void {
+    this.#chains.drafted(block, left)
   }
 
   /** Calls `arrived` for the block and those that waited for it, in chain order. */

@@ -3,9 +3,10 @@ import type { Secret } from '../keys.ts'
 import type { Sodium } from '../sodium.ts'
 import type { Block, TermRef, Write } from './block.ts'
 import { signBlock } from './block-codec.ts'
-import { type Dot, joinClocks } from './clock.ts'
+import { type Clock, type Dot, entriesOf, type IsAncestor, joinClocks } from './clock.ts'
 import type { Document } from './document.ts'
-import { overFloor } from './floor.ts'
+import { CLOCK_ENTRIES_MAX } from '../limits.ts'
+import { atMost, overFloor } from './floor.ts'
 import { compareTimes, type HybridClock, type HybridTime, timeAfter } from './hybrid-time.ts'
 import type { StoredWrite } from './register.ts'
 import { clockOver } from './register-map.ts'
@@ -28,6 +29,9 @@ interface Over {
    */
   readonly merges?: readonly { readonly dot: Dot; readonly time: HybridTime }[]
 }
+
+/** What one block writes out of what its author had received, 58 KB: beside it the largest value still fits. */
+export const RECEIVED_ENTRIES_MAX = 1_024
 
 const NONE: NonNullable<Over['merges']> = []
 
@@ -61,18 +65,20 @@ export function draftBlock(
   const { node, incarnation } = author
   const { sequence, previous, after, received: all } = document.nextOf(incarnation)
   // Later blocks say what is new, which no closed set names.
-  const { floor, rest: received } = sequence === 1 ? overFloor(all, document.floors) : { floor: null, rest: all }
+  const unsaid = sequence === 1 ? overFloor(all, document.floors) : { floor: null, rest: all }
+  const { floor, rest: received } = atMost(unsaid, all, document.floors, RECEIVED_ENTRIES_MAX)
   const { isAncestor } = document
   let latest = after
   const writes = intents.map((intent): Write => {
     if (intent.type === 'text') return intent
     const replaced = replacedBy(document.stored(intent.key), intent.seen, node)
     for (const { time } of replaced) latest = laterOf(latest, time)
-    let replaces = clockOver(replaced, incarnation, isAncestor)
+    let over = clockOver(replaced, incarnation, isAncestor)
     for (const { dot, time } of intent.merges ?? NONE) {
       latest = laterOf(latest, time)
-      if (dot.incarnation !== incarnation) replaces = joinClocks(replaces, [dot], isAncestor)
+      if (dot.incarnation !== incarnation) over = joinClocks(over, [dot], isAncestor)
     }
+    const replaces = withinLimit(over, [...(intent.merges ?? NONE), ...replaced], isAncestor)
     return intent.type === 'set'
       ? { type: 'set', key: intent.key, value: intent.value.toWellFormed(), replaces }
       : { type: 'delete', key: intent.key, replaces }
@@ -82,8 +88,28 @@ export function draftBlock(
   const time = timeBeyond(latest, world)
   const header = { mesh, document: document.name, author: node, incarnation, sequence, previous, time }
   const block = signBlock({ ...header, logHeads, floor, received, term, writes }, signKey, sodium)
-  document.drafted(block)
+  document.drafted(block, received === unsaid.rest ? [] : leftOf(floor === null ? all : unsaid.rest, received))
   return block
+}
+
+/**
+ * Of a clock that is too long, what it is made over comes first. What that had replaced stays replaced for all that:
+ * whoever folds the write takes over its clock. Else whoever names 1,024 blocks in a write could never be overwritten.
+ */
+function withinLimit(clock: Clock, over: readonly { readonly dot: Dot }[], isAncestor: IsAncestor): Clock {
+  if (clock.length <= CLOCK_ENTRIES_MAX) return clock
+  const first = new Set<Dot>()
+  for (const { dot } of over)
+    for (const entry of entriesOf(clock, dot.incarnation)) if (isAncestor(dot, entry)) first.add(entry)
+  for (const entry of clock) first.add(entry)
+  const kept = new Set([...first].slice(0, CLOCK_ENTRIES_MAX))
+  return clock.filter((entry) => kept.has(entry))
+}
+
+/** What later blocks have to say. */
+function leftOf(all: Clock, said: Clock): Dot[] {
+  const known = new Set(said)
+  return all.filter((dot) => !known.has(dot))
 }
 
 function replacedBy(stored: readonly StoredWrite[], seen: Seen | undefined, node: NodeId): readonly StoredWrite[] {
