@@ -49,6 +49,15 @@ export const LOG_HEADS_MAX = 64
 export const RECORD_BYTES_MAX = 131_072
 /** Records of one mesh: decades of weekly prekeys for a dozen nodes. */
 export const RECORDS_MAX = 100_000
+/** The membership log: what it may hold, and how much of that is left to those who govern. */
+export const LOG_LIMITS = {
+  records: RECORDS_MAX,
+  /** With room to spare they fit what a joiner takes when it is paired. */
+  bytes: 48 * 1_048_576,
+  /** So that a member that fills the log can still be removed. */
+  reservedRecords: 1_024,
+  reservedBytes: 4 * 1_048_576,
+} as const
 /** Records that arrived before a parent; older ones make room, since peers send them again with their parents. */
 export const RECORDS_WAITING_MAX = 1_024
 export const RECORDS_WAITING_BYTES_MAX = 8 * 1_048_576

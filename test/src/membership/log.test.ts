@@ -79,6 +79,45 @@ test('T-peer-5: what waits is bounded: the oldest makes room and enters when it 
   expect(log.add(waiting[0] as SignedRecord)).toBe('added')
 })
 
+test.each([
+  ['bytes', { records: 1_000, bytes: 40_000 }],
+  ['records', { records: 100, bytes: 1_000_000 }],
+])(
+  'T-peer-5: a member that fills the log with %s gets no further than its bound, and can still be removed',
+  (_, most) => {
+    const { scene, home, records } = chain(1)
+    const [mallory, other] = [scene.machine('mallory'), scene.machine('other')]
+    scene.sign(home, admit(mallory))
+    const limits = { ...most, reservedRecords: 10, reservedBytes: 8_000 }
+    const log = new MembershipLog(scene.mesh, scene.sodium, limits)
+    for (const record of records) log.add(record)
+    // Only an admin says where relays are: such a record counts for nothing, and enters.
+    const fill = (at: number) =>
+      scene.sign(mallory, { type: 'relay', relays: [] }, { after: [records[1]!], timeMs: at })
+    const all = Array.from({ length: 400 }, (_, at) => fill(at + 1))
+    const outcomes = all.map((record) => log.add(record))
+    expect(outcomes.at(-1)).toBe('refused')
+    const bytes = log.entered(0).reduce((sum, record) => sum + record.bytes.length, 0)
+    expect(bytes).toBeLessThanOrEqual(limits.bytes - limits.reservedBytes)
+    expect(log.size).toBeLessThanOrEqual(limits.records - limits.reservedRecords)
+    // Nor by records that wait, and enter together.
+    const last = fill(500)
+    const waiting = Array.from({ length: 50 }, (_, at) =>
+      scene.sign(mallory, { type: 'relay', relays: [] }, { after: [last], timeMs: 600 + at }),
+    )
+    for (const record of [...waiting, last]) log.add(record)
+    expect(log.size).toBe(outcomes.filter((outcome) => outcome === 'added').length + 2)
+
+    const heads = log.mesh.heads.map((hash) => log.mesh.records.get(hash)!).slice(0, 8)
+    expect(log.add(scene.sign(home, revoke(mallory), { after: heads }))).toBe('added')
+    expect(log.mesh.nodes.get(mallory.id)?.revocations).toHaveLength(1)
+    expect(log.add(scene.sign(home, admit(other), { after: heads }))).toBe('added')
+    // Nobody takes the reserve by naming an admin without its key.
+    const forged = scene.sign({ as: home.as, secret: mallory.secret }, admit(scene.machine('friend')), { after: heads })
+    expect(log.add(forged)).toBe('refused')
+  },
+)
+
 test('after names what does not lie in the past of the heads, parents first, and everything for an unknown head', () => {
   const { scene, home, records, log } = chain(4)
   for (const record of records) log.add(record)

@@ -1,5 +1,5 @@
 import type { MeshId, RecordHash } from '../ids.ts'
-import { RECORDS_MAX, RECORDS_WAITING_BYTES_MAX, RECORDS_WAITING_MAX } from '../limits.ts'
+import { LOG_LIMITS, RECORDS_WAITING_BYTES_MAX, RECORDS_WAITING_MAX } from '../limits.ts'
 import type { Sodium } from '../sodium.ts'
 import { enterAll, foldLedger } from './fold.ts'
 import { Ledger, type VerifyRecord } from './ledger.ts'
@@ -15,9 +15,12 @@ import { verifyRecord } from './record-codec.ts'
  */
 export type AddOutcome = 'added' | 'duplicate' | 'waiting' | 'refused'
 
+export type LogLimits = { readonly [Limit in keyof typeof LOG_LIMITS]: number }
+
 /** The membership log in memory (docs/spec/02-membership.md §4): takes records in any order, folds when asked. */
 export class MembershipLog {
   readonly #sodium: Sodium
+  readonly #limits: LogLimits
   readonly #ledger: Ledger
   readonly #verify: VerifyRecord
   /** In order of arrival: the oldest makes room. */
@@ -25,12 +28,17 @@ export class MembershipLog {
   /** Waiting records, by each parent that has not entered. */
   readonly #followers = new Map<RecordHash, Set<RecordHash>>()
   #waitingBytes = 0
+  /** Of the records that have entered. */
+  #bytes = 0
   /** The last that were refused: what follows them is refused at once, and its parents are not asked for again. */
   readonly #refused = new Set<RecordHash>()
   #mesh: Mesh | undefined
+  /** Who was in the mesh when so many records had entered. */
+  #folded: { readonly size: number; readonly nodes: Mesh['nodes'] } | undefined
 
-  constructor(mesh: MeshId, sodium: Sodium) {
+  constructor(mesh: MeshId, sodium: Sodium, limits: LogLimits = LOG_LIMITS) {
     this.#sodium = sodium
+    this.#limits = limits
     this.#ledger = new Ledger(mesh, sodium)
     this.#verify = (record, key) => verifyRecord(record, key, sodium)
   }
@@ -42,6 +50,7 @@ export class MembershipLog {
   static restore(mesh: MeshId, records: Iterable<SignedRecord>, sodium: Sodium): MembershipLog {
     const log = new MembershipLog(mesh, sodium)
     enterAll(log.#ledger, records, () => true)
+    for (const { record } of log.#ledger.entries) log.#bytes += record.bytes.length
     return log
   }
 
@@ -63,7 +72,7 @@ export class MembershipLog {
   add(record: SignedRecord): AddOutcome {
     if (record.mesh !== this.#ledger.mesh) return 'refused'
     if (this.has(record.hash) || this.#waiting.has(record.hash)) return 'duplicate'
-    if (this.size >= RECORDS_MAX) return 'refused'
+    if (this.#isFullFor(record)) return 'refused'
     if (this.#refused.has(record.hash)) return 'refused'
     if (record.parents.some((parent) => this.#refused.has(parent))) {
       this.#refuse(record.hash)
@@ -94,10 +103,14 @@ export class MembershipLog {
     this.#mesh = undefined
     const ready = [first]
     for (let record = ready.pop(); record !== undefined; record = ready.pop()) {
+      // One that waited may find it filled meanwhile, and comes again when somebody sends it.
+      if (record !== first && this.#isFullFor(record)) continue
       if (this.#ledger.enter(record, this.#verify) === undefined) {
         this.#refuse(record.hash)
         continue
       }
+      this.#bytes += record.bytes.length
+      this.#mesh = undefined
       for (const follower of this.#followersOf(record.hash)) {
         if (!this.#isReady(follower)) continue
         this.#forget(follower)
@@ -106,6 +119,27 @@ export class MembershipLog {
       this.#followers.delete(record.hash)
     }
     return this.has(first.hash)
+  }
+
+  /** The last places are for those who govern: whoever else fills the log can then be removed. */
+  #isFullFor({ signer, bytes }: SignedRecord): boolean {
+    const limits = this.#limits
+    const records = this.size + 1
+    const total = this.#bytes + bytes.length
+    if (records > limits.records || total > limits.bytes) return true
+    const isReserved = records > limits.records - limits.reservedRecords || total > limits.bytes - limits.reservedBytes
+    // Asked last, and hardly ever: it may take a fold.
+    return isReserved && !this.#governs(signer)
+  }
+
+  /** A signature that is not good enters nowhere, whoever it names. */
+  #governs(signer: SignedRecord['signer']): boolean {
+    if (signer.type === 'root') return true
+    if (signer.type !== 'node') return false
+    // What is refused changes nobody's roles: folding for each would let whoever makes records up hold up others.
+    if (this.#folded?.size !== this.size) this.#folded = { size: this.size, nodes: this.mesh.nodes }
+    const node = this.#folded.nodes.get(signer.node)
+    return node !== undefined && node.admin && node.revocations.length === 0
   }
 
   #isReady(record: SignedRecord): boolean {
