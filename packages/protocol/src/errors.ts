@@ -75,6 +75,7 @@ export const reactions = {
   LINK_INVALID: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
   LINK_EXPIRED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
   LINK_USED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
+  CODE_WRONG: { exit: 4, retry: false, next: 'sealmesh pair --code prints a new code' },
   PAIRING_REFUSED: { exit: 4, retry: false, next: 'sealmesh pair prints a new link' },
   PAIRING_TIMEOUT: { exit: 3, retry: true, next: 'sealmesh pair prints a new link' },
   PAIRING_WORDS_DIFFER: {

@@ -39,4 +39,5 @@ export const TAGS = {
   pairingCommit: tag('pairing commit'),
   pairingTranscript: tag('pairing transcript'),
   pairingWords: tag('pairing words'),
+  pairingCode: tag('pairing code'),
 } as const

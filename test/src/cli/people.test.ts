@@ -6,6 +6,7 @@ import { nodeWithCli } from './run-verb.ts'
 
 type Pairing = MethodResult<'pair.start'>
 const WORDS = ['acid', 'bulb', 'cage', 'dawn']
+const CODE = '482119-able-zoo'
 const LINK = 'sealmesh:pair#planted'
 
 /** A pairing whose other machine comes at the second look. */
@@ -14,6 +15,7 @@ function pairing(ends: Partial<Pairing> = { state: 'done' }) {
   const waiting: Pairing = {
     state: 'waiting',
     link: LINK,
+    code: null,
     expiresAt: new Date(Date.now() + 600_000).toISOString(),
     joinerName: null,
     words: [],
@@ -23,9 +25,9 @@ function pairing(ends: Partial<Pairing> = { state: 'done' }) {
   let view = waiting
   let looksLeft: number | undefined
   const handlers: Partial<Handlers> = {
-    'pair.start': ({ autoConfirm }) => {
+    'pair.start': ({ autoConfirm, code }) => {
       calls.push(`start ${autoConfirm}`)
-      return waiting
+      return { ...waiting, code: code ? CODE : null }
     },
     'pair.status': () => {
       // After a yes the last message is still under way for a while.
@@ -55,6 +57,25 @@ describe('pair', () => {
     expect(err).toContain(WORDS.join(' '))
     expect(err).toContain('office has joined')
     expect(calls).toEqual(['start false', `confirm ${WORDS.join(' ')}`])
+  })
+  test('on a terminal the link is a picture as well, and in a pipe it is not', async () => {
+    const { cli } = await nodeWithCli(pairing().handlers)
+    const picture = /(?:[█▀▄ ]{25,}\n){12,}/
+    expect((await cli(['pair'], { types: 'y' })).err).toMatch(picture)
+    expect((await cli(['pair', '--no-qr'], { types: 'y' })).err).not.toMatch(picture)
+    expect((await cli(['pair', '--yes'])).err).not.toMatch(picture)
+  })
+  test('--code shows a code in place of the link, and takes two people', async () => {
+    const { cli } = await nodeWithCli(pairing().handlers)
+    const { exit, out, err } = await cli(['pair', '--code'], { types: 'y' })
+    expect([exit, out]).toEqual([0, `${CODE}\n`])
+    expect(err).not.toContain(LINK)
+    for (const options of [{ words: ['pair', '--code', '--yes'], types: 'y' }, { words: ['pair', '--code'] }])
+      expect(await cli(options.words, 'types' in options ? { types: options.types } : {})).toMatchObject({
+        exit: 2,
+        out: '',
+        err: expect.stringContaining('next: sealmesh pair --yes'),
+      })
   })
   test.each(['n', '', 'maybe'])('%j is no yes: the link is taken back', async (types) => {
     const { handlers, calls } = pairing()
@@ -104,7 +125,9 @@ describe('pair', () => {
     const { handlers, calls } = pairing()
     const { cli } = await nodeWithCli({
       ...handlers,
-      'pair.status': () => ({ ...(handlers['pair.start']?.({ autoConfirm: false }, {} as never) as Pairing) }),
+      'pair.status': () => ({
+        ...(handlers['pair.start']?.({ autoConfirm: false, code: false }, {} as never) as Pairing),
+      }),
     })
     const stop = new AbortController()
     const outcome = await cli(['pair', '--yes'], {

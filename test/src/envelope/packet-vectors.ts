@@ -158,6 +158,9 @@ function pairingVectors(scene: Scene, joiner: Member): unknown {
     { type: 'chunk', session, index: 1, count: 9, bytes: random(40) },
     { type: 'done', session },
     { type: 'refuse', session, reason: 'LINK_USED' },
+    { type: 'offer', session, point: random(32), mailbox: link.inviterMailbox },
+    { type: 'answer', session, point: random(32), proof: random(32) },
+    { type: 'link', session, sealed: random(60) },
   ]
   const to = { mailbox: link.inviterMailbox, key: keys.packet['to-inviter'], expiresMs: link.expiresMs }
   return plain({

@@ -10,13 +10,16 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { TokenDraft } from '@sealmesh/protocol/wire/token'
 import { InviterDriver } from '@sealmesh/node/pairing/inviter-driver'
 import { joinByLink, type JoinOptions } from '@sealmesh/node/pairing/joiner-driver'
-import { numbersFrom, wordsFrom } from '@sealmesh/node/pairing/word-list'
+import { fetchLinkByCode } from '@sealmesh/node/pairing/code-guest'
+import { codeFrom, numbersFrom, wordsFrom } from '@sealmesh/node/pairing/word-list'
 import type { LinkEvent, LinkStatus, openRelayLink, RelayLinkOptions } from '@sealmesh/node/uplink/relay-link'
+import { loadRistretto } from '@sealmesh/sodium/ristretto'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { PairingScene } from './pairing-scene.ts'
 
 const sodium: Sodium = await loadSodium()
+const ristretto = loadRistretto()
 const quiet = { info: () => undefined, error: () => undefined }
 
 /** One machine in a mesh, a relay in memory that knows who is enrolled, and machines that join. */
@@ -32,6 +35,9 @@ class Office {
   refusal: FailureCode | null = null
   admit: (identity: NodeIdentity) => Promise<Admission> = (identity) => Promise.resolve(this.scene.admission(identity))
   readonly #links = new Map<string, (event: LinkEvent) => void>()
+  /** For logins that have not come yet. */
+  readonly #stored: Uint8Array[] = []
+  readonly relayAddress = this.scene.link().relayAddress
   readonly driver: InviterDriver
 
   constructor() {
@@ -39,8 +45,9 @@ class Office {
     this.driver = new InviterDriver({
       mesh: scene.mesh,
       mailbox: mailboxOf(scene.inviter.identity.loginKey, sodium),
-      relayAddress: () => scene.link().relayAddress,
+      relayAddress: () => this.relayAddress,
       sodium,
+      ristretto: loadRistretto,
       random: randomBytes,
       now: () => this.nowMs,
       log: quiet,
@@ -68,6 +75,23 @@ class Office {
     })
   }
 
+  fetch(code: string) {
+    const parsed = codeFrom(code)
+    if (parsed === undefined) throw new Error('That is no code')
+    return ristretto.then((ristretto) =>
+      fetchLinkByCode({
+        code: parsed,
+        relay: this.relayAddress,
+        sodium,
+        ristretto,
+        random: randomBytes,
+        now: () => this.nowMs,
+        log: quiet,
+        open: this.#open,
+      }),
+    )
+  }
+
   /** A relay link as the node's own, to a relay that forwards within this process. */
   readonly #open: typeof openRelayLink = (options: RelayLinkOptions) => {
     const key = options.login.keys.publicKey
@@ -77,8 +101,10 @@ class Office {
     const state: LinkStatus['state'] = reason === null ? 'live' : reason === 'RELAY_UNREACHABLE' ? 'waiting' : 'refused'
     this.#links.set(mailbox, options.onEvent)
     setImmediate(() => {
-      if (reason === null) options.onEvent({ type: 'live', newGeneration: true, lost: false })
-      else options.onEvent({ type: 'down', reason })
+      if (reason === null) {
+        options.onEvent({ type: 'live', newGeneration: true, lost: false })
+        for (const packet of this.#stored.splice(0)) this.#toJoiner(packet)
+      } else options.onEvent({ type: 'down', reason })
     })
     return {
       status: { state, reason, nextTryAtMs: null },
@@ -104,6 +130,7 @@ class Office {
     const header = readPacketHeader(packet)
     if (!header.ok) throw new Error(header.error.code)
     const deliver = this.#links.get(header.value.recipients[0]?.mailbox ?? '')
+    if (deliver === undefined) this.#stored.push(packet)
     setImmediate(() => deliver?.({ type: 'deliver', packet, acknowledge: () => undefined }))
   }
 }
@@ -286,6 +313,39 @@ describe('pairing over a relay link', () => {
     await office.driver.start({ autoConfirm: true })
     expect(office.driver.onPacket(randomBytes(800))).toBe(false)
     expect(office.driver.onPacket(new Uint8Array())).toBe(false)
+  })
+})
+
+describe('a code', () => {
+  const codeOf = ({ code }: { code: string | null }): string => code ?? ''
+  /** The same words but for the last. */
+  const wrongOf = (code: string): string => code.replace(/[a-z]+$/, (word) => (word === 'zoo' ? 'able' : 'zoo'))
+
+  test('fetches the link, and the pairing goes on as with any link', async () => {
+    const office = newOffice()
+    const started = await office.driver.start({ autoConfirm: false, code: true })
+    expect(started.code).toMatch(/^\d{6}-[a-z]+-[a-z]+$/)
+    const link = await office.fetch(codeOf(started))
+    expect(link).toBe(started.link)
+    const joining = office.join(link)
+    await vi.waitFor(() => expect(office.driver.view().state).toBe('confirm'))
+    office.driver.confirm(office.driver.view().words)
+    await expect(joining).resolves.toMatchObject({ mesh: office.scene.mesh })
+    expect(office.strays).toBe(0)
+  })
+
+  test('that was wrong once is void, both sides are told, and its link is void with it', async () => {
+    const office = newOffice()
+    const started = await office.driver.start({ autoConfirm: false, code: true })
+    await expect(office.fetch(wrongOf(codeOf(started)))).rejects.toMatchObject({ code: 'CODE_WRONG' })
+    expect(office.driver.view()).toMatchObject({ state: 'failed', error: { code: 'CODE_WRONG' }, code: null })
+    await expect(office.join(linkOf(started))).rejects.toMatchObject({ code: 'PAIRING_REFUSED' })
+  })
+
+  test('of which nobody at the relay has heard is refused there', async () => {
+    const office = newOffice()
+    await office.driver.start({ autoConfirm: false, code: true })
+    await expect(newOffice().fetch('000000-able-zoo')).rejects.toMatchObject({ code: 'LINK_INVALID' })
   })
 })
 

@@ -2,29 +2,34 @@ import { Command } from 'commander'
 import { example } from './example.ts'
 import { readInput } from './input.ts'
 import { oneLine } from './printable.ts'
+import { canAsk } from './terminal.ts'
 import { type Cli, withHome } from './session.ts'
 
 interface Options {
+  readonly relay?: string
   readonly name?: string
   readonly logLevel?: string
 }
 
 export const join = (cli: Cli): Command =>
   new Command('join')
-    .summary('join a mesh by the link that `pair` printed')
+    .summary('join a mesh by the link or the code that `pair` printed')
     .description('Brings a new home into a mesh. Shows four words: the other machine must show the same.')
-    .argument('<link>', 'the link, or - to read it from standard input, out of sight of other users')
+    .argument('<link>', 'the link or the code, or - to read it from standard input, out of sight of other users')
+    .option('--relay <address>', 'with a code: the address that sealmesh-relay up printed')
     .option('--name <name>', "this node's name in the mesh (default: the machine's)")
     .option('--log-level <level>', 'debug, info, warn or error')
     .addHelpText('after', example('sealmesh join - --name office', 'then paste the link, Enter and Ctrl-D'))
     .action(
       withHome(cli, async ({ home, output, terminal, command, signal }, given: string, options: Options) => {
         if (given === '-' && terminal.stdin.isTTY === true) output.hint('Paste the link, then Enter and Ctrl-D:')
-        const link = (given === '-' ? await readInput(terminal) : given).trim()
+        const text = (given === '-' ? await readInput(terminal) : given).trim()
+        const { givenFrom } = await import('../setup/given.ts')
+        const invitation = givenFrom(text, options.relay, canAsk(terminal))
         const { joinMesh } = await import('../setup/join.ts')
         const joining = joinMesh({
           home: home.path,
-          link,
+          given: invitation,
           ...(options.name === undefined ? {} : { name: options.name }),
           ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
           onWords: (words) => {

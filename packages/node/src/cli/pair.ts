@@ -6,7 +6,14 @@ import { ask, requirePerson } from './ask.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
+import { canAsk } from './terminal.ts'
 import { span } from './when.ts'
+
+interface Options {
+  readonly yes?: boolean
+  readonly code?: boolean
+  readonly qr: boolean
+}
 
 type Pairing = MethodResult<'pair.start'>
 
@@ -19,16 +26,23 @@ export const pair = (cli: Cli): Command =>
       'Prints a link, valid once and for ten minutes, on stdout; then shows the four words that the other machine must show too, and asks.',
     )
     .option('--yes', 'confirm without asking: whoever has the link is let in')
+    .option('--code', 'a short code to say aloud, for one try, instead of the link')
+    .option('--no-qr', 'the link without its picture')
     .addHelpText('after', example('sealmesh pair', 'and on the other machine: sealmesh join LINK'))
     .action(
-      withDoor(cli, async (session, options: { yes?: boolean }) => {
+      withDoor(cli, async (session, options: Options) => {
         const unattended = options.yes === true
+        const wantsCode = options.code === true
+        if (wantsCode && (unattended || !canAsk(session.terminal)))
+          throw new Failure('USAGE', 'A code is for two people at two terminals.', {
+            next: session.command('pair --yes'),
+          })
         if (!unattended) requirePerson(session, 'Comparing the words', 'pair --yes')
-        const started = await session.door.call('pair.start', { autoConfirm: unattended })
+        const started = await session.door.call('pair.start', { autoConfirm: unattended, code: wantsCode })
         const cancel = (): void => void session.door.call('pair.cancel', {}).catch(() => undefined)
         session.signal.addEventListener('abort', cancel, { once: true })
         try {
-          announce(session, started)
+          await announce(session, started, options)
           await seeThrough(session, started, unattended)
         } finally {
           session.signal.removeEventListener('abort', cancel)
@@ -36,16 +50,37 @@ export const pair = (cli: Cli): Command =>
       }),
     )
 
-function announce({ output, command }: DoorSession, { link, expiresAt }: Pairing): void {
+async function announce(session: DoorSession, { link, code, expiresAt }: Pairing, options: Options): Promise<void> {
+  const { output, command } = session
   if (link === null) return
+  if (code !== null) return announceCode(session, code, expiresAt)
   output.data({ event: 'link', link, expiresAt })
   output.say(
     `On the other machine: sealmesh join LINK, with this link${expiresAt === null ? '' : ` within ${left(expiresAt)}`}:`,
   )
   output.print(link)
+  if (options.qr) await showPicture(session, link)
   output.hint(
     `It lets one machine in. Whoever reads it first can try: keep it private. Ctrl-C takes it back (${command('pair')} makes another).`,
   )
+}
+
+function announceCode({ output, command }: DoorSession, code: string, expiresAt: string | null): void {
+  output.data({ event: 'code', code, expiresAt })
+  output.say(
+    `On the other machine: sealmesh join CODE --relay ADDRESS, with this code${expiresAt === null ? '' : ` within ${left(expiresAt)}`}:`,
+  )
+  output.print(code)
+  output.hint(
+    `It is good for one try: a wrong one makes it void. Ctrl-C takes it back (${command('pair --code')} makes another).`,
+  )
+}
+
+/** For a camera: on a terminal only, since a pipe wants the link and nothing else. */
+async function showPicture({ output, terminal }: DoorSession, link: string): Promise<void> {
+  if (output.json || terminal.stderr.isTTY !== true) return
+  const { picture } = await import('./picture.ts')
+  output.say(picture(link))
 }
 
 /** Follows one pairing to its end. Throws what it failed with. */

@@ -8,6 +8,10 @@ export function refusalMessage(reason: Refusal, at: 'inviter' | 'joiner'): strin
       return 'Another machine has used this link: it lets one machine in.'
     case 'LINK_EXPIRED':
       return 'The link has expired: it is valid for ten minutes.'
+    case 'CODE_WRONG':
+      return at === 'joiner'
+        ? 'The code was wrong, and is void now: it is good for one try.'
+        : 'Somebody tried a wrong code: it is void, and nobody was let in.'
     case 'PAIRING_WORDS_DIFFER':
       return 'The words on the two machines are not the same.'
     case 'PAIRING_TIMEOUT':

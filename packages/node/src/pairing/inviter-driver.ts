@@ -1,6 +1,6 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { MailboxId, MeshId, RelayId } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import type { SealPublicKey } from '@sealmesh/protocol/keys'
 import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
@@ -19,9 +19,11 @@ import { encodeLink, newLinkSecret } from '@sealmesh/protocol/pairing/link'
 import { type LinkKeys, linkKeys } from '@sealmesh/protocol/pairing/link-keys'
 import { type Joiner, PAIRING_NONCE_BYTES, type PairingMessage } from '@sealmesh/protocol/pairing/message'
 import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing/pairing-packet'
+import type { Ristretto } from '@sealmesh/protocol/ristretto'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
 import type { TokenDraft } from '@sealmesh/protocol/wire/token'
+import { CodeHost } from './code-host.ts'
 import { refusalMessage } from './failure-message.ts'
 import { numbersFrom, wordsFrom } from './word-list.ts'
 
@@ -32,6 +34,8 @@ export interface InviterDeps {
   /** The relay that we are connected to; undefined when the mesh has none. */
   readonly relayAddress: () => RelayAddress | undefined
   readonly sodium: Sodium
+  /** Loaded by who wants a code. */
+  readonly ristretto: () => Promise<Ristretto>
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
   readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void }
@@ -57,6 +61,8 @@ interface ActiveInvite {
   readonly joinerMailbox: MailboxId
   readonly text: string
   readonly forgetAtMs: number
+  /** What fetches the link, when it was asked for. */
+  code: CodeHost | null
   now: Inviter
   /** Its keys are erased: all zeros, so nothing may be sealed or opened with them. */
   forgotten: boolean
@@ -77,7 +83,7 @@ export class InviterDriver {
   }
 
   /** The view holds the link. Rejects when the relay does not enrol the invite. */
-  async start(options: { autoConfirm: boolean }): Promise<PairingView> {
+  async start(options: { autoConfirm: boolean; code?: boolean }): Promise<PairingView> {
     const { sodium, random, now, mesh, mailbox } = this.#deps
     const relayAddress = this.#deps.relayAddress()
     if (relayAddress === undefined)
@@ -103,7 +109,7 @@ export class InviterDriver {
       expiresMs: forgetAtMs,
     })
     this.#retire()
-    this.#current = {
+    const current: ActiveInvite = {
       invite: { link, nonce: random(PAIRING_NONCE_BYTES), autoConfirm: options.autoConfirm },
       keys,
       joinerMailbox: mailboxOf(keys.login.publicKey, sodium),
@@ -111,9 +117,12 @@ export class InviterDriver {
       forgetAtMs,
       now: firstInviter,
       forgotten: false,
+      code: null,
       failure: null,
     }
+    this.#current = current
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref()
+    if (options.code === true) current.code = await this.#openCode(current, relayAddress.relay)
     return this.view()
   }
 
@@ -122,7 +131,10 @@ export class InviterDriver {
     for (const each of this.#current === null ? this.#past : [this.#current, ...this.#past]) {
       const at = { mailbox: this.#deps.mailbox, key: each.keys.packet['to-inviter'] }
       const message = openPairingPacket(packet, at, this.#deps.sodium)
-      if (message === undefined) continue
+      if (message === undefined) {
+        if (each.code?.onPacket(packet) === true) return true
+        continue
+      }
       this.#feed(each, { type: 'message', message })
       return true
     }
@@ -147,13 +159,14 @@ export class InviterDriver {
   view(): PairingView {
     const current = this.#current
     if (current === null)
-      return { state: 'none', link: null, expiresAt: null, joinerName: null, words: [], error: null }
+      return { state: 'none', link: null, code: null, expiresAt: null, joinerName: null, words: [], error: null }
     const { now } = current
     const state = viewState(now)
     return {
       state,
       // It holds the secret: not shown longer than it is of use.
       link: now.state === 'waiting' ? current.text : null,
+      code: now.state === 'waiting' ? (current.code?.text ?? null) : null,
       expiresAt: new Date(current.invite.link.expiresMs).toISOString(),
       joinerName: meetingOf(now)?.joiner.identity.name ?? null,
       words: 'words' in now ? wordsFrom(now.words) : [],
@@ -169,10 +182,22 @@ export class InviterDriver {
     this.#past = []
   }
 
+  async #openCode(each: ActiveInvite, relay: RelayId): Promise<CodeHost> {
+    const ristretto = await this.#deps.ristretto()
+    const onWrong = (): void => {
+      each.failure = new Failure('CODE_WRONG', refusalMessage('CODE_WRONG', 'inviter'))
+      // The link is as good as ever and nobody has it; whoever showed the code should know before showing another.
+      this.#feed(each, { type: 'cancelled' })
+    }
+    const { expiresMs } = each.invite.link
+    return await CodeHost.open({ ...this.#deps, ristretto }, { link: each.text, relay, expiresMs, onWrong })
+  }
+
   /** The current invite is over, as far as the person here is concerned. */
   #retire(): void {
     const current = this.#current
     if (current === null) return
+    current.code?.cancel()
     this.#feed(current, { type: 'cancelled' })
     this.#current = null
     this.#past.push(current)
@@ -252,6 +277,7 @@ function errorOf({ now, failure }: ActiveInvite): PairingView['error'] {
 
 function forget(each: ActiveInvite): void {
   const { invite, keys } = each
+  each.code?.close()
   each.forgotten = true
   invite.link.secret.erase()
   keys.login.secretKey.erase()

@@ -20,6 +20,7 @@ import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { type LinkEvent, openRelayLink, type RelayLink } from '../uplink/relay-link.ts'
 import { linkMessage, refusalMessage } from './failure-message.ts'
+import { relayFailure } from './relay-failure.ts'
 import { wordsFrom } from './word-list.ts'
 
 export interface JoinOptions {
@@ -234,29 +235,5 @@ class Join {
     // Joined is joined, whatever the relay says afterwards.
     if (this.#now.state === 'joined') return this.#finish()
     this.#reject(failure)
-  }
-}
-
-/** What a relay's refusal means to somebody who holds a link. */
-function relayFailure(reason: FailureCode | null): Failure {
-  switch (reason) {
-    case 'TOKEN_EXPIRED':
-      return new Failure('LINK_EXPIRED', refusalMessage('LINK_EXPIRED', 'joiner'))
-    case 'TOKEN_INVALID':
-    case 'MESH_NOT_ADMITTED':
-    case 'CLAIM_REQUIRED':
-    case 'LOGIN_SIGNATURE':
-      return new Failure(
-        'LINK_INVALID',
-        'The relay does not know this link: it was taken back, or is of another relay.',
-      )
-    case 'NODE_REVOKED':
-      return new Failure('LINK_INVALID', 'The machine that made this link was removed from the mesh.')
-    case 'DUPLICATE_LOGIN':
-      return new Failure('LINK_USED', 'Another machine is using this link at the moment.')
-    case null:
-      return new Failure('RELAY_UNREACHABLE', 'The relay that the link names does not answer.')
-    default:
-      return new Failure(reason, 'The relay that the link names did not let this machine in.')
   }
 }

@@ -3,6 +3,7 @@ import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { loadRistretto } from '@sealmesh/sodium/ristretto'
 import type { Logger } from 'pino'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
@@ -17,7 +18,7 @@ export function pairingHandlers(
   inviter: InviterDriver,
 ): Pick<Handlers, 'pair.start' | 'pair.status' | 'pair.confirm' | 'pair.cancel'> {
   return {
-    'pair.start': ({ autoConfirm }) => inviter.start({ autoConfirm }),
+    'pair.start': ({ autoConfirm, code }) => inviter.start({ autoConfirm, code }),
     'pair.status': () => inviter.view(),
     'pair.confirm': ({ words }) => inviter.confirm(words),
     'pair.cancel': () => inviter.cancel(),
@@ -47,6 +48,7 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
       return address?.ok === true ? address.value : undefined
     },
     sodium,
+    ristretto: loadRistretto,
     random,
     now,
     log: logger,

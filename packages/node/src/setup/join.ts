@@ -3,6 +3,9 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { parseLink } from '@sealmesh/protocol/pairing/link'
+import type { PairingCode } from '@sealmesh/protocol/pairing/code'
+import type { RelayAddress } from '@sealmesh/protocol/wire/address'
+import { loadRistretto } from '@sealmesh/sodium/ristretto'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { prepareHome, resolveHome } from '../keys/home.ts'
@@ -10,6 +13,7 @@ import { lockHome } from '../keys/home-lock.ts'
 import { KeyStore } from '../keys/key-store.ts'
 import { openLog } from '../log.ts'
 import { LogKeeper } from '../membership/log-keeper.ts'
+import { fetchLinkByCode } from '../pairing/code-guest.ts'
 import { linkMessage, refusalMessage } from '../pairing/failure-message.ts'
 import { joinByLink } from '../pairing/joiner-driver.ts'
 import { Meta } from '../store/meta.ts'
@@ -19,7 +23,8 @@ import { chooseName, identityOf, MEMBERSHIP, Membership, nodeIdFrom, TOKEN } fro
 
 export interface JoinOptions {
   readonly home: string
-  readonly link: string
+  /** A link, or the code that fetches one from the relay. */
+  readonly given: string | { readonly code: PairingCode; readonly relay: RelayAddress }
   readonly name?: string
   readonly onWords: (words: string[]) => void
   readonly onProgress: (text: string) => void
@@ -44,7 +49,7 @@ export async function joinMesh(
   const home = resolveHome(options.home, process.env)
   const sodium = await loadSodium()
   // Before anything is made or asked: a slip of the hand must leave no home behind.
-  checkLink(options.link, sodium)
+  if (typeof options.given === 'string') checkLink(options.given, sodium)
   const name = chooseName(options.name)
   await prepareHome(home)
   const lock = await lockHome(home)
@@ -68,8 +73,19 @@ export async function joinMesh(
         throw new Failure('ALREADY_JOINED', `The home ${home.path} has begun to found a mesh of its own.`)
       const identity = identityOf(keys, { node: name, agent: name })
       options.onProgress('asking the other machine')
+      const link =
+        typeof options.given === 'string'
+          ? options.given
+          : await fetchLinkByCode({
+              ...options.given,
+              sodium,
+              ristretto: await loadRistretto(),
+              random,
+              now: Date.now,
+              log: logger,
+            })
       const joined = await joinByLink({
-        link: options.link,
+        link,
         identity,
         sodium,
         random,

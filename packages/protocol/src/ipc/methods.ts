@@ -223,6 +223,8 @@ const AsideView = z.object({
 const PairingView = z.object({
   state: z.enum(['waiting', 'confirm', 'done', 'failed', 'expired', 'none']),
   link: z.string().nullable(),
+  /** What a person may say instead, when it was asked for. */
+  code: z.string().nullable(),
   expiresAt: Iso.nullable(),
   joinerName: z.string().nullable(),
   /** What both screens must show. */
@@ -410,7 +412,10 @@ export const methods = {
 
   ...quarantineMethods,
 
-  'pair.start': { params: z.object({ autoConfirm: z.boolean().default(false) }), result: PairingView },
+  'pair.start': {
+    params: z.object({ autoConfirm: z.boolean().default(false), code: z.boolean().default(false) }),
+    result: PairingView,
+  },
   'pair.status': { params: Nothing, result: PairingView },
   'pair.confirm': { params: z.object({ words: z.array(z.string()) }), result: PairingView },
   'pair.cancel': { params: Nothing, result: PairingView },

@@ -147,6 +147,9 @@ function onMessage(now: Inviter, message: PairingMessage, invite: Invite, world:
       return { next: { state: 'failed', reason: message.reason, meeting }, effects: [] }
     case 'accept':
     case 'chunk':
+    case 'offer':
+    case 'answer':
+    case 'link':
       return stay
   }
 }

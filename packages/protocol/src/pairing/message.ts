@@ -17,7 +17,7 @@ import {
   writeText,
   writeUint,
 } from '../bytes.ts'
-import { type AgentId, isName, NAME_CHARACTERS_MAX } from '../ids.ts'
+import { type AgentId, isName, type MailboxId, NAME_CHARACTERS_MAX } from '../ids.ts'
 import {
   HASH_BYTES,
   type LoginPublicKey,
@@ -29,6 +29,7 @@ import {
 import { PAYLOAD_BYTES_TARGET } from '../limits.ts'
 import type { NodeIdentity } from '../membership/record.ts'
 import type { Result } from '../result.ts'
+import { POINT_BYTES } from '../ristretto.ts'
 
 /** Who asks to join: all of it is bound into the transcript. */
 export interface Joiner {
@@ -44,6 +45,7 @@ const REFUSAL_BYTE = {
   PAIRING_REFUSED: 0x03,
   PAIRING_WORDS_DIFFER: 0x04,
   PAIRING_TIMEOUT: 0x05,
+  CODE_WRONG: 0x06,
 } as const
 export type Refusal = keyof typeof REFUSAL_BYTE
 
@@ -58,6 +60,9 @@ export type Refusal = keyof typeof REFUSAL_BYTE
  *   0x05 chunk             session     | index uint | count uint | bytes      → joiner
  *   0x06 done              session                                            → inviter
  *   0x07 refuse            session     | reason 1B                            both ways
+ *   0x08 offer             session     | point 32B | mailbox 32B              → joiner    a code's
+ *   0x09 answer            session     | point 32B | proof 32B                → inviter
+ *   0x0a link              session     | bytes, sealed                        → joiner
  */
 export type PairingMessage =
   | { readonly type: 'join'; readonly session: Session; readonly joiner: Joiner; readonly commitment: Uint8Array }
@@ -73,12 +78,17 @@ export type PairingMessage =
     }
   | { readonly type: 'done'; readonly session: Session }
   | { readonly type: 'refuse'; readonly session: Session; readonly reason: Refusal }
+  | { readonly type: 'offer'; readonly session: Session; readonly point: Uint8Array; readonly mailbox: MailboxId }
+  | { readonly type: 'answer'; readonly session: Session; readonly point: Uint8Array; readonly proof: Uint8Array }
+  | { readonly type: 'link'; readonly session: Session; readonly sealed: Uint8Array }
 
 /** 16 random bytes, as hexadecimal. */
 export type Session = string
 
 export const SESSION_BYTES = 16
 export const PAIRING_NONCE_BYTES = 32
+/** A link of the longest address, its nonce and tag. */
+const SEALED_LINK_BYTES_MAX = 2_048
 export const CHUNK_BYTES = PAYLOAD_BYTES_TARGET
 /** 64 MiB: a log of the most records that one may hold, at the size of the usual one. */
 export const CHUNKS_MAX = Math.ceil((64 * 1_048_576) / CHUNK_BYTES)
@@ -118,6 +128,17 @@ function writeMessage(writer: Writer, message: PairingMessage): void {
     case 'refuse':
       begin(0x07)
       return writeByte(writer, REFUSAL_BYTE[message.reason])
+    case 'offer':
+      begin(0x08)
+      writeFixed(writer, message.point)
+      return writeId(writer, message.mailbox)
+    case 'answer':
+      begin(0x09)
+      writeFixed(writer, message.point)
+      return writeFixed(writer, message.proof)
+    case 'link':
+      begin(0x0a)
+      return writeBytes(writer, message.sealed)
   }
 }
 
@@ -143,6 +164,12 @@ function readMessage(reader: Reader): PairingMessage {
       return { type: 'done', session }
     case 0x07:
       return { type: 'refuse', session, reason: readRefusal(reader) }
+    case 0x08:
+      return { type: 'offer', session, point: readFixed(reader, POINT_BYTES), mailbox: readId(reader, HASH_BYTES) }
+    case 0x09:
+      return { type: 'answer', session, point: readFixed(reader, POINT_BYTES), proof: readFixed(reader, HASH_BYTES) }
+    case 0x0a:
+      return { type: 'link', session, sealed: readBytes(reader, SEALED_LINK_BYTES_MAX) }
     default:
       throw new Malformed()
   }
