@@ -45,6 +45,7 @@ import {
   MEMBERSHIP,
   Membership,
   nodeIdFrom,
+  requireOwnKeys,
 } from './setup/identity.ts'
 import { Forks } from './trust/forks.ts'
 import { Withholdings } from './trust/withholdings.ts'
@@ -183,6 +184,7 @@ async function compose(
     await foundMesh(log, keys, meta, { mesh: name, node: name, agent: options.agent ?? name }, sodium)
   }
 
+  requireOwnKeys(log.mesh, node, keys, { damaged, ...sound.health })
   const incarnation = mintIncarnation(node, random(SALT_BYTES), sodium)
   const signKey = keys.sign.secretKey
   let scrubAtOnce = (): void => undefined

@@ -136,6 +136,7 @@ export const reactions = {
   HOME_IN_USE: { exit: 9, retry: true, next: 'sealmesh down, or use another: --home DIR' },
   SOCKET_IN_USE: { exit: 9, retry: true, next: 'sealmesh down' },
 
+  KEY_MISMATCH: { exit: 7, retry: false, next: 'put back the keys of this home, or join with another: --home DIR' },
   KEY_DAMAGED: { exit: 7, retry: false, next: 'restore the file that is named from a backup' },
   STORE_DAMAGED: {
     exit: 7,

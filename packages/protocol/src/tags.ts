@@ -40,4 +40,5 @@ export const TAGS = {
   pairingTranscript: tag('pairing transcript'),
   pairingWords: tag('pairing words'),
   pairingCode: tag('pairing code'),
+  joinCanary: tag('join canary'),
 } as const

@@ -1,5 +1,5 @@
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
-import type { AgentId, BlockHash, ClosedDigest, IncarnationId } from '@sealmesh/protocol/ids'
+import type { AgentId, BlockHash, ClosedDigest, IncarnationId, MailboxId } from '@sealmesh/protocol/ids'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import type { PairingMessage } from '@sealmesh/protocol/pairing/message'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -64,5 +64,8 @@ export function pairingMessages(identity: NodeIdentity): PairingMessage[] {
     { type: 'chunk', session, index: 1, count: 2, bytes: hash },
     { type: 'done', session },
     { type: 'refuse', session, reason: 'LINK_USED' },
+    { type: 'offer', session, point: hash, mailbox: '5e'.repeat(32) as MailboxId },
+    { type: 'answer', session, point: hash, proof: hash },
+    { type: 'link', session, sealed: hash },
   ]
 }

@@ -78,6 +78,7 @@ export class PairingScene {
       records: records.map(({ bytes }) => bytes),
       token: this.token(identity.loginKey),
       relays: ['wss://relay.example'],
+      canary: new Uint8Array(),
     }
   }
 

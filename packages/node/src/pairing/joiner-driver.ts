@@ -45,6 +45,7 @@ export interface Joined {
   readonly records: Uint8Array[]
   readonly token: Uint8Array
   readonly relays: string[]
+  readonly canary: Uint8Array
   readonly inviter: NodeId
 }
 
@@ -227,6 +228,7 @@ class Join {
       records: [...admission.records],
       token: admission.token,
       relays: [...admission.relays],
+      canary: admission.canary,
       inviter,
     })
   }

@@ -1,6 +1,11 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
+import type { SealPublicKey } from '@sealmesh/protocol/keys'
+import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
+import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
+import { nodeIdOf } from '@sealmesh/protocol/membership/record-codec'
+import { sealCanary } from '@sealmesh/protocol/pairing/canary'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadRistretto } from '@sealmesh/sodium/ristretto'
@@ -40,6 +45,21 @@ export interface InvitingDeps {
 
 export function openInviter(deps: InvitingDeps): InviterDriver {
   const { mesh, node, keys, log, meta, relays, sodium, random, now, logger } = deps
+  const canaryFor = (identity: NodeIdentity, prekey: SealPublicKey): Uint8Array =>
+    sealCanary(
+      {
+        mesh,
+        sender: { node, signKey: keys.sign.secretKey },
+        to: {
+          node: nodeIdOf(identity.signKey, identity.foundingAgent.id, sodium),
+          loginKey: identity.loginKey,
+          prekey,
+        },
+        expiresMs: now() + PAIRING_LINK_MS,
+      },
+      random,
+      sodium,
+    )
   return new InviterDriver({
     mesh,
     mailbox: mailboxOf(keys.login.publicKey, sodium),
@@ -58,12 +78,13 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
       await relays.enrol(await extendToken(meta, keys, draft, sodium))
     },
     sendPacket: (packet) => relays.send(packet),
-    admit: async (identity) => {
+    admit: async (identity, prekey) => {
       await log.append({ type: 'admit', node: identity, admin: false }, { type: 'node', node }, keys.sign.secretKey)
       return {
         records: log.after([]).map((record) => record.bytes),
         token: await tokenForNode(meta, keys, mesh, identity, sodium),
         relays: log.mesh.relays.map((relay) => relay.address),
+        canary: prekey === null ? new Uint8Array() : canaryFor(identity, prekey),
       }
     },
   })

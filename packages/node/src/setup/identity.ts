@@ -6,12 +6,13 @@ import {
   type Token,
   type TokenDraft,
 } from '@sealmesh/protocol/wire/token'
-import { toHex } from '@sealmesh/protocol/bytes'
+import { equalBytes, toHex } from '@sealmesh/protocol/bytes'
 import { prekeyEndsMs } from '@sealmesh/protocol/envelope/expired-prekey'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
 import type { SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS, PREKEY_ROTATE_MS, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { nodeIdOf } from '@sealmesh/protocol/membership/record-codec'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -46,6 +47,20 @@ export function chooseName(wanted: string | undefined): string {
     .replace(/[^a-z0-9_-]/g, '-')
     .replace(/^[-_]+|[-_]+$/g, '')
   return isName(made) ? made : 'node'
+}
+
+/** A home whose keys were exchanged would write what no member takes from anybody, and lose it. Throws KEY_MISMATCH. */
+export function requireOwnKeys(
+  mesh: Mesh,
+  node: NodeId,
+  keys: KeyStore,
+  lost: { readonly damaged: readonly unknown[]; readonly fellBack?: unknown; readonly rebuilt?: unknown },
+): void {
+  // A log with holes may have lost who we are, and is filled by peers.
+  if (lost.damaged.length > 0 || lost.fellBack !== undefined || lost.rebuilt !== undefined) return
+  const own = mesh.nodes.get(node)
+  if (own !== undefined && equalBytes(own.loginKey, keys.login.publicKey)) return
+  throw new Failure('KEY_MISMATCH', 'The keys of this home are not those of the machine that joined with it.')
 }
 
 /** Which mesh this home belongs to; written last when joining, so that it says that all the rest is there. */
