@@ -8,6 +8,11 @@ export const PACKET_BYTES_MAX = FRAME_BYTES_MAX - 1_024
 export const PACKET_RECIPIENTS_MAX = 32
 /** Below this, padding hides nothing: the median register write is under 100 B. */
 export const PADDING_FLOOR_BYTES = 512
+/**
+ * Packets that carry nothing of a document are padded to this at least, so that a heartbeat, a receipt and a takeover
+ * look alike: the record that moves an agent of six layers to another machine fits, and so do receipts for a dozen.
+ */
+export const CONTROL_PADDING_BYTES = 2_048
 /** What a sender puts into one packet before it starts the next: keeps the relay's turns short. */
 export const PAYLOAD_BYTES_TARGET = 49_152
 /** The same for a peer that lacks much: fewer packets, and more that compresses together. */

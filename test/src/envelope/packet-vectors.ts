@@ -69,6 +69,7 @@ export function buildVectors(sodium: Sodium): PacketVectors {
   addGood('one recipient', lone, bob)
   addGood('two recipients, as the first reads it', both, bob)
   addGood('two recipients, as the second reads it', both, mallory)
+  addGood('control', scene.seal(alice, [bob], { kind: 'control' }), bob)
   addGood('no payload', scene.seal(bob, [alice], { payload: new Uint8Array() }), alice)
 
   const parts = rightParts(scene, alice, bob)
@@ -97,6 +98,7 @@ export function buildVectors(sodium: Sodium): PacketVectors {
     craft(scene, { ...parts, spoil: (padded) => concatBytes(padded, new Uint8Array(32)) }),
     bob,
   )
+  addBad('control, padded like sync', craft(scene, { ...parts, inside: { ...parts.inside, kind: 'control' } }), bob)
   addBad('sequence zero', inside({ recipients: [{ ...bound, sequence: 0 }] }), bob)
   addBad('sender that the log does not know', inside({ sender: toHex(scene.random(32)) as typeof alice.node }), bob)
   addBad('signed by another member', craft(scene, { ...parts, signKey: mallory.sign.secretKey }), bob)

@@ -4,6 +4,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { PAYLOAD_BYTES_BULK, PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
@@ -198,7 +199,7 @@ export class MeshSync {
     for (const { node, core, deflater } of this.#peers.values()) {
       if ((core.view().lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < heardAfterMs) continue
       if (!mayRead(log.mesh, item.document, node)) continue
-      const packet = port.seal(node, wrapPayload(items, deflater), lifeMs)
+      const packet = port.seal(node, wrapPayload(items, deflater), 'sync', lifeMs)
       if (packet !== undefined) this.#link?.send(packet.bytes)
     }
   }
@@ -490,7 +491,8 @@ export class MeshSync {
   }
 
   #dispatch(peer: Peer | undefined, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
-    const packet = peer && this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater))
+    const packet =
+      peer && this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater), kindOf(items))
     if (peer === undefined || packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false
     peer.flight.sent(packet.id, reached, this.#deps.monotonicMs())
     return true

@@ -5,7 +5,7 @@ import { mayBeExpired } from '@sealmesh/protocol/envelope/expired-prekey'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { openPacket } from '@sealmesh/protocol/envelope/open'
-import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
+import type { OpenedPacket, PacketKind } from '@sealmesh/protocol/envelope/packet'
 import { ReplayWindow } from '@sealmesh/protocol/envelope/replay-window'
 import { ContentKeys, sealPacket } from '@sealmesh/protocol/envelope/seal'
 import type { IncarnationId, MailboxId, NodeId, PacketId } from '@sealmesh/protocol/ids'
@@ -51,6 +51,7 @@ export class PacketPort {
   seal(
     to: NodeId,
     payload: Uint8Array,
+    kind: PacketKind = 'sync',
     lifeMs = PACKET_EXPIRY_MS_MAX,
   ): { id: PacketId; bytes: Uint8Array } | undefined {
     const { sodium, random, now } = this.#deps
@@ -67,7 +68,7 @@ export class PacketPort {
     const bytes = sealPacket(
       {
         mesh: mesh.id,
-        kind: 'sync',
+        kind,
         sender: { node: this.#deps.node, incarnation: this.#deps.incarnation, signKey: this.#deps.signKey },
         recipients,
         logHeads: mesh.heads,

@@ -23,7 +23,7 @@ import { HASH_BYTES, SEAL_PUBLIC_KEY_BYTES, type SealPublicKey, SIGNATURE_BYTES,
 import { LOG_HEADS_MAX, PACKET_RECIPIENTS_MAX, PAYLOAD_BYTES_MAX } from '../limits.ts'
 import type { Result } from '../result.ts'
 import type { PacketKind } from './packet.ts'
-import { padme } from './padding.ts'
+import { paddedBytes } from './padding.ts'
 
 /**
  * What the body of a packet decrypts to (docs/spec/04-packets.md §3):
@@ -52,7 +52,7 @@ export interface BoundRecipient {
   readonly sequence: number
 }
 
-const KIND_BYTE = { sync: 0x01, message: 0x02 } as const satisfies Record<PacketKind, number>
+const KIND_BYTE = { sync: 0x01, message: 0x02, control: 0x03 } as const satisfies Record<PacketKind, number>
 const INCARNATION_BYTES = 16
 
 /** Everything that is signed of the inside. */
@@ -73,8 +73,8 @@ function writeInside(writer: Writer, inside: Inside): void {
 }
 
 /** The signed part, its signature, and zeros up to the next padded size. */
-export function padInside(signed: Uint8Array, signature: Signature): Uint8Array {
-  const padded = new Uint8Array(padme(signed.length + SIGNATURE_BYTES))
+export function padInside(signed: Uint8Array, signature: Signature, kind: PacketKind = 'sync'): Uint8Array {
+  const padded = new Uint8Array(paddedBytes(kind, signed.length + SIGNATURE_BYTES))
   padded.set(signed)
   padded.set(signature, signed.length)
   return padded
@@ -94,7 +94,7 @@ export const decodeInside = (padded: Uint8Array): Result<ReadInside, { code: 'BY
     const signature = readFixed(reader, SIGNATURE_BYTES) as Signature
     const padding = readFixed(reader, bytesLeft(reader))
     // One form only: padding that may hold something is a place to hide it.
-    if (padded.length !== padme(signedBytes + SIGNATURE_BYTES) || padding.some((byte) => byte !== 0))
+    if (padded.length !== paddedBytes(inside.kind, signedBytes + SIGNATURE_BYTES) || padding.some((byte) => byte !== 0))
       throw new Malformed()
     return { inside, signed: padded.subarray(0, signedBytes), signature }
   })
@@ -119,6 +119,8 @@ function readKind(reader: Reader): PacketKind {
       return 'sync'
     case KIND_BYTE.message:
       return 'message'
+    case KIND_BYTE.control:
+      return 'control'
     default:
       throw new Malformed()
   }

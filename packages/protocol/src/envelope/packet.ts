@@ -10,8 +10,8 @@ export interface PacketHeader {
   readonly bodyOffset: number
 }
 
-/** What a payload is for; each has one reader. */
-export type PacketKind = 'sync' | 'message'
+/** What a payload is for. `control` is sync that carries nothing of a document, and has a size of its own. */
+export type PacketKind = 'sync' | 'control' | 'message'
 
 /** The inside of a packet, after every check but the ones that need state (sequence, expiry). */
 export interface OpenedPacket {

@@ -1,4 +1,5 @@
-import { PADDING_FLOOR_BYTES } from '../limits.ts'
+import { CONTROL_PADDING_BYTES, PADDING_FLOOR_BYTES } from '../limits.ts'
+import type { PacketKind } from './packet.ts'
 
 /**
  * How long `bytes` become when padded: PADMÉ above a floor (docs/spec/04-packets.md §4). It keeps as many leading bits of
@@ -11,3 +12,7 @@ export function padme(bytes: number): number {
   const step = 2 ** (exponent - exponentBits)
   return Math.ceil(bytes / step) * step
 }
+
+/** How long an inside of this kind becomes: the only length that a reader takes. */
+export const paddedBytes = (kind: PacketKind, bytes: number): number =>
+  kind === 'control' ? Math.max(CONTROL_PADDING_BYTES, padme(bytes)) : padme(bytes)

@@ -59,7 +59,7 @@ export function sealPacket(draft: PacketDraft, sodium: Sodium): Uint8Array {
     payload: draft.payload,
   })
   const signature = sodium.sign(signedMessage(draft.mesh, hash, signed, sodium), draft.sender.signKey)
-  const body = sodium.encrypt(padInside(signed, signature), hash, draft.nonce, draft.content.expose())
+  const body = sodium.encrypt(padInside(signed, signature, draft.kind), hash, draft.nonce, draft.content.expose())
   const packet = concatBytes(header, draft.nonce, body)
   assert(packet.length <= PACKET_BYTES_MAX, 'a packet fits a frame')
   return packet

@@ -1,0 +1,3 @@
+import { leakageTable, measure } from './measure.ts'
+
+process.stdout.write(`${leakageTable(await measure())}\n`)
