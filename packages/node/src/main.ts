@@ -2,14 +2,10 @@ import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { isIncarnationOf, mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
-import { formatId, type MeshId } from '@sealmesh/protocol/ids'
+import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
-import type { SignedRecord } from '@sealmesh/protocol/membership/record'
-import { decodeRecord } from '@sealmesh/protocol/membership/record-codec'
-import type { Sodium } from '@sealmesh/protocol/sodium'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
-import type { z } from 'zod'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { Diary } from './diary/diary.ts'
 import { Compaction } from './documents/compaction.ts'
@@ -28,15 +24,17 @@ import { lockHome } from './keys/home-lock.ts'
 import { KeyStore } from './keys/key-store.ts'
 import { claimSocketPath } from './keys/socket-path.ts'
 import { openLog } from './log.ts'
-import { LogKeeper } from './membership/log-keeper.ts'
+import { LogKeeper, storedRecord } from './membership/log-keeper.ts'
 import { AWARENESS_LIFE_MS, Presence } from './presence/presence.ts'
 import { openRandom } from './random.ts'
+import { KitNote } from './recovery/kit-note.ts'
 import { DefaultShares } from './service/default-shares.ts'
 import { Layers } from './service/layers.ts'
 import { handlersOf } from './service/handlers.ts'
+import { openLogCopies } from './service/log-copies.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
-import { tellRelayOfRevoked } from './service/revoke.ts'
+import { tellRelayOfRevoked } from './service/devices.ts'
 import {
   chooseName,
   ensureOwnAgent,
@@ -44,9 +42,11 @@ import {
   foundMesh,
   MEMBERSHIP,
   Membership,
+  meshIdOf,
   nodeIdFrom,
   requireOwnKeys,
 } from './setup/identity.ts'
+import { adoptAdminToken } from './setup/admin-token.ts'
 import { Forks } from './trust/forks.ts'
 import { Withholdings } from './trust/withholdings.ts'
 import { Relays } from './uplink/relays.ts'
@@ -262,6 +262,7 @@ async function compose(
     port,
     onUnopened: unopenedBy({
       isPairing: (packet) => inviter.onPacket(packet),
+      isLogCopy: (packet) => copies.onPacket(packet),
       keep: (packet, failure) => quarantine.add(packet, failure),
       say: (code) => logger.warn({ code }, 'packet not used'),
       newPrekey: () => void ensurePrekeys(log, keys, node, now(), true).catch(failed),
@@ -287,6 +288,9 @@ async function compose(
     onNews: (from, withheld, healed) => happenings.withheld(from, withheld, healed),
   })
   const forks = new Forks({ documents, index, onNews: (name, fork) => happenings.forked(name, fork) })
+  const lastHeard = await LastHeard.load(meta)
+  const copies = await openLogCopies({ node, keys, log, meta, relays, sync, lastHeard, sodium, random, now, logger })
+  closers.push(() => copies.close())
   const watch = new HomeWatch({
     health,
     documents,
@@ -344,6 +348,7 @@ async function compose(
   compaction.start()
   relays.onEvent = (event) => {
     sync.onLinkEvent(event)
+    copies.onLinkEvent(event)
     watch.onLinkEvent(event)
     happenings.onLink(event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
@@ -372,8 +377,9 @@ async function compose(
     happenings.meshChanged(mesh)
     for (const packet of quarantine.release((sender) => mesh.nodes.has(sender)))
       sync.onLinkEvent({ type: 'deliver', packet, acknowledge: () => undefined })
+    copies.meshChanged()
+    await adoptAdminToken({ log, keys, meta, sodium }, node, now())
   })
-  const lastHeard = await LastHeard.load(meta)
   const noteHeard = (): Promise<void> =>
     lastHeard.note(sync.heard()).catch((error: unknown) => {
       logger.error({ err: error }, 'when peers were last heard was not written down')
@@ -438,6 +444,8 @@ async function compose(
     meta,
     inviter,
     quarantine,
+    copies,
+    kitNote: await KitNote.load(meta),
     mergedLate: await MergedLate.load(meta),
     folders,
     lastHeard,
@@ -480,19 +488,3 @@ const PREKEY_CHECK_MS = 60 * 60_000
 const HELD_CHECK_MS = 15_000
 /** What a crash may make `last heard` forget. */
 const HEARD_NOTED_MS = 60_000
-
-function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore): MeshId {
-  if (known !== undefined) return known.mesh as MeshId
-  // Keys without a mesh: a join that was cut off has no root key and must not found a mesh of its own.
-  if (keys.root === undefined)
-    throw new Failure('NODE_NOT_SET_UP', 'This home began to join a mesh and did not finish.', {
-      next: 'sealmesh join LINK',
-    })
-  return toHex(keys.root.publicKey) as MeshId
-}
-
-function storedRecord(bytes: Uint8Array, sodium: Sodium): SignedRecord {
-  const record = decodeRecord(bytes, sodium)
-  if (!record.ok) throw new Failure('STORE_DAMAGED', 'A stored membership record cannot be read.')
-  return record.value
-}

@@ -83,6 +83,17 @@ export const reactions = {
     retry: false,
     next: 'stop: somebody may be in between. sealmesh pair prints a new link',
   },
+  NAME_TAKEN: { exit: 9, retry: false, next: 'choose another name' },
+
+  KIT_MISSING: { exit: 5, retry: false, next: 'sealmesh key backup FILE, and keep the file off this machine' },
+  KIT_INVALID: { exit: 7, retry: false, next: 'use another copy of the kit' },
+  PASSPHRASE_WRONG: { exit: 4, retry: false, next: 'try again: nothing was changed' },
+  ROOT_ELSEWHERE: {
+    exit: 4,
+    retry: false,
+    next: 'run it on the machine that founded the mesh, or that sealmesh recover brought back',
+  },
+  FILE_EXISTS: { exit: 9, retry: false, next: 'name another file' },
   ALREADY_JOINED: { exit: 9, retry: false, next: 'use another home: sealmesh join LINK --home DIR' },
 
   AGENT_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh agents ls' },

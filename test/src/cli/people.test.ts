@@ -164,9 +164,9 @@ describe('takeover and revoke ask', () => {
         return { agent, term: 2, holder: 'office', record: 'ab' }
       },
       status: () => ({ ...STATUS, agents: STATUS.agents.map((agent) => ({ ...agent, holdsHere })) }),
-      revoke: ({ node }) => {
+      'device.revoke': ({ node }) => {
         calls.push(`revoke ${node}`)
-        return { node, record: 'ab' }
+        return { node, record: 'ab', relayTold: true }
       },
     })
     return { cli, calls }
@@ -205,7 +205,7 @@ describe('takeover and revoke ask', () => {
       out: '',
       err: expect.stringContaining('nothing was changed'),
     })
-    expect(await cli(['revoke', 'home'], { types: 'n' })).toMatchObject({ exit: 0, out: '' })
+    expect(await cli(['device', 'revoke', 'home'], { types: 'n' })).toMatchObject({ exit: 0, out: '' })
     expect(calls).toEqual([])
   })
   test('without a terminal both want --yes, and with it ask nobody', async () => {
@@ -214,19 +214,19 @@ describe('takeover and revoke ask', () => {
       exit: 2,
       err: expect.stringContaining('sealmesh takeover claude --yes'),
     })
-    expect(await cli(['revoke', 'home'])).toMatchObject({
+    expect(await cli(['device', 'revoke', 'home'])).toMatchObject({
       exit: 2,
-      err: expect.stringContaining('sealmesh revoke home --yes'),
+      err: expect.stringContaining('sealmesh device revoke home --yes'),
     })
     expect(calls).toEqual([])
     await cli(['takeover', 'claude', '--yes'])
-    await cli(['revoke', 'home', '--yes'])
+    await cli(['device', 'revoke', 'home', '--yes'])
     expect(calls).toEqual(['takeover claude ', 'revoke home'])
   })
   test('a node that is not there cannot be removed by a slip', async () => {
     const { cli, calls } = await world()
     for (const person of [{ types: 'y' }, {}])
-      expect(await cli(['revoke', 'hmoe'], person)).toMatchObject({
+      expect(await cli(['device', 'revoke', 'hmoe'], person)).toMatchObject({
         exit: 5,
         err: expect.stringContaining('NODE_UNKNOWN'),
       })

@@ -185,7 +185,7 @@ test('what does not exist or is misspelt is refused by its code', async () => {
   expect(await refused(BIN.node, ['get', 'no-umr', ...at])).toBe('UMR_INVALID')
   expect(await refused(BIN.node, ['get', 'nobody.semantic.x', ...at])).toBe('AGENT_UNKNOWN')
   expect(await refused(BIN.node, ['share', 'set', 'home', 'semantic=nowhere', ...at])).toBe('NODE_UNKNOWN')
-  expect(await refused(BIN.node, ['revoke', 'nowhere', '--yes', ...at])).toBe('NODE_UNKNOWN')
+  expect(await refused(BIN.node, ['device', 'revoke', 'nowhere', '--yes', ...at])).toBe('NODE_UNKNOWN')
   expect(await refused(BIN.node, ['takeover', 'nobody', '--yes', ...at])).toBe('AGENT_UNKNOWN')
   expect(await refused(BIN.node, ['import', '/nowhere', '--agent', 'home', ...at])).toBe('FILE_NOT_FOUND')
   expect(await refused(BIN.node, ['frobnicate', ...at])).toBe('USAGE')
@@ -202,7 +202,7 @@ test('T-revoked-5: a revoked node is told, gets nothing more, and what it writes
     const seen = async (umr: string) => (await there.call('get', { umr })).item !== null
     await until('the office has the fact', async () => await seen('home.semantic.before'))
 
-    await door.call('revoke', { node: 'office', reason: 'stolen' })
+    await door.call('device.revoke', { node: 'office', reason: 'stolen' })
     await office.untilStatus(
       'told',
       ({ relays, warnings }) =>

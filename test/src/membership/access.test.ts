@@ -129,7 +129,7 @@ test('a machine that was paired anew has its name back', () => {
   const again = scene.machine('shed-reborn')
   scene.sign(home, revoke(shed))
   expect(nodeByName(scene.fold(), 'shed')?.id).toBe(shed.id)
-  scene.sign(home, { type: 'admit', node: { ...again.identity, name: 'shed' }, admin: false })
+  scene.sign(home, { type: 'admit', node: { ...again.identity, name: 'shed' }, admin: false, token: new Uint8Array() })
   expect(nodeByName(scene.fold(), 'shed')?.id).toBe(again.id)
   expect(nameClashes(scene.fold())).toEqual([])
 })

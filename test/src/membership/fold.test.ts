@@ -68,7 +68,7 @@ describe('members', () => {
   test('T-peer-4: SUBJECT_TAKEN: a second admission may not change the login key, where its packets go', () => {
     const { scene, home, office, shed, voidReason } = household()
     const redirected = { ...shed.identity, loginKey: office.identity.loginKey }
-    const record = scene.sign(home, { type: 'admit', node: redirected, admin: false })
+    const record = scene.sign(home, { type: 'admit', node: redirected, admin: false, token: new Uint8Array() })
     expect(voidReason(record)).toBe('SUBJECT_TAKEN')
     expect(scene.fold().nodes.get(shed.id)?.loginKey).toEqual(shed.identity.loginKey)
   })
@@ -79,7 +79,7 @@ describe('members', () => {
     const other = { ...attic.identity, loginKey: office.identity.loginKey }
     const both = [
       scene.sign(home, admit(attic), { after: [first] }),
-      scene.sign(office, { type: 'admit', node: other, admin: false }, { after: [first] }),
+      scene.sign(office, { type: 'admit', node: other, admin: false, token: new Uint8Array() }, { after: [first] }),
     ]
     const smallest = both.map(({ hash }) => hash).toSorted()[0]
     for (const records of [scene.records, scene.records.toReversed()])
@@ -90,7 +90,11 @@ describe('members', () => {
     const { scene, home, office, shed, first, voidReason } = household()
     const attic = scene.machine('attic')
     const redirected = { ...attic.identity, loginKey: office.identity.loginKey }
-    const taken = scene.sign(office, { type: 'admit', node: redirected, admin: false }, { after: [first] })
+    const taken = scene.sign(
+      office,
+      { type: 'admit', node: redirected, admin: false, token: new Uint8Array() },
+      { after: [first] },
+    )
     const right = scene.sign(home, admit(attic, true), { after: [taken] })
     const removal = scene.sign(attic, revoke(shed), { after: [right] })
     expect(voidReason(right)).toBe('SUBJECT_TAKEN')

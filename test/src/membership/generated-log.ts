@@ -12,6 +12,8 @@ import {
   lapse,
   type Machine,
   prekey,
+  recovery,
+  rename,
   revoke,
   Scene,
   type Signer,
@@ -31,7 +33,19 @@ export interface Step {
   readonly timeMs: number
 }
 
-const KINDS = ['admit', 'revoke', 'host', 'grant', 'ungrant', 'assign', 'prekey', 'lapse', 'relay'] as const
+const KINDS = [
+  'admit',
+  'revoke',
+  'host',
+  'grant',
+  'ungrant',
+  'assign',
+  'prekey',
+  'lapse',
+  'relay',
+  'rename',
+  'recovery',
+] as const
 
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.constantFrom(...KINDS, 'assign', 'assign', 'host', 'grant'),
@@ -129,6 +143,12 @@ function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
     }
     case 'prekey':
       scene.sign(each.legal ? machine : by, prekey(machine, each.timeMs, each.timeMs + 1 + each.other), options)
+      return
+    case 'rename':
+      scene.sign(each.other % 2 ? machine : by, rename(machine, `m${each.other % 7}`), options)
+      return
+    case 'recovery':
+      scene.sign(each.legal ? scene.root : by, recovery(machine), options)
       return
     case 'relay':
       scene.sign(

@@ -7,7 +7,21 @@ import { bodyType, writeBody } from '@sealmesh/protocol/membership/record-body'
 import type { RecordDraft } from '@sealmesh/protocol/membership/record-codec'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { TAGS } from '@sealmesh/protocol/tags'
-import { admit, assign, grant, host, lapse, prekey, revoke, Scene, type Signer, ungrant, upTo } from './scene.ts'
+import {
+  admit,
+  assign,
+  grant,
+  host,
+  lapse,
+  prekey,
+  recovery,
+  rename,
+  revoke,
+  Scene,
+  type Signer,
+  ungrant,
+  upTo,
+} from './scene.ts'
 
 /** test/vectors/records.json: everything in hexadecimal, for any language that reads JSON. */
 export interface Vectors {
@@ -35,6 +49,7 @@ export function meshView(mesh: Mesh): unknown {
     nodes: [...mesh.nodes.values()],
     agents: [...mesh.agents.values()],
     relays: mesh.relays,
+    recovery: mesh.recovery,
     epoch: mesh.epoch,
   })
 }
@@ -83,7 +98,9 @@ export function buildVectors(sodium: Sodium): Vectors {
   add('revoke, mutual', office, revoke(home), [fork])
   add('prekey, outside the past of a removal', office, prekey(office, 5, 6), [fork])
   add('lapse with a cut', home, lapse(shed, [cut]), [fork])
-  add('two parents', scene.root, admit(scene.machine('rescue'), true))
+  add('recovery', scene.root, recovery(shed))
+  add('rename', home, rename(shed, 'barn'))
+  add('two parents', scene.root, admit(scene.machine('rescue'), true, new Uint8Array([1, 2, 3])))
 
   const keyOf = ({ as }: Signer): string => {
     if (as.type === 'root') return scene.mesh
@@ -188,7 +205,7 @@ function badRecords(scene: Scene, good: SignedRecord): Vectors['bad'] {
     ],
     ['a beginning with a parent', crafted(draft(found))],
     ['no parents, and not the beginning', crafted(draft(removal, []))],
-    ['an unknown kind', crafted(draft(removal), { kind: 10 })],
+    ['an unknown kind', crafted(draft(removal), { kind: 13 })],
     ['an unknown kind of signer', crafted(draft(removal), { signer: 4 })],
     ['a time that no calendar has', crafted({ ...draft(removal), timeMs: Number.MAX_SAFE_INTEGER })],
     ['a name in upper case', crafted(draft(named('Home')))],
@@ -199,9 +216,11 @@ function badRecords(scene: Scene, good: SignedRecord): Vectors['bad'] {
       crafted(draft(admit(home)), {
         body: bodyOf((writer) => {
           writeBody(writer, admit(home))
-        }).with(-1, 2),
+        }).with(-2, 2), // Before the empty token.
       }),
     ],
+    ['a token that is too long', crafted(draft(admit(home, true, new Uint8Array(3_073))))],
+    ['a new name with a dot', crafted(draft(rename(home, 'ho.me')))],
     ['a host twice', crafted(draft(host(agent, [home, home])))],
     ['a cut for a node that stays', crafted(draft(host(agent, [home], { cuts: [{ node: home.id, cuts: [] }] })))],
     ['cuts out of order', crafted(draft(revoke(office, [cut('semantic'), cut('episodic')])))],

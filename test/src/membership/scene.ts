@@ -104,7 +104,18 @@ export class Scene {
 }
 
 // Bodies, with what a test does not care about filled in.
-export const admit = (machine: Machine, admin = false): RecordBody => ({ type: 'admit', node: machine.identity, admin })
+export const admit = (machine: Machine, admin = false, token = new Uint8Array()): RecordBody => ({
+  type: 'admit',
+  node: machine.identity,
+  admin,
+  token,
+})
+export const recovery = (machine: Machine): RecordBody => ({
+  type: 'recovery',
+  loginKey: machine.identity.loginKey,
+  sealKey: fromHex(toHex(machine.identity.signKey)) as SealPublicKey,
+})
+export const rename = (machine: Machine, name: string): RecordBody => ({ type: 'rename', node: machine.id, name })
 export const revoke = (machine: Machine, cuts: readonly Cut[] = []): RecordBody => ({
   type: 'revoke',
   node: machine.id,

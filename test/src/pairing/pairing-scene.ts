@@ -73,7 +73,7 @@ export class PairingScene {
           return { address: `wss://relay-${each}-${at}.example/${'x'.repeat(400)}#relay=${relay}`, relay }
         }),
       })
-    add({ type: 'admit', node: identity, admin: false })
+    add({ type: 'admit', node: identity, admin: false, token: new Uint8Array() })
     return {
       records: records.map(({ bytes }) => bytes),
       token: this.token(identity.loginKey),

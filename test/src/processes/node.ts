@@ -17,6 +17,8 @@ export interface NodeOptions {
   /** The founding agent; the node's name when absent. */
   readonly agent?: string
   readonly env?: Readonly<Record<string, string>>
+  /** More words for `sealmesh up`. */
+  readonly args?: readonly string[]
 }
 
 const READY_MS = 30_000
@@ -40,6 +42,7 @@ export class NodeProcess {
     if (options.relay !== undefined) args.push('--name', options.name, '--relay', options.relay)
     if (options.agent !== undefined) args.push('--agent', options.agent)
     if (options.claim !== undefined) args.push('--claim', options.claim)
+    args.push(...(options.args ?? []))
     const settings: ProgramOptions = { name: options.name, ...(options.env ? { env: options.env } : {}) }
     const node = new NodeProcess(options, new Program(BIN.node, args, settings))
     try {

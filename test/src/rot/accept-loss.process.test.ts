@@ -50,7 +50,7 @@ test('what nobody has is named with its next step, given up by a command, and th
   node = await NodeProcess.start({ home, name: 'home' })
   expect(await get('home.procedural.habit-0')).toBe('STORE_DAMAGED')
 
-  expect((await node.status()).warnings).toMatchObject([
+  expect(await warnings()).toMatchObject([
     { code: 'STORE_DAMAGED', message: expect.stringContaining('sealmesh scrub') },
   ])
   const scrubbed = await sealmesh('scrub', '--wait', '0')
@@ -72,5 +72,8 @@ test('what nobody has is named with its next step, given up by a command, and th
   node = await NodeProcess.start({ home, name: 'home' })
   expect(await after()).toEqual(['4', '5', null, '3'])
   expect((await sealmesh('scrub')).code).toBe(0)
-  expect((await node.status()).warnings).toEqual([])
+  expect(await warnings()).toEqual([])
 })
+
+/** Other than of the recovery kit, which is nobody's business here. */
+const warnings = async () => (await node.status()).warnings.filter(({ code }) => code !== 'KIT_MISSING')

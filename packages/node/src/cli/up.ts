@@ -1,14 +1,19 @@
+import { resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import { Command, Option } from 'commander'
 import { connectDoor } from '../ipc/client.ts'
+import { KeyStore } from '../keys/key-store.ts'
 import type { RunningNode } from '../main.ts'
 import { announce, failureReport, startDetached } from './detach.ts'
 import { example } from './example.ts'
+import { makeKit, refuseExisting } from './make-kit.ts'
+import { passphraseFor } from './passphrase.ts'
 import { oneLine } from './printable.ts'
 import { relayWords, tellRelays } from './relay-words.ts'
 import { type Cli, type Session, withHome } from './session.ts'
 import { shortId } from './status.ts'
+import { canAsk } from './terminal.ts'
 
 interface Options {
   readonly name?: string
@@ -18,6 +23,14 @@ interface Options {
   readonly logLevel?: string
   readonly detach?: boolean
   readonly announce?: boolean
+  readonly kit?: string | false
+  readonly passphraseFile?: string
+}
+
+/** Where the recovery kit of a mesh that is being founded goes, and what opens it. */
+interface KitPlan {
+  readonly path: string
+  readonly passphrase: string
 }
 type Info = RunningNode['info']
 
@@ -33,6 +46,9 @@ export const up = (cli: Cli): Command =>
     .addOption(new Option('--claim <code>', 'first time: the code that the relay prints').env('SEALMESH_CLAIM'))
     .option('--name <name>', "first time: this node's name (default: the machine's)")
     .option('--agent <name>', "first time: the name of its first agent (default: the node's)")
+    .option('--kit <file>', 'first time: write the recovery kit there (default: ask, at a terminal)')
+    .option('--no-kit', 'first time: write no recovery kit')
+    .option('--passphrase-file <file>', "first time: read the kit's passphrase from there; - is standard input")
     .option('--log-level <level>', 'debug, info, warn or error')
     .option('--detach', 'return when the node is up, and leave it running')
     .addOption(new Option('--announce').hideHelp())
@@ -42,14 +58,16 @@ export const up = (cli: Cli): Command =>
     )
     .action(
       withHome(cli, async (session, options: Options) => {
+        const kit = await planKit(session, options)
         if (options.detach === true) {
           const info = await startDetached(session.home, argumentsOf(options), environmentOf(session, options))
           report(session, info)
+          await founded(session, info, kit)
           await tellRelays(session, info.socketPath)
           return session.output.say(`The node runs in the background. Next: ${session.command('status')}`)
         }
         try {
-          await runHere(session, options)
+          await runHere(session, options, kit)
         } catch (error) {
           if (options.announce === true && error instanceof Failure) announce(failureReport(error))
           throw error
@@ -57,7 +75,7 @@ export const up = (cli: Cli): Command =>
       }),
     )
 
-async function runHere(session: Session, options: Options): Promise<void> {
+async function runHere(session: Session, options: Options, kit: KitPlan | undefined): Promise<void> {
   const { startNode } = await import('../main.ts')
   const node = await startNode({ home: session.home.path, ...chosen(options) })
   const stop = (): void => void node.close()
@@ -65,6 +83,12 @@ async function runHere(session: Session, options: Options): Promise<void> {
   if (session.signal.aborted) stop()
   if (options.announce === true) announce({ type: 'up', ...node.info })
   report(session, node.info)
+  try {
+    await founded(session, node.info, kit)
+  } catch (error) {
+    await node.close()
+    throw error
+  }
   const ended = new AbortController()
   const watching = session.output.json ? Promise.resolve() : narrate(session, node.info, ended.signal)
   try {
@@ -82,6 +106,33 @@ function report({ output, command }: Session, info: Info): void {
   output.say(`${output.styledTalk('bold', 'up')}: ${shortId(info.node)} in ${shortId(info.mesh)}, home ${info.home}`)
   if (info.firstRun) output.say(`This node has founded a new mesh. To let another machine in: ${command('pair')}`)
 }
+
+/** The first time a mesh is founded here: asked before the node starts, so that nothing is founded without an answer. */
+async function planKit(session: Session, options: Options): Promise<KitPlan | undefined> {
+  const isFirst = options.relay !== undefined && !(await KeyStore.exists(session.home.keys))
+  if (typeof options.kit === 'string' && !isFirst)
+    throw new Failure('USAGE', 'The recovery kit is written when a mesh is founded; this home has keys already.', {
+      next: session.command(`key backup ${options.kit}`),
+    })
+  // The node that a detached start begins is told by the command that waits for it.
+  if (!isFirst || options.kit === false || options.announce === true) return undefined
+  if (options.kit === undefined && !canAsk(session.terminal)) return undefined
+  const path = resolve(options.kit ?? KIT_FILE)
+  await refuseExisting(path)
+  return { path, passphrase: await passphraseFor(session, options.passphraseFile, 'new') }
+}
+
+async function founded(session: Session, info: Info, kit: KitPlan | undefined): Promise<void> {
+  if (!info.firstRun || kit === undefined) return
+  const door = await connectDoor(info.socketPath)
+  try {
+    await makeKit(session, door, kit.path, kit.passphrase)
+  } finally {
+    await door.close()
+  }
+}
+
+const KIT_FILE = 'sealmesh-recovery-kit.age'
 
 /**
  * One line when the relay or a peer changes its state, asked for through the node's own door. Away from a terminal it

@@ -31,8 +31,8 @@ export class TestMesh {
     this.office = this.#node('office', 20, toHex(sodium.signKeys('agent', seed(21)).publicKey) as AgentId)
     this.laptop = this.#node('laptop', 30, toHex(sodium.signKeys('agent', seed(31)).publicKey) as AgentId)
     this.append({ type: 'found', meshName: 'test', node: this.home.identity }, 'root')
-    this.append({ type: 'admit', node: this.office.identity, admin: true }, 'root')
-    this.append({ type: 'admit', node: this.laptop.identity, admin: false }, 'root')
+    this.append({ type: 'admit', node: this.office.identity, admin: true, token: new Uint8Array() }, 'root')
+    this.append({ type: 'admit', node: this.laptop.identity, admin: false, token: new Uint8Array() }, 'root')
     this.host([this.home, this.office])
     this.assign(1, this.home)
   }

@@ -171,9 +171,11 @@ export class Happenings {
       case 'host':
         return this.#tell('hosts', { agent: body.agent, layer: null }, { nodes: body.nodes.length }, by)
       case 'admit':
-        return this.#tell('machine', undefined, { change: 'joined', name: body.node.name }, by)
+        return this.#tell('machine', undefined, { change: body.admin ? 'admin' : 'joined', name: body.node.name }, by)
       case 'revoke':
         return this.#tell('machine', undefined, { change: 'removed', name: nodeName(mesh, body.node) }, by)
+      case 'rename':
+        return this.#tell('machine', undefined, { change: 'renamed', name: body.name }, by)
       default:
         return
     }

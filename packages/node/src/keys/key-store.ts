@@ -80,10 +80,15 @@ export class KeyStore {
   }
 
   /**
-   * A new identity, with a root key only on the node that founds a mesh. All files appear at once by the rename of
-   * their folder: a crash leaves a whole identity or none. Call it under the home's lock.
+   * A new identity, with a root key only on the node that founds a mesh, or that brings one back together with the
+   * keys of its agents. All files appear at once by the rename of their folder: a crash leaves a whole identity or
+   * none. Call it under the home's lock.
    */
-  static async create(directory: string, deps: KeyStoreDeps, options: { root: boolean }): Promise<KeyStore> {
+  static async create(
+    directory: string,
+    deps: KeyStoreDeps,
+    options: { root: boolean } | { root: Uint8Array; agents: readonly Uint8Array[] },
+  ): Promise<KeyStore> {
     if (await KeyStore.exists(directory))
       throw new Failure('ALREADY_JOINED', `There is a node's identity in ${directory} already.`)
     const draft = `${directory}.new`
@@ -93,8 +98,12 @@ export class KeyStore {
       await makePrivateDirectory(dirname(directory))
       for (const made of [draft, join(draft, AGENTS), join(draft, PREKEYS)])
         await mkdir(made, { mode: PRIVATE_DIRECTORY_MODE })
-      const newKeys = async <Role extends 'sign' | 'login' | 'agent' | 'root'>(file: string, role: Role) => {
-        const seed = deps.random(SEED_BYTES)
+      const newKeys = async <Role extends 'sign' | 'login' | 'agent' | 'root'>(
+        file: string,
+        role: Role,
+        given?: Uint8Array,
+      ) => {
+        const seed = given === undefined ? deps.random(SEED_BYTES) : Uint8Array.from(given)
         const keys = sodium.signKeys(role, seed)
         await writeSeed(join(draft, file), role, seed, keys.publicKey)
         seed.fill(0)
@@ -103,10 +112,18 @@ export class KeyStore {
       const sign = await newKeys(FILES.sign, 'sign')
       const login = asLogin(await newKeys(FILES.login, 'login'))
       const foundingAgent = await newKeys(FILES.foundingAgent, 'agent')
-      const root = options.root ? await newKeys(FILES.root, 'root') : undefined
+      const given = options.root === true || options.root === false ? undefined : options.root
+      const root = options.root === false ? undefined : await newKeys(FILES.root, 'root', given)
+      const agents: KeyPair<SignPublicKey, 'agent'>[] = []
+      for (const seed of 'agents' in options ? options.agents : []) {
+        const { publicKey } = sodium.signKeys('agent', seed)
+        agents.push(await newKeys(join(AGENTS, `${toHex(publicKey)}.key`), 'agent', seed))
+      }
       await rename(draft, directory)
       await syncDirectory(dirname(directory))
-      return new KeyStore(directory, deps, { sign, login, foundingAgent, root })
+      const store = new KeyStore(directory, deps, { sign, login, foundingAgent, root })
+      for (const keys of agents) store.#agents.set(toHex(keys.publicKey), keys)
+      return store
     } catch (error) {
       throw diskFailure(error, `creating keys in ${directory}`)
     }
@@ -131,9 +148,36 @@ export class KeyStore {
     return store
   }
 
+  /**
+   * The seeds that a recovery kit takes along: of the root, and of agents, the founding one included. Secret, and the
+   * caller's to erase. Throws ROOT_ELSEWHERE.
+   */
+  static async kitSeeds(directory: string, sodium: Sodium): Promise<{ root: Uint8Array; agents: Uint8Array[] }> {
+    const seedIn = async (file: string, role: 'agent' | 'root'): Promise<Uint8Array> => {
+      let kept = new Uint8Array()
+      await readSeed(join(directory, file), role, (seed) => {
+        kept = Uint8Array.from(seed)
+        return sodium.signKeys(role, seed)
+      })
+      return kept
+    }
+    if (!(await readdir(directory)).includes(FILES.root))
+      throw new Failure('ROOT_ELSEWHERE', 'The root key of this mesh does not lie on this machine.')
+    const root = await seedIn(FILES.root, 'root')
+    const names = (await readdir(join(directory, AGENTS))).filter((name) => name.endsWith('.key')).toSorted()
+    const agents = [await seedIn(FILES.foundingAgent, 'agent')]
+    for (const name of names) agents.push(await seedIn(join(AGENTS, name), 'agent'))
+    return { root, agents }
+  }
+
   /** Of an agent that was created on this node. */
   agentKeys(agent: AgentId): KeyPair<SignPublicKey, 'agent'> | undefined {
     return this.#agents.get(agent)
+  }
+
+  /** Whose keys are here: the founding agent, agents created here, those of a recovery kit. */
+  agents(): AgentId[] {
+    return [...this.#agents.keys()] as AgentId[]
   }
 
   /** Durable when it resolves: sign nothing with it before. */

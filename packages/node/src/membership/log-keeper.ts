@@ -111,3 +111,9 @@ export class LogKeeper {
     return turn
   }
 }
+
+export function storedRecord(bytes: Uint8Array, sodium: Sodium): SignedRecord {
+  const record = decodeRecord(bytes, sodium)
+  if (!record.ok) throw new Failure('STORE_DAMAGED', 'A stored membership record cannot be read.')
+  return record.value
+}

@@ -80,6 +80,7 @@ test('T-relay-11: a relay that repeats what cannot be opened makes a node ask on
   const done: string[] = []
   let elapsedMs = 0
   const take = unopenedBy({
+    isLogCopy: () => false,
     isPairing: (packet) => packet.length === 0,
     keep: (_, { code }) => void done.push(`keep ${code}`),
     say: () => undefined,

@@ -8,6 +8,8 @@ const ASK_EVERY_MS = 60_000
 export interface UnopenedDeps {
   /** Whether it was a packet of a pairing. */
   readonly isPairing: (packet: Uint8Array) => boolean
+  /** Whether it was records in a copy of the log, for us. */
+  readonly isLogCopy: (packet: Uint8Array) => boolean
   readonly keep: (packet: Uint8Array, failure: PacketFailure) => void
   readonly say: (code: string) => void
   /** The files of our prekeys were lost, or this home is a copy. */
@@ -31,6 +33,8 @@ export function unopenedBy(deps: UnopenedDeps): (packet: Uint8Array, failure: Pa
     // A pairing's keys are no prekeys, so its packets are closed boxes to us.
     const isClosed = failure.code === 'PACKET_BOX_CLOSED' || failure.code === 'PACKET_PREKEY_EXPIRED'
     if (isClosed && deps.isPairing(packet)) return
+    // Its body is bound by another tag than that of signed packets.
+    if (failure.code === 'PACKET_CORRUPT' && deps.isLogCopy(packet)) return
     deps.keep(packet, failure)
     deps.say(failure.code)
     switch (failure.code) {

@@ -10,6 +10,8 @@ import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Presence } from '../presence/presence.ts'
+import type { KitNote } from '../recovery/kit-note.ts'
+import type { LogCopies } from '../recovery/log-copies.ts'
 import type { LastHeard } from '../status/last-heard.ts'
 import type { Meta } from '../store/meta.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
@@ -21,19 +23,20 @@ import { configHandlers } from './config.ts'
 import { conflictHandlers } from './conflicts.ts'
 import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
+import { deviceHandlers } from './devices.ts'
 import { diffHandlers } from './diff.ts'
 import { eventHandlers } from './events.ts'
 import { findingsOf, type FindingSources } from './findings.ts'
 import { historyHandlers } from './history.ts'
 import { folderHandlers } from './folders.ts'
 import { itemHandlers } from './items.ts'
+import { keyHandlers } from './keys.ts'
 import { lapseHandlers } from './lapse.ts'
 import { lateHandlers } from './late.ts'
 import type { MergedLate } from './merged-late.ts'
 import { pairingHandlers } from './pairing.ts'
 import { editingNow, presenceHandlers } from './presence.ts'
 import { quarantineHandlers } from './quarantine.ts'
-import { revokeHandlers } from './revoke.ts'
 import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
 import { relaysOf, statusOf } from './status.ts'
@@ -55,6 +58,8 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly meta: Meta
   readonly inviter: InviterDriver
   readonly quarantine: Quarantine
+  readonly copies: LogCopies
+  readonly kitNote: KitNote
   readonly folders: Folders
   readonly mergedLate: MergedLate
   readonly lastHeard: LastHeard
@@ -109,7 +114,8 @@ export function handlersOf(services: NodeServices): Handlers {
     ...takeoverHandlers(services),
     ...pairingHandlers(services.inviter),
     ...quarantineHandlers(services),
-    ...revokeHandlers(services),
+    ...deviceHandlers(services),
+    ...keyHandlers(services),
     ...configHandlers(services),
     ...lapseHandlers(services),
     ...watchHandlers(services),

@@ -79,10 +79,12 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
     },
     sendPacket: (packet) => relays.send(packet),
     admit: async (identity, prekey) => {
-      await log.append({ type: 'admit', node: identity, admin: false }, { type: 'node', node }, keys.sign.secretKey)
+      // The token goes the shorter way, with the answer.
+      const admission = { type: 'admit', node: identity, admin: false, token: new Uint8Array() } as const
+      await log.append(admission, { type: 'node', node }, keys.sign.secretKey)
       return {
         records: log.after([]).map((record) => record.bytes),
-        token: await tokenForNode(meta, keys, mesh, identity, sodium),
+        token: await tokenForNode(meta, keys, mesh, identity, false, sodium),
         relays: log.mesh.relays.map((relay) => relay.address),
         canary: prekey === null ? new Uint8Array() : canaryFor(identity, prekey),
       }

@@ -2,7 +2,7 @@ import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { reactions } from '@sealmesh/protocol/errors'
 import type { Fact } from '../health/home-health.ts'
 import { notRelearntFrom } from '../health/relearnt.ts'
-import { iso, nodeName } from './context.ts'
+import { agentName, iso, nodeName } from './context.ts'
 import { folderWarnings } from './folders.ts'
 import { quarantineWarnings } from './quarantine.ts'
 import type { NodeServices } from './handlers.ts'
@@ -22,9 +22,22 @@ export function warningsOf(
     folders,
     quarantine,
     now,
+    keys,
+    kitNote,
   }: Pick<
     NodeServices,
-    'relays' | 'log' | 'node' | 'health' | 'damage' | 'documents' | 'sync' | 'folders' | 'quarantine' | 'now'
+    | 'relays'
+    | 'log'
+    | 'node'
+    | 'health'
+    | 'damage'
+    | 'documents'
+    | 'sync'
+    | 'folders'
+    | 'quarantine'
+    | 'now'
+    | 'keys'
+    | 'kitNote'
   >,
   findings: Status['findings'],
 ): Status['warnings'] {
@@ -72,6 +85,15 @@ export function warningsOf(
     warnings.push({
       code: 'LEFT_OUT_FULL',
       message: `so much is kept apart that documents stay as they were rather than take over what others have; ${reactions.LEFT_OUT_FULL.next}`,
+    })
+  const unkept = keys.root === undefined ? [] : kitNote.missing(keys.agents())
+  if (unkept.length > 0)
+    warnings.push({
+      code: 'KIT_MISSING',
+      message:
+        kitNote.made === null
+          ? 'there is no recovery kit: if this machine is lost, nobody can let machines in or remove them any more'
+          : `the recovery kit has no key of ${unkept.map((agent) => agentName(log.mesh, agent)).join(', ')}`,
     })
   return [...warnings, ...quarantineWarnings({ quarantine, now }), ...folderWarnings({ folders })]
 }

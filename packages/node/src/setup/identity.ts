@@ -10,11 +10,12 @@ import { equalBytes, toHex } from '@sealmesh/protocol/bytes'
 import { prekeyEndsMs } from '@sealmesh/protocol/envelope/expired-prekey'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
-import type { SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
+import type { LoginPublicKey, SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS, PREKEY_ROTATE_MS, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { nodeIdOf } from '@sealmesh/protocol/membership/record-codec'
-import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
+import type { NodeIdentity, SignedRecord } from '@sealmesh/protocol/membership/record'
+import { recoveryKeysOf } from '@sealmesh/protocol/recovery/recovery-keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { z } from 'zod'
 import type { KeyStore } from '../keys/key-store.ts'
@@ -69,6 +70,16 @@ export const MEMBERSHIP = 'membership'
 /** The chain that lets this node into the mesh's relays. */
 export const TOKEN = 'relay-token'
 
+export function meshIdOf(known: z.infer<typeof Membership> | undefined, keys: KeyStore): MeshId {
+  if (known !== undefined) return known.mesh as MeshId
+  // Keys without a mesh: a join that was cut off has no root key and must not found a mesh of its own.
+  if (keys.root === undefined)
+    throw new Failure('NODE_NOT_SET_UP', 'This home began to join a mesh and did not finish.', {
+      next: 'sealmesh join LINK',
+    })
+  return toHex(keys.root.publicKey) as MeshId
+}
+
 /** Everything that a mesh's first node writes; each step is looked for first, so that a crash half-way heals. */
 export async function foundMesh(
   log: LogKeeper,
@@ -83,6 +94,11 @@ export async function foundMesh(
   const identity = identityOf(keys, names)
   if (log.mesh.nodes.size === 0)
     await log.append({ type: 'found', meshName: names.mesh, node: identity }, { type: 'root' }, root.secretKey)
+  if (log.mesh.recovery === null) {
+    const { login, seal } = recoveryKeysOf(root.secretKey, sodium)
+    const body = { type: 'recovery', loginKey: login.publicKey, sealKey: seal.publicKey } as const
+    await log.append(body, { type: 'root' }, root.secretKey)
+  }
   if ((await meta.readBytes(TOKEN)) === undefined) {
     const draft = nodeToken(mesh, identity, identity.signKey)
     await meta.writeBytes(TOKEN, encodeTokenChain([issueToken(draft, 'root', root.secretKey, sodium)]))
@@ -90,7 +106,7 @@ export async function foundMesh(
   await meta.write(MEMBERSHIP, Membership, { mesh, node: names.node, agent: names.agent })
 }
 
-const nodeToken = (mesh: MeshId, identity: NodeIdentity, adminKey: SignPublicKey | null): TokenDraft => ({
+export const nodeToken = (mesh: MeshId, identity: NodeIdentity, adminKey: SignPublicKey | null): TokenDraft => ({
   mesh,
   loginKey: identity.loginKey,
   adminKey,
@@ -99,7 +115,7 @@ const nodeToken = (mesh: MeshId, identity: NodeIdentity, adminKey: SignPublicKey
   expiresMs: 0,
 })
 
-/** Our own chain and one more link: how an admin lets another login in. */
+/** Our own chain and one more link: how an admin lets in what is void when it is removed. */
 export async function extendToken(meta: Meta, keys: KeyStore, draft: TokenDraft, sodium: Sodium): Promise<Uint8Array> {
   return encodeTokenChain([
     ...(await ownChain(meta)),
@@ -107,13 +123,39 @@ export async function extendToken(meta: Meta, keys: KeyStore, draft: TokenDraft,
   ])
 }
 
+/** Lets a machine in for good; as an admin it may issue tokens itself. */
 export const tokenForNode = (
   meta: Meta,
   keys: KeyStore,
   mesh: MeshId,
   identity: NodeIdentity,
+  admin: boolean,
   sodium: Sodium,
-): Promise<Uint8Array> => extendToken(meta, keys, nodeToken(mesh, identity, null), sodium)
+): Promise<Uint8Array> => lastingToken(meta, keys, nodeToken(mesh, identity, admin ? identity.signKey : null), sodium)
+
+/** Lets in the login at which copies of the log are kept. */
+export const tokenForRecovery = (
+  meta: Meta,
+  keys: KeyStore,
+  mesh: MeshId,
+  loginKey: LoginPublicKey,
+  sodium: Sodium,
+): Promise<Uint8Array> => lastingToken(meta, keys, recoveryToken(mesh, loginKey), sodium)
+
+export const recoveryToken = (mesh: MeshId, loginKey: LoginPublicKey): TokenDraft => ({
+  mesh,
+  loginKey,
+  adminKey: null,
+  kind: 'node',
+  mailbox: null,
+  expiresMs: 0,
+})
+
+/** By the root where it is here: a chain through an admin opens no new relay once that admin has been removed. */
+async function lastingToken(meta: Meta, keys: KeyStore, draft: TokenDraft, sodium: Sodium): Promise<Uint8Array> {
+  if (keys.root === undefined) return extendToken(meta, keys, draft, sodium)
+  return encodeTokenChain([issueToken(draft, 'root', keys.root.secretKey, sodium)])
+}
 
 export async function ownChain(meta: Meta): Promise<readonly Token[]> {
   const chain = decodeTokenChain((await meta.readBytes(TOKEN)) ?? new Uint8Array())
@@ -126,6 +168,23 @@ export async function ensureOwnAgent(log: LogKeeper, keys: KeyStore, node: NodeI
   const own = log.mesh.nodes.get(node)
   if (own === undefined || own.revocations.length > 0 || log.mesh.agents.get(own.foundingAgent.id)?.term) return
   await foundAgent(log, own.foundingAgent.name, keys.foundingAgent, [node], node, keys.sign.secretKey)
+}
+
+/** Older ones go on opening what was sealed to them until their time is over. */
+export async function newPrekey(
+  log: LogKeeper,
+  keys: KeyStore,
+  node: NodeId,
+  nowMs: number,
+): Promise<{ publicKey: SealPublicKey; expiresMs: number; record: SignedRecord }> {
+  const { publicKey } = await keys.addPrekey()
+  const expiresMs = nowMs + PREKEY_LIFE_MS
+  const record = await log.append(
+    { type: 'prekey', node, publicKey, notBeforeMs: nowMs, expiresMs },
+    { type: 'node', node },
+    keys.sign.secretKey,
+  )
+  return { publicKey, expiresMs, record }
 }
 
 /** A live prekey at all times: a new one each week, old private halves destroyed when nothing may be sealed to them. */
@@ -147,14 +206,7 @@ export async function ensurePrekeys(
     .filter((each) => each.notBeforeMs <= nowMs + PREKEY_SKEW_MS && held.has(toHex(each.publicKey)))
     .reduce((latest, each) => Math.max(latest, each.notBeforeMs), 0)
   // A node that was declared lapsed says with a new one that it is back.
-  if (another || nowMs - newest >= PREKEY_ROTATE_MS || own.lapsed) {
-    const pair = await keys.addPrekey()
-    await log.append(
-      { type: 'prekey', node, publicKey: pair.publicKey, notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS },
-      { type: 'node', node },
-      keys.sign.secretKey,
-    )
-  }
+  if (another || nowMs - newest >= PREKEY_ROTATE_MS || own.lapsed) await newPrekey(log, keys, node, nowMs)
   const dead = announced.filter((each) => prekeyEndsMs(each) < nowMs)
   for (const { publicKey } of dead) await keys.destroyPrekey(publicKey satisfies SealPublicKey)
 }

@@ -5,8 +5,9 @@ import { Finding } from './findings.ts'
 import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
 import { knowing } from './knowing.ts'
+import { machines } from './machines.ts'
 import { quarantineMethods } from './quarantine-methods.ts'
-import { Iso, Json, Name, Origin, Umr, WholeText } from './shapes.ts'
+import { Iso, Json, Name, Nothing, Origin, Umr, WholeText } from './shapes.ts'
 
 export {
   type NodeEvent,
@@ -232,7 +233,6 @@ const PairingView = z.object({
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
 })
 
-const Nothing = z.object({})
 /** Says that a layer of a name that is close to another's is meant. */
 const NewLayer = z.boolean().optional()
 /** `to`: `none`, `standby`, a node or an agent, with `:write` if it may write too, or `:none` to end its grants only. */
@@ -442,10 +442,7 @@ export const methods = {
     result: z.object({ agent: Name, term: z.number().int(), holder: z.string(), record: z.string() }),
   },
 
-  revoke: {
-    params: z.object({ node: z.string(), reason: z.string().max(200).default('') }),
-    result: z.object({ node: z.string(), record: z.string() }),
-  },
+  ...machines,
 
   /** Reads config.toml again. One that cannot be used leaves the old one in force. */
   'config.reload': {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 
 /** What many methods of the local socket take or give. */
 
+export const Nothing = z.object({})
 export const Umr = z.string().min(5).max(700)
 export const Name = z.string().min(1).max(64)
 /** Half a character has no UTF-8 form: it would be another text on disk and on the next machine. */

@@ -3,7 +3,7 @@ import type { AgentId, NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 import { type Entry, isBefore, type Ledger, latestOf } from './ledger.ts'
-import type { Ending, Grant, Hosting, Mesh, MeshAgent, MeshNode, Prekey, Term, VoidReason } from './mesh.ts'
+import type { Ending, Grant, Hosting, Mesh, MeshAgent, MeshNode, Prekey, Recovery, Term, VoidReason } from './mesh.ts'
 import type { SignedRecord } from './record.ts'
 import { byTime, type EntryOf, hostsOf, is, type Tally } from './rules.ts'
 
@@ -39,6 +39,7 @@ export function gatherMesh(counted: Counted): Mesh {
     nodes,
     agents,
     relays: (latestOf(tally.relays) as EntryOf<'relay'>[]).toSorted(byTime)[0]?.record.body.relays ?? [],
+    recovery: recoveryOf(tally),
     epoch: epochOf(counted),
     isInPast(ancestor, of) {
       const [earlier, later] = [ledger.get(ancestor), ledger.get(of)]
@@ -60,6 +61,7 @@ function gatherNode(id: NodeId, { tally, revokes }: Counted): MeshNode {
   const lapses = tally.lapses.get(id) ?? []
   return {
     ...record.body.node,
+    name: nameOf(id, tally) ?? record.body.node.name,
     id,
     admin: admissions.some((each) => each.record.body.type === 'found' || each.record.body.admin),
     admittedBy: record.hash,
@@ -109,6 +111,17 @@ function grantOf({ record: { body, hash } }: EntryOf<'grant'>, tally: Tally): Gr
     .toSorted(byRecord)
   return { record: hash, layer: body.layer, to: body.to, access: body.access, ended: endings[0] ?? null, endings }
 }
+
+/** As relays: of the latest records the newest. */
+function recoveryOf(tally: Tally): Recovery | null {
+  const newest = (latestOf(tally.recoveries) as EntryOf<'recovery'>[]).toSorted(byTime)[0]
+  if (newest === undefined) return null
+  const { loginKey, sealKey } = newest.record.body
+  return { loginKey, sealKey }
+}
+
+const nameOf = (id: NodeId, tally: Tally): string | undefined =>
+  (latestOf(tally.renames.get(id) ?? []) as EntryOf<'rename'>[]).toSorted(byTime)[0]?.record.body.name
 
 /** Content keys are erased when the set of revocations grows, whoever signed them and in whatever order they came. */
 function epochOf({ revokes, sodium }: Counted): Uint8Array {

@@ -1,5 +1,5 @@
 import type { AgentId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
-import type { SealPublicKey } from '../keys.ts'
+import type { LoginPublicKey, SealPublicKey } from '../keys.ts'
 import type { Basis, Cut, GrantTo, NodeIdentity, SignedRecord } from './record.ts'
 
 /** What the membership log folds to: the only source of who may do what. Immutable. */
@@ -17,10 +17,17 @@ export interface Mesh {
   readonly nodes: ReadonlyMap<NodeId, MeshNode>
   readonly agents: ReadonlyMap<AgentId, MeshAgent>
   readonly relays: readonly { readonly address: string; readonly relay: RelayId }[]
+  /** Where copies of the log go, for a machine that the root lets in when all else is lost. */
+  readonly recovery: Recovery | null
   /** Digest of the set of revocations; content keys of an older epoch are erased. 32 bytes. */
   readonly epoch: Uint8Array
   /** Whether `ancestor` is in the causal past of `of`, or is it. Both must be in `records`. */
   isInPast(ancestor: RecordHash, of: RecordHash): boolean
+}
+
+export interface Recovery {
+  readonly loginKey: LoginPublicKey
+  readonly sealKey: SealPublicKey
 }
 
 export type VoidReason =

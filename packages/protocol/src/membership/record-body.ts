@@ -3,6 +3,7 @@ import {
   Malformed,
   type Reader,
   readByte,
+  readBytes,
   readFixed,
   readId,
   readList,
@@ -11,6 +12,7 @@ import {
   utf8,
   type Writer,
   writeByte,
+  writeBytes,
   writeFixed,
   writeId,
   writeList,
@@ -39,10 +41,11 @@ import {
   TIME_MS_MAX,
   VECTOR_ENTRIES_MAX,
 } from '../limits.ts'
+import { TOKEN_CHAIN_BYTES_MAX } from '../wire/token.ts'
 import type { Basis, Cut, GrantTo, NodeIdentity, RecordBody, RecordType } from './record.ts'
 
 /**
- * The bodies of the ten kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
+ * The bodies of the twelve kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
  * bytes and hold nothing twice, so that one meaning has one form; lists whose order means something are hosts
  * (standby order) and relays (preference).
  */
@@ -58,6 +61,8 @@ const KIND = {
   relay: 8,
   revoke: 9,
   lapse: 10,
+  recovery: 11,
+  rename: 12,
 } as const satisfies Record<RecordType, number>
 
 const GRANT_TO = { node: 1, agent: 2, standby: 3 } as const satisfies Record<GrantTo['type'], number>
@@ -91,6 +96,8 @@ export function canonicalBody(body: RecordBody): RecordBody {
     case 'grant':
     case 'prekey':
     case 'relay':
+    case 'recovery':
+    case 'rename':
       return body
   }
 }
@@ -116,7 +123,8 @@ export function writeBody(writer: Writer, body: RecordBody): void {
       return writeIdentity(writer, body.node)
     case 'admit':
       writeIdentity(writer, body.node)
-      return writeFlag(writer, body.admin)
+      writeFlag(writer, body.admin)
+      return writeBytes(writer, body.token)
     case 'host':
       writeId(writer, body.agent)
       writeText(writer, body.name)
@@ -164,6 +172,12 @@ export function writeBody(writer: Writer, body: RecordBody): void {
     case 'lapse':
       writeId(writer, body.node)
       return writeCuts(writer, body.cuts)
+    case 'recovery':
+      writeFixed(writer, body.loginKey)
+      return writeFixed(writer, body.sealKey)
+    case 'rename':
+      writeId(writer, body.node)
+      return writeText(writer, body.name)
   }
 }
 
@@ -172,7 +186,12 @@ export function readBody(reader: Reader): RecordBody {
     case KIND.found:
       return { type: 'found', meshName: readLine(reader, RECORD_TEXT_BYTES_MAX), node: readIdentity(reader) }
     case KIND.admit:
-      return { type: 'admit', node: readIdentity(reader), admin: readFlag(reader) }
+      return {
+        type: 'admit',
+        node: readIdentity(reader),
+        admin: readFlag(reader),
+        token: readBytes(reader, TOKEN_CHAIN_BYTES_MAX),
+      }
     case KIND.host:
       return readHost(reader)
     case KIND.grant:
@@ -205,6 +224,14 @@ export function readBody(reader: Reader): RecordBody {
       }
     case KIND.lapse:
       return { type: 'lapse', node: readNode(reader), cuts: readCuts(reader) }
+    case KIND.recovery:
+      return {
+        type: 'recovery',
+        loginKey: readFixed(reader, SIGN_PUBLIC_KEY_BYTES) as LoginPublicKey,
+        sealKey: readFixed(reader, SEAL_PUBLIC_KEY_BYTES) as SealPublicKey,
+      }
+    case KIND.rename:
+      return { type: 'rename', node: readNode(reader), name: readName(reader) }
     default:
       throw new Malformed()
   }

@@ -34,8 +34,14 @@ export interface Basis {
 export type RecordBody =
   /** By the root: the mesh's first node, which is an admin. */
   | { readonly type: 'found'; readonly meshName: string; readonly node: NodeIdentity }
-  /** By the root or an admin. */
-  | { readonly type: 'admit'; readonly node: NodeIdentity; readonly admin: boolean }
+  /** By the root or an admin. A member that is admitted again as an admin finds its new relay token here, if any. */
+  | {
+      readonly type: 'admit'
+      readonly node: NodeIdentity
+      readonly admin: boolean
+      /** An encoded token chain (wire/token.ts); empty when it goes another way. Proves nothing here. */
+      readonly token: Uint8Array
+    }
   /** By the agent's key or, when `delegate` was set, the node that holds its term: who may carry it, standby order. */
   | {
       readonly type: 'host'
@@ -83,6 +89,10 @@ export type RecordBody =
   | { readonly type: 'revoke'; readonly node: NodeId; readonly reason: string; readonly cuts: readonly Cut[] }
   /** By the root or an admin: silent for so long that nobody waits for it. It comes back by itself. */
   | { readonly type: 'lapse'; readonly node: NodeId; readonly cuts: readonly Cut[] }
+  /** By the root: where copies of this log are kept for whoever holds it (docs/spec/11-recovery.md). */
+  | { readonly type: 'recovery'; readonly loginKey: LoginPublicKey; readonly sealKey: SealPublicKey }
+  /** By the root, an admin or the node itself: what it is called from now on. */
+  | { readonly type: 'rename'; readonly node: NodeId; readonly name: string }
 
 export type RecordType = RecordBody['type']
 

@@ -26,6 +26,8 @@ export class Tally {
   readonly prekeys = new Map<NodeId, EntryOf<'prekey'>[]>()
   readonly lapses = new Map<NodeId, EntryOf<'lapse'>[]>()
   readonly relays: EntryOf<'relay'>[] = []
+  readonly recoveries: EntryOf<'recovery'>[] = []
+  readonly renames = new Map<NodeId, EntryOf<'rename'>[]>()
 
   add(entry: Entry): void {
     if (is(entry, 'found')) this.founds.push(entry)
@@ -45,6 +47,8 @@ export class Tally {
     if (is(entry, 'prekey')) listIn(this.prekeys, entry.record.body.node).push(entry)
     if (is(entry, 'lapse')) listIn(this.lapses, entry.record.body.node).push(entry)
     if (is(entry, 'relay')) this.relays.push(entry)
+    if (is(entry, 'recovery')) this.recoveries.push(entry)
+    if (is(entry, 'rename')) listIn(this.renames, entry.record.body.node).push(entry)
   }
 }
 
@@ -78,6 +82,11 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     case 'revoke':
     case 'lapse':
       if (!governs) return 'SIGNER_NOT_ALLOWED'
+      return admissionsBefore(body.node, entry, around).length > 0 ? null : 'SUBJECT_UNKNOWN'
+    case 'recovery':
+      return signer.type === 'root' ? null : 'SIGNER_NOT_ALLOWED'
+    case 'rename':
+      if (!governs && !(signer.type === 'node' && signer.node === body.node)) return 'SIGNER_NOT_ALLOWED'
       return admissionsBefore(body.node, entry, around).length > 0 ? null : 'SUBJECT_UNKNOWN'
     case 'prekey':
       return signer.type === 'node' && signer.node === body.node ? null : 'SIGNER_NOT_ALLOWED'

@@ -50,8 +50,10 @@ export function judgeLogin(
     return ok({ mailbox, record: record.value, claim: null })
   }
   if (frame.claim === null) {
-    // The founder can bring a claim; others can only wait for the relay's owner.
-    return err(record.value.through.length === 0 ? 'CLAIM_REQUIRED' : 'MESH_NOT_ADMITTED')
+    // Who has the root can bring a claim; others can only wait for the relay's owner.
+    return err(
+      record.value.through.length === 0 && record.value.adminKey !== null ? 'CLAIM_REQUIRED' : 'MESH_NOT_ADMITTED',
+    )
   }
   const subject = { relay, relayNonce, mesh }
   if (!world.sodium.verify(frame.claim.rootSignature, claimMessage(subject), fromHex(mesh))) return err('CLAIM_INVALID')

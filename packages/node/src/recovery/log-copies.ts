@@ -1,0 +1,225 @@
+import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import type { MailboxId, NodeId, PacketId, RecordHash } from '@sealmesh/protocol/ids'
+import type { KeyPair, SealPublicKey } from '@sealmesh/protocol/keys'
+import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
+import { livePrekey } from '@sealmesh/protocol/membership/access'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { openLogCopy, sealLogCopy } from '@sealmesh/protocol/recovery/log-copy'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Outcome } from '@sealmesh/protocol/wire/frame'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { Meta } from '../store/meta.ts'
+import { chunk } from '../sync/chunk.ts'
+import type { LinkEvent } from '../uplink/link-event.ts'
+
+/** A mailbox keeps nothing for longer than four of these. */
+const WHOLE_AGAIN_MS = 7 * 24 * 60 * 60_000
+const TICK_MS = 500
+/** A takeover, a pairing or a first start make several records at once. */
+const SETTLE_MS = 300
+const RETRY_MS = 30_000
+const INTRODUCE_AGAIN_MS = 60 * 60_000
+
+const Copied = z.object({ heads: z.array(z.string()), wholeAtMs: z.number() })
+const COPIED = 'log-copied'
+/** Set when a home is made from a recovery kit, until everybody has answered. */
+export const RECOVERED = 'recovered'
+
+export interface LogCopiesDeps {
+  readonly node: NodeId
+  readonly mailbox: MailboxId
+  readonly log: LogKeeper
+  readonly meta: Meta
+  readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  readonly prekeys: () => readonly KeyPair<SealPublicKey, 'seal'>[]
+  readonly send: (packet: Uint8Array) => 'sent' | 'full' | 'down'
+  /** Lets the login of the recovery mailbox into the relay. */
+  readonly enrol: () => Promise<void>
+  readonly wasHeard: (node: NodeId) => boolean
+  readonly logger: Pick<Logger, 'info' | 'warn'>
+}
+
+interface UnderWay {
+  readonly heads: readonly RecordHash[]
+  readonly whole: boolean
+  readonly left: Set<PacketId>
+  refused: boolean
+}
+
+/**
+ * Keeps copies of the membership log in the recovery mailbox at the relay, so that whoever has the recovery kit and
+ * nothing else learns who belongs to the mesh; and makes a machine that came back by such a kit known to those who
+ * have not heard of it (docs/spec/11-recovery.md §3 and §4).
+ */
+export class LogCopies {
+  readonly #deps: LogCopiesDeps
+  readonly #timer: NodeJS.Timeout
+  #copied: z.infer<typeof Copied> | undefined
+  #underWay: UnderWay | undefined
+  #live = false
+  #enrolled = false
+  #isEnrolling = false
+  #dueAtMs = 0
+  #introduceAtMs: number
+
+  private constructor(deps: LogCopiesDeps, copied: z.infer<typeof Copied> | undefined, recovered: boolean) {
+    this.#deps = deps
+    this.#copied = copied
+    this.#introduceAtMs = recovered ? 0 : Number.POSITIVE_INFINITY
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#timer.unref()
+  }
+
+  static async open(deps: LogCopiesDeps): Promise<LogCopies> {
+    const recovered = (await deps.meta.readBytes(RECOVERED)) !== undefined
+    return new LogCopies(deps, await deps.meta.read(COPIED, Copied), recovered)
+  }
+
+  /** Whether the relay has said that it keeps all that is in the log now. */
+  get isUpToDate(): boolean {
+    return this.#copied !== undefined && sameHeads(this.#copied.heads, this.#deps.log.mesh.heads)
+  }
+
+  meshChanged(): void {
+    this.#dueAtMs = Math.max(this.#dueAtMs, this.#deps.now() + SETTLE_MS)
+  }
+
+  onLinkEvent(event: LinkEvent): void {
+    switch (event.type) {
+      case 'live':
+        this.#live = true
+        this.#enrolled = false
+        this.#dueAtMs = 0
+        if (event.newGeneration) this.#copied = undefined
+        if (Number.isFinite(this.#introduceAtMs)) this.#introduceAtMs = 0
+        return
+      case 'down':
+        this.#live = false
+        this.#underWay = undefined
+        return
+      case 'answer':
+        return this.#answered(event.packet, event.outcomes)
+      default:
+        return
+    }
+  }
+
+  /** A packet that is no ordinary one: whether it was records for this machine. */
+  onPacket(packet: Uint8Array): boolean {
+    const { log, mailbox, prekeys, sodium, logger } = this.#deps
+    const records = openLogCopy(packet, { mailbox, keys: prekeys() }, sodium)
+    if (records === undefined) return false
+    log.receive(records).then(
+      ({ added, refused }) => logger.info({ added, refused }, 'records came in a copy of the log'),
+      (error: unknown) => logger.warn({ err: error }, 'a copy of the log could not be stored'),
+    )
+    return true
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #tick(): void {
+    const { log, now, node } = this.#deps
+    const { mesh } = log
+    const self = mesh.nodes.get(node)
+    if (!this.#live || self === undefined || self.revocations.length > 0) return
+    const nowMs = now()
+    if (nowMs >= this.#introduceAtMs) this.#introduce(mesh, nowMs)
+    if (mesh.recovery === null || this.#underWay !== undefined || nowMs < this.#dueAtMs) return
+    const whole = this.#copied === undefined || nowMs - this.#copied.wholeAtMs > WHOLE_AGAIN_MS
+    if (!whole && this.isUpToDate) return
+    if (self.admin && !this.#enrolled) return this.#enrol()
+    this.#copy(mesh, whole, nowMs)
+  }
+
+  /** Once for each connection: the relay may have been wiped. Others are refused until an admin has been there. */
+  #enrol(): void {
+    if (this.#isEnrolling) return
+    this.#isEnrolling = true
+    this.#deps
+      .enrol()
+      .then(
+        () => {
+          this.#enrolled = true
+        },
+        (error: unknown) => {
+          this.#dueAtMs = this.#deps.now() + RETRY_MS
+          this.#deps.logger.warn({ err: error }, 'the relay did not take the recovery mailbox')
+        },
+      )
+      .finally(() => {
+        this.#isEnrolling = false
+      })
+  }
+
+  #copy(mesh: Mesh, whole: boolean, nowMs: number): void {
+    const { log, sodium, send, random } = this.#deps
+    if (mesh.recovery === null) return
+    const { loginKey, sealKey } = mesh.recovery
+    const to = { mailbox: mailboxOf(loginKey, sodium), sealKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
+    const records = log.after(whole ? [] : ((this.#copied?.heads ?? []) as RecordHash[]))
+    const underWay: UnderWay = { heads: mesh.heads, whole, left: new Set(), refused: false }
+    for (const part of chunk(records.map(({ bytes }) => bytes))) {
+      const packet = sealLogCopy(part, to, random, sodium)
+      if (packet === undefined || send(packet.bytes) !== 'sent') {
+        this.#dueAtMs = nowMs + RETRY_MS
+        return
+      }
+      underWay.left.add(packet.id)
+    }
+    this.#underWay = underWay
+  }
+
+  #answered(packet: PacketId, outcomes: readonly Outcome[]): void {
+    const { now, logger, meta } = this.#deps
+    const underWay = this.#underWay
+    if (underWay?.left.delete(packet) !== true) return
+    underWay.refused ||= outcomes.some(({ outcome }) => outcome === 'refused')
+    if (underWay.left.size > 0) return
+    this.#underWay = undefined
+    if (underWay.refused) {
+      this.#dueAtMs = now() + RETRY_MS
+      return
+    }
+    const wholeAtMs = underWay.whole ? now() : (this.#copied?.wholeAtMs ?? 0)
+    this.#copied = { heads: [...underWay.heads], wholeAtMs }
+    meta.write(COPIED, Copied, this.#copied).catch((error: unknown) => {
+      // Worst case: the same records are copied once more.
+      logger.warn({ err: error }, 'it was not noted that the log was copied')
+    })
+  }
+
+  /** To those who have never spoken to this machine: they may not know that it was let in. */
+  #introduce(mesh: Mesh, nowMs: number): void {
+    const { log, node, meta, sodium, send, random, wasHeard, logger } = this.#deps
+    const others = [...mesh.nodes.values()].filter(
+      ({ id, revocations }) => id !== node && revocations.length === 0 && !wasHeard(id),
+    )
+    if (others.length === 0) {
+      this.#introduceAtMs = Number.POSITIVE_INFINITY
+      meta.delete(RECOVERED).catch((error: unknown) => logger.warn({ err: error }, 'this will be looked at once more'))
+      return
+    }
+    this.#introduceAtMs = nowMs + INTRODUCE_AGAIN_MS
+    const parts = chunk(log.after([]).map(({ bytes }) => bytes))
+    for (const other of others) {
+      const prekey = livePrekey(other, nowMs)
+      if (prekey === undefined) continue
+      const expiresMs = Math.min(nowMs + PACKET_EXPIRY_MS_MAX, prekey.expiresMs)
+      const to = { mailbox: mailboxOf(other.loginKey, sodium), sealKey: prekey.publicKey, expiresMs }
+      for (const part of parts) {
+        const packet = sealLogCopy(part, to, random, sodium)
+        if (packet !== undefined && send(packet.bytes) !== 'sent') this.#introduceAtMs = nowMs + RETRY_MS
+      }
+    }
+  }
+}
+
+const sameHeads = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((hash, at) => hash === b[at])
