@@ -51,13 +51,13 @@ export class FakeSodium implements Sodium {
   sealKeys(): never {
     throw new Error('the membership log seals nothing')
   }
-  sealBox(): never {
+  sealBox(_message: Uint8Array): Uint8Array | undefined {
     throw new Error('the membership log seals nothing')
   }
   openBox(): never {
     throw new Error('the membership log opens nothing')
   }
-  encrypt(): never {
+  encrypt(_plain: Uint8Array): Uint8Array {
     throw new Error('the membership log encrypts nothing')
   }
   decrypt(): never {
