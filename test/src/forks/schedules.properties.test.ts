@@ -13,7 +13,7 @@ const FIRST = Number(process.env['SEALMESH_FORKS_FROM'] ?? 0)
 const MS_EACH = 2_000
 
 test(
-  `${RUNS} forked schedules: nothing goes to whom a known record removes, nothing of it beyond the cut is folded, all are equal`,
+  'T-revoked-1: whatever forks, nothing goes to whom a known record removes, and nothing of it beyond the cut counts',
   () => {
     const did = { removed: 0, mutual: 0, refused: 0, sealed: 0, beyond: 0, rebuilt: 0, admitted: 0 }
     for (let seed = FIRST; seed < FIRST + RUNS; seed++) {

@@ -33,7 +33,7 @@ describe('names', () => {
     scene.sign(home, rename(shed, 'garage'), { after: [known], timeMs: 2 })
     expect(nameOf(shed)).toBe('garage')
   })
-  test('SIGNER_NOT_ALLOWED: a member names no other', () => {
+  test('T-peer-4: a member names no other', () => {
     const { scene, shed, attic, voidReason, nameOf } = household()
     expect(voidReason(scene.sign(attic, rename(shed, 'mine')))).toBe('SIGNER_NOT_ALLOWED')
     expect(nameOf(shed)).toBe('shed')
@@ -52,14 +52,14 @@ describe('names', () => {
 })
 
 describe('the recovery mailbox', () => {
-  test('the root alone says where it is', () => {
+  test('T-peer-4: the root alone says where it is', () => {
     const { scene, home, shed, attic, voidReason } = household()
     expect(scene.fold().recovery).toBeNull()
     expect(voidReason(scene.sign(home, recovery(attic)))).toBe('SIGNER_NOT_ALLOWED')
     scene.sign(scene.root, recovery(shed))
     expect(toHex(scene.fold().recovery?.loginKey ?? new Uint8Array())).toBe(toHex(shed.identity.loginKey))
   })
-  test('with the root a machine comes back that two admins who removed each other let in', () => {
+  test('T-revoked-3: with the root a machine comes back that two admins who removed each other let in', () => {
     const { scene, home, office } = household()
     const known = scene.records.at(-1) as SignedRecord
     scene.sign(home, revoke(office), { after: [known] })

@@ -23,7 +23,7 @@ const names = async (node: NodeProcess) => {
   return devices
 }
 
-test('a member governs nothing, but chooses its own name', async () => {
+test('T-peer-4: a member governs nothing, but chooses its own name', async () => {
   const { office } = house
   const door = await office.door()
   const refusals = [

@@ -44,7 +44,7 @@ describe('a recovery kit', () => {
     await expect(writeKit(path, someKit(), PASSPHRASE, sodium, FAST)).rejects.toMatchObject({ code: 'FILE_EXISTS' })
     expect(await readFile(path, 'utf8')).toBe('the only good one')
   })
-  test('a wrong passphrase and a damaged file are not one another', async () => {
+  test('T-disk-5: a wrong passphrase and a damaged file are not one another', async () => {
     const path = join(await temporaryFolder(), 'kit.age')
     await writeKit(path, someKit(), PASSPHRASE, sodium, FAST)
     await expect(readKit(path, 'something else', sodium)).rejects.toMatchObject({ code: 'PASSPHRASE_WRONG' })
@@ -56,7 +56,7 @@ describe('a recovery kit', () => {
     }
     await expect(readKit(join(path, 'none'), PASSPHRASE, sodium)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
-  test('keys that are not of what they are said to be of are refused', () => {
+  test('T-disk-5: keys that are not of what they are said to be of are refused', () => {
     const kit = someKit()
     const [agent] = kit.agents
     const wrong = [

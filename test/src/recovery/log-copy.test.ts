@@ -10,25 +10,34 @@ const random = (bytes: number): Uint8Array => new Uint8Array(randomBytes(bytes))
 
 const implementations = [await loadSodium('wasm'), await loadSodium('native')]
 
-test.each(implementations)('$implementation: one changed byte, and a copy opens for nobody', (sodium) => {
-  const keys = recoveryKeysOf(sodium.signKeys('root', new Uint8Array(32).fill(7)).secretKey, sodium)
-  const mailbox = mailboxOf(keys.login.publicKey, sodium)
-  const records = [random(300), random(41)]
-  const to = { mailbox, sealKey: keys.seal.publicKey, expiresMs: 1_800_000_000_000 }
-  const packet = sealLogCopy(records, to, random, sodium)
-  if (packet === undefined) throw new Error('it can be sealed')
-  const open = (bytes: Uint8Array) => openLogCopy(bytes, { mailbox, keys: [keys.seal] }, sodium)
-  expect(open(packet.bytes)).toEqual(records)
-  for (let at = 0; at < packet.bytes.length; at++)
-    expect(open(packet.bytes.with(at, (packet.bytes[at] as number) ^ 1)), `byte ${at}`).toBeUndefined()
-  for (let length = 0; length < packet.bytes.length; length += 7)
-    expect(open(packet.bytes.subarray(0, length))).toBeUndefined()
-  const stranger = sodium.sealKeys(random(32))
-  expect(openLogCopy(packet.bytes, { mailbox, keys: [stranger] }, sodium)).toBeUndefined()
-  // Neither kind opens as the other, with the right key in hand.
-  const at = { mesh: '00'.repeat(32), node: '00'.repeat(32), mailbox, prekeys: [keys.seal], signKeyOf: () => undefined }
-  expect(openPacket(packet.bytes, at as never, sodium)).toMatchObject({ ok: false })
-})
+test.each(implementations)(
+  'T-relay-9: one changed byte, and a copy of the log opens for nobody ($implementation)',
+  (sodium) => {
+    const keys = recoveryKeysOf(sodium.signKeys('root', new Uint8Array(32).fill(7)).secretKey, sodium)
+    const mailbox = mailboxOf(keys.login.publicKey, sodium)
+    const records = [random(300), random(41)]
+    const to = { mailbox, sealKey: keys.seal.publicKey, expiresMs: 1_800_000_000_000 }
+    const packet = sealLogCopy(records, to, random, sodium)
+    if (packet === undefined) throw new Error('it can be sealed')
+    const open = (bytes: Uint8Array) => openLogCopy(bytes, { mailbox, keys: [keys.seal] }, sodium)
+    expect(open(packet.bytes)).toEqual(records)
+    for (let at = 0; at < packet.bytes.length; at++)
+      expect(open(packet.bytes.with(at, (packet.bytes[at] as number) ^ 1)), `byte ${at}`).toBeUndefined()
+    for (let length = 0; length < packet.bytes.length; length += 7)
+      expect(open(packet.bytes.subarray(0, length))).toBeUndefined()
+    const stranger = sodium.sealKeys(random(32))
+    expect(openLogCopy(packet.bytes, { mailbox, keys: [stranger] }, sodium)).toBeUndefined()
+    // Neither kind opens as the other, with the right key in hand.
+    const at = {
+      mesh: '00'.repeat(32),
+      node: '00'.repeat(32),
+      mailbox,
+      prekeys: [keys.seal],
+      signKeyOf: () => undefined,
+    }
+    expect(openPacket(packet.bytes, at as never, sodium)).toMatchObject({ ok: false })
+  },
+)
 
 test('the keys are the same from the same root on both implementations, and others from another', () => {
   const made = implementations.flatMap((sodium) =>

@@ -63,7 +63,7 @@ afterAll(async () => {
   fs.rmSync(directory, { recursive: true, force: true })
 })
 
-test('a wrong passphrase, and a file that is no kit, bring nothing back and leave no keys', async () => {
+test('T-disk-5: a wrong passphrase, and a file that is no kit, bring nothing back and leave no keys', async () => {
   fs.writeFileSync(at('wrong'), 'another one altogether')
   const wrong = await sealmesh('recover', at('kit.age'), '--passphrase-file', at('wrong'), '--home', at('none'))
   expect(wrong).toMatchObject({ code: 4, failure: 'PASSPHRASE_WRONG' })
