@@ -24,7 +24,7 @@ const ITEMS: { readonly [Type in SyncItem['type']]: Extract<SyncItem, { type: Ty
       { document: { ...document, layer: 'other' }, vector: [dot('11', 7), dot('22', 300)] },
     ],
   },
-  heads: { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5) },
+  heads: { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5), documents: 300 },
   'want-records': { type: 'want-records' },
   buckets: {
     type: 'buckets',

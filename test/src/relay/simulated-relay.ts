@@ -22,7 +22,8 @@ export class SimulatedRelay {
   readonly sodium: Sodium
   readonly #world: Omit<World, 'nowMs'>
   readonly #limits: RelayLimits
-  readonly #disk = new Disk()
+  #disk = new Disk()
+  #generations = 9
   #queue: { operations: readonly Operation[]; receipt: number | null }[] = []
   readonly clients = new Map<number, Client>()
   #reads: (() => void)[] = []
@@ -44,8 +45,8 @@ export class SimulatedRelay {
   }
 
   /** A connection that has said nothing yet. */
-  connect(address = '192.0.2.1'): Client {
-    const client = new Client(this, this.#nextId++)
+  connect(address = '192.0.2.1', tap?: Tap): Client {
+    const client = new Client(this, this.#nextId++, tap)
     this.clients.set(client.id, client)
     const nonce = new Uint8Array(32).fill(client.id)
     this.feed({ type: 'connected', connection: client.id, address, nonce })
@@ -104,10 +105,30 @@ export class SimulatedRelay {
     this.state = this.#disk.load(this.state.relay, this.state.generation, this.#limits)
   }
 
+  /** What its disk holds now, for `restore`. */
+  snapshot(): Disk {
+    return this.#disk.copy()
+  }
+
+  /** As if its owner had put back a copy of its data. All connections are gone. */
+  restore(snapshot: Disk): void {
+    this.#disk = snapshot.copy()
+    this.crash()
+  }
+
+  /** As if its data had been deleted: another generation, and no mesh. */
+  wipe(): void {
+    this.#disk = new Disk()
+    this.crash()
+    this.#generations += 1
+    this.state = newRelay(this.state.relay, new Uint8Array(16).fill(this.#generations), 0, this.#limits)
+  }
+
   drop(client: Client): void {
     if (!this.clients.delete(client.id)) return
     client.open = false
     this.feed({ type: 'closed', connection: client.id })
+    client.tap?.closed()
   }
 
   /** Damage: the index still names it. */
@@ -157,6 +178,12 @@ export class SimulatedRelay {
   }
 }
 
+/** Takes what a client would only remember. */
+export interface Tap {
+  hear(frame: Frame): void
+  closed(): void
+}
+
 export class Client {
   readonly id: number
   open = true
@@ -171,10 +198,12 @@ export class Client {
   readonly answers = new Map<PacketId, readonly Outcome[]>()
   readonly frames: Frame[] = []
   readonly #relay: SimulatedRelay
+  readonly tap: Tap | undefined
 
-  constructor(relay: SimulatedRelay, id: number) {
+  constructor(relay: SimulatedRelay, id: number, tap?: Tap) {
     this.#relay = relay
     this.id = id
+    this.tap = tap
   }
 
   frame<Type extends Frame['type']>(type: Type): Extract<Frame, { type: Type }> | undefined {
@@ -188,6 +217,7 @@ export class Client {
   hear(frame: Frame): void {
     const decoded = decodeFrame(encodeFrame(frame))
     if (!decoded.ok) throw new Error(`the core made a frame that cannot be read: ${frame.type}`)
+    if (this.tap !== undefined) return this.tap.hear(decoded.value)
     this.frames.push(decoded.value)
     if (frame.type === 'notice' && frame.reason === null) {
       this.before.push(this.got)
@@ -236,14 +266,26 @@ export class Client {
 }
 
 /** What survives a crash, as the relay's start would find it. */
-class Disk {
-  readonly #packets = new Map<MailboxId, Map<number, { expiresMs: number; packet: Uint8Array }>>()
-  readonly #logins = new Map<MailboxId, LoginRecord>()
-  readonly #lost = new Map<MailboxId, number>()
-  readonly #meshes = new Set<MeshId>()
-  readonly #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: string }[] = []
-  readonly #spent = new Set<string>()
+export class Disk {
+  #packets = new Map<MailboxId, Map<number, { expiresMs: number; packet: Uint8Array }>>()
+  #logins = new Map<MailboxId, LoginRecord>()
+  #lost = new Map<MailboxId, number>()
+  #meshes = new Set<MeshId>()
+  #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: string }[] = []
+  #spent = new Set<string>()
   #counter = 0
+
+  copy(): Disk {
+    const copy = new Disk()
+    copy.#packets = new Map([...this.#packets].map(([mailbox, packets]) => [mailbox, new Map(packets)]))
+    copy.#logins = new Map(this.#logins)
+    copy.#lost = new Map(this.#lost)
+    copy.#meshes = new Set(this.#meshes)
+    copy.#revoked = [...this.#revoked]
+    copy.#spent = new Set(this.#spent)
+    copy.#counter = this.#counter
+    return copy
+  }
 
   apply(operation: Operation): void {
     switch (operation.type) {

@@ -307,7 +307,7 @@ test('a payload decodes to what was encoded, and no bytes make the decoder throw
         },
       ],
     },
-    { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5) },
+    { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5), documents: 300 },
     { type: 'want-records' },
     { type: 'buckets', buckets: [0, 7, 255].map((bucket) => ({ bucket, digest: new Uint8Array(32).fill(bucket) })) },
     { type: 'awareness', document: documents[0] as DocumentName, update: new Uint8Array([1, 2]) },

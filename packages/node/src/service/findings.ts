@@ -51,9 +51,9 @@ export async function findingsOf(context: Context): Promise<Finding[]> {
 export function withheldWords(peer: string, { what, blocks }: Pick<Withheld, 'what' | 'blocks'>): string {
   switch (what) {
     case 'blocks':
-      return `${peer} has ${blocksOf(blocks)} that do not come through`
+      return `${peer} has ${blocksOf(blocks)} that ${blocks === 1 ? 'does' : 'do'} not come through`
     case 'receipts':
-      return `the relay has taken ${blocksOf(blocks)} for ${peer}, and it has not got them`
+      return `the relay has taken ${blocksOf(blocks)} for ${peer}, and ${peer} has not got ${blocks === 1 ? 'it' : 'them'}`
     case 'records':
       return `${peer} names membership records that do not come through`
     case 'answers':

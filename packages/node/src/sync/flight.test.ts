@@ -6,7 +6,7 @@ import { Flight } from './flight.ts'
 const id = (n: number): PacketId => `${n}` as PacketId
 const name: DocumentName = { agent: 'a' as AgentId, layer: 'semantic' }
 
-test('what a packet carries is handed over when it and all before it are answered', () => {
+test('T-relay-10: what a packet carries is handed over when it and all before it are answered, and is in doubt when none comes', () => {
   const flight = new Flight()
   for (const n of [1, 2, 3]) flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, vector: [] }], n * 1_000)
   expect(flight.size).toBe(3)

@@ -1,8 +1,11 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import { countMissing } from '@sealmesh/protocol/crdt/vector'
 import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { type Withheld, Withholding } from '@sealmesh/protocol/sync/withholding'
 import type { HeardHeads } from '../sync/mesh-sync-deps.ts'
+
+const BULK_BLOCKS = 1_000
 
 export interface WithholdingsDeps {
   readonly mesh: () => Mesh
@@ -27,7 +30,11 @@ export class Withholdings {
     const peer = this.#peers.get(from) ?? new Withholding()
     this.#peers.set(from, peer)
     const ownHeads: readonly RecordHash[] = mesh().heads
-    const compared = documents.map((each) => ({ ...each, isBusy: isBusy(each.name) }))
+    const compared = documents.map((each) => {
+      // Who takes over as much may be at it for minutes, and says so itself if it does not come.
+      const isBulk = countMissing(each.receipted, each.handed) >= BULK_BLOCKS
+      return { ...each, handed: isBulk ? [] : each.handed, isBusy: isBusy(each.name) }
+    })
     const { raised, healed } = peer.heartbeat({ ...heard, ownHeads, documents: compared })
     for (const each of raised) onNews(from, each, false)
     for (const each of healed) onNews(from, each, true)

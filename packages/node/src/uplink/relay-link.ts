@@ -41,6 +41,7 @@ export interface RelayLinkOptions {
   /** For tests; the real ones otherwise. Monotonic, so that a clock that is set back delays nothing. */
   readonly now?: () => number
   readonly dice?: () => number
+  readonly dial?: typeof dial
 }
 
 /** Keeps one node connected to one relay until closed. Never throws for anything that the relay does. */
@@ -180,7 +181,7 @@ class Link implements RelayLink {
   #dial(): void {
     const nonce = randomBytes(LOGIN_NONCE_BYTES)
     const isCurrent = (): boolean => this.#session?.nonce === nonce
-    const socket = dial(this.#options.address, {
+    const socket = (this.#options.dial ?? dial)(this.#options.address, {
       onFrame: (bytes) => {
         if (isCurrent()) this.#hear(bytes)
       },

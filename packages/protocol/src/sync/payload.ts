@@ -49,7 +49,7 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x01 records   list of record bytes
  *   0x02 blocks    list of block bytes; each names its document
  *   0x03 vectors   flags | list of (document, version vector)
- *   0x04 heads     flags | root (32 B)
+ *   0x04 heads     flags | root (32 B) | documents that it is over
  *   0x05 want-records (empty): send me what the heads of this packet do not cover
  *   0x06 awareness agent | layer | update: who edits a text, for as long as that is news; never stored
  *   0x07 buckets  list of (bucket 1B, digest 32 B), ascending
@@ -64,7 +64,7 @@ export type SyncItem =
   /** What the sender has durably received: its receipt. With `asks`, also a request for all that it lacks. */
   | { readonly type: 'vectors'; readonly asks: boolean; readonly documents: readonly DocumentVector[] }
   /** One root over all documents that both may read; `fresh` right after connecting, when it is answered at once. */
-  | { readonly type: 'heads'; readonly fresh: boolean; readonly root: Uint8Array }
+  | { readonly type: 'heads'; readonly fresh: boolean; readonly root: Uint8Array; readonly documents: number }
   | { readonly type: 'want-records' }
   /** What the root is made of, after roots that differed: which of many documents differ. */
   | { readonly type: 'buckets'; readonly buckets: readonly { readonly bucket: number; readonly digest: Uint8Array }[] }
@@ -133,7 +133,8 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
         case 'heads':
           writeByte(w, 0x04)
           writeByte(w, item.fresh ? FLAG : 0)
-          return writeFixed(w, item.root)
+          writeFixed(w, item.root)
+          return writeUint(w, item.documents)
         case 'want-records':
           return writeByte(w, 0x05)
         case 'buckets':
@@ -212,7 +213,7 @@ function readItem(r: Reader): SyncItem {
     case 0x03:
       return { type: 'vectors', asks: readFlag(r), documents: readList(r, VECTORS_MAX, readDocumentVector) }
     case 0x04:
-      return { type: 'heads', fresh: readFlag(r), root: readFixed(r, HASH_BYTES) }
+      return { type: 'heads', fresh: readFlag(r), root: readFixed(r, HASH_BYTES), documents: readUint(r) }
     case 0x05:
       return { type: 'want-records' }
     case 0x06:

@@ -5,6 +5,7 @@ import { countMissing, joinTips, sharing, tipsBeyond } from '../crdt/vector.ts'
 import type { IncarnationId, NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
 import { HeadsTree } from './heads-tree.ts'
+import { HeadsWatch } from './heads-watch.ts'
 import { LongWords } from './long-words.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
 import type { HeadsView, PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
@@ -50,8 +51,7 @@ export class PeerSync {
   #toReceive = 0
   #named = 0
   #rootMatched = false
-  #hasAsked = false
-  #wasAnswered = false
+  readonly #watch = new HeadsWatch()
   #lastHeardAtMs: number | undefined
   #heartbeatAtMs = 0
   #receiptedAtMs = Number.NEGATIVE_INFINITY
@@ -213,14 +213,15 @@ export class PeerSync {
     for (const item of items) {
       switch (item.type) {
         case 'vectors':
-          this.#wasAnswered ||= item.asks
+          this.#watch.answered ||= item.asks
           for (const each of item.documents) this.#heardVector(each, item.asks, nowMs, receipts)
           break
         case 'heads':
+          this.#watch.documents = item.documents
           this.#heardHeads(item.fresh, item.root, nowMs, receipts)
           break
         case 'buckets':
-          this.#wasAnswered = true
+          this.#watch.answered = true
           for (const name of this.#heads.differing(item.buckets)) this.ask(name, nowMs) // Invariant (3).
           break
         case 'want-records':
@@ -280,7 +281,8 @@ export class PeerSync {
     const asking = takeVectors(this.#asking, () => true)
     if (receipts.length > 0) items.push({ type: 'vectors', asks: false, documents: receipts.map(vectorOf) })
     if (asking.length > 0) items.push({ type: 'vectors', asks: true, documents: asking.map(vectorOf) })
-    if (this.#owesHeads !== 'no') items.push({ type: 'heads', fresh: this.#owesHeads === 'fresh', root: this.root() })
+    if (this.#owesHeads !== 'no')
+      items.push({ type: 'heads', fresh: this.#owesHeads === 'fresh', root: this.root(), documents: this.#heads.size })
     if (this.#owesBuckets) items.push({ type: 'buckets', buckets: this.#heads.digests() })
     const pushes: Push[] = []
     for (const { name, sent } of this.#toPush) {
@@ -302,15 +304,14 @@ export class PeerSync {
       this.#asking.delete(shared)
       this.#owing.delete(shared)
       shared.askedSinceMs ??= plan.plannedAtMs
-      this.#hasAsked = true
+      this.#watch.asked = true
     }
     this.#saying = this.#saying.filter((item) => !plan.items.includes(item))
     for (const item of plan.items) {
       if (item.type === 'want-records') this.#wantRecords = false
       if (item.type === 'heads') this.#owesHeads = 'no'
-      if (item.type !== 'buckets') continue
-      this.#owesBuckets = false
-      this.#hasAsked = true
+      if (item.type === 'buckets') this.#owesBuckets = false
+      this.#watch.asked ||= item.type === 'heads' || item.type === 'buckets'
     }
     if (plan.recordsAfter !== null && this.#sendRecordsAfter === plan.recordsAfter) {
       this.#sendRecordsAfter = undefined
@@ -346,15 +347,10 @@ export class PeerSync {
     return this.#lastHeardAtMs ?? null
   }
 
-  /** Once for every heads that were heard: what was asked and said is counted anew from here. */
+  /** Once for every heads that were heard. */
   headsView(): HeadsView {
-    const [asked, answered] = [this.#hasAsked, this.#wasAnswered]
-    this.#hasAsked = this.#wasAnswered = false
-    const documents = [...this.#documents.values()].filter(
-      ({ toSend, toReceive, askedSinceMs }) => toSend > 0 || toReceive > 0 || askedSinceMs !== undefined,
-    )
     const sameLog = this.#peerLogHeads !== undefined && sameHeads(this.#peerLogHeads, this.#logHeads)
-    return { differs: !this.#rootMatched, sameLog, asked, answered, documents }
+    return this.#watch.look([...this.#documents.values()], !this.#rootMatched, sameLog)
   }
 
   /** What the peer last said that it has. */
@@ -427,7 +423,7 @@ export class PeerSync {
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
     if (shared?.askedSinceMs !== undefined) {
       shared.askedSinceMs = undefined
-      this.#wasAnswered = true
+      this.#watch.answered = true
     }
     if (shared === undefined || !this.#longWords.mayHear(said.length - shared.mine.length, nowMs)) return
     const vector = sharing(said, shared.mine)

@@ -78,7 +78,7 @@ test('a link that held for a while starts again from a short wait', () => {
   expect(nextTickMs(steady)).toBeLessThan(60_000 + 500)
 })
 
-test('a refusal that no retry can mend is asked again after an hour, since nobody signed it, or when somebody nudges', () => {
+test('T-relay-10: a refusal that no retry can mend is asked again after an hour, since nobody signed it, or when somebody nudges', () => {
   for (const reason of ['NODE_REVOKED', 'CLAIM_INVALID', 'TOKEN_EXPIRED', 'LOGIN_SIGNATURE'] as const) {
     const { next } = stepUplink(live(0), failed(reason), { nowMs: 0, dice: 0.5 })
     expect(next).toMatchObject({ state: 'refused', reason })

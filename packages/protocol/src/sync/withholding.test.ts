@@ -48,7 +48,7 @@ beating.nowMs = 0
 
 const NAMED = { named: [dot('b1', 3)], mine: [dot('b1', 1)] }
 
-test('blocks that were named and have not come at the third heartbeat are withheld, with what speaks for it', () => {
+test('T-relay-9: blocks that were named and have not come at the third heartbeat are withheld, with what speaks for it', () => {
   const { beat, open } = beating()
   expect([beat({ document: NAMED }).raised, beat({ document: NAMED }).raised]).toEqual([[], []])
   const [withheld] = beat({ document: NAMED }).raised
@@ -66,7 +66,7 @@ test('what grows all the time is not withheld while it comes', () => {
   expect(open()).toEqual([])
 })
 
-test('other blocks that come do not hide those that do not', () => {
+test('T-relay-9: other blocks that come do not hide those that do not', () => {
   const { beat, open } = beating()
   for (let n = 1; n < 4; n++)
     beat({ document: { named: [dot('b1', 3), dot('c1', n)], mine: [dot('b1', 1), ...(n > 1 ? [dot('c1', n)] : [])] } })
@@ -82,7 +82,7 @@ test('heartbeats that come at once are one', () => {
   expect(open()).toEqual([])
 })
 
-test('what the relay has answered for and the peer does not have is withheld; what it never took is not', () => {
+test('T-relay-9: what the relay has answered for and the peer does not have is withheld; what it never took is not', () => {
   const { beat, open } = beating()
   for (let n = 0; n < 5; n++) beat({ document: { mine: [dot('a1', 2)], receipted: [dot('a1', 1)] } })
   expect(open()).toEqual([])
@@ -91,7 +91,7 @@ test('what the relay has answered for and the peer does not have is withheld; wh
   expect(open()).toEqual(['receipts'])
 })
 
-test('records that are named and do not come', () => {
+test('T-relay-9: records that are named and do not come', () => {
   const { beat, open } = beating()
   for (const head of ['r1', 'r2', 'r3', 'r4']) beat({ lacksRecords: true, ownHeads: [head as RecordHash] })
   expect(open()).toEqual([])
@@ -100,7 +100,7 @@ test('records that are named and do not come', () => {
   expect(beat().healed).toHaveLength(1)
 })
 
-test('a difference of which nobody says what it is', () => {
+test('T-relay-9: a difference of which nobody says what it is', () => {
   const { beat, open } = beating()
   const silent = { differs: true, answered: false }
   for (let n = 0; n < 5; n++) beat({ ...silent, asked: false })
@@ -111,7 +111,7 @@ test('a difference of which nobody says what it is', () => {
   expect(open()).toEqual([])
 })
 
-test('a question about one document without an answer, whatever is said of others', () => {
+test('T-relay-9: a question about one document without an answer, whatever is said of others', () => {
   const { beat, open } = beating()
   // Answered and asked again.
   for (const askedSinceMs of [1, 2, 3, 4]) beat({ differs: true, document: { askedSinceMs } })

@@ -27,13 +27,14 @@ export class Withholding {
     const counts = heard.nowMs - this.#countedAtMs >= HEARTBEATS_APART_MS
     if (counts) this.#countedAtMs = heard.nowMs
     this.#weighRecords(heard, counts)
+    const unanswered: Count = { ...this.#answers }
     this.#weighAnswers(heard, counts)
     const seen = new Set<string>()
     for (const each of heard.documents) {
       const key = `${each.name.agent}.${each.name.layer}`
       if (!this.#watched.has(key) && this.#watched.size === WATCHED_MAX) continue
       seen.add(key)
-      this.#weigh(key, each, heard, counts)
+      this.#weigh(key, each, heard, counts, unanswered)
     }
     for (const [key] of this.#watched) if (!seen.has(key)) this.#forget(key)
     return {
@@ -60,7 +61,14 @@ export class Withholding {
     this.#say('answers', this.#answers, { what: 'answers', document: null, blocks: 0, missing: [] }, nowMs)
   }
 
-  #weigh(key: string, document: Compared, { sameLog, packet, nowMs }: Heartbeat, counts: boolean): void {
+  /** `unanswered`: what was missing before anybody had said of what counts for this document too. */
+  #weigh(
+    key: string,
+    document: Compared,
+    { sameLog, packet, nowMs }: Heartbeat,
+    counts: boolean,
+    unanswered: Count,
+  ): void {
     const { name, mine, named, receipted, handed, askedSinceMs, isBusy } = document
     const watched: Watched = this.#watched.get(key) ?? {
       incoming: { goal: [], missing: 0, heartbeats: 0, packets: [] },
@@ -74,11 +82,12 @@ export class Withholding {
     watched.busy = isBusy ? watched.busy + (counts ? 1 : 0) : 0
     const excused = isBusy && watched.busy <= BUSY_HEARTBEATS_MAX
     if (excused || !sameLog) reset(incoming)
-    else towards(incoming, mine, named ?? [], packet, counts)
-    if (sameLog) towards(outgoing, receipted, handed, packet, counts)
+    else towards(incoming, mine, named ?? [], packet, counts, longer(question, unanswered))
+    if (sameLog) towards(outgoing, receipted, handed, packet, counts, NONE)
     else reset(outgoing)
     const isAsked = askedSinceMs !== undefined && sameLog && !excused
     if (!isAsked || question.sinceMs !== askedSinceMs) reset(question)
+    if (isAsked && question.sinceMs === undefined) inherit(question, unanswered)
     question.sinceMs = askedSinceMs
     if (isAsked && counts) note(question, packet)
     const about = (count: Towards, have: VersionVector) => {
@@ -185,8 +194,16 @@ const BUSY_HEARTBEATS_MAX = 30
 const WATCHED_MAX = 256
 const MISSING_SHOWN = 8
 
-/** Counts heartbeats in which nothing of what was missing at the first of them has come. */
-function towards(count: Towards, have: VersionVector, want: VersionVector, packet: PacketId, counts: boolean): void {
+/** Counts heartbeats in which nothing of what was missing at the first of them has come; `before` goes on. */
+function towards(
+  count: Towards,
+  have: VersionVector,
+  want: VersionVector,
+  packet: PacketId,
+  counts: boolean,
+  before: Count,
+): void {
+  const begins = count.heartbeats === 0
   const left = count.heartbeats === 0 ? 0 : countMissing(have, count.goal)
   if (left > 0 && left >= count.missing) {
     if (counts) note(count, packet)
@@ -197,7 +214,17 @@ function towards(count: Towards, have: VersionVector, want: VersionVector, packe
   reset(count)
   count.missing = missing
   count.goal = missing === 0 ? [] : joinTips(have, want)
+  if (missing > 0 && begins) inherit(count, before)
   if (missing > 0 && counts) note(count, packet)
+}
+
+const NONE: Count = { heartbeats: 0, packets: [] }
+
+const longer = (a: Count, b: Count): Count => (a.heartbeats >= b.heartbeats ? a : b)
+
+function inherit(count: Count, before: Count): void {
+  count.heartbeats = before.heartbeats
+  count.packets = [...before.packets]
 }
 
 function note(count: Count, packet: PacketId): void {
