@@ -89,11 +89,3 @@ test('what names a thousand blocks can be overwritten all the same, and keeps no
   expect(two.digest()).toEqual(one.digest())
   for (const document of [one, two]) expect(document.siblings('k').map(({ value }) => value)).toEqual(['again'])
 })
-
-test('where more tombstones stand than one write may replace a value is written, and is what is read', async () => {
-  const { office } = homes.mesh
-  const tombstone = () => oldBlock(homes, sodium, office, [{ type: 'delete', key: 'k', replaces: [] }])
-  await home.documents.receive(Array.from({ length: 1_100 }, () => tombstone().bytes))
-  await home.documents.write(homes.semantic, [set('k', 'of home')])
-  expect(await valueOf(home.documents, homes.semantic, 'k')).toBe('of home')
-})
