@@ -129,10 +129,14 @@ export class Program {
 export async function runProgram(
   bin: string,
   args: readonly string[],
-  options: ProgramOptions,
+  options: ProgramOptions & { readonly deadlineMs?: number },
 ): Promise<{ exit: Exit; objects: Record<string, unknown>[]; program: Program }> {
   const program = new Program(bin, args, options)
-  const exit = await within(program.exited, START_MS, () => `${options.name} did not end: ${program.describe()}`)
+  const exit = await within(
+    program.exited,
+    options.deadlineMs ?? START_MS,
+    () => `${options.name} did not end: ${program.describe()}`,
+  )
   const objects: Record<string, unknown>[] = []
   for (const line of program.stdout.toString('utf8').split('\n')) {
     const object = parseObject(line)
