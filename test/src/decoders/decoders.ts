@@ -11,17 +11,21 @@ import { decodeRun, isSoundRun } from '@sealmesh/protocol/crdt/text-run'
 import { readTextUpdate } from '@sealmesh/protocol/crdt/text-update'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { decodeInside } from '@sealmesh/protocol/envelope/inside'
+import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { openPacket } from '@sealmesh/protocol/envelope/open'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { parseId, parseUmr } from '@sealmesh/protocol/ids'
-import type { SignPublicKey } from '@sealmesh/protocol/keys'
+import { NONCE_BYTES, Secret, type SignPublicKey } from '@sealmesh/protocol/keys'
 import { decodeRecord, verifyRecord } from '@sealmesh/protocol/membership/record-codec'
 import { decodeAdmission, encodeAdmission } from '@sealmesh/protocol/pairing/admission'
+import { openLink, sealLink } from '@sealmesh/protocol/pairing/code'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { linkBytes, parseLink } from '@sealmesh/protocol/pairing/link'
 import { linkKeys } from '@sealmesh/protocol/pairing/link-keys'
 import { decodeMessage, encodeMessage } from '@sealmesh/protocol/pairing/message'
 import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing/pairing-packet'
+import { openLogCopy, sealLogCopy } from '@sealmesh/protocol/recovery/log-copy'
+import { recoveryKeysOf } from '@sealmesh/protocol/recovery/recovery-keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
@@ -72,6 +76,7 @@ export function allDecoders(sodium: Sodium): Decoder[] {
     ...envelope(sodium),
     ...pairing(sodium),
     ...relay(sodium),
+    { name: 'openLogCopy', ...logCopies(sodium) },
     {
       name: 'decodeRecord',
       samples: bytesOf(records),
@@ -170,6 +175,7 @@ function pairing(sodium: Sodium): Decoder[] {
     expiresMs: link.expiresMs,
   }
   const messages = pairingMessages(scene.machine('new').identity)
+  const codeKeys = { proof: scene.random(32), link: new Secret('pairing', scene.random(32)) }
   return [
     {
       // With a check that is right: whoever makes a link up can make that.
@@ -193,11 +199,29 @@ function pairing(sodium: Sodium): Decoder[] {
       takes: (bytes) => openPairingPacket(bytes, to, sodium) !== undefined,
     },
     {
+      // By somebody who knows the code.
+      name: 'openLink',
+      samples: [sealLink(`sealmesh:${'a'.repeat(300)}`, codeKeys, scene.random(NONCE_BYTES), sodium)],
+      takes: (bytes) => openLink(bytes, codeKeys, sodium) !== undefined,
+    },
+    {
       name: 'decodeAdmission',
       samples: [concatBytes(...encodeAdmission(scene.admission(scene.machine('new').identity)))],
       takes: (bytes) => decodeAdmission([bytes]).ok,
     },
   ]
+}
+
+function logCopies(sodium: Sodium): Omit<Decoder, 'name'> {
+  const random = seededRandom('log copies')
+  const { login, seal } = recoveryKeysOf(sodium.signKeys('root', random(32)).secretKey, sodium)
+  const mailbox = mailboxOf(login.publicKey, sodium)
+  const to = { mailbox, sealKey: seal.publicKey, expiresMs: 1_800_000_000_000 }
+  const copy = sealLogCopy([random(300), random(41)], to, random, sodium)
+  return {
+    samples: copy === undefined ? [] : [copy.bytes],
+    takes: (bytes) => openLogCopy(bytes, { mailbox, keys: [seal] }, sodium) !== undefined,
+  }
 }
 
 function relay(sodium: Sodium): Decoder[] {

@@ -11,7 +11,7 @@ const random = (bytes: number): Uint8Array => new Uint8Array(randomBytes(bytes))
 const implementations = [await loadSodium('wasm'), await loadSodium('native')]
 
 test.each(implementations)(
-  'T-relay-9: one changed byte, and a copy of the log opens for nobody ($implementation)',
+  'T-relay-12: one changed byte, and a copy of the log opens for nobody ($implementation)',
   (sodium) => {
     const keys = recoveryKeysOf(sodium.signKeys('root', new Uint8Array(32).fill(7)).secretKey, sodium)
     const mailbox = mailboxOf(keys.login.publicKey, sodium)
