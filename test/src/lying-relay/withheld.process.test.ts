@@ -14,7 +14,7 @@ import { SimulatedRelay } from '../relay/simulated-relay.ts'
 /** Real nodes at a relay that, when told so, keeps back every packet that is larger than a heartbeat. */
 
 const CODE = 'ABCDE-FGHJK-MNPQR-STVWX'
-const HEARTBEAT_BYTES_MAX = 1_000
+const HEARTBEAT_BYTES_MAX = 2_500
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-withheld-'))
 let server: WebSocketServer
@@ -94,7 +94,7 @@ test('T-relay-9: what the relay keeps back is named in status with its evidence,
   const before = await cursorOf(office)
   isLying = true
   // Noise: what deflates would be no larger than a heartbeat.
-  await write('large', Array.from({ length: 4_000 }, () => Math.random().toString(36)[3]).join(''))
+  await write('large', Array.from({ length: 8_000 }, () => Math.random().toString(36)[3]).join(''))
   for (const node of [office, home])
     await node.untilStatus('it is found', ({ findings }) => findings.length > 0, 90_000)
   const { findings, warnings } = await office.status()
