@@ -12,7 +12,7 @@ import {
 } from '../bytes.ts'
 import { PACKET_ID_BYTES, readPacketHeader } from '../envelope/header.ts'
 import { encodeHeader } from '../envelope/header-writer.ts'
-import { padme } from '../envelope/padding.ts'
+import { paddedBytes } from '../envelope/padding.ts'
 import type { MailboxId, PacketId } from '../ids.ts'
 import { CONTENT_KEY_BYTES, type KeyPair, NONCE_BYTES, SEED_BYTES, type SealPublicKey } from '../keys.ts'
 import { RECORD_BYTES_MAX } from '../limits.ts'
@@ -39,7 +39,7 @@ export function sealLogCopy(
   const id = toHex(random(PACKET_ID_BYTES)) as PacketId
   const header = encodeHeader(id, to.expiresMs, [{ mailbox: to.mailbox, box }])
   const content = encode((writer) => writeList(writer, records, (record) => writeBytes(writer, record)))
-  const padded = new Uint8Array(padme(content.length))
+  const padded = new Uint8Array(paddedBytes('control', content.length))
   padded.set(content)
   const nonce = random(NONCE_BYTES)
   const body = sodium.encrypt(padded, boundTo(header, sodium), nonce, key)
