@@ -313,6 +313,7 @@ async function compose(
       index,
       damage,
       surveyed,
+      record: (hash) => log.mesh.records.get(hash)?.bytes,
       wantRecords: () => sync.wantRecords(),
       checkKeys: async () => (await KeyStore.load(home.keys, { sodium, random })).damagedFiles,
     },

@@ -127,6 +127,26 @@ test('every entry of the diary has a flipped bit: each is refused and named as l
   }
 }, 60_000)
 
+test('the record that lets the only peer in is lost with its copy: the peer, met with silence, sends it again', async () => {
+  layOut()
+  const lost = await changeRows('db', async (rows) =>
+    rows.filter(({ key, value }) => key[0] === TABLES.record && Buffer.from(value).includes('office')),
+  )
+  expect(lost.length).toBeGreaterThan(0)
+  fs.rmSync(path.join(scene.home, 'db.mirror'), { recursive: true })
+  const node = await scene.start()
+  try {
+    expect((await call(node, 'status', {})).peers.map(({ name }) => name)).toEqual([])
+    await until('office is known', async () =>
+      (await call(node, 'status', {})).peers.some(({ name, state }) => name === 'office' && state === 'in sync'),
+    )
+    await scrubbed(node)
+    await healed(node, scene.truth, {})
+  } finally {
+    await node.close()
+  }
+}, 60_000)
+
 /** Documents that the office has as well. */
 function shared(rows: readonly Row[]): ReadonlySet<string> {
   const entries = rows.filter(({ key, value }) => {

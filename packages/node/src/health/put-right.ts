@@ -4,6 +4,7 @@ import {
   describeKey,
   digestOfClosedKey,
   documentOfKey,
+  hashOfRecordKey,
   incarnationOfTipKey,
   TABLES,
   twinOfClosedKey,
@@ -49,7 +50,7 @@ const ONLY_HERE: ReadonlySet<number> = new Set([TABLES.meta, TABLES.folder, TABL
 
 /** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */
 async function remade(
-  { main, index, damage }: Pick<ScrubDeps, 'main' | 'index' | 'damage'>,
+  { main, index, damage, record }: Pick<ScrubDeps, 'main' | 'index' | 'damage' | 'record'>,
   key: Uint8Array,
 ): Promise<readonly Operation[]> {
   switch (key[0]) {
@@ -61,6 +62,10 @@ async function remade(
     // Without its note a start would take the pages for all there is.
     case TABLES.unpaged:
       return index.get(documentOfKey(key)) === undefined ? [] : [index.unpaged(documentOfKey(key))]
+    case TABLES.record: {
+      const value = record(hashOfRecordKey(key))
+      return value === undefined ? [] : [{ type: 'put', key, value }]
+    }
     case TABLES.damage:
       return [damage.entryOf(documentOfKey(key))]
     case TABLES.tips: {

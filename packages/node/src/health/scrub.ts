@@ -1,4 +1,5 @@
 import { fromHex, toHex } from '@sealmesh/protocol/bytes'
+import type { RecordHash } from '@sealmesh/protocol/ids'
 import type { Documents } from '../documents/documents.ts'
 import type { DamageBook } from '../store/damage-book.ts'
 import type { DocumentIndex } from '../store/document-index.ts'
@@ -34,6 +35,8 @@ export interface ScrubDeps {
   readonly index: DocumentIndex
   readonly damage: DamageBook
   readonly surveyed: Surveyed
+  /** A membership record as it was signed, of those that are in memory. */
+  readonly record: (hash: RecordHash) => Uint8Array | undefined
   /** Membership records were lost: ask for all that our heads do not cover. */
   readonly wantRecords: () => void
   /** Reads every key file again, and puts right what it can. Gives those that it cannot. */

@@ -64,6 +64,7 @@ async function open(home: string): Promise<ScrubDeps & { readonly close: () => P
     index: await DocumentIndex.load(main.store),
     damage: await DamageBook.load(surveyed),
     surveyed,
+    record: () => undefined,
     wantRecords: () => undefined,
     checkKeys: async () => [],
     close: async () => {

@@ -13,6 +13,7 @@ import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { Meta } from '../store/meta.ts'
 import { chunk } from '../sync/chunk.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
+import { Introduced, Introductions } from './introductions.ts'
 
 /** A mailbox keeps nothing for longer than four of these. */
 const WHOLE_AGAIN_MS = 7 * 24 * 60 * 60_000
@@ -20,12 +21,10 @@ const TICK_MS = 500
 /** A takeover, a pairing or a first start make several records at once. */
 const SETTLE_MS = 300
 const RETRY_MS = 30_000
-const INTRODUCE_AGAIN_MS = 60 * 60_000
 
 const Copied = z.object({ heads: z.array(z.string()), wholeAtMs: z.number() })
 const COPIED = 'log-copied'
-/** Set when a home is made from a recovery kit, until everybody has answered. */
-export const RECOVERED = 'recovered'
+const INTRODUCED = 'introduced'
 
 export interface LogCopiesDeps {
   readonly node: NodeId
@@ -39,7 +38,8 @@ export interface LogCopiesDeps {
   readonly send: (packet: Uint8Array) => 'sent' | 'full' | 'down'
   /** Lets the login of the recovery mailbox into the relay. */
   readonly enrol: () => Promise<void>
-  readonly wasHeard: (node: NodeId) => boolean
+  /** When each member was last heard, in ms since 1970; null or absent for never. */
+  readonly heard: () => ReadonlyMap<NodeId, number | null>
   readonly logger: Pick<Logger, 'info' | 'warn'>
 }
 
@@ -52,8 +52,8 @@ interface UnderWay {
 
 /**
  * Keeps copies of the membership log in the recovery mailbox at the relay, so that whoever has the recovery kit and
- * nothing else learns who belongs to the mesh; and makes a machine that came back by such a kit known to those who
- * have not heard of it (docs/spec/11-recovery.md §3 and §4).
+ * nothing else learns who belongs to the mesh; and sends copies to members that may not know this machine
+ * (docs/spec/11-recovery.md §3 and §5).
  */
 export class LogCopies {
   readonly #deps: LogCopiesDeps
@@ -64,19 +64,21 @@ export class LogCopies {
   #enrolled = false
   #isEnrolling = false
   #dueAtMs = 0
-  #introduceAtMs: number
+  readonly #introductions: Introductions
+  /** Copies to members that the relay has not answered. */
+  readonly #introducing = new Map<PacketId, NodeId>()
 
-  private constructor(deps: LogCopiesDeps, copied: z.infer<typeof Copied> | undefined, recovered: boolean) {
+  private constructor(deps: LogCopiesDeps, copied: z.infer<typeof Copied> | undefined, introductions: Introductions) {
     this.#deps = deps
     this.#copied = copied
-    this.#introduceAtMs = recovered ? 0 : Number.POSITIVE_INFINITY
+    this.#introductions = introductions
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
   }
 
   static async open(deps: LogCopiesDeps): Promise<LogCopies> {
-    const recovered = (await deps.meta.readBytes(RECOVERED)) !== undefined
-    return new LogCopies(deps, await deps.meta.read(COPIED, Copied), recovered)
+    const introduced = (await deps.meta.read(INTRODUCED, Introduced)) ?? {}
+    return new LogCopies(deps, await deps.meta.read(COPIED, Copied), new Introductions(deps.node, introduced))
   }
 
   /** Whether the relay has said that it keeps all that is in the log now. */
@@ -95,11 +97,15 @@ export class LogCopies {
         this.#enrolled = false
         this.#dueAtMs = 0
         if (event.newGeneration) this.#copied = undefined
-        if (Number.isFinite(this.#introduceAtMs)) this.#introduceAtMs = 0
+        this.#introductions.live(this.#deps.now(), event.newGeneration)
         return
       case 'down':
         this.#live = false
         this.#underWay = undefined
+        this.#introductions.down()
+        // Whether the relay has them is not known: once more does no harm.
+        for (const node of this.#introducing.values()) this.#introductions.refused(node, this.#deps.now())
+        this.#introducing.clear()
         return
       case 'answer':
         return this.#answered(event.packet, event.outcomes)
@@ -130,7 +136,7 @@ export class LogCopies {
     const self = mesh.nodes.get(node)
     if (!this.#live || self === undefined || self.revocations.length > 0) return
     const nowMs = now()
-    if (nowMs >= this.#introduceAtMs) this.#introduce(mesh, nowMs)
+    this.#introduce(mesh, nowMs)
     if (mesh.recovery === null || this.#underWay !== undefined || nowMs < this.#dueAtMs) return
     const whole = this.#copied === undefined || nowMs - this.#copied.wholeAtMs > WHOLE_AGAIN_MS
     if (!whole && this.isUpToDate) return
@@ -178,9 +184,16 @@ export class LogCopies {
 
   #answered(packet: PacketId, outcomes: readonly Outcome[]): void {
     const { now, logger, meta } = this.#deps
+    const refused = outcomes.some(({ outcome }) => outcome === 'refused')
+    const introduced = this.#introducing.get(packet)
+    if (introduced !== undefined) {
+      this.#introducing.delete(packet)
+      if (refused) this.#introductions.refused(introduced, now())
+      return
+    }
     const underWay = this.#underWay
     if (underWay?.left.delete(packet) !== true) return
-    underWay.refused ||= outcomes.some(({ outcome }) => outcome === 'refused')
+    underWay.refused ||= refused
     if (underWay.left.size > 0) return
     this.#underWay = undefined
     if (underWay.refused) {
@@ -195,29 +208,30 @@ export class LogCopies {
     })
   }
 
-  /** To those who have never spoken to this machine: they may not know that it was let in. */
   #introduce(mesh: Mesh, nowMs: number): void {
-    const { log, node, meta, sodium, send, random, wasHeard, logger } = this.#deps
-    const others = [...mesh.nodes.values()].filter(
-      ({ id, revocations }) => id !== node && revocations.length === 0 && !wasHeard(id),
-    )
-    if (others.length === 0) {
-      this.#introduceAtMs = Number.POSITIVE_INFINITY
-      meta.delete(RECOVERED).catch((error: unknown) => logger.warn({ err: error }, 'this will be looked at once more'))
-      return
-    }
-    this.#introduceAtMs = nowMs + INTRODUCE_AGAIN_MS
+    const { log, meta, sodium, send, random, heard, logger } = this.#deps
+    const due = this.#introductions.due(mesh, heard(), nowMs)
+    if (due.length === 0) return
     const parts = chunk(log.after([]).map(({ bytes }) => bytes))
-    for (const other of others) {
-      const prekey = livePrekey(other, nowMs)
-      if (prekey === undefined) continue
+    for (const member of due) {
+      const prekey = livePrekey(member, nowMs)
+      if (prekey === undefined) {
+        this.#introductions.refused(member.id, nowMs) // Until it comes back and announces another.
+        continue
+      }
+      this.#introductions.introduced(member.id, nowMs)
       const expiresMs = Math.min(nowMs + PACKET_EXPIRY_MS_MAX, prekey.expiresMs)
-      const to = { mailbox: mailboxOf(other.loginKey, sodium), sealKey: prekey.publicKey, expiresMs }
+      const to = { mailbox: mailboxOf(member.loginKey, sodium), sealKey: prekey.publicKey, expiresMs }
       for (const part of parts) {
         const packet = sealLogCopy(part, to, random, sodium)
-        if (packet !== undefined && send(packet.bytes) !== 'sent') this.#introduceAtMs = nowMs + RETRY_MS
+        if (packet === undefined) continue // A key that nothing can be sealed to.
+        if (send(packet.bytes) === 'sent') this.#introducing.set(packet.id, member.id)
+        else this.#introductions.refused(member.id, nowMs)
       }
     }
+    meta.write(INTRODUCED, Introduced, this.#introductions.kept(mesh)).catch((error: unknown) => {
+      logger.warn({ err: error }, 'it was not noted who was sent the log')
+    })
   }
 }
 

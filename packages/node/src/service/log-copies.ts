@@ -34,7 +34,6 @@ export function openLogCopies(deps: {
       const { recovery, id } = log.mesh
       if (recovery !== null) await relays.enrol(await tokenForRecovery(meta, keys, id, recovery.loginKey, sodium))
     },
-    wasHeard: (peer) =>
-      lastHeard.of(peer) !== null || sync.heard().some(({ node, atMs }) => node === peer && atMs !== null),
+    heard: () => new Map(sync.heard().map(({ node, atMs }) => [node, atMs ?? lastHeard.of(node)])),
   })
 }

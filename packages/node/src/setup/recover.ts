@@ -17,7 +17,6 @@ import { LogKeeper } from '../membership/log-keeper.ts'
 import { fetchCopies } from '../recovery/fetch-copies.ts'
 import type { Kit } from '../recovery/kit.ts'
 import { readKit } from '../recovery/kit-file.ts'
-import { RECOVERED } from '../recovery/log-copies.ts'
 import { Meta } from '../store/meta.ts'
 import { openSoundStore } from '../store/open-store.ts'
 import { RecordStore } from '../store/record-store.ts'
@@ -157,7 +156,6 @@ async function enter(
   const agents = kit.agents.filter(({ id }) => keys.agentKeys(id) !== undefined)
   for (const { id } of agents) await hostHere(log, keys, id, node)
   await meta.writeBytes(TOKEN, token)
-  await meta.writeBytes(RECOVERED, new Uint8Array([1]))
   await meta.write(MEMBERSHIP, Membership, { mesh: kit.mesh, node: name, agent: name })
   const { mesh } = log
   return {
