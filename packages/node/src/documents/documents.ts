@@ -19,7 +19,7 @@ import { Adoption } from './adoption.ts'
 import { type Arrivals, takeArrival } from './arrivals.ts'
 import { Author } from './author.ts'
 import { CatchUp } from './catch-up.ts'
-import { checkIntent } from './check-intent.ts'
+import { flawOf } from './check-intent.ts'
 import { claimsOf } from './claims.ts'
 import { closeBelowBase, drawnBase, standBelowBase } from './closed-bases.ts'
 import type { Delta } from './delta.ts'
@@ -49,6 +49,7 @@ export type BaseLimits = Pick<
   'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked' | 'turn'
 >
 
+type Answers<T> = [resolve: (value: T) => void, reject: (reason: unknown) => void]
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
 const VERIFY_PER_TURN = 64
 
@@ -95,7 +96,7 @@ export class Documents {
       now,
       log,
       damage,
-      alone: (name, work) => this.#ask<void>(name, (asked) => ({ type: 'alone', work, ...asked })),
+      alone: (name, work) => this.#ask<void>(name, (resolve, reject) => ({ type: 'alone', work, resolve, reject })),
       adopted: (name, id, settled) => {
         // With its base the document may be whole again.
         if (settled && damage.of(id).length > 0) void this.examine(name).catch(() => undefined)
@@ -161,10 +162,11 @@ export class Documents {
    * Durable when it resolves; one result for each intent, in their order. Callers share blocks and fsyncs. Throws
    * NOT_A_WRITER, NOT_THE_HOLDER, AGENT_UNKNOWN, VALUE_TOO_LARGE, DISK_FULL, DISK_FAILED or STORE_DAMAGED.
    */
-  async write(name: DocumentName, intents: readonly Intent[]): Promise<Written[]> {
-    for (const intent of intents) checkIntent(intent)
-    if (intents.length === 0) return []
-    return this.#ask<Written[]>(name, (asked) => ({ type: 'write', intents, ...asked }))
+  write(name: DocumentName, intents: readonly Intent[]): Promise<Written[]> {
+    const flaw = flawOf(intents)
+    if (flaw !== undefined) return Promise.reject(flaw)
+    if (intents.length === 0) return Promise.resolve([])
+    return this.#ask<Written[]>(name, (resolve, reject) => ({ type: 'write', intents, resolve, reject }))
   }
 
   /**
@@ -176,7 +178,7 @@ export class Documents {
     edit: (doc: Doc) => void,
     beside: readonly Operation[] = [],
   ): Promise<Written | undefined> {
-    return this.#ask<Written | undefined>(name, (asked) => ({ type: 'edit', edit, beside, ...asked }))
+    return this.#ask<Written | undefined>(name, (resolve, reject) => ({ type: 'edit', edit, beside, resolve, reject }))
   }
 
   /** Blocks as they came. Durable when it resolves; one report for each document that they name. */
@@ -193,7 +195,7 @@ export class Documents {
       [...arrivals].map(async ([id, { blocks, missing, report }]) => {
         if (missing.length > 0) await this.#bases.run(id, () => adoption.staging.fill(report.name, id, missing, report))
         if (blocks.length === 0) return
-        await this.#ask<void>(report.name, (asked) => ({ type: 'receive', blocks, report, ...asked }))
+        await this.#ask<void>(report.name, (resolve, reject) => ({ type: 'receive', blocks, report, resolve, reject }))
       }),
     )
     return [...arrivals.values()].map(({ report }) => report)
@@ -398,7 +400,7 @@ export class Documents {
     if (mark === undefined) return
     const { above, base } = await this.stored(name)
     const blocks = this.catchUp.saidBehind(name, id, [...base.blocks, ...above])
-    await this.#ask<void>(name, (asked) => ({ type: 'again', blocks, mark, ...asked }))
+    await this.#ask<void>(name, (resolve, reject) => ({ type: 'again', blocks, mark, resolve, reject }))
   }
 
   /** Now and then. `isHeard`: whether somebody is there who has more of a document than this node. */
@@ -469,12 +471,9 @@ export class Documents {
     }
   }
 
-  #ask<T>(
-    name: DocumentName,
-    job: (asked: { resolve: (value: T) => void; reject: (reason: unknown) => void }) => Job,
-  ): Promise<T> {
+  #ask<T>(name: DocumentName, job: (...asked: Answers<T>) => Job): Promise<T> {
     if (this.#closed) return Promise.reject(new Failure('CORE_BUSY', 'The node is stopping.'))
-    return new Promise<T>((resolve, reject) => this.#open.use(name).enqueue(job({ resolve, reject })))
+    return new Promise<T>((resolve, reject) => this.#open.use(name).enqueue(job(resolve, reject)))
   }
 
   #idOf(name: DocumentName): DocumentId {

@@ -30,18 +30,23 @@ export class Gathering {
     if (this.#expected === 0) return
     const expected = this.#expected
     this.#expected = 0
-    // Who has just been answered, and waited in this process, writes on within this turn.
-    await new Promise(setImmediate)
     let [writers, bytes, seen] = [0, 0, 0]
-    for (let waitedMs = 0; waitedMs < WAIT_MS_MAX; waitedMs += QUIET_MS) {
-      const before = seen
+    const isEnough = (): boolean => {
       for (; seen < queue.length && writers < expected; seen++) {
         const job = queue[seen]
         if (job?.type !== 'write') continue
         writers += 1
         bytes += bytesOf(job)
       }
-      if (writers >= expected || seen === before || bytes >= BYTES_ENOUGH) return
+      return writers >= expected || bytes >= BYTES_ENOUGH
+    }
+    if (isEnough()) return
+    // Who has just been answered, and waited in this process, writes on within this turn.
+    await new Promise(setImmediate)
+    let before = 0
+    for (let waitedMs = 0; waitedMs < WAIT_MS_MAX; waitedMs += QUIET_MS) {
+      if (isEnough() || seen === before) return
+      before = seen
       await wait(QUIET_MS)
     }
   }

@@ -9,6 +9,7 @@ import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { z } from 'zod'
+import type { Written } from '../documents/documents.ts'
 import type { Handlers } from '../ipc/door.ts'
 import {
   agentName,
@@ -21,9 +22,11 @@ import {
   type ServiceContext,
   type Target,
 } from './context.ts'
+import { Places } from './places.ts'
 
 /** Registers by name: get, set, list, remove. */
 export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
+  const places = new Places(context)
   return {
     get: async ({ umr }) => {
       const target = resolveUmr(context, umr)
@@ -31,11 +34,14 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
     },
 
     set: async ({ umr, value, tags, seen, newLayer }) => {
-      const target = resolveUmr(context, umr)
+      const target = places.of(umr)
       context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
       checkValue(value)
       if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags)
-      return write(context, target, { type: 'set', key: target.umr.id, value, ...seenBy(seen) })
+      const key = target.umr.id
+      const intent: Intent =
+        seen === undefined ? { type: 'set', key, value } : { type: 'set', key, value, ...seenBy(seen) }
+      return answerOf(target, await context.documents.write(target.document, [intent]))
     },
 
     'set.many': async ({ writes, onlyChanged, newLayer }) => {
@@ -161,7 +167,10 @@ async function changed(context: ServiceContext, target: Target, intents: readonl
 
 /** One register write, answered when it is durable here. */
 export async function write(context: Pick<ServiceContext, 'documents'>, target: Target, intent: Intent) {
-  const [written] = await context.documents.write(target.document, [intent])
+  return answerOf(target, await context.documents.write(target.document, [intent]))
+}
+
+function answerOf(target: Target, [written]: readonly Written[]) {
   if (written === undefined) throw new Failure('INTERNAL', 'A write was answered without its block.')
   return { umr: target.text, write: written.block, at: iso(written.time.wallMs) }
 }

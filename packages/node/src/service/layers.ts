@@ -17,6 +17,11 @@ export class Layers {
     this.#documents = documents
   }
 
+  /** Another object when the owner has changed them. */
+  get names(): OwnAliases {
+    return this.#own()
+  }
+
   /** What the owner, or an older tool, means by a layer's name. */
   meant(agent: string, name: string): string {
     return layerOf(this.#own(), agent, name)
