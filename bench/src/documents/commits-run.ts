@@ -16,9 +16,9 @@ export interface CommitFigures {
 }
 
 const WRITERS = 64
-const COMMITS_EACH = 500
+const COMMITS_EACH = 1_000
 const LONE_COMMITS = 1_000
-const TURNS = 10
+const TURNS = 20
 const KEYS = 10
 const VALUE = JSON.stringify('x'.repeat(98))
 const nobody = { notify: () => undefined, signal: new AbortController().signal }

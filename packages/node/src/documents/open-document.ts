@@ -267,7 +267,8 @@ export class OpenDocument {
     const { index, tips, catchUp } = this.#around
     const ends = tips.put(this.id, filling.document.vector, filling.grown)
     const known = index.get(this.id)
-    const forked = [...new Set(filling.document.forks().map((fork) => fork.incarnation))]
+    const forks = filling.document.forks()
+    const forked = forks.length === 0 ? NONE : [...new Set(forks.map((fork) => fork.incarnation))]
     if (known !== undefined && known.forked.length === forked.length) return [...operations, ...ends]
     const entry: IndexEntry = { name: this.name, forked }
     filling.entry = entry
@@ -377,6 +378,8 @@ export class OpenDocument {
     if (noted.some((dot) => dot.sequence > (last.get(dot.incarnation) ?? 0))) throw nothingLeft(this.id)
   }
 }
+
+const NONE: IndexEntry['forked'] = []
 
 const dotOf = ({ header }: Block): Omit<Dot, 'hash'> => header
 

@@ -27,6 +27,7 @@ export class Pin {
   readonly #path: string
   readonly #monotonicMs: () => number
   #id: string | undefined
+  #idBytes: Uint8Array | undefined
   #count = 0
   #written = -1
   #durable = 0
@@ -48,7 +49,8 @@ export class Pin {
   countBatch(): Put {
     this.#count += 1
     this.#id ??= toHex(randomBytes(ID_BYTES))
-    return { type: 'put', key: COUNT_KEY, value: writeCount(this.#id, this.#count) }
+    this.#idBytes ??= Buffer.from(this.#id, 'hex')
+    return { type: 'put', key: COUNT_KEY, value: writeCount(this.#idBytes, this.#count) }
   }
 
   /** A batch is durable. */
@@ -84,14 +86,15 @@ export class Pin {
     if (pinned !== undefined && !isChanged && (found?.id !== pinned.id || found.count < pinned.count))
       this.#fellBack = { pinned: pinned.count, found: found?.id === pinned.id ? found.count : null }
     this.#id = found?.id ?? pinned?.id
+    this.#idBytes = undefined
     // Never below what was said once, so that the next start compares with this one.
     this.#count = Math.max(found?.count ?? 0, pinned?.count ?? 0)
   }
 }
 
-const writeCount = (id: string, count: number): Uint8Array =>
+const writeCount = (id: Uint8Array, count: number): Uint8Array =>
   encode((w) => {
-    writeFixed(w, Buffer.from(id, 'hex'))
+    writeFixed(w, id)
     writeUint(w, count)
   })
 
