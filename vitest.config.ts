@@ -4,7 +4,9 @@ import { configDefaults, defineConfig } from 'vitest/config'
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 const ALL = ['packages/*/src/**/*.test.ts', 'test/src/**/*.test.ts']
-/** Tests that start real nodes and relays, kill them, cut their power, or count on their timing. */
+/** Tests that compare what things cost. */
+const ALONE = ['packages/*/src/**/*-many.process.test.ts']
+/** Tests that start real nodes and relays, kill them and cut their power. */
 const PROCESSES = [
   'test/src/{canary,cli,crash,e2e,power-cut,processes,relay,store}/**/*.test.ts',
   '{packages/*,test}/src/**/*.process.test.ts',
@@ -37,10 +39,21 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: PROCESSES,
-          // One file at a time: each starts several processes, and two cores are all that CI has.
-          fileParallelism: false,
+          exclude: [...configDefaults.exclude, ...ALONE],
+          // Two files at a time: each starts several processes, which wait for one another more than they work.
+          maxWorkers: 2,
           testTimeout: 180_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: ALONE,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
