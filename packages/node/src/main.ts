@@ -226,7 +226,7 @@ async function compose(
     node,
     incarnation,
     signKey,
-    loginKey: keys.login.publicKey,
+    mailboxes: keys.mailboxes,
     prekeys: () => keys.prekeys(),
     mesh: () => log.mesh,
     random,
@@ -237,6 +237,8 @@ async function compose(
   const relays = new Relays({
     meta,
     login: keys.login,
+    mailboxes: keys.mailboxes,
+    now,
     mesh: meshId,
     root: keys.root?.secretKey,
     claim: options.claim,

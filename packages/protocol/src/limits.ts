@@ -83,8 +83,9 @@ export const TIME_MS_MAX = 8_640_000_000_000_000
 export const BLOCK_AHEAD_MS_MAX = 5 * 60_000
 /** Prekeys tolerate clocks that differ by this much. */
 export const PREKEY_SKEW_MS = 60 * 60_000
-export const PREKEY_ROTATE_MS = 7 * 24 * 60 * 60_000
-export const PREKEY_LIFE_MS = 28 * 24 * 60 * 60_000
+export const DAY_MS = 24 * 60 * 60_000
+export const PREKEY_ROTATE_MS = 7 * DAY_MS
+export const PREKEY_LIFE_MS = 28 * DAY_MS
 /** A content key may serve packets to the same recipients for this long. */
 export const CONTENT_KEY_REUSE_MS = 60_000
 /** Siblings of one register that are shown; the state keeps all. */
@@ -97,6 +98,10 @@ export const LOGIN_WAIT_MS = 5_000
 export const MAILBOX_BYTES_MAX = 256 * 1_048_576
 export const MAILBOX_PACKETS_MAX = 100_000
 export const PACKET_EXPIRY_MS_MAX = PREKEY_LIFE_MS
+/** What is older has expired. */
+export const MAILBOX_DAYS_BACK = PACKET_EXPIRY_MS_MAX / DAY_MS
+/** Mailboxes that one session reads: a month of days, the day ahead, and those of a few pairings. */
+export const OPEN_MAILBOXES_MAX = 64
 /** Bytes queued for one connection before it is spilled to its mailbox. */
 export const CONNECTION_QUEUE_BYTES_MAX = 4 * 1_048_576
 

@@ -139,10 +139,10 @@ export class RelayDriver {
   }
 
   async #read(effect: Extract<Effect, { type: 'read' }>): Promise<void> {
-    const { read, connection, mailbox, first, last } = effect
+    const { read, connection, mesh, mailbox, first, last } = effect
     try {
-      const packets = await this.#deps.store.read(mailbox, first, last)
-      this.feed({ type: 'read', read, connection, mailbox, last, packets })
+      const packets = await this.#deps.store.read(mesh, mailbox, first, last)
+      this.feed({ type: 'read', read, connection, last, packets })
     } catch (error) {
       // The reader keeps its place and is cut; what it did not get waits for its next visit.
       this.#deps.log.error({ error: String(error) }, 'mailbox cannot be read')
@@ -197,7 +197,7 @@ export class RelayDriver {
     const named = {
       ...note,
       ...('mesh' in note ? { mesh: pseudonym(note.mesh) } : {}),
-      ...('mailbox' in note ? { mailbox: pseudonym(note.mailbox) } : {}),
+      ...('login' in note ? { login: pseudonym(note.login) } : {}),
     }
     switch (note.event) {
       case 'login':
@@ -215,8 +215,6 @@ export class RelayDriver {
       case 'dropped':
         Tally.count(tally.dropped, note.reason, note.packets)
         return log.warn(named, 'packets left a mailbox unread')
-      case 'drained':
-        return log.debug(named, 'a mailbox is empty')
       case 'meshAdmitted':
         this.#deps.admitted(note.mesh)
         return log.info(named, 'a mesh was admitted')

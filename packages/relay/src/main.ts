@@ -88,7 +88,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       status: state.stopping ? 'stopping' : HEALTH[state.diskTrouble ?? 'ok'],
       version: RELAY_VERSION,
       connections: state.connections.size,
-      mailboxes: state.mailboxes.size,
+      mailboxes: totals(state).mailboxes,
       storedPackets: totals(state).packets,
       storedBytes: totals(state).bytes,
     })
@@ -105,7 +105,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
     driver.start()
     disk.watch(data.path)
     await writeRunning(data, { pid: process.pid, address, http, pin, startedMs: Date.now() })
-    log.info({ port: listening.port, meshes: state.meshes.size, mailboxes: state.mailboxes.size }, 'relay is up')
+    log.info({ port: listening.port, meshes: state.meshes.size, mailboxes: totals(state).mailboxes }, 'relay is up')
     return {
       address,
       http,

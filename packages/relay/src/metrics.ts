@@ -63,7 +63,8 @@ export function createMetrics(state: RelayState, tally: Tally): Metrics {
   counter('duplicate_logins_total', 'Sessions that idled an older one of the same login.', () => tally.duplicates)
   counter('spilled_packets_total', 'Packets taken back from readers that left or stopped.', () => tally.spilled)
   gauge('connections', 'Open connections.', () => state.connections.size)
-  gauge('mailboxes', 'Logins and open invites that are known.', () => state.mailboxes.size)
+  gauge('known_logins', 'Logins and open invites that are known.', () => state.logins.size)
+  gauge('mailboxes', 'Mailboxes that hold something.', () => totals(state).mailboxes)
   gauge('meshes', 'Meshes that are admitted.', () => state.meshes.size)
   gauge('stored_packets', 'Packets in mailboxes.', () => totals(state).packets)
   gauge('stored_bytes', 'Bytes of packets in mailboxes.', () => totals(state).bytes)
@@ -91,11 +92,12 @@ export function createMetrics(state: RelayState, tally: Tally): Metrics {
   }
 }
 
-export function totals(state: RelayState): { packets: number; bytes: number } {
-  let [packets, bytes] = [0, 0]
-  for (const mailbox of state.mailboxes.values()) {
-    packets += mailbox.packets
-    bytes += mailbox.bytes
+export function totals(state: RelayState): { mailboxes: number; packets: number; bytes: number } {
+  let [mailboxes, packets, bytes] = [0, 0, 0]
+  for (const mesh of state.meshes.values()) {
+    for (const { entries } of mesh.mailboxes.values()) if (entries.length > 0) mailboxes += 1
+    packets += mesh.packets
+    bytes += mesh.bytes
   }
-  return { packets, bytes }
+  return { mailboxes, packets, bytes }
 }

@@ -166,12 +166,11 @@ describe('one byte of a frame is changed', () => {
       generation: new Uint8Array(16).fill(3),
     }
     const signature = sodium.sign(acceptMessage({ ...session, counter: 300 }), keys.secretKey)
-    const said = { frameBytesMax: 262_144, waiting: 7, lost: 2 }
-    const welcome = encodeFrame({ type: 'welcome', counter: 300, ...said, signature })
+    const welcome = encodeFrame({ type: 'welcome', counter: 300, frameBytesMax: 262_144, signature })
     for (const { at, changed } of flipped(welcome)) {
       const read = decodeFrame(changed)
       if (!read.ok || read.value.type !== 'welcome' || !isGenuine(read.value, session, sodium)) continue
-      // Not signed: how large a frame may be, and how many packets are said to wait or to be lost.
+      // Not signed: how large a frame may be.
       if (read.value.counter !== 300) throw new Error(`Byte ${at} was changed and the counter believed`)
     }
     for (const part of ['loginKey', 'nodeNonce', 'generation'] as const)

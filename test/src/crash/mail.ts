@@ -26,6 +26,7 @@ export class Mail {
   readonly #root: Secret<'root'>
   readonly #sender: KeyPair<LoginPublicKey, 'login'>
   readonly #reader: KeyPair<LoginPublicKey, 'login'>
+  readonly #secret = randomBytes(32)
   readonly #mailbox: MailboxId
   /** Packets that the relay answered with `stored`: its promise. */
   readonly stored = new Set<PacketId>()
@@ -40,7 +41,7 @@ export class Mail {
     this.#root = root.secretKey
     this.#sender = this.#loginKeys()
     this.#reader = this.#loginKeys()
-    this.#mailbox = mailboxOf(this.#reader.publicKey, sodium)
+    this.#mailbox = mailboxOf(this.#secret, sodium)
   }
 
   #loginKeys(): KeyPair<LoginPublicKey, 'login'> {
@@ -88,6 +89,7 @@ export class Mail {
     return openRelayLink({
       address: parsed.value,
       login: { mesh: this.#mesh, keys, token, ...right },
+      mailboxes: () => (keys === this.#reader ? [this.#secret] : []),
       sodium: this.#sodium,
       log: { info: () => undefined },
       generations: { read: () => undefined, write: () => undefined },

@@ -214,13 +214,13 @@ function pairing(sodium: Sodium): Decoder[] {
 
 function logCopies(sodium: Sodium): Omit<Decoder, 'name'> {
   const random = seededRandom('log copies')
-  const { login, seal } = recoveryKeysOf(sodium.signKeys('root', random(32)).secretKey, sodium)
-  const mailbox = mailboxOf(login.publicKey, sodium)
+  const { mailboxSecret, seal } = recoveryKeysOf(sodium.signKeys('root', random(32)).secretKey, sodium)
+  const mailbox = mailboxOf(mailboxSecret, sodium)
   const to = { mailbox, sealKey: seal.publicKey, expiresMs: 1_800_000_000_000 }
   const copy = sealLogCopy([random(300), random(41)], to, random, sodium)
   return {
     samples: copy === undefined ? [] : [copy.bytes],
-    takes: (bytes) => openLogCopy(bytes, { mailbox, keys: [seal] }, sodium) !== undefined,
+    takes: (bytes) => openLogCopy(bytes, { mailboxes: new Set([mailbox]), keys: [seal] }, sodium) !== undefined,
   }
 }
 

@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { mintIncarnation } from '@sealmesh/protocol/crdt/incarnation'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import { mailboxOn } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { makeContentKey, sealPacket } from '@sealmesh/protocol/envelope/seal'
 import type { MeshId, NodeId, PacketId } from '@sealmesh/protocol/ids'
@@ -80,12 +80,13 @@ test('T-relay-11: bad packets of every kind that pass a relay: one code each, on
   await office.stop()
   const { sodium, keys, mesh, token, node } = await identityOfOffice()
   const target = [...mesh.nodes.values()].find(({ name }) => name === 'home')!
-  const prekey = livePrekey(target, Date.now())!.publicKey
+  const newest = livePrekey(target, Date.now())!
+  const prekey = newest.publicKey
   const incarnation = mintIncarnation(node, random(8), sodium)
   let sequence = 0
   const seal = (changes: { sender?: NodeId; signKey?: typeof keys.sign.secretKey; to?: NodeId } = {}): Uint8Array => {
     const { sender = node, signKey = keys.sign.secretKey, to = target.id } = changes
-    const recipients = [{ node: to, mailbox: mailboxOf(target.loginKey, sodium), prekey, sequence: ++sequence }]
+    const recipients = [{ node: to, mailbox: mailboxOn(newest, Date.now())!, prekey, sequence: ++sequence }]
     return sealPacket(
       {
         mesh: mesh.id,
@@ -122,6 +123,7 @@ test('T-relay-11: bad packets of every kind that pass a relay: one code each, on
   const link = openRelayLink({
     address: address.value,
     login: { mesh: mesh.id, keys: keys.login, token },
+    mailboxes: () => [],
     sodium,
     log: { info: () => undefined },
     generations: { read: () => undefined, write: () => undefined },

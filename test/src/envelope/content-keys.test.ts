@@ -8,9 +8,12 @@ const sodium = await loadSodium()
 
 function newKeys() {
   const scene = new Scene(sodium, 'content keys', 3)
-  const [one, two] = [scene.member(1), scene.member(2)].map(({ prekey }) => ({ prekey: prekey.publicKey }))
+  const [one, two] = [scene.member(1), scene.member(2)].map(({ mailbox, prekey }) => ({
+    mailbox,
+    prekey: prekey.publicKey,
+  }))
   const keys = new ContentKeys()
-  const take = (recipients: { prekey: NonNullable<typeof one>['prekey'] }[], nowMs: number) =>
+  const take = (recipients: NonNullable<typeof one>[], nowMs: number) =>
     keys.take(recipients, nowMs, scene.random, sodium)
   return { scene, keys, take, one: one!, two: two! }
 }
@@ -24,12 +27,15 @@ test('a content key serves the same recipients for less than a minute, in any or
   expect(next.commitment).not.toEqual(first.commitment)
 })
 
-test('other recipients, or another prekey of one, have another key', () => {
+test('T-curious-5: other recipients, another prekey of one, or its mailbox of another day have another key', () => {
   const { scene, take, one, two } = newKeys()
   const both = take([one, two], 0)
   expect(take([one], 0).commitment).not.toEqual(both.commitment)
-  const rotated = { prekey: sodium.sealKeys(scene.random(32)).publicKey }
+  const rotated = { ...one, prekey: sodium.sealKeys(scene.random(32)).publicKey }
   expect(take([rotated, two], 0).commitment).not.toEqual(both.commitment)
+  const tomorrow = { ...one, mailbox: scene.member(0).mailbox }
+  const [before, after] = [take([one], 0), take([tomorrow], 0)]
+  expect(after.boxFor(one.prekey)).not.toEqual(before.boxFor(one.prekey))
 })
 
 test('a key that was erased encrypts nothing more: it is all zeros', () => {
@@ -46,6 +52,6 @@ test('a key that was erased encrypts nothing more: it is all zeros', () => {
 test('as many sets of recipients are kept as there is room for, and the oldest is erased', () => {
   const { scene, take, one } = newKeys()
   const first = take([one], 0)
-  for (let other = 0; other < 256; other++) take([{ prekey: sodium.sealKeys(scene.random(32)).publicKey }], 0)
+  for (let other = 0; other < 256; other++) take([{ ...one, prekey: sodium.sealKeys(scene.random(32)).publicKey }], 0)
   expect(() => first.expose()).toThrow('Broken invariant')
 })

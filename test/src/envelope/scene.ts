@@ -83,7 +83,7 @@ export class Scene {
     return {
       mesh: this.mesh,
       node: of.node,
-      mailbox: of.mailbox,
+      mailboxes: new Set([of.mailbox]),
       prekeys: [of.prekey],
       signKeyOf: (node) => this.members.find((member) => member.node === node)?.sign.publicKey,
       ...changes,

@@ -1,4 +1,5 @@
 import type { Block, DocumentName } from '@sealmesh/protocol/crdt/block'
+import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import { Document } from '@sealmesh/protocol/crdt/document'
 import { HybridClock } from '@sealmesh/protocol/crdt/hybrid-time'
@@ -49,7 +50,7 @@ export class Replica {
       node: machine.id,
       incarnation: this.#incarnation,
       signKey: machine.secret as never,
-      loginKey: machine.identity.loginKey,
+      mailboxes: new OwnMailboxes(machine.secret as never, world.sodium),
       prekeys: () => [],
       mesh: () => this.mesh,
       random: (bytes) => new Uint8Array(bytes).fill(1),

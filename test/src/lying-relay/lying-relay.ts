@@ -1,6 +1,5 @@
-import { fromHex } from '@sealmesh/protocol/bytes'
+import { fromHex, toHex } from '@sealmesh/protocol/bytes'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MailboxId, MeshId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Dice } from '@sealmesh/protocol/test-dice'
@@ -44,7 +43,10 @@ export interface LyingRelayDeps {
   readonly dice: Dice
   readonly temper: Temper
   readonly tails: readonly Tail[]
-  readonly mailboxes: ReadonlyMap<MailboxId, string>
+  /** Of nodes, by their login keys. */
+  readonly names: ReadonlyMap<string, string>
+  /** Of anybody, today and tomorrow. */
+  readonly mailboxes: readonly MailboxId[]
   /** What a packet holds, by its id: no relay can know, so this one is worse than any. */
   readonly contents: ReadonlyMap<PacketId, { readonly from: string; readonly items: ReadonlySet<string> }>
 }
@@ -122,7 +124,7 @@ export class LyingRelay {
     const decoded = decodeFrame(bytes)
     if (client === undefined || !decoded.ok) return
     const frame = decoded.value
-    if (frame.type === 'login') line.node = this.#deps.mailboxes.get(mailboxOf(frame.loginKey, this.#deps.sodium))
+    if (frame.type === 'login') line.node = this.#deps.names.get(toHex(frame.loginKey))
     if (frame.type !== 'send' || this.#honest) return this.#say(client, frame)
     const { dice, temper } = this.#deps
     for (const packet of frame.packets) {
@@ -178,7 +180,7 @@ export class LyingRelay {
       changed[at] = (changed[at] ?? 0) ^ (1 << dice.pick(8))
     }
     if (this.#happens(temper.swap)) {
-      const other = dice.one([...this.#deps.mailboxes.keys()])
+      const other = dice.one(this.#deps.mailboxes)
       changed.set(fromHex(other), HEADER_RECIPIENT_AT)
     }
     if (this.#happens(temper.splice)) {

@@ -6,8 +6,8 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { signBlock, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
-import type { BlockHash, MailboxId, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
+import type { BlockHash, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -150,28 +150,29 @@ class Run {
           'agent',
         )
     const random = (bytes: number) => this.#bytes(bytes)
-    const prekeys = players.map(({ self }) => {
+    const logins = players.map(
+      ({ login }) =>
+        sodium.signKeys('login', new Uint8Array(32).fill(login)) as unknown as KeyPair<LoginPublicKey, 'login'>,
+    )
+    const own = logins.map(({ secretKey }) => new OwnMailboxes(secretKey, sodium))
+    const prekeys = players.map(({ self }, at) => {
       const pair = sodium.sealKeys(random(32))
       const { nowMs } = this.#time
+      const life = { notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS }
       this.#mesh.append(
         {
           type: 'prekey',
           node: self.id,
           publicKey: pair.publicKey,
-          notBeforeMs: nowMs,
-          expiresMs: nowMs + PREKEY_LIFE_MS,
+          ...life,
+          mailboxes: own[at]!.announced(life),
         },
         self,
       )
       return [pair]
     })
-    const logins = players.map(
-      ({ login }) =>
-        sodium.signKeys('login', new Uint8Array(32).fill(login)) as unknown as KeyPair<LoginPublicKey, 'login'>,
-    )
-    const mailboxes = new Map<MailboxId, string>(
-      players.map(({ name }, at) => [mailboxOf(logins[at]!.publicKey, sodium), name]),
-    )
+    const names = new Map(players.map(({ name }, at) => [toHex(logins[at]!.publicKey), name]))
+    const mailboxes = own.flatMap((each) => [...each.ids(this.#time.nowMs)].slice(-2))
     this.#relay = new LyingRelay({
       sodium,
       mesh: this.#mesh.id,
@@ -183,6 +184,7 @@ class Run {
         players.map(({ name }) => name),
         this.#dice,
       ),
+      names,
       mailboxes,
       contents: this.#contents,
     })
@@ -201,6 +203,7 @@ class Run {
         mesh: this.#mesh,
         self,
         login: logins[at]!,
+        mailboxes: own[at]!,
         prekeys: prekeys[at]!,
         database: new MemoryDatabase(() => void (this.#time.stirred += 1)),
         time: this.#time,

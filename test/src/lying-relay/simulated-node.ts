@@ -20,6 +20,7 @@ import type { dial } from '@sealmesh/node/uplink/dial'
 import type { SeenGeneration } from '@sealmesh/node/uplink/greeting'
 import { openRelayLink, type RelayLink } from '@sealmesh/node/uplink/relay-link'
 import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
+import type { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
@@ -34,6 +35,7 @@ export interface NodeDeps {
   readonly mesh: TestMesh
   readonly self: TestNode
   readonly login: KeyPair<LoginPublicKey, 'login'>
+  readonly mailboxes: OwnMailboxes
   /** The newest first; one more with each record that it signs. */
   readonly prekeys: KeyPair<SealPublicKey, 'seal'>[]
   readonly database: Database
@@ -119,7 +121,7 @@ export class SimulatedNode {
       node: self.id,
       incarnation,
       signKey,
-      loginKey: deps.login.publicKey,
+      mailboxes: deps.mailboxes,
       prekeys: () => deps.prekeys,
       mesh: () => log.mesh,
       random,
@@ -172,12 +174,13 @@ export class SimulatedNode {
 
   /** A new prekey of its own: a record that others have to learn. */
   async signRecord(): Promise<void> {
-    const { self, prekeys, time, sodium, random } = this.#deps
+    const { self, mailboxes, prekeys, time, sodium, random } = this.#deps
     const pair = sodium.sealKeys(random(32))
     prekeys.unshift(pair)
     const { publicKey } = pair
+    const life = { notBeforeMs: time.nowMs, expiresMs: time.nowMs + PREKEY_LIFE_MS }
     await this.log.append(
-      { type: 'prekey', node: self.id, publicKey, notBeforeMs: time.nowMs, expiresMs: time.nowMs + PREKEY_LIFE_MS },
+      { type: 'prekey', node: self.id, publicKey, ...life, mailboxes: mailboxes.announced(life) },
       { type: 'node', node: self.id },
       self.keys.secretKey,
     )
@@ -195,7 +198,7 @@ export class SimulatedNode {
   }
 
   #connect(): RelayLink {
-    const { sodium, mesh, login, time, relay, url, dice } = this.#deps
+    const { sodium, mesh, login, mailboxes, time, relay, url, dice } = this.#deps
     const draft = {
       mesh: mesh.id,
       loginKey: login.publicKey,
@@ -211,6 +214,7 @@ export class SimulatedNode {
         keys: login,
         token: encodeTokenChain([issueToken(draft, 'root', mesh.root.secretKey, sodium)]),
       },
+      mailboxes: () => mailboxes.secrets(time.nowMs),
       sodium,
       log: { info: () => {} },
       generations: { read: () => this.#seen, write: (seen) => void (this.#seen = seen) },

@@ -2,7 +2,8 @@ import { fromHex, toHex } from '@sealmesh/protocol/bytes'
 import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
 import type { Clock } from '@sealmesh/protocol/crdt/clock'
 import type { Covers } from '@sealmesh/protocol/crdt/verdict'
-import type { AgentId, BlockHash, IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import { mailboxesBytes } from '@sealmesh/protocol/envelope/daily-mailboxes'
+import type { AgentId, BlockHash, IncarnationId, MailboxId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey, Secret, Signature, SignPublicKey } from '@sealmesh/protocol/keys'
 import { foldMesh } from '@sealmesh/protocol/membership/fold'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
@@ -114,6 +115,7 @@ export const recovery = (machine: Machine): RecordBody => ({
   type: 'recovery',
   loginKey: machine.identity.loginKey,
   sealKey: fromHex(toHex(machine.identity.signKey)) as SealPublicKey,
+  mailbox: toHex(machine.identity.loginKey) as MailboxId,
 })
 export const rename = (machine: Machine, name: string): RecordBody => ({ type: 'rename', node: machine.id, name })
 export const revoke = (machine: Machine, cuts: readonly Cut[] = []): RecordBody => ({
@@ -183,6 +185,7 @@ export const prekey = (machine: Machine, notBeforeMs: number, expiresMs: number)
   publicKey: fromHex(toHex(machine.identity.signKey)) as SealPublicKey,
   notBeforeMs,
   expiresMs,
+  mailboxes: new Uint8Array(mailboxesBytes({ notBeforeMs, expiresMs })).fill(machine.identity.signKey[0] ?? 0),
 })
 
 /** A block as the judge sees it: the judge reads headers, and asks `covers` about the rest. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { fromHex } from '@sealmesh/protocol/bytes'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import type { MailboxId } from '@sealmesh/protocol/ids'
 import type { FailureCode } from '@sealmesh/protocol/errors'
 import type { LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
@@ -29,6 +30,9 @@ class Office {
   readonly admitted: { identity: NodeIdentity; prekey: SealPublicKey | null }[] = []
   readonly screens: string[][] = []
   readonly packets: Uint8Array[] = []
+  /** Where joiners write to, and which of these are closed again. */
+  readonly mailboxes: MailboxId[] = []
+  readonly closed: MailboxId[] = []
   /** Packets of a pairing that the inviter did not know for such. */
   strays = 0
   nowMs = Date.now()
@@ -44,7 +48,10 @@ class Office {
     const { scene } = this
     this.driver = new InviterDriver({
       mesh: scene.mesh,
-      mailbox: mailboxOf(scene.inviter.identity.loginKey, sodium),
+      openMailbox: (secret) => {
+        this.mailboxes.push(mailboxOf(secret, sodium))
+        return () => void this.closed.push(mailboxOf(secret, sodium))
+      },
       relayAddress: () => this.relayAddress,
       sodium,
       ristretto: loadRistretto,
@@ -102,7 +109,7 @@ class Office {
     this.#links.set(mailbox, options.onEvent)
     setImmediate(() => {
       if (reason === null) {
-        options.onEvent({ type: 'live', newGeneration: true, lost: false })
+        options.onEvent({ type: 'live', newGeneration: true })
         for (const packet of this.#stored.splice(0)) this.#toJoiner(packet)
       } else options.onEvent({ type: 'down', reason })
     })
@@ -120,6 +127,7 @@ class Office {
       },
       enrol: () => Promise.reject(new Error('A guest enrols nobody')),
       revoke: () => Promise.reject(new Error('A guest revokes nobody')),
+      openMailboxes: () => undefined,
       nudge: () => undefined,
       close: () => Promise.resolve(void this.#links.delete(mailbox)),
     }
@@ -187,9 +195,7 @@ describe('pairing over a relay link', () => {
   test('lets the guest write to this machine only, and for little longer than the link', async () => {
     const office = newOffice()
     await office.driver.start({ autoConfirm: true })
-    expect(office.enrolled).toMatchObject([
-      { kind: 'invite', adminKey: null, mailbox: mailboxOf(office.scene.inviter.identity.loginKey, sodium) },
-    ])
+    expect(office.enrolled).toMatchObject([{ kind: 'invite', adminKey: null, mailbox: office.mailboxes[0] }])
     expect(office.enrolled[0]?.expiresMs).toBeLessThanOrEqual(office.nowMs + 15 * 60_000)
   })
 

@@ -13,13 +13,14 @@ export interface Household {
   readonly office: NodeProcess
 }
 
-export async function startHousehold(name: string): Promise<Household> {
+export async function startHousehold(name: string, env?: Readonly<Record<string, string>>): Promise<Household> {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), `sealmesh-${name}-`))
-  const relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
+  const given = env === undefined ? {} : { env }
+  const relay = await RelayProcess.start({ data: path.join(directory, 'relay'), ...given })
   const claim = relay.claim === undefined ? {} : { claim: relay.claim }
-  const at = { home: path.join(directory, 'home'), name: 'home' }
+  const at = { home: path.join(directory, 'home'), name: 'home', ...given }
   const home = await NodeProcess.start({ ...at, relay: relay.address, ...claim })
-  const office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  const office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office', ...given })
   return { directory, relay, home, office }
 }
 

@@ -14,24 +14,25 @@ test.each(implementations)(
   'T-relay-12: one changed byte, and a copy of the log opens for nobody ($implementation)',
   (sodium) => {
     const keys = recoveryKeysOf(sodium.signKeys('root', new Uint8Array(32).fill(7)).secretKey, sodium)
-    const mailbox = mailboxOf(keys.login.publicKey, sodium)
+    const mailbox = mailboxOf(keys.mailboxSecret, sodium)
+    const mailboxes = new Set([mailbox])
     const records = [random(300), random(41)]
     const to = { mailbox, sealKey: keys.seal.publicKey, expiresMs: 1_800_000_000_000 }
     const packet = sealLogCopy(records, to, random, sodium)
     if (packet === undefined) throw new Error('it can be sealed')
-    const open = (bytes: Uint8Array) => openLogCopy(bytes, { mailbox, keys: [keys.seal] }, sodium)
+    const open = (bytes: Uint8Array) => openLogCopy(bytes, { mailboxes, keys: [keys.seal] }, sodium)
     expect(open(packet.bytes)).toEqual(records)
     for (let at = 0; at < packet.bytes.length; at++)
       expect(open(packet.bytes.with(at, (packet.bytes[at] as number) ^ 1)), `byte ${at}`).toBeUndefined()
     for (let length = 0; length < packet.bytes.length; length += 7)
       expect(open(packet.bytes.subarray(0, length))).toBeUndefined()
     const stranger = sodium.sealKeys(random(32))
-    expect(openLogCopy(packet.bytes, { mailbox, keys: [stranger] }, sodium)).toBeUndefined()
+    expect(openLogCopy(packet.bytes, { mailboxes, keys: [stranger] }, sodium)).toBeUndefined()
     // Neither kind opens as the other, with the right key in hand.
     const at = {
       mesh: '00'.repeat(32),
       node: '00'.repeat(32),
-      mailbox,
+      mailboxes,
       prekeys: [keys.seal],
       signKeyOf: () => undefined,
     }
@@ -42,8 +43,11 @@ test.each(implementations)(
 test('the keys are the same from the same root on both implementations, and others from another', () => {
   const made = implementations.flatMap((sodium) =>
     [7, 8].map((fill) => {
-      const { login, seal } = recoveryKeysOf(sodium.signKeys('root', new Uint8Array(32).fill(fill)).secretKey, sodium)
-      return [login.publicKey, seal.publicKey].map((key) => Buffer.from(key).toString('hex')).join()
+      const { login, seal, mailboxSecret } = recoveryKeysOf(
+        sodium.signKeys('root', new Uint8Array(32).fill(fill)).secretKey,
+        sodium,
+      )
+      return [login.publicKey, seal.publicKey, mailboxSecret].map((key) => Buffer.from(key).toString('hex')).join()
     }),
   )
   expect(new Set(made).size).toBe(2)

@@ -2,6 +2,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { claimKeyOf } from '@sealmesh/protocol/wire/challenge'
 import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
 import { signRevocation } from '@sealmesh/protocol/wire/revocation'
+import { keyName } from '@sealmesh/relay/core/key-name'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Member, TestMesh } from './mesh.ts'
@@ -203,11 +204,11 @@ describe('an invite', () => {
     client.say({ type: 'enrol', request: 9, chain: encodeTokenChain(mesh.member('friend').chain) })
     expect(client.frame('done')).toEqual({ type: 'done', request: 9, reason: 'NOT_ADMIN' })
   })
-  test('ends when it expires, and takes its mailbox along', () => {
+  test('ends when it expires, and is forgotten', () => {
     relay.nowMs += 600_001
     expect(relay.login(guest).goodbye).toBe('TOKEN_EXPIRED')
     relay.feed({ type: 'tick' })
-    expect(relay.state.mailboxes.has(guest.mailbox)).toBe(false)
+    expect(relay.state.logins.has(keyName(guest.keys.publicKey, sodium))).toBe(false)
   })
   test('T-pairing-6: cannot be enrolled for another mesh, by a node that is no admin, or with a broken chain', () => {
     const other = new TestMesh(sodium, 'another mesh')
@@ -248,18 +249,23 @@ describe('a removed node', () => {
     relay.crash()
     expect(relay.login(second).goodbye).toBe('NODE_REVOKED')
   })
-  test('T-revoked-4: leaves nothing in its mailbox, and nobody can write to it', () => {
-    relay.drop(relay.login(second))
+  test('T-revoked-4: leaves nothing of what it was reading, and can read nothing that is sent after', () => {
+    const reading = relay.login(second)
     const packet = mesh.packet([second.mailbox], relay.nowMs + 1e6)
     hub.send(packet.bytes)
-    relay.commit()
+    expect(reading.got).toHaveLength(1)
     hub.say({ type: 'revoke', request: 1, revocation: revoke(second, admin) })
     relay.commit()
     relay.crash()
+    expect(relay.mailbox(second.mailbox)).toBeUndefined()
     hub = relay.login(admin)
     const after = mesh.packet([second.mailbox], relay.nowMs + 1e6)
     hub.send(after.bytes)
-    expect(hub.outcome(after.id)).toBe('RECIPIENT_UNKNOWN')
+    relay.settle()
+    const back = relay.login(second)
+    back.say({ type: 'open', secrets: [second.mailboxSecret] })
+    relay.settle()
+    expect([back.goodbye, back.got]).toEqual(['NODE_REVOKED', []])
   })
   test('T-stranger-3: is removed by an admin, not by any node, and not by a word for another mesh', () => {
     hub.say({ type: 'revoke', request: 1, revocation: revoke(admin, second) })
@@ -316,7 +322,7 @@ test('T-peer-6: a mesh has a bound of logins, and those that are known still com
   expect(isIn(relay.login(mesh.member('a')))).toBe(true)
 })
 
-test('T-stranger-5: a login key belongs to one mesh: another cannot take its mailbox', () => {
+test('T-stranger-5: a login key belongs to one mesh: another cannot take it over', () => {
   const other = new TestMesh(sodium, 'another mesh')
   relay.admit(mesh.id)
   relay.admit(other.id)

@@ -45,11 +45,11 @@ afterAll(async () => {
 describe('a login', () => {
   test('is let in with tokens, and knows the relay again', async () => {
     const first = await open(mesh.member('second', { by: founder })).live()
-    expect(first.events[0]).toEqual({ type: 'live', newGeneration: true, lost: false })
+    expect(first.events[0]).toEqual({ type: 'live', newGeneration: true })
     const again = new TestLink(relay.address, mesh.member('second', { by: founder }), sodium, undefined, first.seen)
     links.push(again)
     await again.live()
-    expect(again.events[0]).toEqual({ type: 'live', newGeneration: false, lost: false })
+    expect(again.events[0]).toEqual({ type: 'live', newGeneration: false })
   })
   test('is refused with the reason, and dials again only where that can help', async () => {
     const stranger = new TestMesh(sodium, 'strangers')

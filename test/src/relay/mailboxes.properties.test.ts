@@ -7,7 +7,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { TestMesh } from './mesh.ts'
 import { type Client, SimulatedRelay } from './simulated-relay.ts'
 
-/** Mailboxes under everything that can happen to a relay, its disk and its readers, in any order. */
+/** A node's mailboxes under everything that can happen to a relay, its disk and its readers, in any order. */
 let sodium: Sodium
 beforeAll(async () => {
   sodium = await loadSodium()
@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 type Step =
   | { type: 'send'; packets: number; bytes: number }
-  | { type: 'commit' | 'fail' | 'ack' | 'join' | 'rejoin' | 'leave' | 'crash' | 'stall' | 'tick' | 'read' }
+  | { type: 'commit' | 'fail' | 'ack' | 'join' | 'rejoin' | 'leave' | 'crash' | 'stall' | 'tick' | 'read' | 'midnight' }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -36,7 +36,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ type: 'fail' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'stall' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'tick' as const }) },
+  { weight: 2, arbitrary: fc.constant({ type: 'midnight' as const }) },
 )
+
+const DAYS_MAX = 5
 
 interface Run {
   readonly sent: PacketId[]
@@ -62,7 +65,10 @@ function run(steps: readonly Step[], quota: number): Run {
   const mesh = new TestMesh(sodium, 'properties')
   relay.admit(mesh.id)
   const [alice, bob] = [mesh.member('alice'), mesh.member('bob')]
-  relay.drop(relay.login(bob))
+  // Bob reads those of all days until tomorrow.
+  const days = Array.from({ length: DAYS_MAX + 2 }, (_, day) => mesh.member(`bob on day ${day}`))
+  let today = 0
+  const secrets = (): Uint8Array[] => days.slice(0, today + 2).map(({ mailboxSecret }) => mailboxSecret)
   let sender = relay.login(alice)
   let reader: Client | null = null
   const sent: PacketId[] = []
@@ -72,10 +78,13 @@ function run(steps: readonly Step[], quota: number): Run {
   let peakBytes = 0
   const collect = (): void => {
     for (const [packet, [first]] of sender.answers) if (first !== undefined) outcomes.set(packet, first.outcome)
-    peakBytes = Math.max(peakBytes, relay.storedBytes(bob.mailbox))
+    for (const { mailbox } of days) peakBytes = Math.max(peakBytes, relay.storedBytes(mailbox))
   }
   const join = (): Client => {
-    const client = relay.login(bob)
+    const client = relay.connect()
+    client.answerAs(bob)
+    relay.commit()
+    client.read(...secrets())
     sessions.push(client)
     return client
   }
@@ -88,7 +97,7 @@ function run(steps: readonly Step[], quota: number): Run {
     switch (next.type) {
       case 'send':
         for (let i = 0; i < next.packets; i++) {
-          const packet = mesh.packet([bob.mailbox], relay.nowMs + 3_600_000, next.bytes)
+          const packet = mesh.packet([days[today]!.mailbox], relay.nowMs + 3_600_000, next.bytes)
           sent.push(packet.id)
           sender.send(packet.bytes)
         }
@@ -129,6 +138,10 @@ function run(steps: readonly Step[], quota: number): Run {
       case 'tick':
         relay.feed({ type: 'tick' })
         break
+      case 'midnight':
+        today = Math.min(today + 1, DAYS_MAX)
+        for (const client of sessions) if (client.open) client.read(...secrets())
+        break
     }
     if (!sender.open) {
       collect()
@@ -138,8 +151,7 @@ function run(steps: readonly Step[], quota: number): Run {
   }
   relay.settle()
   collect()
-  const last = relay.login(bob)
-  sessions.push(last)
+  const last = join()
   reader = last
   for (let before = -1; before !== last.got.length; ) {
     before = last.got.length

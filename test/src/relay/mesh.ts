@@ -14,6 +14,8 @@ export interface Member {
   readonly keys: KeyPair<LoginPublicKey, 'login'>
   /** Its signing key, with which an admin issues tokens. */
   readonly sign: KeyPair<SignPublicKey, 'sign'>
+  /** What opens its mailbox: one for all days. */
+  readonly mailboxSecret: Uint8Array
   readonly mailbox: MailboxId
   readonly chain: readonly Token[]
   readonly login: Login
@@ -57,6 +59,7 @@ export class TestMesh {
       expiresMs: options.expiresMs ?? 0,
     }
     const { by } = options
+    const mailboxSecret = this.#bytes(`mailbox ${name}`, 32)
     const token =
       by === undefined
         ? issueToken(draft, 'root', this.root.secretKey, this.#sodium)
@@ -66,7 +69,8 @@ export class TestMesh {
       keys,
       sign,
       chain,
-      mailbox: mailboxOf(keys.publicKey, this.#sodium),
+      mailboxSecret,
+      mailbox: mailboxOf(mailboxSecret, this.#sodium),
       login: {
         mesh: this.id,
         keys,

@@ -62,16 +62,20 @@ export class TestLink {
   readonly got: Uint8Array[] = []
   readonly outcomes = new Map<PacketId, string>()
   seen: SeenGeneration | undefined
+  /** What opens the mailboxes that it reads. */
+  secrets: readonly Uint8Array[]
   /** Whether deliveries are acknowledged as they come. */
   acknowledging = true
 
   constructor(address: string, member: Member, sodium: Sodium, code?: string, seen?: SeenGeneration) {
     this.seen = seen
     const { login } = member
+    this.secrets = [member.mailboxSecret]
     if (code !== undefined && login.claim === undefined) throw new Error('make the member with its code')
     this.link = openRelayLink({
       address: parsed(address),
       login,
+      mailboxes: () => this.secrets,
       sodium,
       log: { info: () => undefined },
       generations: {
@@ -103,6 +107,8 @@ export class TestLink {
 
   async live(): Promise<this> {
     await until('the link is live', () => this.link.status.state === 'live')
+    // Only then is its mailbox open.
+    await until('it reads', () => this.has('drained') || this.has('deliver'))
     return this
   }
 

@@ -1,14 +1,16 @@
 import { answerChallenge } from '@sealmesh/node/uplink/greeting'
-import { fromHex, toHex } from '@sealmesh/protocol/bytes'
+import { toHex } from '@sealmesh/protocol/bytes'
 import type { MailboxId, MeshId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodeFrame, encodeFrame, type Frame, type Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { ClaimKey, Effect, Operation, RelayEvent } from '@sealmesh/relay/core/event'
 import { DEFAULT_LIMITS, type RelayLimits } from '@sealmesh/relay/core/limits'
-import { newMailbox } from '@sealmesh/relay/core/mailbox'
+import type { KeyName } from '@sealmesh/relay/core/key-name'
+import { foundPacket } from '@sealmesh/relay/core/mailbox'
+import { mailboxIn } from '@sealmesh/relay/core/mailboxes'
 import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
-import type { LoginRecord, RelayState, World } from '@sealmesh/relay/core/state'
+import { type LoginRecord, type Mailbox, newMesh, type RelayState, type World } from '@sealmesh/relay/core/state'
 import type { Member } from './mesh.ts'
 
 /**
@@ -40,7 +42,7 @@ export class SimulatedRelay {
 
   /** As if its owner had let the mesh in before. */
   admit(mesh: MeshId): void {
-    this.state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+    this.state.meshes.set(mesh, newMesh(mesh))
     this.#disk.apply({ type: 'mesh', mesh })
   }
 
@@ -53,11 +55,12 @@ export class SimulatedRelay {
     return client
   }
 
-  /** Connects, answers the challenge, and has the disk take the session's counter. */
+  /** Connects, answers the challenge, has the disk take the session's counter, and opens its mailbox. */
   login(member: Member, address?: string): Client {
     const client = this.connect(address)
     client.answerAs(member)
     this.commit()
+    client.read(member.mailboxSecret)
     return client
   }
 
@@ -132,12 +135,17 @@ export class SimulatedRelay {
   }
 
   /** Damage: the index still names it. */
-  loseFromDisk(mailbox: MailboxId, sequence: number): void {
-    this.#disk.apply({ type: 'dropPacket', mailbox, sequence })
+  loseFromDisk(mesh: MeshId, mailbox: MailboxId, sequence: number): void {
+    this.#disk.apply({ type: 'dropPacket', mesh, mailbox, sequence })
+  }
+
+  mailbox(id: MailboxId): Mailbox | undefined {
+    for (const { mailboxes } of this.state.meshes.values()) if (mailboxes.has(id)) return mailboxes.get(id)
+    return undefined
   }
 
   storedBytes(mailbox: MailboxId): number {
-    return this.state.mailboxes.get(mailbox)?.bytes ?? 0
+    return this.mailbox(mailbox)?.bytes ?? 0
   }
 
   #run(effect: Effect): void {
@@ -152,10 +160,10 @@ export class SimulatedRelay {
         this.#queue.push(effect)
         return
       case 'read': {
-        const { read, connection, mailbox, first, last } = effect
+        const { read, connection, mesh, mailbox, first, last } = effect
         this.#reads.push(() => {
-          const packets = this.#disk.read(mailbox, first, last)
-          this.feed({ type: 'read', read, connection, mailbox, last, packets })
+          const packets = this.#disk.read(mesh, mailbox, first, last)
+          this.feed({ type: 'read', read, connection, last, packets })
         })
         return
       }
@@ -249,6 +257,11 @@ export class Client {
     this.say(answerChallenge(challenge, member.login, new Uint8Array(32).fill(5), this.#relay.sodium))
   }
 
+  /** Reads the mailboxes that these open, in this order. */
+  read(...secrets: readonly Uint8Array[]): void {
+    if (this.frame('welcome') !== undefined) this.say({ type: 'open', secrets })
+  }
+
   send(...packets: readonly Uint8Array[]): void {
     this.say({ type: 'send', packets })
   }
@@ -267,17 +280,18 @@ export class Client {
 
 /** What survives a crash, as the relay's start would find it. */
 export class Disk {
-  #packets = new Map<MailboxId, Map<number, { expiresMs: number; packet: Uint8Array }>>()
-  #logins = new Map<MailboxId, LoginRecord>()
-  #lost = new Map<MailboxId, number>()
+  /** By mesh and mailbox. */
+  #packets = new Map<string, Map<number, { expiresMs: number; packet: Uint8Array }>>()
+  #lost = new Map<string, { count: number; atMs: number }>()
+  #logins = new Map<KeyName, LoginRecord>()
   #meshes = new Set<MeshId>()
-  #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: string }[] = []
+  #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: KeyName }[] = []
   #spent = new Set<string>()
   #counter = 0
 
   copy(): Disk {
     const copy = new Disk()
-    copy.#packets = new Map([...this.#packets].map(([mailbox, packets]) => [mailbox, new Map(packets)]))
+    copy.#packets = new Map([...this.#packets].map(([place, packets]) => [place, new Map(packets)]))
     copy.#logins = new Map(this.#logins)
     copy.#lost = new Map(this.#lost)
     copy.#meshes = new Set(this.#meshes)
@@ -290,24 +304,27 @@ export class Disk {
   apply(operation: Operation): void {
     switch (operation.type) {
       case 'packet': {
-        const { mailbox, sequence, expiresMs, packet } = operation
-        const packets = this.#packets.get(mailbox) ?? new Map<number, { expiresMs: number; packet: Uint8Array }>()
-        this.#packets.set(mailbox, packets.set(sequence, { expiresMs, packet }))
+        const { mesh, mailbox, sequence, expiresMs, packet } = operation
+        const place = mesh + mailbox
+        const packets = this.#packets.get(place) ?? new Map<number, { expiresMs: number; packet: Uint8Array }>()
+        this.#packets.set(place, packets.set(sequence, { expiresMs, packet }))
         return
       }
       case 'dropPacket':
-        this.#packets.get(operation.mailbox)?.delete(operation.sequence)
+        this.#packets.get(operation.mesh + operation.mailbox)?.delete(operation.sequence)
         return
       case 'login':
-        this.#logins.set(operation.mailbox, operation.record)
+        this.#logins.set(operation.login, operation.record)
         return
       case 'dropLogin':
-        this.#logins.delete(operation.mailbox)
-        this.#lost.delete(operation.mailbox)
+        this.#logins.delete(operation.login)
         return
-      case 'lost':
-        this.#lost.set(operation.mailbox, operation.count)
+      case 'lost': {
+        const { mesh, mailbox, count, atMs } = operation
+        if (count === 0) this.#lost.delete(mesh + mailbox)
+        else this.#lost.set(mesh + mailbox, { count, atMs })
         return
+      }
       case 'mesh':
         this.#meshes.add(operation.mesh)
         return
@@ -323,8 +340,8 @@ export class Disk {
     }
   }
 
-  read(mailbox: MailboxId, first: number, last: number): { sequence: number; packet: Uint8Array }[] {
-    return [...(this.#packets.get(mailbox) ?? [])]
+  read(mesh: MeshId, mailbox: MailboxId, first: number, last: number): { sequence: number; packet: Uint8Array }[] {
+    return [...(this.#packets.get(mesh + mailbox) ?? [])]
       .filter(([sequence]) => sequence >= first && sequence <= last)
       .map(([sequence, { packet }]) => ({ sequence, packet }))
       .toSorted((a, b) => a.sequence - b.sequence)
@@ -333,28 +350,31 @@ export class Disk {
   load(relay: RelayId, generation: Uint8Array, limits: RelayLimits): RelayState {
     const state = newRelay(relay, generation, this.#counter, limits)
     for (const claim of this.#spent) state.spentClaims.add(claim)
-    for (const mesh of this.#meshes)
-      state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+    for (const mesh of this.#meshes) state.meshes.set(mesh, newMesh(mesh))
     for (const { mesh, role, key } of this.#revoked) {
       const known = state.meshes.get(mesh)
       if (role === 'login') known?.revokedLogins.add(key)
       else known?.revokedAdmins.add(key)
     }
-    for (const [id, record] of this.#logins) {
-      const mailbox = newMailbox(id, {
-        ...record,
-        loginKey: fromHex(toHex(record.loginKey)) as LoginRecord['loginKey'],
-      })
-      mailbox.lost = this.#lost.get(id) ?? 0
-      state.mailboxes.set(id, mailbox)
-      for (const { sequence, packet } of this.read(id, 0, Number.MAX_SAFE_INTEGER)) {
-        const expiresMs = this.#packets.get(id)?.get(sequence)?.expiresMs ?? 0
-        mailbox.entries.push({ sequence, bytes: packet.length, expiresMs, packet: null, durable: true })
-        mailbox.next = sequence + 1
-        mailbox.bytes += packet.length
-        mailbox.packets += 1
-        mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
-      }
+    for (const [name, record] of this.#logins) {
+      const mesh = state.meshes.get(record.mesh)
+      if (mesh === undefined) continue
+      mesh.logins += 1
+      state.logins.set(name, { name, mesh, record, isKept: true, reader: null, idle: [], unopened: 0 })
+    }
+    const mailboxAt = (place: string): Mailbox | undefined => {
+      const mesh = state.meshes.get(place.slice(0, 64) as MeshId)
+      return mesh === undefined ? undefined : mailboxIn(mesh, place.slice(64) as MailboxId)
+    }
+    for (const [place, { count, atMs }] of this.#lost) {
+      const mailbox = mailboxAt(place)
+      if (mailbox !== undefined) Object.assign(mailbox, { lost: count, lostMs: atMs })
+    }
+    for (const [place, packets] of this.#packets) {
+      const mailbox = packets.size === 0 ? undefined : mailboxAt(place)
+      if (mailbox === undefined) continue
+      for (const [sequence, { expiresMs, packet }] of [...packets].toSorted(([a], [b]) => a - b))
+        foundPacket(mailbox, sequence, expiresMs, packet.length)
     }
     return state
   }

@@ -40,6 +40,7 @@ describe('the golden frames', () => {
       notice: true,
       lost: true,
       drained: true,
+      open: true,
       enrol: true,
       revoke: true,
       done: true,

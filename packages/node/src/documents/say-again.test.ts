@@ -25,7 +25,14 @@ beforeEach(async () => {
   await sync(home.documents, office.documents, homes.semantic)
   homes.mesh.append({ type: 'lapse', node: node.id, cuts: [{ document: homes.semantic, vector: [] }] }, admin)
   homes.mesh.append(
-    { type: 'prekey', node: node.id, publicKey: new Uint8Array(32) as never, notBeforeMs: 1, expiresMs: 10_000 },
+    {
+      type: 'prekey',
+      node: node.id,
+      publicKey: new Uint8Array(32) as never,
+      notBeforeMs: 1,
+      expiresMs: 10_000,
+      mailboxes: new Uint8Array(32),
+    },
     node,
   )
   for (const each of [home, office]) await each.documents.meshChanged()

@@ -198,7 +198,7 @@ class Scene {
     const node = this.nodes[at]
     if (mesh.mesh.nodes.get(node.id)?.lapsed === true) {
       const key = new Uint8Array(32).fill(mesh.mesh.records.size)
-      const days = { notBeforeMs: mesh.mesh.records.size, expiresMs: 10_000 }
+      const days = { notBeforeMs: mesh.mesh.records.size, expiresMs: 10_000, mailboxes: new Uint8Array(32) }
       mesh.append({ type: 'prekey', node: node.id, publicKey: key as never, ...days }, node)
     } else if (at !== 'office' || this.#officeMesh === mesh.mesh) return
     if (at === 'office') this.#officeMesh = mesh.mesh

@@ -86,7 +86,7 @@ export async function lapse(who: Name, by: Name = 'home'): Promise<void> {
 export async function comeBack(who: Name): Promise<void> {
   const { mesh } = homes
   const publicKey = new Uint8Array(32).fill(mesh.mesh.records.size) as never
-  const days = { notBeforeMs: mesh.mesh.records.size, expiresMs: 10_000 }
+  const days = { notBeforeMs: mesh.mesh.records.size, expiresMs: 10_000, mailboxes: new Uint8Array(32) }
   mesh.append({ type: 'prekey', node: nodeOf(who).id, publicKey, ...days }, nodeOf(who))
   await judge()
 }

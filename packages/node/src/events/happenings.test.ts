@@ -156,7 +156,7 @@ test('the link is told when it changes, not at every attempt to dial', async () 
   const home = await homes.start('home', homes.mesh.home)
   const { happenings, news } = listen(home, homes.mesh.home)
   for (let i = 0; i < 3; i++) happenings.onLink({ type: 'down', reason: 'RELAY_UNREACHABLE' })
-  happenings.onLink({ type: 'live', newGeneration: false, lost: false })
+  happenings.onLink({ type: 'live', newGeneration: false })
   expect(news().map(({ detail }) => detail['state'])).toEqual(['down', 'live'])
 })
 

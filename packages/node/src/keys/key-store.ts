@@ -1,6 +1,7 @@
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
+import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
@@ -51,6 +52,8 @@ export class KeyStore {
   readonly login: KeyPair<LoginPublicKey, 'login'>
   readonly foundingAgent: KeyPair<SignPublicKey, 'agent'>
   readonly root: KeyPair<SignPublicKey, 'root'> | undefined
+  /** What opens them follows from the login key. */
+  readonly mailboxes: OwnMailboxes
   /** Of agents and prekeys, set aside when they were loaded: the node goes on without them. */
   readonly damagedFiles: string[] = []
   readonly #directory: string
@@ -65,6 +68,7 @@ export class KeyStore {
     this.login = keys.login
     this.foundingAgent = keys.foundingAgent
     this.root = keys.root
+    this.mailboxes = new OwnMailboxes(keys.login.secretKey, deps.sodium)
     this.#agents.set(toHex(keys.foundingAgent.publicKey), keys.foundingAgent)
   }
 

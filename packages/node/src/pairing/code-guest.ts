@@ -71,6 +71,7 @@ export async function fetchLinkByCode(options: FetchOptions): Promise<string> {
     address,
     // The number's login is enrolled and names no mesh.
     login: { mesh: NO_MESH, keys: keys.login, token: new Uint8Array() },
+    mailboxes: () => [keys.login.publicKey],
     sodium,
     log: options.log,
     generations: { read: () => undefined, write: () => undefined },

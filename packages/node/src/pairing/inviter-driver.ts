@@ -2,7 +2,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MailboxId, MeshId, RelayId } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
-import type { SealPublicKey } from '@sealmesh/protocol/keys'
+import { HASH_BYTES, type SealPublicKey } from '@sealmesh/protocol/keys'
 import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import { type Admission, encodeAdmission } from '@sealmesh/protocol/pairing/admission'
@@ -29,8 +29,8 @@ import { numbersFrom, wordsFrom } from './word-list.ts'
 
 export interface InviterDeps {
   readonly mesh: MeshId
-  /** Our own: where the joiner writes to. */
-  readonly mailbox: MailboxId
+  /** Where the joiner writes to, as long as it may: none of those in which members write. The result ends it. */
+  readonly openMailbox: (secret: Uint8Array) => () => void
   /** The relay that we are connected to; undefined when the mesh has none. */
   readonly relayAddress: () => RelayAddress | undefined
   readonly sodium: Sodium
@@ -56,6 +56,7 @@ const TICK_MS = 1_000
 const PAST_MAX = 8
 
 interface ActiveInvite {
+  readonly closeMailbox: () => void
   readonly invite: Invite
   readonly keys: LinkKeys
   readonly joinerMailbox: MailboxId
@@ -84,13 +85,15 @@ export class InviterDriver {
 
   /** The view holds the link. Rejects when the relay does not enrol the invite. */
   async start(options: { autoConfirm: boolean; code?: boolean }): Promise<PairingView> {
-    const { sodium, random, now, mesh, mailbox } = this.#deps
+    const { sodium, random, now, mesh, openMailbox } = this.#deps
     const relayAddress = this.#deps.relayAddress()
     if (relayAddress === undefined)
       throw new Failure('RELAY_UNREACHABLE', 'This mesh has no relay yet, and a link leads through one.', {
         next: 'sealmesh up --relay ADDRESS --claim CODE',
       })
     const expiresMs = now() + PAIRING_LINK_MS
+    const mailboxSecret = random(HASH_BYTES)
+    const mailbox = mailboxOf(mailboxSecret, sodium)
     const link = {
       relayAddress,
       rootFingerprint: mesh,
@@ -110,6 +113,7 @@ export class InviterDriver {
     })
     this.#retire()
     const current: ActiveInvite = {
+      closeMailbox: openMailbox(mailboxSecret),
       invite: { link, nonce: random(PAIRING_NONCE_BYTES), autoConfirm: options.autoConfirm },
       keys,
       joinerMailbox: mailboxOf(keys.login.publicKey, sodium),
@@ -129,7 +133,7 @@ export class InviterDriver {
   /** Whether it was a packet of a pairing. Call it with packets that open no other way. */
   onPacket(packet: Uint8Array): boolean {
     for (const each of this.#current === null ? this.#past : [this.#current, ...this.#past]) {
-      const at = { mailbox: this.#deps.mailbox, key: each.keys.packet['to-inviter'] }
+      const at = { mailbox: each.invite.link.inviterMailbox, key: each.keys.packet['to-inviter'] }
       const message = openPairingPacket(packet, at, this.#deps.sodium)
       if (message === undefined) {
         if (each.code?.onPacket(packet) === true) return true
@@ -190,7 +194,8 @@ export class InviterDriver {
       this.#feed(each, { type: 'cancelled' })
     }
     const { expiresMs } = each.invite.link
-    return await CodeHost.open({ ...this.#deps, ristretto }, { link: each.text, relay, expiresMs, onWrong })
+    const mailbox = each.invite.link.inviterMailbox
+    return await CodeHost.open({ ...this.#deps, mailbox, ristretto }, { link: each.text, relay, expiresMs, onWrong })
   }
 
   /** The current invite is over, as far as the person here is concerned. */
@@ -278,6 +283,7 @@ function errorOf({ now, failure }: ActiveInvite): PairingView['error'] {
 function forget(each: ActiveInvite): void {
   const { invite, keys } = each
   each.code?.close()
+  each.closeMailbox()
   each.forgotten = true
   invite.link.secret.erase()
   keys.login.secretKey.erase()

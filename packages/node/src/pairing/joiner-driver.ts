@@ -116,6 +116,8 @@ class Join {
       address,
       // The inviter enrolled this key: there is no token to show.
       login: { mesh, keys: keys.login, token: new Uint8Array() },
+      // Known to the inviter and the relay, and to nobody else.
+      mailboxes: () => [keys.login.publicKey],
       sodium: options.sodium,
       log: options.log,
       // This link lives for one pairing: nothing to compare a generation with.

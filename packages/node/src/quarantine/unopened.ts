@@ -30,9 +30,8 @@ export function unopenedBy(deps: UnopenedDeps): (packet: Uint8Array, failure: Pa
     act()
   }
   return (packet, failure) => {
-    // A pairing's keys are no prekeys, so its packets are closed boxes to us.
-    const isClosed = failure.code === 'PACKET_BOX_CLOSED' || failure.code === 'PACKET_PREKEY_EXPIRED'
-    if (isClosed && deps.isPairing(packet)) return
+    // Who is being paired writes to a mailbox of its own, that is none of those where packets are opened.
+    if (failure.code === 'PACKET_NOT_FOR_US' && deps.isPairing(packet)) return
     // Its body is bound by another tag than that of signed packets.
     if (failure.code === 'PACKET_CORRUPT' && deps.isLogCopy(packet)) return
     deps.keep(packet, failure)

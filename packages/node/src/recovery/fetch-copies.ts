@@ -37,8 +37,8 @@ export async function fetchCopies(options: FetchOptions): Promise<Uint8Array[]> 
   const { mesh, root, claim, sodium } = options
   const address = parseRelayAddress(options.address)
   if (!address.ok) throw new Failure('RELAY_UNREACHABLE', 'The address of a relay of this mesh cannot be read.')
-  const { login, seal } = recoveryKeysOf(root.secretKey, sodium)
-  const mailbox = mailboxOf(login.publicKey, sodium)
+  const { login, seal, mailboxSecret } = recoveryKeysOf(root.secretKey, sodium)
+  const mailboxes = new Set([mailboxOf(mailboxSecret, sodium)])
   const records: Uint8Array[] = []
   let bytes = 0
   let heardAtMs = performance.now()
@@ -50,7 +50,7 @@ export async function fetchCopies(options: FetchOptions): Promise<Uint8Array[]> 
     if (event.type === 'drained') state = 'read'
     if (event.type === 'down') reason = event.reason
     if (event.type !== 'deliver') return
-    records.push(...(openLogCopy(event.packet, { mailbox, keys: [seal] }, sodium) ?? []))
+    records.push(...(openLogCopy(event.packet, { mailboxes, keys: [seal] }, sodium) ?? []))
     bytes += event.packet.length
     if (bytes > UNACKNOWLEDGED_BYTES_MAX) event.acknowledge()
   }
@@ -62,6 +62,7 @@ export async function fetchCopies(options: FetchOptions): Promise<Uint8Array[]> 
       token: encodeTokenChain([issueToken(recoveryToken(mesh, login.publicKey), 'root', root.secretKey, sodium)]),
       ...(claim === undefined ? {} : { claim: { code: claim, rootKey: root.secretKey } }),
     },
+    mailboxes: () => [mailboxSecret],
     sodium,
     log: options.log,
     generations: { read: () => undefined, write: () => undefined },

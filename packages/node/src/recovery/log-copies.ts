@@ -1,4 +1,4 @@
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
+import { mailboxOn } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { MailboxId, NodeId, PacketId, RecordHash } from '@sealmesh/protocol/ids'
 import type { KeyPair, SealPublicKey } from '@sealmesh/protocol/keys'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
@@ -28,7 +28,7 @@ const INTRODUCED = 'introduced'
 
 export interface LogCopiesDeps {
   readonly node: NodeId
-  readonly mailbox: MailboxId
+  readonly mailboxes: () => ReadonlySet<MailboxId>
   readonly log: LogKeeper
   readonly meta: Meta
   readonly sodium: Sodium
@@ -116,8 +116,8 @@ export class LogCopies {
 
   /** A packet that is no ordinary one: whether it was records for this machine. */
   onPacket(packet: Uint8Array): boolean {
-    const { log, mailbox, prekeys, sodium, logger } = this.#deps
-    const records = openLogCopy(packet, { mailbox, keys: prekeys() }, sodium)
+    const { log, mailboxes, prekeys, sodium, logger } = this.#deps
+    const records = openLogCopy(packet, { mailboxes: mailboxes(), keys: prekeys() }, sodium)
     if (records === undefined) return false
     log.receive(records).then(
       ({ added, refused }) => logger.info({ added, refused }, 'records came in a copy of the log'),
@@ -144,7 +144,7 @@ export class LogCopies {
     this.#copy(mesh, whole, nowMs)
   }
 
-  /** Once for each connection: the relay may have been wiped. Others are refused until an admin has been there. */
+  /** Once for each connection: the relay may have been wiped, and one that is full lets in only logins that it knows. */
   #enrol(): void {
     if (this.#isEnrolling) return
     this.#isEnrolling = true
@@ -167,8 +167,8 @@ export class LogCopies {
   #copy(mesh: Mesh, whole: boolean, nowMs: number): void {
     const { log, sodium, send, random } = this.#deps
     if (mesh.recovery === null) return
-    const { loginKey, sealKey } = mesh.recovery
-    const to = { mailbox: mailboxOf(loginKey, sodium), sealKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
+    const { mailbox, sealKey } = mesh.recovery
+    const to = { mailbox, sealKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
     const records = log.after(whole ? [] : ((this.#copied?.heads ?? []) as RecordHash[]))
     const underWay: UnderWay = { heads: mesh.heads, whole, left: new Set(), refused: false }
     for (const part of chunk(records.map(({ bytes }) => bytes))) {
@@ -215,13 +215,13 @@ export class LogCopies {
     const parts = chunk(log.after([]).map(({ bytes }) => bytes))
     for (const member of due) {
       const prekey = livePrekey(member, nowMs)
-      if (prekey === undefined) {
+      const mailbox = prekey === undefined ? undefined : mailboxOn(prekey, nowMs)
+      if (prekey === undefined || mailbox === undefined) {
         this.#introductions.refused(member.id, nowMs) // Until it comes back and announces another.
         continue
       }
       this.#introductions.introduced(member.id, nowMs)
-      const expiresMs = Math.min(nowMs + PACKET_EXPIRY_MS_MAX, prekey.expiresMs)
-      const to = { mailbox: mailboxOf(member.loginKey, sodium), sealKey: prekey.publicKey, expiresMs }
+      const to = { mailbox, sealKey: prekey.publicKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
       for (const part of parts) {
         const packet = sealLogCopy(part, to, random, sodium)
         if (packet === undefined) continue // A key that nothing can be sealed to.

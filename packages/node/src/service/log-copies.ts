@@ -1,4 +1,3 @@
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
@@ -27,7 +26,7 @@ export function openLogCopies(deps: {
   const { keys, log, meta, relays, sync, lastHeard, sodium } = deps
   return LogCopies.open({
     ...deps,
-    mailbox: mailboxOf(keys.login.publicKey, sodium),
+    mailboxes: () => keys.mailboxes.ids(deps.now()),
     prekeys: () => keys.prekeys(),
     send: (packet) => relays.send(packet),
     enrol: async () => {

@@ -1,5 +1,4 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
 import type { SealPublicKey } from '@sealmesh/protocol/keys'
 import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
@@ -62,7 +61,7 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
     )
   return new InviterDriver({
     mesh,
-    mailbox: mailboxOf(keys.login.publicKey, sodium),
+    openMailbox: (secret) => relays.openGuestMailbox(secret),
     relayAddress: () => {
       const address = relays.address === undefined ? undefined : parseRelayAddress(relays.address)
       return address?.ok === true ? address.value : undefined

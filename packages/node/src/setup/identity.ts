@@ -7,6 +7,7 @@ import {
   type TokenDraft,
 } from '@sealmesh/protocol/wire/token'
 import { equalBytes, toHex } from '@sealmesh/protocol/bytes'
+import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { prekeyEndsMs } from '@sealmesh/protocol/envelope/expired-prekey'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, isName, type MeshId, NAME_CHARACTERS_MAX, type NodeId } from '@sealmesh/protocol/ids'
@@ -95,8 +96,9 @@ export async function foundMesh(
   if (log.mesh.nodes.size === 0)
     await log.append({ type: 'found', meshName: names.mesh, node: identity }, { type: 'root' }, root.secretKey)
   if (log.mesh.recovery === null) {
-    const { login, seal } = recoveryKeysOf(root.secretKey, sodium)
-    const body = { type: 'recovery', loginKey: login.publicKey, sealKey: seal.publicKey } as const
+    const { login, seal, mailboxSecret } = recoveryKeysOf(root.secretKey, sodium)
+    const mailbox = mailboxOf(mailboxSecret, sodium)
+    const body = { type: 'recovery', loginKey: login.publicKey, sealKey: seal.publicKey, mailbox } as const
     await log.append(body, { type: 'root' }, root.secretKey)
   }
   if ((await meta.readBytes(TOKEN)) === undefined) {
@@ -178,13 +180,13 @@ export async function newPrekey(
   nowMs: number,
 ): Promise<{ publicKey: SealPublicKey; expiresMs: number; record: SignedRecord }> {
   const { publicKey } = await keys.addPrekey()
-  const expiresMs = nowMs + PREKEY_LIFE_MS
+  const life = { notBeforeMs: nowMs, expiresMs: nowMs + PREKEY_LIFE_MS }
   const record = await log.append(
-    { type: 'prekey', node, publicKey, notBeforeMs: nowMs, expiresMs },
+    { type: 'prekey', node, publicKey, ...life, mailboxes: keys.mailboxes.announced(life) },
     { type: 'node', node },
     keys.sign.secretKey,
   )
-  return { publicKey, expiresMs, record }
+  return { publicKey, expiresMs: life.expiresMs, record }
 }
 
 /** A live prekey at all times: a new one each week, old private halves destroyed when nothing may be sealed to them. */

@@ -3,9 +3,9 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { mintIncarnation } from '@sealmesh/protocol/crdt/incarnation'
+import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
-import type { LoginPublicKey } from '@sealmesh/protocol/keys'
-import { PREKEY_LIFE_MS, PREKEY_ROTATE_MS, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
+import { PACKET_EXPIRY_MS_MAX, PREKEY_LIFE_MS, PREKEY_ROTATE_MS, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
 import { livePrekey } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshNode, Prekey } from '@sealmesh/protocol/membership/mesh'
 import type { RecordBody } from '@sealmesh/protocol/membership/record'
@@ -40,6 +40,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(directory, { recursive: true }))
 
+const theirs = new OwnMailboxes(sodium.signKeys('login', random(32)).secretKey, sodium)
 const sender = { sign: sodium.signKeys('sign', random(32)), login: sodium.signKeys('login', random(32)) }
 const nodeOf = (id: NodeId, own: { sign: typeof sender.sign; login: { publicKey: Uint8Array } }, held: Prekey[]) =>
   ({
@@ -72,20 +73,20 @@ const log = {
 } as unknown as LogKeeper
 
 const turn = (): Promise<void> => ensurePrekeys(log, keys, HOME, nowMs)
-const portOf = (node: NodeId, signKey: typeof sender.sign.secretKey, loginKey: Uint8Array, now: () => number) =>
+const portOf = (node: NodeId, signKey: typeof sender.sign.secretKey, mailboxes: OwnMailboxes, now: () => number) =>
   new PacketPort({
     sodium,
     node,
     incarnation: mintIncarnation(node, random(8), sodium),
     signKey,
-    loginKey: loginKey as LoginPublicKey,
+    mailboxes,
     prekeys: () => (node === HOME ? keys.prekeys() : []),
     mesh: meshNow,
     random,
     now,
   })
-const receiver = () => portOf(HOME, keys.sign.secretKey, keys.login.publicKey, () => nowMs)
-const senderAt = (skewMs: number) => portOf(OFFICE, sender.sign.secretKey, sender.login.publicKey, () => nowMs + skewMs)
+const receiver = () => portOf(HOME, keys.sign.secretKey, keys.mailboxes, () => nowMs)
+const senderAt = (skewMs: number) => portOf(OFFICE, sender.sign.secretKey, theirs, () => nowMs + skewMs)
 
 test('for half a year there is a live prekey by every clock within an hour, and no more than five are held', async () => {
   for (; nowMs < START_MS + 180 * DAY_MS; nowMs += 6 * HOUR_MS) {
@@ -135,11 +136,14 @@ test('T-disk-1: once it is destroyed, a packet to it has a code of its own, and 
   expect(receiver().open(fresh)).toMatchObject({ error: { code: 'PACKET_BOX_CLOSED' } })
 })
 
-test('T-disk-1: no packet outlives the prekey that it is sealed to', async () => {
+test('T-curious-5: what a packet says of its end follows from when it was sealed, and from nothing of its recipient', async () => {
   await turn()
+  const ends = new Set<number>()
   for (let days = 0; days < 28; days += 3) {
     nowMs = START_MS + days * DAY_MS
     const opened = receiver().open(senderAt(0).seal(HOME, new Uint8Array(10))!.bytes)
-    expect(opened.ok && opened.value.expiresMs).toBe(START_MS + PREKEY_LIFE_MS)
+    expect(opened.ok && opened.value.expiresMs).toBe(nowMs + PACKET_EXPIRY_MS_MAX)
+    if (opened.ok) ends.add(opened.value.expiresMs)
   }
+  expect(ends.size).toBe(10)
 })

@@ -1,6 +1,6 @@
 import { toHex } from '@sealmesh/protocol/bytes'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { BoxCache } from '@sealmesh/protocol/envelope/box-cache'
+import { mailboxOn, type OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { mayBeExpired } from '@sealmesh/protocol/envelope/expired-prekey'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
@@ -8,7 +8,7 @@ import { openPacket } from '@sealmesh/protocol/envelope/open'
 import type { OpenedPacket, PacketKind } from '@sealmesh/protocol/envelope/packet'
 import { ReplayWindow } from '@sealmesh/protocol/envelope/replay-window'
 import { ContentKeys, sealPacket } from '@sealmesh/protocol/envelope/seal'
-import type { IncarnationId, MailboxId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import type { IncarnationId, NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { type KeyPair, NONCE_BYTES, type SealPublicKey, type Secret } from '@sealmesh/protocol/keys'
 import { PACKET_EXPIRY_MS_MAX, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
 import { livePrekey } from '@sealmesh/protocol/membership/access'
@@ -23,12 +23,10 @@ export class PacketPort {
   readonly #boxes = new BoxCache()
   readonly #sequences = new Map<NodeId, number>()
   readonly #windows = new Map<string, ReplayWindow>()
-  readonly #mailbox: MailboxId
   #epoch = ''
 
   constructor(deps: PacketPortDeps) {
     this.#deps = deps
-    this.#mailbox = mailboxOf(deps.loginKey, deps.sodium)
   }
 
   /** A revocation starts a new epoch: keys that a removed node may hold seal nothing more. */
@@ -60,10 +58,11 @@ export class PacketPort {
     if (node === undefined || node.revocations.length > 0) return undefined
     const nowMs = now()
     const prekey = livePrekey(node, nowMs)
-    if (prekey === undefined) return undefined
+    const mailbox = prekey === undefined ? undefined : mailboxOn(prekey, nowMs)
+    if (prekey === undefined || mailbox === undefined) return undefined
     const sequence = (this.#sequences.get(to) ?? 0) + 1
     this.#sequences.set(to, sequence)
-    const recipients = [{ node: to, mailbox: mailboxOf(node.loginKey, sodium), prekey: prekey.publicKey, sequence }]
+    const recipients = [{ node: to, mailbox, prekey: prekey.publicKey, sequence }]
     const id = toHex(random(16)) as PacketId
     const bytes = sealPacket(
       {
@@ -74,7 +73,8 @@ export class PacketPort {
         logHeads: mesh.heads,
         payload,
         packetId: id,
-        expiresMs: Math.min(nowMs + lifeMs, prekey.expiresMs),
+        // Not what is left of the prekey: that would be the same in all that is sealed to it, whatever the mailbox.
+        expiresMs: nowMs + lifeMs,
         content: this.#contentKeys.take(recipients, nowMs, random, sodium),
         nonce: random(NONCE_BYTES),
       },
@@ -92,7 +92,7 @@ export class PacketPort {
       {
         mesh: mesh.id,
         node: this.#deps.node,
-        mailbox: this.#mailbox,
+        mailboxes: this.#deps.mailboxes.ids(this.#deps.now()),
         prekeys: this.#deps.prekeys(),
         signKeyOf: (node) => mesh.nodes.get(node)?.signKey,
         boxCache: this.#boxes,
@@ -143,7 +143,7 @@ export interface PacketPortDeps {
   readonly node: NodeId
   readonly incarnation: IncarnationId
   readonly signKey: Secret<'sign'>
-  readonly loginKey: Parameters<typeof mailboxOf>[0]
+  readonly mailboxes: OwnMailboxes
   /** Private halves that still live, newest first. */
   readonly prekeys: () => readonly KeyPair<SealPublicKey, 'seal'>[]
   readonly mesh: () => Mesh

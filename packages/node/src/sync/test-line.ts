@@ -88,7 +88,7 @@ export class TestLine {
     sync.attach({ send: (bytes) => this.#carry(sync, bytes) })
     sync.meet(this.#mesh())
     await sync.meshChanged(this.#mesh())
-    for (const event of [{ type: 'live', newGeneration: false, lost: false }, { type: 'drained' }] as LinkEvent[])
+    for (const event of [{ type: 'live', newGeneration: false }, { type: 'drained' }] as LinkEvent[])
       sync.onLinkEvent(event)
     return sync
   }

@@ -3,14 +3,14 @@ import type { PacketId } from '@sealmesh/protocol/ids'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
 
 export type LinkEvent =
-  /** `newGeneration`: the relay may have forgotten what it called stored. `lost`: it dropped packets meant for us. */
-  | { readonly type: 'live'; readonly newGeneration: boolean; readonly lost: boolean }
+  /** `newGeneration`: the relay may have forgotten what it called stored. */
+  | { readonly type: 'live'; readonly newGeneration: boolean }
   | { readonly type: 'answer'; readonly packet: PacketId; readonly outcomes: readonly Outcome[] }
   /** Call `acknowledge` once the packet's fate is durable, whatever it is: until then the relay keeps it. */
   | { readonly type: 'deliver'; readonly packet: Uint8Array; readonly acknowledge: () => void }
-  /** The mailbox is empty: what follows is live. */
+  /** The mailboxes are empty: what follows is live. */
   | { readonly type: 'drained' }
-  /** The relay dropped packets meant for us while we were connected. */
+  /** The relay dropped packets meant for us. */
   | { readonly type: 'lost'; readonly count: number }
   /** After a `full`: sending makes sense again. */
   | { readonly type: 'room' }

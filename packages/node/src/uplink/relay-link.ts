@@ -25,6 +25,8 @@ export interface RelayLink {
   enrol(token: Uint8Array): Promise<void>
   /** Takes `signRevocation`'s bytes. Rejects with a `Failure`. */
   revoke(revocation: Uint8Array): Promise<void>
+  /** Call it when what `mailboxes` gives has changed. */
+  openMailboxes(): void
   /** Dials now instead of when it is due: the network, the token or the relay's record has changed. */
   nudge(): void
   close(): Promise<void>
@@ -33,6 +35,8 @@ export interface RelayLink {
 export interface RelayLinkOptions {
   readonly address: RelayAddress
   readonly login: Login
+  /** What opens those that are to be read, in the order in which they are. */
+  readonly mailboxes: () => readonly Uint8Array[]
   readonly sodium: Sodium
   readonly log: { info(fields: object, message: string): void }
   /** Where the node keeps how far this relay had come. */
@@ -125,6 +129,11 @@ class Link implements RelayLink {
 
   revoke(revocation: Uint8Array): Promise<void> {
     return this.#request((request) => ({ type: 'revoke', request, revocation }))
+  }
+
+  openMailboxes(): void {
+    if (this.#session === null || this.#uplink.state !== 'live') return
+    this.#session.socket.send([encodeFrame({ type: 'open', secrets: this.#options.mailboxes() })])
   }
 
   nudge(): void {
@@ -230,10 +239,10 @@ class Link implements RelayLink {
     if (!isGenuine(frame, signed, sodium)) return this.#hangUp('RELAY_WRONG_KEY')
     const newGeneration = isNewGeneration(this.#options.generations.read(), generation, frame.counter)
     this.#options.generations.write({ generation: toHex(generation), counter: frame.counter })
-    session.owesAck = frame.lost > 0
     this.#feed({ type: 'welcomed' })
-    this.#options.log.info({ newGeneration, waiting: frame.waiting, lost: frame.lost }, 'relay link is live')
-    this.#options.onEvent({ type: 'live', newGeneration, lost: frame.lost > 0 })
+    this.#options.log.info({ newGeneration }, 'relay link is live')
+    this.#options.onEvent({ type: 'live', newGeneration })
+    this.openMailboxes()
     this.#flushSoon()
   }
 
@@ -274,6 +283,7 @@ class Link implements RelayLink {
       case 'login':
       case 'send':
       case 'ack':
+      case 'open':
       case 'enrol':
       case 'revoke':
       case 'ping':
@@ -294,10 +304,9 @@ class Link implements RelayLink {
   #activate(): void {
     if (!this.#idled) return
     this.#idled = false
-    // What was acknowledged meanwhile went unheard: it comes again, and is acknowledged again.
-    if (this.#session !== null) this.#session.acknowledged = 0
-    this.#flushSoon()
-    this.#options.onEvent({ type: 'live', newGeneration: false, lost: false })
+    this.#options.onEvent({ type: 'live', newGeneration: false })
+    // It may have been idled by a frame that somebody made up, or be so at the relay no more by one that was lost.
+    this.openMailboxes()
   }
 
   #leave(goodbye: FrameOf<'goodbye'>): void {

@@ -1,8 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, NodeId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
+import { mailboxDay, type OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
+import { DAY_MS } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
@@ -20,6 +23,8 @@ const GENERATIONS = 'relay-generations'
 /** Dialling and logging in take some 50 ms on a LAN, and a second or two around the world. */
 const LIVE_WAIT_MS = 10_000
 const LOOK_AGAIN_MS = 50
+/** A machine that slept over midnight, or whose clock was set, notices within this. */
+const DAY_CHECK_MS = 60_000
 
 /** The relays that the membership log names, and the link to the one in use: the first. */
 export class Relays {
@@ -30,10 +35,16 @@ export class Relays {
   #changedAtMs: number | null = null
   #state: 'live' | 'down' | undefined
   #generations: z.infer<typeof Generations> = {}
+  /** Of pairings that are under way, by hexadecimal secret. */
+  readonly #guests = new Map<string, Uint8Array>()
+  #day: number
+  #dayTimer: NodeJS.Timeout
   onEvent: (event: LinkEvent) => void = () => undefined
 
   constructor(deps: RelaysDeps) {
     this.#deps = deps
+    this.#day = mailboxDay(deps.now())
+    this.#dayTimer = this.#atNextDay()
   }
 
   /** What the owner gave on the command line becomes a record, so that every node of the mesh learns of it. */
@@ -70,6 +81,16 @@ export class Relays {
     await (await this.#live(0)).revoke(revocation)
   }
 
+  /** Beside those of each day: where somebody writes to who is not told them. The result ends it. */
+  openGuestMailbox(secret: Uint8Array): () => void {
+    const key = toHex(secret)
+    this.#guests.set(key, secret)
+    this.#link?.openMailboxes()
+    return () => {
+      if (this.#guests.delete(key)) this.#link?.openMailboxes()
+    }
+  }
+
   /** Where this node meets others, for links that invite one more. */
   get address(): string | undefined {
     return this.#address
@@ -85,8 +106,22 @@ export class Relays {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#dayTimer)
     await this.#link?.close()
     this.#link = undefined
+  }
+
+  #atNextDay(): NodeJS.Timeout {
+    const leftMs = DAY_MS - (this.#deps.now() % DAY_MS)
+    return setTimeout(() => this.#turnDay(), Math.min(leftMs, DAY_CHECK_MS)).unref()
+  }
+
+  #turnDay(): void {
+    this.#dayTimer = this.#atNextDay()
+    const day = mailboxDay(this.#deps.now())
+    if (day === this.#day) return
+    this.#day = day
+    this.#link?.openMailboxes()
   }
 
   /** Every attempt to dial that fails says `down` again. */
@@ -108,7 +143,7 @@ export class Relays {
   }
 
   async #open(text: string): Promise<void> {
-    const { meta, sodium, log, login, mesh, root, claim } = this.#deps
+    const { meta, sodium, log, login, mailboxes, mesh, root, claim, now } = this.#deps
     const address = parseRelayAddress(text)
     if (!address.ok) {
       log.warn({ code: address.error.code }, 'the mesh names a relay whose address cannot be read')
@@ -124,6 +159,7 @@ export class Relays {
         token: (await meta.readBytes(TOKEN)) ?? new Uint8Array(),
         ...(claim !== undefined && root !== undefined ? { claim: { code: claim, rootKey: root } } : {}),
       },
+      mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
       generations: {
         read: () => this.#generations[relay],
         write: (session) => {
@@ -147,6 +183,8 @@ export class Relays {
 export interface RelaysDeps {
   readonly meta: Meta
   readonly login: KeyPair<LoginPublicKey, 'login'>
+  readonly mailboxes: OwnMailboxes
+  readonly now: () => number
   readonly mesh: MeshId
   readonly root: Secret<'root'> | undefined
   readonly claim: string | undefined

@@ -1,14 +1,14 @@
 import { toHex } from '../bytes.ts'
 import type { SealPublicKey } from '../keys.ts'
-import { PREKEY_SKEW_MS } from '../limits.ts'
+import { PACKET_EXPIRY_MS_MAX, PREKEY_SKEW_MS } from '../limits.ts'
 import type { Prekey } from '../membership/mesh.ts'
 
 /** When the private half is destroyed: a sender whose clock is an hour behind may seal to it until then. */
 export const prekeyEndsMs = ({ expiresMs }: Pick<Prekey, 'expiresMs'>): number => expiresMs + PREKEY_SKEW_MS
 
 /**
- * Whether a box that nothing opens may have been sealed to a prekey whose time was over: a box names no key, but no
- * packet outlives the prekey that it is sealed to, so the packet's expiry says which ones it can be.
+ * Whether a box that nothing opens may have been sealed to a prekey whose time was over: a box names no key, but a
+ * packet lives no longer than it may, so its expiry says within which time it was sealed.
  */
 export const mayBeExpired = (
   announced: readonly Prekey[],
@@ -22,6 +22,6 @@ export const mayBeExpired = (
       prekeyEndsMs(prekey) < nowMs &&
       !kept.has(toHex(prekey.publicKey)) &&
       prekey.notBeforeMs - PREKEY_SKEW_MS <= packetExpiresMs &&
-      packetExpiresMs <= prekey.expiresMs,
+      packetExpiresMs - PACKET_EXPIRY_MS_MAX < prekey.expiresMs,
   )
 }

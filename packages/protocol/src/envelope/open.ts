@@ -31,7 +31,8 @@ export type OpenError =
 export interface OpenContext {
   readonly mesh: MeshId
   readonly node: NodeId
-  readonly mailbox: MailboxId
+  /** Where packets for this node may have been sent: one for each day. */
+  readonly mailboxes: ReadonlySet<MailboxId>
   /** Private halves that still live, newest first: the likeliest is tried first. */
   readonly prekeys: readonly KeyPair<SealPublicKey, 'seal'>[]
   readonly signKeyOf: (node: NodeId) => SignPublicKey | undefined
@@ -47,7 +48,7 @@ export function openPacket(bytes: Uint8Array, context: OpenContext, sodium: Sodi
   if (!read.ok) return read
   const header = read.value
 
-  const index = header.recipients.findIndex(({ mailbox }) => mailbox === context.mailbox)
+  const index = header.recipients.findIndex(({ mailbox }) => context.mailboxes.has(mailbox))
   const recipient = header.recipients[index]
   if (recipient === undefined) return err({ code: 'PACKET_NOT_FOR_US' })
 

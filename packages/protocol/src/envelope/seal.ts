@@ -110,22 +110,25 @@ export class ContentKey {
 const CONTENT_KEYS_MAX = 256
 
 /**
- * One content key for one set of recipients and prekeys, for at most a minute, so that both sides pay for its boxes
- * once. Another recipient or another prekey is another set, with a key of its own.
+ * One content key for one set of mailboxes and prekeys, for at most a minute, so that both sides pay for its boxes
+ * once. Another recipient or another prekey is another set, with a key of its own; and so is another day, or two
+ * mailboxes of one node would hold the same box.
  */
 export class ContentKeys {
   readonly #kept = new Map<string, { content: ContentKey; madeAtMs: number }>()
 
   /** `random` gives that many random bytes. */
   take(
-    recipients: readonly Pick<Recipient, 'prekey'>[],
+    recipients: readonly Pick<Recipient, 'mailbox' | 'prekey'>[],
     nowMs: number,
     random: (bytes: number) => Uint8Array,
     sodium: Sodium,
   ): ContentKey {
     this.expire(nowMs)
-    const prekeys = recipients.map(({ prekey }) => toHex(prekey)).sort()
-    const set = prekeys.join()
+    const set = recipients
+      .map(({ mailbox, prekey }) => mailbox + toHex(prekey))
+      .sort()
+      .join()
     const kept = this.#kept.get(set)
     if (kept !== undefined) return kept.content
     const content = makeContentKey(

@@ -54,8 +54,8 @@ function gatherNode(id: NodeId, { tally, revokes }: Counted): MeshNode {
   const { record } = firstByHash(admissions) as EntryOf<'found' | 'admit'>
   const prekeys = (tally.prekeys.get(id) ?? [])
     .map(({ record: { body, hash } }): Prekey => {
-      const { publicKey, notBeforeMs, expiresMs } = body
-      return { publicKey, notBeforeMs, expiresMs, record: hash }
+      const { publicKey, notBeforeMs, expiresMs, mailboxes } = body
+      return { publicKey, notBeforeMs, expiresMs, mailboxes, record: hash }
     })
     .toSorted((a, b) => b.notBeforeMs - a.notBeforeMs || compareText(a.record, b.record))
   const lapses = tally.lapses.get(id) ?? []
@@ -116,8 +116,8 @@ function grantOf({ record: { body, hash } }: EntryOf<'grant'>, tally: Tally): Gr
 function recoveryOf(tally: Tally): Recovery | null {
   const newest = (latestOf(tally.recoveries) as EntryOf<'recovery'>[]).toSorted(byTime)[0]
   if (newest === undefined) return null
-  const { loginKey, sealKey } = newest.record.body
-  return { loginKey, sealKey }
+  const { loginKey, sealKey, mailbox } = newest.record.body
+  return { loginKey, sealKey, mailbox }
 }
 
 const nameOf = (id: NodeId, tally: Tally): string | undefined =>

@@ -1,4 +1,5 @@
-import type { AgentId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
+import type { Announced } from '../envelope/daily-mailboxes.ts'
+import type { AgentId, MailboxId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
 import type { LoginPublicKey, SealPublicKey } from '../keys.ts'
 import type { Basis, Cut, GrantTo, NodeIdentity, SignedRecord } from './record.ts'
 
@@ -28,6 +29,7 @@ export interface Mesh {
 export interface Recovery {
   readonly loginKey: LoginPublicKey
   readonly sealKey: SealPublicKey
+  readonly mailbox: MailboxId
 }
 
 export type VoidReason =
@@ -56,10 +58,8 @@ export interface Ending {
   readonly cuts: readonly Cut[]
 }
 
-export interface Prekey {
+export interface Prekey extends Announced {
   readonly publicKey: SealPublicKey
-  readonly notBeforeMs: number
-  readonly expiresMs: number
   readonly record: RecordHash
 }
 

@@ -20,7 +20,16 @@ import {
   writeUint,
 } from '../bytes.ts'
 import { readClock, writeClock } from '../crdt/clock.ts'
-import { type AgentId, isName, NAME_CHARACTERS_MAX, type NodeId, type RecordHash, type RelayId } from '../ids.ts'
+import { mailboxesBytes } from '../envelope/daily-mailboxes.ts'
+import {
+  type AgentId,
+  isName,
+  type MailboxId,
+  NAME_CHARACTERS_MAX,
+  type NodeId,
+  type RecordHash,
+  type RelayId,
+} from '../ids.ts'
 import {
   HASH_BYTES,
   type LoginPublicKey,
@@ -159,7 +168,8 @@ export function writeBody(writer: Writer, body: RecordBody): void {
       writeId(writer, body.node)
       writeFixed(writer, body.publicKey)
       writeUint(writer, body.notBeforeMs)
-      return writeUint(writer, body.expiresMs)
+      writeUint(writer, body.expiresMs)
+      return writeFixed(writer, body.mailboxes)
     case 'relay':
       return writeList(writer, body.relays, ({ address, relay }) => {
         writeText(writer, address)
@@ -174,7 +184,8 @@ export function writeBody(writer: Writer, body: RecordBody): void {
       return writeCuts(writer, body.cuts)
     case 'recovery':
       writeFixed(writer, body.loginKey)
-      return writeFixed(writer, body.sealKey)
+      writeFixed(writer, body.sealKey)
+      return writeId(writer, body.mailbox)
     case 'rename':
       writeId(writer, body.node)
       return writeText(writer, body.name)
@@ -229,6 +240,7 @@ export function readBody(reader: Reader): RecordBody {
         type: 'recovery',
         loginKey: readFixed(reader, SIGN_PUBLIC_KEY_BYTES) as LoginPublicKey,
         sealKey: readFixed(reader, SEAL_PUBLIC_KEY_BYTES) as SealPublicKey,
+        mailbox: readId<MailboxId>(reader, HASH_BYTES),
       }
     case KIND.rename:
       return { type: 'rename', node: readNode(reader), name: readName(reader) }
@@ -291,7 +303,8 @@ function readPrekey(reader: Reader): RecordBody {
   // A key that lives longer than its rotation says would void the one forward secrecy that there is.
   const lifeMs = expiresMs - notBeforeMs
   if (lifeMs <= 0 || lifeMs > PREKEY_LIFE_MS + 2 * PREKEY_SKEW_MS) throw new Malformed()
-  return { type: 'prekey', node, publicKey, notBeforeMs, expiresMs }
+  const mailboxes = readFixed(reader, mailboxesBytes({ notBeforeMs, expiresMs }))
+  return { type: 'prekey', node, publicKey, notBeforeMs, expiresMs, mailboxes }
 }
 
 function writeIdentity(writer: Writer, node: NodeIdentity): void {

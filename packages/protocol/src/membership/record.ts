@@ -1,6 +1,6 @@
 import type { DocumentName } from '../crdt/block.ts'
 import type { VersionVector } from '../crdt/clock.ts'
-import type { AgentId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
+import type { AgentId, MailboxId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
 import type { LoginPublicKey, SealPublicKey, Signature, SignPublicKey } from '../keys.ts'
 
 /** Who an admitted machine is. Its id derives from `signKey` and its founding agent's key. */
@@ -79,6 +79,8 @@ export type RecordBody =
       readonly publicKey: SealPublicKey
       readonly notBeforeMs: number
       readonly expiresMs: number
+      /** `OwnMailboxes.announced`: where to send what is sealed to it, day by day. */
+      readonly mailboxes: Uint8Array
     }
   /** By the root or an admin: where the mesh's relays are, in order of preference. */
   | {
@@ -90,7 +92,12 @@ export type RecordBody =
   /** By the root or an admin: silent for so long that nobody waits for it. It comes back by itself. */
   | { readonly type: 'lapse'; readonly node: NodeId; readonly cuts: readonly Cut[] }
   /** By the root: where copies of this log are kept for whoever holds it (docs/spec/11-recovery.md). */
-  | { readonly type: 'recovery'; readonly loginKey: LoginPublicKey; readonly sealKey: SealPublicKey }
+  | {
+      readonly type: 'recovery'
+      readonly loginKey: LoginPublicKey
+      readonly sealKey: SealPublicKey
+      readonly mailbox: MailboxId
+    }
   /** By the root, an admin or the node itself: what it is called from now on. */
   | { readonly type: 'rename'; readonly node: NodeId; readonly name: string }
 

@@ -9,10 +9,10 @@ import {
   writeList,
   writeText,
 } from '../bytes.ts'
-import { mailboxOf } from '../envelope/mailbox.ts'
 import type { NodeId } from '../ids.ts'
 import { RECORD_BYTES_MAX, RECORDS_MAX, RELAY_ADDRESS_BYTES_MAX, RELAYS_MAX } from '../limits.ts'
 import { MembershipLog } from '../membership/log.ts'
+import type { Mesh, MeshNode } from '../membership/mesh.ts'
 import type { NodeIdentity } from '../membership/record.ts'
 import { decodeRecord, nodeIdOf } from '../membership/record-codec.ts'
 import { assert, err, ok, type Result } from '../result.ts'
@@ -91,9 +91,7 @@ export function checkAdmission(
   const own = nodes.get(nodeIdOf(identity.signKey, identity.foundingAgent.id, sodium))
   if (own === undefined || own.revocations.length > 0 || !equalBytes(own.loginKey, identity.loginKey))
     return err('not-admitted')
-  const inviter = [...nodes.values()].find(
-    (node) => node.revocations.length === 0 && mailboxOf(node.loginKey, sodium) === link.inviterMailbox,
-  )
+  const inviter = admitterOf(own, log.mesh)
   if (inviter === undefined) return err('inviter-not-a-member')
   const chain = decodeTokenChain(admission.token)
   if (!chain.ok) return err('token')
@@ -101,4 +99,15 @@ export function checkAdmission(
   if (!login.ok || login.value.kind !== 'node' || !equalBytes(login.value.loginKey, identity.loginKey))
     return err('token')
   return ok(inviter.id)
+}
+
+/** The member that signed for this one. A machine that joined once before may have been let in by several. */
+function admitterOf(own: MeshNode, mesh: Mesh): MeshNode | undefined {
+  for (const { hash, body, signer } of mesh.records.values()) {
+    if (body.type !== 'admit' || signer.type !== 'node' || mesh.voided.has(hash)) continue
+    if (!equalBytes(body.node.signKey, own.signKey)) continue
+    const node = mesh.nodes.get(signer.node)
+    if (node?.revocations.length === 0) return node
+  }
+  return undefined
 }

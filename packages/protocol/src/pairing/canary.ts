@@ -60,7 +60,7 @@ export function canaryLives(
     {
       mesh: mesh.id,
       node: own.node,
-      mailbox: mailboxOf(own.loginKey, sodium),
+      mailboxes: new Set([mailboxOf(own.loginKey, sodium)]),
       prekeys: own.prekeys,
       signKeyOf: (node) => {
         const sender = mesh.nodes.get(node)

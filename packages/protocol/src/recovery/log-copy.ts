@@ -50,14 +50,14 @@ export function sealLogCopy(
 /** Undefined for whatever is not a copy for one of these keys: most packets are not. Never throws. */
 export function openLogCopy(
   bytes: Uint8Array,
-  at: { readonly mailbox: MailboxId; readonly keys: readonly KeyPair<SealPublicKey, 'seal'>[] },
+  at: { readonly mailboxes: ReadonlySet<MailboxId>; readonly keys: readonly KeyPair<SealPublicKey, 'seal'>[] },
   sodium: Sodium,
 ): Uint8Array[] | undefined {
   const header = readPacketHeader(bytes)
   if (!header.ok) return undefined
   const { recipients, bodyOffset } = header.value
   const [only] = recipients
-  if (only === undefined || recipients.length > 1 || only.mailbox !== at.mailbox) return undefined
+  if (only === undefined || recipients.length > 1 || !at.mailboxes.has(only.mailbox)) return undefined
   const bodyAt = bodyOffset + NONCE_BYTES
   for (const pair of at.keys) {
     const key = sodium.openBox(only.box, pair)

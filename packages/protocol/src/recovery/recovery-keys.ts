@@ -3,9 +3,10 @@ import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 
 export interface RecoveryKeys {
-  /** Reads the mailbox in which copies of the log lie. */
   readonly login: KeyPair<LoginPublicKey, 'login'>
-  /** Opens them. */
+  /** Opens the mailbox in which copies of the log lie: the same on every day. */
+  readonly mailboxSecret: Uint8Array
+  /** Opens the copies. */
   readonly seal: KeyPair<SealPublicKey, 'seal'>
 }
 
@@ -18,6 +19,7 @@ export function recoveryKeysOf(root: Secret<'root'>, sodium: Sodium): RecoveryKe
   const login = sodium.signKeys('login', seedOf(TAGS.recoveryLogin))
   return {
     login: { publicKey: login.publicKey as Uint8Array as LoginPublicKey, secretKey: login.secretKey },
+    mailboxSecret: seedOf(TAGS.recoveryMailbox),
     seal: sodium.sealKeys(seedOf(TAGS.recoverySeal)),
   }
 }

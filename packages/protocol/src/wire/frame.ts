@@ -18,11 +18,12 @@ import {
   writeBytes,
   writeFixed,
   writeId,
+  writeList,
   writeUint,
 } from '../bytes.ts'
 import type { PacketId, RelayId } from '../ids.ts'
-import { type LoginPublicKey, SIGN_PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signature } from '../keys.ts'
-import { FRAME_BYTES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../limits.ts'
+import { HASH_BYTES, type LoginPublicKey, SIGN_PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signature } from '../keys.ts'
+import { FRAME_BYTES_MAX, OPEN_MAILBOXES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
 import { WIRE_VERSION } from '../version.ts'
 import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
@@ -37,15 +38,16 @@ import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
  */
 const CHALLENGE = 0x01 // → version uint | relay id 32B | nonce 32B | generation 16B
 const LOGIN = 0x02 // ← version uint | nonce 32B | login key 32B | chain bytes | signature 64B | 0 or 1 [proof 32B | root signature 64B]
-const WELCOME = 0x03 // → counter uint | frame limit uint | packets waiting uint | packets lost uint | signature 64B
+const WELCOME = 0x03 // → counter uint | frame limit uint | signature 64B
 const GOODBYE = 0x04 // → reason 1B | retry after uint, ms. Layout and number are the same in every version.
 const SEND = 0x10 // ← one or more: packet bytes
 const ANSWER = 0x11 // → one or more: packet id 16B | count uint | an outcome byte per recipient, in the header's order
-const DELIVER = 0x12 // → one or more: sequence uint | packet bytes
+const DELIVER = 0x12 // → one or more: sequence uint, of this session | packet bytes
 const ACK = 0x13 // ← sequence uint: this one and all before it are safe with the node
 const NOTICE = 0x14 // → reason 1B, 0 when active again | retry after uint, ms
-const LOST = 0x15 // → count uint: packets dropped from this mailbox since the last acknowledged mark
+const LOST = 0x15 // → count uint: packets dropped from open mailboxes since the last acknowledged mark
 const DRAINED = 0x16 // → nothing more waits
+const OPEN = 0x17 // ← count uint | 32B each: what opens the mailboxes that this session reads from now on, in order
 const ENROL = 0x20 // ← request uint | token chain bytes
 const REVOKE = 0x21 // ← request uint | revocation bytes
 const DONE = 0x22 // → request uint | reason 1B, 0 when done
@@ -82,8 +84,6 @@ export type Frame =
       readonly type: 'welcome'
       readonly counter: number
       readonly frameBytesMax: number
-      readonly waiting: number
-      readonly lost: number
       readonly signature: Signature
     }
   | { readonly type: 'goodbye'; readonly reason: Reason; readonly retryAfterMs: number }
@@ -94,6 +94,7 @@ export type Frame =
   | { readonly type: 'notice'; readonly reason: Reason | null; readonly retryAfterMs: number }
   | { readonly type: 'lost'; readonly count: number }
   | { readonly type: 'drained' }
+  | { readonly type: 'open'; readonly secrets: readonly Uint8Array[] }
   | { readonly type: 'enrol'; readonly request: number; readonly chain: Uint8Array }
   | { readonly type: 'revoke'; readonly request: number; readonly revocation: Uint8Array }
   | { readonly type: 'done'; readonly request: number; readonly reason: Reason | null }
@@ -149,7 +150,8 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       return writeFixed(writer, frame.claim.rootSignature)
     case 'welcome':
       writeByte(writer, WELCOME)
-      for (const n of [frame.counter, frame.frameBytesMax, frame.waiting, frame.lost]) writeUint(writer, n)
+      writeUint(writer, frame.counter)
+      writeUint(writer, frame.frameBytesMax)
       return writeFixed(writer, frame.signature)
     case 'goodbye':
       writeByte(writer, GOODBYE)
@@ -167,6 +169,9 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       return writeUint(writer, frame.count)
     case 'drained':
       return writeByte(writer, DRAINED)
+    case 'open':
+      writeByte(writer, OPEN)
+      return writeList(writer, frame.secrets, (secret) => writeFixed(writer, secret))
     case 'enrol':
       writeByte(writer, ENROL)
       writeUint(writer, frame.request)
@@ -248,8 +253,6 @@ function readBody(type: number, reader: Reader): Frame {
         type: 'welcome',
         counter: readUint(reader),
         frameBytesMax: readUint(reader),
-        waiting: readUint(reader),
-        lost: readUint(reader),
         signature: readFixed(reader, SIGNATURE_BYTES) as Signature,
       }
     case GOODBYE:
@@ -277,6 +280,8 @@ function readBody(type: number, reader: Reader): Frame {
       return { type: 'lost', count: readUint(reader) }
     case DRAINED:
       return { type: 'drained' }
+    case OPEN:
+      return { type: 'open', secrets: readList(reader, OPEN_MAILBOXES_MAX, (each) => readFixed(each, HASH_BYTES)) }
     case ENROL:
       return { type: 'enrol', request: readUint(reader), chain: readBytes(reader, TOKEN_CHAIN_BYTES_MAX) }
     case REVOKE:

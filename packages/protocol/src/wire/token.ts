@@ -12,7 +12,6 @@ import {
   readId,
   readList,
   readUint,
-  toHex,
   type Writer,
   writeByte,
   writeFixed,
@@ -132,9 +131,6 @@ export function verifyTokenChain(
   const { loginKey, adminKey, kind, mailbox } = leaf
   return ok({ mesh, loginKey, adminKey, kind, mailbox, expiresMs, through })
 }
-
-/** Keys as map keys: hexadecimal. */
-export const keyText = (key: SignPublicKey | LoginPublicKey): string => toHex(key)
 
 const signedBytes = (token: Omit<Token, 'signature'>): Uint8Array =>
   concatBytes(

@@ -1,6 +1,7 @@
 import { Failure, reactions } from '@sealmesh/protocol/errors'
 import { MAILBOX_BYTES_MAX, MAILBOX_PACKETS_MAX } from '@sealmesh/protocol/limits'
 import { Command, CommanderError } from 'commander'
+import { MESH_BYTES_MAX, MESH_MAILBOXES_MAX, MESH_PACKETS_MAX } from '../core/limits.ts'
 import { RELAY_VERSION } from '../version.ts'
 
 /** The `sealmesh-relay` command. Heavy modules load per verb. */
@@ -24,8 +25,11 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--cert <file>', 'a certificate that nodes’ machines trust, PEM')
     .option('--key <file>', 'its key, PEM')
     .option('--public-host <name>', 'the name or address that nodes dial')
-    .option('--mailbox-bytes <number>', 'what may wait for one node', String(MAILBOX_BYTES_MAX))
-    .option('--mailbox-packets <number>', 'how many packets may wait for one node', String(MAILBOX_PACKETS_MAX))
+    .option('--mailbox-bytes <number>', 'what may wait for one node, of one day', String(MAILBOX_BYTES_MAX))
+    .option('--mailbox-packets <number>', 'how many packets may, of one day', String(MAILBOX_PACKETS_MAX))
+    .option('--mesh-bytes <number>', 'what may wait for all nodes of a mesh', String(MESH_BYTES_MAX))
+    .option('--mesh-packets <number>', 'how many packets may', String(MESH_PACKETS_MAX))
+    .option('--mesh-mailboxes <number>', 'in how many mailboxes that nobody reads now', String(MESH_MAILBOXES_MAX))
     .option('--log-level <level>', 'silent, error, warn, info or debug', 'info')
     .action(async (flags: Record<string, string | undefined>) => (await import('./up.ts')).up(flags))
   withData(program.command('claim'))

@@ -30,6 +30,9 @@ function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOp
   const port = whole(flags, 'port', 0, 65_535)
   const mailboxBytesMax = whole(flags, 'mailboxBytes', PACKET_BYTES_MAX, 2 ** 40)
   const mailboxPacketsMax = whole(flags, 'mailboxPackets', 1, 2 ** 24)
+  const meshBytesMax = whole(flags, 'meshBytes', PACKET_BYTES_MAX, 2 ** 40)
+  const meshPacketsMax = whole(flags, 'meshPackets', 1, 2 ** 24)
+  const meshMailboxesMax = whole(flags, 'meshMailboxes', 1, 2 ** 24)
   const logLevel = flags['logLevel'] ?? 'info'
   if (!LOG_LEVELS.includes(logLevel))
     throw new Failure('USAGE', `A log level is one of ${LOG_LEVELS.join(', ')}.`, { next: 'sealmesh-relay up --help' })
@@ -41,7 +44,7 @@ function optionsOf(flags: Readonly<Record<string, string | undefined>>): RelayOp
     port,
     tls,
     logLevel,
-    limits: { mailboxBytesMax, mailboxPacketsMax },
+    limits: { mailboxBytesMax, mailboxPacketsMax, meshBytesMax, meshPacketsMax, meshMailboxesMax },
     ...(publicHost === undefined ? {} : { publicHost }),
   }
 }

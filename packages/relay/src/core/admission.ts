@@ -1,22 +1,16 @@
-import { fromHex, toHex } from '@sealmesh/protocol/bytes'
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import { equalBytes, fromHex, toHex } from '@sealmesh/protocol/bytes'
+import type { MeshId } from '@sealmesh/protocol/ids'
 import { err, ok, type Result } from '@sealmesh/protocol/result'
 import { claimMessage, claimProof, loginMessage } from '@sealmesh/protocol/wire/challenge'
 import type { FrameOf } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
-import {
-  decodeTokenChain,
-  keyText,
-  type Token,
-  type VerifiedLogin,
-  verifyTokenChain,
-} from '@sealmesh/protocol/wire/token'
+import { decodeTokenChain, type Token, type VerifiedLogin, verifyTokenChain } from '@sealmesh/protocol/wire/token'
 import type { ClaimKey } from './event.ts'
+import { type KeyName, keyName } from './key-name.ts'
 import type { Connection, LoginRecord, RelayState, World } from './state.ts'
 
 export interface Admitted {
-  readonly mailbox: MailboxId
+  readonly name: KeyName
   readonly record: LoginRecord
   /** The claim that admits its mesh now; null when the mesh is known. */
   readonly claim: string | null
@@ -34,25 +28,25 @@ export function judgeLogin(
   const { nonce: relayNonce } = connection
   const message = loginMessage({ relay, relayNonce, generation, nodeNonce: frame.nonce, chain: frame.chain })
   if (!world.sodium.verify(frame.signature, message, frame.loginKey)) return err('LOGIN_SIGNATURE')
-  const mailbox = mailboxOf(frame.loginKey, world.sodium)
+  const name = keyName(frame.loginKey, world.sodium)
   const tokens = decodeTokenChain(frame.chain)
   if (!tokens.ok) return err('TOKEN_INVALID')
   const [first] = tokens.value
   const record =
     first === undefined
-      ? enrolledAs(state, mailbox, frame, world)
-      : tokensSay(state, frame, mailbox, first.mesh, tokens.value, world)
+      ? enrolledAs(state, name, world)
+      : tokensSay(state, frame, name, first.mesh, tokens.value, world)
   if (!record.ok) return record
   const { mesh } = record.value
   const known = state.meshes.get(mesh)
   if (known !== undefined) {
-    if (known.logins >= state.limits.meshLoginsMax && !state.mailboxes.has(mailbox)) return err('QUOTA_NODES')
-    return ok({ mailbox, record: record.value, claim: null })
+    if (known.logins >= state.limits.meshLoginsMax && !state.logins.has(name)) return err('QUOTA_NODES')
+    return ok({ name, record: record.value, claim: null })
   }
   if (frame.claim === null) {
     // Who has the root can bring a claim; others can only wait for the relay's owner.
     return err(
-      record.value.through.length === 0 && record.value.adminKey !== null ? 'CLAIM_REQUIRED' : 'MESH_NOT_ADMITTED',
+      record.value.through.length === 0 && record.value.admin !== null ? 'CLAIM_REQUIRED' : 'MESH_NOT_ADMITTED',
     )
   }
   const subject = { relay, relayNonce, mesh }
@@ -60,7 +54,7 @@ export function judgeLogin(
   for (const { id, key, expiresMs } of claims) {
     if (state.spentClaims.has(id) || expiresMs <= world.nowMs) continue
     if (toHex(claimProof(key, subject, world.sodium)) !== toHex(frame.claim.proof)) continue
-    return ok({ mailbox, record: record.value, claim: id })
+    return ok({ name, record: record.value, claim: id })
   }
   return err('CLAIM_INVALID')
 }
@@ -71,74 +65,69 @@ export function judgeEnrolment(
   mesh: MeshId,
   chain: Uint8Array,
   world: World,
-): Result<{ mailbox: MailboxId; record: LoginRecord }, Reason> {
+): Result<{ name: KeyName; record: LoginRecord }, Reason> {
   const tokens = decodeTokenChain(chain)
   const first = tokens.ok ? tokens.value[0] : undefined
   if (!tokens.ok || first?.mesh !== mesh) return err('TOKEN_INVALID')
   const login = verifyTokenChain(tokens.value, mesh, world.nowMs, world.sodium)
   if (!login.ok) return err(login.error)
-  const mailbox = mailboxOf(login.value.loginKey, world.sodium)
+  const name = keyName(login.value.loginKey, world.sodium)
   const known = state.meshes.get(mesh)
   if (known === undefined) return err('MESH_NOT_ADMITTED')
-  if (isRevoked(state, mailbox, login.value)) return err('NODE_REVOKED')
-  const held = state.mailboxes.get(mailbox)
-  if (held !== undefined && held.login.mesh !== mesh) return err('TOKEN_INVALID')
+  const record = recordOf(login.value, world)
+  if (isRevoked(state, name, record)) return err('NODE_REVOKED')
+  const held = state.logins.get(name)
+  if (held !== undefined && held.record.mesh !== mesh) return err('TOKEN_INVALID')
   if (held === undefined && known.logins >= state.limits.meshLoginsMax) return err('QUOTA_NODES')
-  return ok({ mailbox, record: recordOf(login.value) })
+  return ok({ name, record })
 }
 
 function tokensSay(
   state: RelayState,
   frame: FrameOf<'login'>,
-  mailbox: MailboxId,
+  name: KeyName,
   mesh: MeshId,
   tokens: readonly Token[],
   world: World,
 ): Result<LoginRecord, Reason> {
   const login = verifyTokenChain(tokens, mesh, world.nowMs, world.sodium)
   if (!login.ok) return err(login.error)
-  if (keyText(login.value.loginKey) !== keyText(frame.loginKey)) return err('TOKEN_INVALID')
-  if (isRevoked(state, mailbox, login.value)) return err('NODE_REVOKED')
-  const held = state.mailboxes.get(mailbox)
-  // One login key in two meshes would share a mailbox between them.
-  if (held !== undefined && held.login.mesh !== mesh) return err('TOKEN_INVALID')
-  return ok(recordOf(login.value))
+  if (!equalBytes(login.value.loginKey, frame.loginKey)) return err('TOKEN_INVALID')
+  const record = recordOf(login.value, world)
+  if (isRevoked(state, name, record)) return err('NODE_REVOKED')
+  const held = state.logins.get(name)
+  // An enrolled login names no mesh: its key must stand for one.
+  if (held !== undefined && held.record.mesh !== mesh) return err('TOKEN_INVALID')
+  return ok(record)
 }
 
-function enrolledAs(
-  state: RelayState,
-  mailbox: MailboxId,
-  frame: FrameOf<'login'>,
-  world: World,
-): Result<LoginRecord, Reason> {
-  const record = state.mailboxes.get(mailbox)?.login
-  if (record === undefined)
-    return err(isRevokedSomewhere(state, keyText(frame.loginKey)) ? 'NODE_REVOKED' : 'TOKEN_INVALID')
+function enrolledAs(state: RelayState, name: KeyName, world: World): Result<LoginRecord, Reason> {
+  const record = state.logins.get(name)?.record
+  if (record === undefined) return err(isRevokedSomewhere(state, name) ? 'NODE_REVOKED' : 'TOKEN_INVALID')
   if (record.expiresMs !== 0 && record.expiresMs <= world.nowMs) return err('TOKEN_EXPIRED')
   return ok(record)
 }
 
 /** Removed itself, or let in by an admin that was removed before this login was ever seen. */
-function isRevoked(state: RelayState, mailbox: MailboxId, login: VerifiedLogin): boolean {
-  const mesh = state.meshes.get(login.mesh)
+function isRevoked(state: RelayState, name: KeyName, { mesh: id, admin, through }: LoginRecord): boolean {
+  const mesh = state.meshes.get(id)
   if (mesh === undefined) return false
-  if (mesh.revokedLogins.has(keyText(login.loginKey))) return true
-  if (login.adminKey !== null && mesh.revokedAdmins.has(keyText(login.adminKey))) return true
-  return !state.mailboxes.has(mailbox) && login.through.some((key) => mesh.revokedAdmins.has(keyText(key)))
+  if (mesh.revokedLogins.has(name)) return true
+  if (admin !== null && mesh.revokedAdmins.has(admin)) return true
+  return !state.logins.has(name) && through.some((each) => mesh.revokedAdmins.has(each))
 }
 
 /** An invite's key names no mesh, so all are asked. It tells the holder of the key only what it was told before. */
-function isRevokedSomewhere(state: RelayState, loginKey: string): boolean {
-  for (const mesh of state.meshes.values()) if (mesh.revokedLogins.has(loginKey)) return true
+function isRevokedSomewhere(state: RelayState, name: KeyName): boolean {
+  for (const mesh of state.meshes.values()) if (mesh.revokedLogins.has(name)) return true
   return false
 }
 
-const recordOf = (login: VerifiedLogin): LoginRecord => ({
+const recordOf = (login: VerifiedLogin, { sodium }: World): LoginRecord => ({
   mesh: login.mesh,
-  loginKey: Uint8Array.from(login.loginKey) as LoginRecord['loginKey'],
   kind: login.kind,
   onlyTo: login.mailbox,
   expiresMs: login.expiresMs,
-  adminKey: login.adminKey === null ? null : keyText(login.adminKey),
-  through: login.through.map(keyText),
+  admin: login.adminKey === null ? null : keyName(login.adminKey, sodium),
+  through: login.through.map((key) => keyName(key, sodium)),
 })

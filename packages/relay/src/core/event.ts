@@ -2,6 +2,7 @@ import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
 import type { Answer, Frame } from '@sealmesh/protocol/wire/frame'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { KeyName } from './key-name.ts'
 import type { ConnectionId, LoginRecord } from './state.ts'
 
 /** A claim code that its owner has printed and nobody has used: what the file beside the database says. */
@@ -42,7 +43,6 @@ export type RelayEvent =
       readonly type: 'read'
       readonly read: number
       readonly connection: ConnectionId
-      readonly mailbox: MailboxId
       readonly last: number
       readonly packets: readonly NumberedPacket[]
     }
@@ -68,6 +68,7 @@ export type Effect =
       readonly type: 'read'
       readonly read: number
       readonly connection: ConnectionId
+      readonly mesh: MeshId
       readonly mailbox: MailboxId
       readonly first: number
       readonly last: number
@@ -80,28 +81,40 @@ export type Effect =
 export type Operation =
   | {
       readonly type: 'packet'
+      readonly mesh: MeshId
       readonly mailbox: MailboxId
       readonly sequence: number
       readonly expiresMs: number
       readonly packet: Uint8Array
     }
-  | { readonly type: 'dropPacket'; readonly mailbox: MailboxId; readonly sequence: number }
-  | { readonly type: 'login'; readonly mailbox: MailboxId; readonly record: LoginRecord }
-  | { readonly type: 'dropLogin'; readonly mailbox: MailboxId }
-  | { readonly type: 'lost'; readonly mailbox: MailboxId; readonly count: number }
+  | {
+      readonly type: 'dropPacket'
+      readonly mesh: MeshId
+      readonly mailbox: MailboxId
+      readonly sequence: number
+    }
+  | { readonly type: 'login'; readonly login: KeyName; readonly record: LoginRecord }
+  | { readonly type: 'dropLogin'; readonly login: KeyName }
+  /** A count of 0: none. */
+  | {
+      readonly type: 'lost'
+      readonly mesh: MeshId
+      readonly mailbox: MailboxId
+      readonly count: number
+      readonly atMs: number
+    }
   | { readonly type: 'mesh'; readonly mesh: MeshId }
-  | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: string }
+  | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: KeyName }
   | { readonly type: 'counter'; readonly counter: number }
   | { readonly type: 'claimSpent'; readonly claim: string }
 
-/** For logs and metrics. Ids are hashed before they are written anywhere. */
+/** For logs and metrics. Names are hashed before they are written anywhere; mailboxes are named nowhere. */
 export type Note =
-  | { readonly event: 'login'; readonly mesh: MeshId; readonly mailbox: MailboxId; readonly kind: 'node' | 'invite' }
+  | { readonly event: 'login'; readonly mesh: MeshId; readonly login: KeyName; readonly kind: 'node' | 'invite' }
   | { readonly event: 'goodbye'; readonly reason: Reason }
-  | { readonly event: 'duplicate'; readonly mailbox: MailboxId }
-  | { readonly event: 'spilled'; readonly mailbox: MailboxId; readonly packets: number }
-  | { readonly event: 'dropped'; readonly mailbox: MailboxId; readonly reason: Reason; readonly packets: number }
-  | { readonly event: 'drained'; readonly mailbox: MailboxId }
+  | { readonly event: 'duplicate'; readonly login: KeyName }
+  | { readonly event: 'spilled'; readonly mesh: MeshId; readonly packets: number }
+  | { readonly event: 'dropped'; readonly mesh: MeshId; readonly reason: Reason; readonly packets: number }
   | { readonly event: 'meshAdmitted'; readonly mesh: MeshId }
-  | { readonly event: 'enrolled'; readonly mesh: MeshId; readonly mailbox: MailboxId; readonly kind: 'node' | 'invite' }
-  | { readonly event: 'revoked'; readonly mesh: MeshId; readonly mailbox: MailboxId }
+  | { readonly event: 'enrolled'; readonly mesh: MeshId; readonly login: KeyName; readonly kind: 'node' | 'invite' }
+  | { readonly event: 'revoked'; readonly mesh: MeshId; readonly login: KeyName }

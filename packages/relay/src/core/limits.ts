@@ -10,6 +10,13 @@ export interface RelayLimits {
   readonly loginWaitMs: number
   readonly mailboxBytesMax: number
   readonly mailboxPacketsMax: number
+  /** All mailboxes of a mesh together. */
+  readonly meshBytesMax: number
+  readonly meshPacketsMax: number
+  /** Mailboxes of a mesh that nobody reads now: a node that is away has one for each day. */
+  readonly meshMailboxesMax: number
+  /** Of these, what one login has made by sending to them, and nobody has opened since. */
+  readonly loginMailboxesMax: number
   /** Delivered and not yet acknowledged, per connection; beyond it packets go to the mailbox. */
   readonly unackedBytesMax: number
   /** Sent and not yet answered, per connection; beyond it the relay stops reading from it. */
@@ -28,10 +35,21 @@ export interface RelayLimits {
   readonly addressFailuresMax: number
 }
 
+/** Of one mesh, whose nodes have a mailbox for each day: eight full ones in bytes, four in packets. */
+export const MESH_BYTES_MAX = 8 * MAILBOX_BYTES_MAX
+export const MESH_PACKETS_MAX = 4 * MAILBOX_PACKETS_MAX
+/** Five hundred nodes that have been away for four weeks. */
+export const MESH_MAILBOXES_MAX = 16_384
+
 export const DEFAULT_LIMITS: RelayLimits = {
   loginWaitMs: LOGIN_WAIT_MS,
   mailboxBytesMax: MAILBOX_BYTES_MAX,
   mailboxPacketsMax: MAILBOX_PACKETS_MAX,
+  meshBytesMax: MESH_BYTES_MAX,
+  meshPacketsMax: MESH_PACKETS_MAX,
+  meshMailboxesMax: MESH_MAILBOXES_MAX,
+  // Two hundred peers that are away for a week, or seventy for four.
+  loginMailboxesMax: 2_048,
   unackedBytesMax: CONNECTION_QUEUE_BYTES_MAX,
   unansweredBytesMax: CONNECTION_QUEUE_BYTES_MAX,
   stallMs: 10_000,

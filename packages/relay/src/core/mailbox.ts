@@ -1,24 +1,10 @@
-import type { MailboxId } from '@sealmesh/protocol/ids'
+import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect, Operation, RelayEvent } from './event.ts'
-import { Fifo } from './fifo.ts'
 import { DRAIN_READ_BYTES } from './limits.ts'
-import type { Connection, Entry, LoginRecord, Mailbox, RelayState, World } from './state.ts'
+import type { Connection, Entry, Mailbox, RelayState, World } from './state.ts'
 
-/** One node's packets, in order: those on disk, those on their way there, and those that its reader has in hand. */
-
-export const newMailbox = (id: MailboxId, login: LoginRecord): Mailbox => ({
-  id,
-  login,
-  entries: new Fifo(),
-  next: 1,
-  bytes: 0,
-  packets: 0,
-  lost: 0,
-  expiresMs: Number.POSITIVE_INFINITY,
-  reader: null,
-  idle: [],
-})
+/** One mailbox's packets, in order: those on disk, those on their way there, and those that its reader has in hand. */
 
 /** Hands a packet straight to a reader that has everything before it and room for more; false when it cannot. */
 export function forward(
@@ -30,7 +16,7 @@ export function forward(
   effects: Effect[],
 ): boolean {
   const { reader } = mailbox
-  if (reader?.state !== 'active' || reader.sent !== mailbox.next - 1) return false
+  if (reader?.state !== 'active' || !reader.isCaughtUp) return false
   // One packet always fits, or a cap below a packet's size would stop everything.
   if (reader.unackedBytes > 0 && reader.unackedBytes + packet.length > state.limits.unackedBytesMax) return false
   const entry = append(mailbox, packet, expiresMs, false)
@@ -48,41 +34,50 @@ export function keep(
   effects: Effect[],
 ): Entry | Reason {
   if (state.diskTrouble !== null) return state.diskTrouble
-  const { mailboxBytesMax, mailboxPacketsMax } = state.limits
+  const { mesh } = mailbox
+  const { mailboxBytesMax, mailboxPacketsMax, meshBytesMax, meshPacketsMax } = state.limits
+  const isOver = (bytesMax: number, bytes: number): boolean => bytes + packet.length > bytesMax
   const full =
-    mailbox.bytes + packet.length > mailboxBytesMax
+    isOver(mailboxBytesMax, mailbox.bytes) || isOver(meshBytesMax, mesh.bytes)
       ? 'QUOTA_BYTES'
-      : mailbox.packets >= mailboxPacketsMax
+      : mailbox.packets >= mailboxPacketsMax || mesh.packets >= meshPacketsMax
         ? 'QUOTA_PACKETS'
         : null
   if (full !== null) {
-    lose(mailbox, 1, full, effects)
+    lose(mailbox, 1, full, world, effects)
     return full
   }
   const entry = append(mailbox, packet, expiresMs, true)
   // Its reader need not wait for the fsync: only the sender's answer does.
-  pump(mailbox, state, world, effects)
+  if (mailbox.reader !== null) {
+    mailbox.reader.isCaughtUp = false
+    pump(mailbox.reader, state, world, effects)
+  }
   return entry
 }
 
 /** Gives the reader what it has room for: from memory at once, from disk by a read. Invariant 1. */
-export function pump(mailbox: Mailbox, state: RelayState, world: World, effects: Effect[]): void {
-  const { reader, entries } = mailbox
-  if (reader?.state !== 'active') return
-  let at = entries.search((entry) => entry.sequence > reader.sent)
-  while (reader.reading === null) {
-    const entry = entries.at(at)
-    if (entry === undefined) return sayDrained(reader, mailbox, effects)
-    if (reader.unackedBytes > 0 && reader.unackedBytes + entry.bytes > state.limits.unackedBytesMax) return
-    if (entry.packet === null) return readOn(mailbox, reader, at, state, effects)
-    hand(reader, entry, entry.packet, world, effects)
-    at += 1
+export function pump(reader: Connection, state: RelayState, world: World, effects: Effect[]): void {
+  if (reader.state !== 'active' || reader.isCaughtUp || reader.reading !== null) return
+  for (const mailbox of reader.open) {
+    const { entries } = mailbox
+    for (let at = entries.search((entry) => entry.sequence > mailbox.sent); ; at++) {
+      const entry = entries.at(at)
+      if (entry === undefined) break
+      if (reader.unackedBytes > 0 && reader.unackedBytes + entry.bytes > state.limits.unackedBytesMax) return
+      if (entry.packet === null) return readOn(mailbox, reader, at, state, effects)
+      hand(reader, entry, entry.packet, world, effects)
+    }
   }
+  reader.isCaughtUp = true
+  if (reader.drainedTold || reader.open.length === 0) return
+  reader.drainedTold = true
+  effects.push({ type: 'send', connection: reader.id, frame: { type: 'drained' } })
+  tellLost(reader, effects)
 }
 
 /** What a read from disk brought. */
 export function takeRead(
-  mailbox: Mailbox,
   reader: Connection,
   event: Extract<RelayEvent, { type: 'read' }>,
   state: RelayState,
@@ -90,12 +85,13 @@ export function takeRead(
   effects: Effect[],
 ): void {
   // A reader that was idled meanwhile and is active again begins elsewhere.
-  if (reader.reading !== event.read || mailbox.reader !== reader || reader.state !== 'active') return
+  if (reader.reading?.read !== event.read || reader.state !== 'active') return
+  const { mailbox } = reader.reading
   reader.reading = null
   const { last, packets } = event
   const found = new Map(packets.map((item) => [item.sequence, item.packet]))
   const missing = new Set<Entry>()
-  for (let at = mailbox.entries.search((entry) => entry.sequence > reader.sent); ; at++) {
+  for (let at = mailbox.entries.search((entry) => entry.sequence > mailbox.sent); ; at++) {
     const entry = mailbox.entries.at(at)
     if (entry === undefined || entry.sequence > last) break
     const packet = found.get(entry.sequence)
@@ -104,39 +100,43 @@ export function takeRead(
   }
   // The index knew them and the disk does not: damage, which the reader mends from its peers.
   if (missing.size > 0) {
-    for (const entry of mailbox.entries.keep((kept) => !missing.has(kept))) forget(mailbox, entry, effects)
-    lose(mailbox, missing.size, 'DISK_FAILED', effects)
+    for (const entry of mailbox.entries.keep((kept) => !missing.has(kept))) forget(entry, effects)
+    lose(mailbox, missing.size, 'DISK_FAILED', world, effects)
   }
-  reader.sent = Math.max(reader.sent, last)
-  pump(mailbox, state, world, effects)
+  mailbox.sent = Math.max(mailbox.sent, last)
+  pump(reader, state, world, effects)
 }
 
-/** The reader has everything up to `sequence` safe. Invariant 4. */
+/** The reader has everything up to this one of its session safe. Invariant 4. */
 export function acknowledge(
-  mailbox: Mailbox,
   reader: Connection,
-  sequence: number,
+  upTo: number,
   state: RelayState,
   world: World,
   effects: Effect[],
 ): void {
   // Nobody acknowledges what was not handed to it: a wrong number must not empty a mailbox.
-  const upTo = Math.min(sequence, reader.sent)
-  let entry = mailbox.entries.first
-  while (entry !== undefined && entry.sequence <= upTo) {
-    mailbox.entries.shift()
-    reader.unackedBytes = Math.max(0, reader.unackedBytes - entry.bytes)
+  for (let entry = reader.inHand.first; entry !== undefined && entry.handed <= upTo; entry = reader.inHand.first) {
+    reader.inHand.shift()
+    reader.unackedBytes -= entry.bytes
     reader.progressMs = world.nowMs
-    forget(mailbox, entry, effects)
-    entry = mailbox.entries.first
+    const { entries } = entry.mailbox
+    // Otherwise it has expired in the reader's hand.
+    if (entries.first !== entry) continue
+    entries.shift()
+    forget(entry, effects)
   }
   if (reader.lostTold > 0) {
-    mailbox.lost = Math.max(0, mailbox.lost - reader.lostTold)
     reader.lostTold = 0
-    effects.push(persistLost(mailbox))
-    tellLost(mailbox, effects)
+    for (const mailbox of reader.open) {
+      if (mailbox.lostTold === 0) continue
+      mailbox.lost = Math.max(0, mailbox.lost - mailbox.lostTold)
+      mailbox.lostTold = 0
+      effects.push(persistLost(mailbox))
+    }
+    tellLost(reader, effects)
   }
-  pump(mailbox, state, world, effects)
+  pump(reader, state, world, effects)
 }
 
 /** Puts what a reader had in hand where the next one finds it. Invariant 2. */
@@ -146,89 +146,128 @@ export function spill(mailbox: Mailbox, state: RelayState, effects: Effect[]): v
   if (entries.length === 0) return
   const receipt = state.nextReceipt++
   state.pending.set(receipt, { type: 'spill', mailbox, entries })
-  for (const entry of entries) {
-    // Beyond the quota if need be: at most one connection's cap, and the sender was told that it arrived.
-    entry.durable = true
-    mailbox.bytes += entry.bytes
-    mailbox.packets += 1
-  }
-  effects.push({ type: 'persist', operations: entries.flatMap((entry) => putOf(mailbox, entry)), receipt })
-  effects.push({ type: 'note', note: { event: 'spilled', mailbox: mailbox.id, packets: entries.length } })
+  // Beyond the quota if need be: at most one connection's cap, and the sender was told that it arrived.
+  for (const entry of entries) count(entry)
+  effects.push({ type: 'persist', operations: entries.flatMap((entry) => putOf(entry)), receipt })
+  effects.push({ type: 'note', note: { event: 'spilled', mesh: mailbox.mesh.id, packets: entries.length } })
 }
 
-export function putOf(mailbox: Mailbox, entry: Entry): Operation[] {
-  const { sequence, expiresMs, packet } = entry
-  return packet === null ? [] : [{ type: 'packet', mailbox: mailbox.id, sequence, expiresMs, packet }]
+export function putOf({ mailbox, sequence, expiresMs, packet }: Entry): Operation[] {
+  return packet === null
+    ? []
+    : [{ type: 'packet', mesh: mailbox.mesh.id, mailbox: mailbox.id, sequence, expiresMs, packet }]
 }
 
 /**
  * A write failed, so this entry has no place on disk. True when its reader has it in hand nevertheless; otherwise it
  * is gone from the mailbox.
  */
-export function abandon(mailbox: Mailbox, entry: Entry): boolean {
-  uncount(mailbox, entry)
-  entry.durable = false
-  if (mailbox.reader !== null && mailbox.reader.sent >= entry.sequence) return true
+export function abandon(entry: Entry): boolean {
+  const { mailbox } = entry
+  uncount(entry)
+  if (mailbox.reader !== null && mailbox.sent >= entry.sequence) return true
   mailbox.entries.keep((kept) => kept !== entry)
   return false
 }
 
-export function expire(mailbox: Mailbox, nowMs: number, effects: Effect[]): void {
+/** Everything that it holds, out of memory; the operations do the same on disk. */
+export function dropAll(mailbox: Mailbox): Operation[] {
+  const { mesh, id } = mailbox
+  const operations: Operation[] = []
+  for (const entry of mailbox.entries.keep(() => false)) {
+    if (entry.durable) operations.push({ type: 'dropPacket', mesh: mesh.id, mailbox: id, sequence: entry.sequence })
+    uncount(entry)
+  }
+  if (mailbox.lost > 0) operations.push(lostOf({ ...mailbox, lost: 0 }))
+  mailbox.lost = 0
+  return operations
+}
+
+export function expire(mailbox: Mailbox, world: World, effects: Effect[]): void {
+  const { nowMs } = world
+  // As old as anything that it could be about: nobody who comes for it lacks what was lost, and not much else.
+  if (mailbox.lost > 0 && mailbox.reader === null && nowMs - mailbox.lostMs >= PACKET_EXPIRY_MS_MAX) {
+    mailbox.lost = 0
+    effects.push(persistLost(mailbox))
+  }
   if (mailbox.expiresMs > nowMs) return
-  const { reader } = mailbox
-  const removed = mailbox.entries.keep((entry) => entry.expiresMs > nowMs)
   let unseen = 0
-  for (const entry of removed) {
-    if (reader !== null && entry.sequence <= reader.sent) {
-      reader.unackedBytes = Math.max(0, reader.unackedBytes - entry.bytes)
-    } else unseen += 1
-    forget(mailbox, entry, effects)
+  for (const entry of mailbox.entries.keep((kept) => kept.expiresMs > nowMs)) {
+    if (mailbox.reader === null || entry.sequence > mailbox.sent) unseen += 1
+    forget(entry, effects)
   }
   mailbox.expiresMs = Number.POSITIVE_INFINITY
   for (const entry of mailbox.entries) mailbox.expiresMs = Math.min(mailbox.expiresMs, entry.expiresMs)
-  if (unseen > 0) lose(mailbox, unseen, 'PACKET_EXPIRED', effects)
+  if (unseen > 0) lose(mailbox, unseen, 'PACKET_EXPIRED', world, effects)
 }
 
 /** Leaves a mark: the reader then pulls from its peers what never came. */
-export function lose(mailbox: Mailbox, packets: number, reason: Reason, effects: Effect[]): void {
+export function lose(mailbox: Mailbox, packets: number, reason: Reason, world: World, effects: Effect[]): void {
   const before = mailbox.lost
   mailbox.lost += packets
   // The exact count means little: a flood of refusals writes the mark a few times only.
-  if (before === 0 || Math.floor(Math.log2(before)) !== Math.floor(Math.log2(mailbox.lost)))
+  if (before === 0 || Math.floor(Math.log2(before)) !== Math.floor(Math.log2(mailbox.lost))) {
+    mailbox.lostMs = world.nowMs
     effects.push(persistLost(mailbox))
-  effects.push({ type: 'note', note: { event: 'dropped', mailbox: mailbox.id, reason, packets } })
-  tellLost(mailbox, effects)
+  }
+  effects.push({ type: 'note', note: { event: 'dropped', mesh: mailbox.mesh.id, reason, packets } })
+  if (mailbox.reader !== null) tellLost(mailbox.reader, effects)
 }
 
-function tellLost(mailbox: Mailbox, effects: Effect[]): void {
-  const { reader } = mailbox
-  if (reader?.state !== 'active' || reader.lostTold > 0 || mailbox.lost === 0) return
-  reader.lostTold = mailbox.lost
-  effects.push({ type: 'send', connection: reader.id, frame: { type: 'lost', count: mailbox.lost } })
+/** Once it has read what is there: until then it lacks that anyway. */
+export function tellLost(reader: Connection, effects: Effect[]): void {
+  if (reader.state !== 'active' || !reader.drainedTold || reader.lostTold > 0) return
+  for (const mailbox of reader.open) {
+    mailbox.lostTold = mailbox.lost
+    reader.lostTold += mailbox.lost
+  }
+  if (reader.lostTold > 0)
+    effects.push({ type: 'send', connection: reader.id, frame: { type: 'lost', count: reader.lostTold } })
 }
 
-const persistLost = (mailbox: Mailbox): Effect => ({
-  type: 'persist',
-  operations: [{ type: 'lost', mailbox: mailbox.id, count: mailbox.lost }],
-  receipt: null,
+const lostOf = ({ mesh, id, lost, lostMs }: Mailbox): Operation => ({
+  type: 'lost',
+  mesh: mesh.id,
+  mailbox: id,
+  count: lost,
+  atMs: lostMs,
 })
 
+const persistLost = (mailbox: Mailbox): Effect => ({ type: 'persist', operations: [lostOf(mailbox)], receipt: null })
+
+/** At a start, in the order of their sequences. */
+export function foundPacket(mailbox: Mailbox, sequence: number, expiresMs: number, bytes: number): void {
+  const entry: Entry = { mailbox, sequence, bytes, expiresMs, packet: null, durable: true, handed: 0 }
+  mailbox.entries.push(entry)
+  mailbox.next = sequence + 1
+  mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
+  count(entry)
+}
+
 function append(mailbox: Mailbox, packet: Uint8Array, expiresMs: number, durable: boolean): Entry {
-  const entry: Entry = { sequence: mailbox.next++, bytes: packet.length, expiresMs, packet, durable }
+  const entry: Entry = {
+    mailbox,
+    sequence: mailbox.next++,
+    bytes: packet.length,
+    expiresMs,
+    packet,
+    durable: false,
+    handed: 0,
+  }
   mailbox.entries.push(entry)
   mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
-  if (durable) {
-    mailbox.bytes += entry.bytes
-    mailbox.packets += 1
-  }
+  if (durable) count(entry)
   return entry
 }
 
 function hand(reader: Connection, entry: Entry, packet: Uint8Array, world: World, effects: Effect[]): void {
   if (reader.unackedBytes === 0) reader.progressMs = world.nowMs
-  reader.sent = entry.sequence
+  entry.mailbox.sent = entry.sequence
+  reader.handed += 1
+  entry.handed = reader.handed
+  reader.inHand.push(entry)
   reader.unackedBytes += entry.bytes
-  effects.push({ type: 'deliver', connection: reader.id, packet: { sequence: entry.sequence, packet } })
+  effects.push({ type: 'deliver', connection: reader.id, packet: { sequence: entry.handed, packet } })
 }
 
 /** Asks for the run of entries on disk that starts at `at`, as far as a frame and the reader's room go. */
@@ -244,28 +283,33 @@ function readOn(mailbox: Mailbox, reader: Connection, at: number, state: RelaySt
     last = entry.sequence
   }
   const read = state.nextReceipt++
-  reader.reading = read
-  effects.push({ type: 'read', read, connection: reader.id, mailbox: mailbox.id, first, last })
+  reader.reading = { read, mailbox }
+  const { mesh, id } = mailbox
+  effects.push({ type: 'read', read, connection: reader.id, mesh: mesh.id, mailbox: id, first, last })
 }
 
-function sayDrained(reader: Connection, mailbox: Mailbox, effects: Effect[]): void {
-  // Everything there was has been handed over, even if sequences at the end went by expiry.
-  reader.sent = mailbox.next - 1
-  if (reader.drainedTold) return
-  reader.drainedTold = true
-  effects.push({ type: 'send', connection: reader.id, frame: { type: 'drained' } })
-  effects.push({ type: 'note', note: { event: 'drained', mailbox: mailbox.id } })
-}
-
-function forget(mailbox: Mailbox, entry: Entry, effects: Effect[]): void {
+function forget(entry: Entry, effects: Effect[]): void {
   if (!entry.durable) return
-  uncount(mailbox, entry)
-  const operations = [{ type: 'dropPacket' as const, mailbox: mailbox.id, sequence: entry.sequence }]
+  uncount(entry)
+  const { mesh, id } = entry.mailbox
+  const operations = [{ type: 'dropPacket' as const, mesh: mesh.id, mailbox: id, sequence: entry.sequence }]
   effects.push({ type: 'persist', operations, receipt: null })
 }
 
-function uncount(mailbox: Mailbox, entry: Entry): void {
+/** It has, or will have, a place on disk. */
+function count(entry: Entry): void {
+  entry.durable = true
+  for (const sum of [entry.mailbox, entry.mailbox.mesh]) {
+    sum.bytes += entry.bytes
+    sum.packets += 1
+  }
+}
+
+function uncount(entry: Entry): void {
   if (!entry.durable) return
-  mailbox.bytes -= entry.bytes
-  mailbox.packets -= 1
+  entry.durable = false
+  for (const sum of [entry.mailbox, entry.mailbox.mesh]) {
+    sum.bytes -= entry.bytes
+    sum.packets -= 1
+  }
 }

@@ -4,10 +4,11 @@ import { forgetAddresses } from './addresses.ts'
 import type { ClaimKey, Effect, RelayEvent } from './event.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, takeRead } from './mailbox.ts'
+import { open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
-import type { Connection, Pending, RelayState, World, Mailbox } from './state.ts'
+import type { Connection, Login, Pending, RelayState, World } from './state.ts'
 
 export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number, limits: RelayLimits): RelayState => ({
   limits,
@@ -15,7 +16,7 @@ export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number
   generation,
   counter,
   meshes: new Map(),
-  mailboxes: new Map(),
+  logins: new Map(),
   connections: new Map(),
   pending: new Map(),
   nextReceipt: 1,
@@ -56,13 +57,10 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       for (const receipt of event.receipts) settled(state, takePending(state, receipt), world, effects)
       break
     case 'persistFailed':
-      for (const receipt of event.receipts) failed(state, takePending(state, receipt), event.reason, effects)
+      for (const receipt of event.receipts) failed(state, takePending(state, receipt), event.reason, world, effects)
       break
     case 'read':
-      withConnection(state, event.connection, (connection) => {
-        const mailbox = state.mailboxes.get(event.mailbox)
-        if (mailbox !== undefined) takeRead(mailbox, connection, event, state, world, effects)
-      })
+      withConnection(state, event.connection, (connection) => takeRead(connection, event, state, world, effects))
       break
     case 'disk':
       state.diskTrouble = event.trouble
@@ -87,16 +85,18 @@ function take(
 ): void {
   if (frame.type === 'login' && connection.state === 'greeting')
     return login(state, connection, frame, claims, world, effects)
-  const { mailbox } = connection
-  if (mailbox === null || connection.state === 'greeting' || connection.state === 'admitting')
+  const { login: who } = connection
+  if (who === null || connection.state === 'greeting' || connection.state === 'admitting')
     return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
   switch (frame.type) {
     case 'send':
-      for (const packet of frame.packets) if (isHere(connection)) route(state, connection, packet, world, effects)
+      for (const packet of frame.packets) if (isHere(connection)) route(state, connection, who, packet, world, effects)
       return
+    case 'open':
+      return open(state, connection, frame.secrets, world, effects)
     case 'ack':
       // An idled connection may still acknowledge what it had in hand: harmless, and the next reader gets it again.
-      if (connection.state === 'active') acknowledge(mailbox, connection, frame.sequence, state, world, effects)
+      if (connection.state === 'active') acknowledge(connection, frame.sequence, state, world, effects)
       return
     case 'enrol':
       return enrol(state, connection, frame, world, effects)
@@ -109,7 +109,7 @@ function take(
         effects.push({ type: 'send', connection: connection.id, frame })
       }
       effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
-      tellOfCopy(mailbox, connection, world, effects)
+      tellOfCopy(who, connection, world, effects)
       return
     case 'login':
     case 'challenge':
@@ -145,6 +145,7 @@ function failed(
   state: RelayState,
   pending: Pending | undefined,
   reason: 'DISK_FULL' | 'DISK_FAILED',
+  world: World,
   effects: Effect[],
 ): void {
   if (pending === undefined) return
@@ -153,9 +154,9 @@ function failed(
       return notStored(state, pending, reason, effects)
     case 'spill': {
       let gone = 0
-      for (const entry of pending.entries) if (!abandon(pending.mailbox, entry)) gone += 1
-      if (gone > 0) lose(pending.mailbox, gone, reason, effects)
-      return
+      for (const entry of pending.entries) if (!abandon(entry)) gone += 1
+      if (gone > 0) lose(pending.mailbox, gone, reason, world, effects)
+      return tidy(pending.mailbox)
     }
     case 'login':
       return turnAway(state, pending, reason, effects)
@@ -176,12 +177,16 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
   if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
   state.sweptMs = world.nowMs
   forgetAddresses(state, world)
-  for (const mailbox of [...state.mailboxes.values()]) {
-    expire(mailbox, world.nowMs, effects)
-    const { kind, expiresMs } = mailbox.login
-    // An invite that nobody used: what waits in it can no longer be fetched.
-    if (kind === 'invite' && expiresMs !== 0 && expiresMs <= world.nowMs && mailbox.reader === null)
-      effects.push({ type: 'persist', operations: remove(state, mailbox, effects), receipt: null })
+  for (const { mailboxes } of state.meshes.values()) {
+    for (const mailbox of [...mailboxes.values()]) {
+      expire(mailbox, world, effects)
+      tidy(mailbox)
+    }
+  }
+  for (const login of [...state.logins.values()]) {
+    const { kind, expiresMs } = login.record
+    if (kind === 'invite' && expiresMs !== 0 && expiresMs <= world.nowMs && login.reader === null)
+      effects.push({ type: 'persist', operations: remove(state, login, effects), receipt: null })
   }
 }
 
@@ -189,8 +194,8 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
 function isStalled(state: RelayState, connection: Connection, world: World): boolean {
   const { unackedBytesMax, stallMs } = state.limits
   if (connection.state !== 'active' || world.nowMs - connection.progressMs < stallMs) return false
-  const { mailbox, unackedBytes, sent } = connection
-  return mailbox !== null && unackedBytes > 0 && sent < mailbox.next - 1 && unackedBytes >= unackedBytesMax / 2
+  const { isCaughtUp, unackedBytes } = connection
+  return !isCaughtUp && unackedBytes > 0 && unackedBytes >= unackedBytesMax / 2
 }
 
 const cut = (state: RelayState, connection: Connection, effects: Effect[]): void =>
@@ -215,12 +220,12 @@ const RESTART_MS_MAX = 15_000
 const LEFT_BEHIND_MS = 5_000
 
 /** An idled connection that still pings is no remainder of the newer one: two processes use one node's keys. */
-function tellOfCopy(mailbox: Mailbox, connection: Connection, world: World, effects: Effect[]): void {
-  if (connection.state !== 'idle' || connection.idleSinceMs === null || mailbox.reader === null) return
+function tellOfCopy(login: Login, connection: Connection, world: World, effects: Effect[]): void {
+  if (connection.state !== 'idle' || connection.idleSinceMs === null || login.reader === null) return
   if (world.nowMs - connection.idleSinceMs < LEFT_BEHIND_MS) return
   connection.idleSinceMs = null
   const frame = { type: 'notice', reason: 'HOME_COPIED', retryAfterMs: 0 } as const
-  effects.push({ type: 'send', connection: mailbox.reader.id, frame })
+  effects.push({ type: 'send', connection: login.reader.id, frame })
 }
 
 const isHere = (connection: Connection): boolean => connection.state === 'active' || connection.state === 'idle'

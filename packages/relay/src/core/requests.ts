@@ -1,14 +1,12 @@
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
 import type { FrameOf } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import { decodeRevocation, verifyRevocation } from '@sealmesh/protocol/wire/revocation'
-import { keyText } from '@sealmesh/protocol/wire/token'
 import { judgeEnrolment } from './admission.ts'
 import type { Effect, Operation } from './event.ts'
-import { newMailbox } from './mailbox.ts'
-import { bye } from './session.ts'
-import type { Connection, Mailbox, RelayState, World } from './state.ts'
+import { type KeyName, keyName } from './key-name.ts'
+import { destroyOpen } from './mailboxes.ts'
+import { bye, newLogin } from './session.ts'
+import type { Connection, Login, MeshState, RelayState, World } from './state.ts'
 
 /** What a mesh tells its relay about its own logins. Both are answered when they are durable. */
 
@@ -19,19 +17,20 @@ export function enrol(
   world: World,
   effects: Effect[],
 ): void {
-  const login = connection.mailbox?.login
-  if (login?.kind !== 'node') return refuse(connection, frame.request, 'NOT_ADMIN', effects)
-  const judged = judgeEnrolment(state, login.mesh, frame.chain, world)
+  const by = connection.login
+  if (by?.record.kind !== 'node') return refuse(connection, frame.request, 'NOT_ADMIN', effects)
+  const { mesh } = by
+  const judged = judgeEnrolment(state, mesh.id, frame.chain, world)
   if (!judged.ok) return refuse(connection, frame.request, judged.error, effects)
-  const { mailbox: id, record } = judged.value
-  const held = state.mailboxes.get(id)
-  if (held === undefined) {
-    state.mailboxes.set(id, newMailbox(id, record))
-    const mesh = state.meshes.get(login.mesh)
-    if (mesh !== undefined) mesh.logins += 1
-  } else held.login = record
-  effects.push({ type: 'note', note: { event: 'enrolled', mesh: login.mesh, mailbox: id, kind: record.kind } })
-  persist(state, connection, frame.request, [{ type: 'login', mailbox: id, record }], effects)
+  const { name, record } = judged.value
+  const held = state.logins.get(name)
+  if (held === undefined) newLogin(state, mesh, name, record)
+  else {
+    held.record = record
+    held.isKept = false
+  }
+  effects.push({ type: 'note', note: { event: 'enrolled', mesh: mesh.id, login: name, kind: record.kind } })
+  persist(state, connection, frame.request, [{ type: 'login', login: name, record }], effects)
 }
 
 export function revoke(
@@ -41,46 +40,39 @@ export function revoke(
   world: World,
   effects: Effect[],
 ): void {
-  const login = connection.mailbox?.login
   const decoded = decodeRevocation(frame.revocation)
-  if (!decoded.ok || decoded.value.mesh !== login?.mesh)
+  const mesh = connection.login?.mesh
+  if (!decoded.ok || mesh === undefined || decoded.value.mesh !== mesh.id)
     return refuse(connection, frame.request, 'TOKEN_INVALID', effects)
   const revocation = decoded.value
   if (!verifyRevocation(revocation, world.nowMs, world.sodium))
     return refuse(connection, frame.request, 'NOT_ADMIN', effects)
-  const mesh = state.meshes.get(revocation.mesh)
-  if (mesh === undefined) return refuse(connection, frame.request, 'MESH_NOT_ADMITTED', effects)
   if (mesh.revokedLogins.size + mesh.revokedAdmins.size >= state.limits.meshRevocationsMax)
     return refuse(connection, frame.request, 'QUOTA_NODES', effects)
-  const loginKey = keyText(revocation.loginKey)
-  mesh.revokedLogins.add(loginKey)
-  const operations: Operation[] = [{ type: 'revoked', mesh: revocation.mesh, role: 'login', key: loginKey }]
+  const name = keyName(revocation.loginKey, world.sodium)
+  mesh.revokedLogins.add(name)
+  const operations: Operation[] = [{ type: 'revoked', mesh: mesh.id, role: 'login', key: name }]
   // A removed admin's guests go with it; the nodes that it let in are judged by the membership log.
   if (revocation.adminKey !== null) {
-    const adminKey = keyText(revocation.adminKey)
-    mesh.revokedAdmins.add(adminKey)
-    operations.push({ type: 'revoked', mesh: revocation.mesh, role: 'admin', key: adminKey })
-    for (const mailbox of invitesOf(state, revocation.mesh, adminKey))
-      operations.push(...remove(state, mailbox, effects))
+    const admin = keyName(revocation.adminKey, world.sodium)
+    mesh.revokedAdmins.add(admin)
+    operations.push({ type: 'revoked', mesh: mesh.id, role: 'admin', key: admin })
+    for (const invite of invitesOf(state, mesh, admin)) operations.push(...remove(state, invite, effects))
   }
-  const id = mailboxOf(revocation.loginKey, world.sodium)
-  const mailbox = state.mailboxes.get(id)
-  if (mailbox !== undefined) operations.push(...remove(state, mailbox, effects))
-  effects.push({ type: 'note', note: { event: 'revoked', mesh: revocation.mesh, mailbox: id } })
+  const login = state.logins.get(name)
+  if (login !== undefined) operations.push(...remove(state, login, effects))
+  effects.push({ type: 'note', note: { event: 'revoked', mesh: mesh.id, login: name } })
   // It may revoke itself: then nobody is left to be answered, which `persist` and its answer allow.
   persist(state, connection, frame.request, operations, effects)
 }
 
-/** Takes a login and all that waits for it out of memory; the operations do the same on disk. */
-export function remove(state: RelayState, mailbox: Mailbox, effects: Effect[]): Operation[] {
-  const operations: Operation[] = [{ type: 'dropLogin', mailbox: mailbox.id }]
-  for (const entry of mailbox.entries)
-    if (entry.durable) operations.push({ type: 'dropPacket', mailbox: mailbox.id, sequence: entry.sequence })
-  mailbox.entries.keep(() => false)
-  state.mailboxes.delete(mailbox.id)
-  const mesh = state.meshes.get(mailbox.login.mesh)
-  if (mesh !== undefined) mesh.logins -= 1
-  for (const connection of connectionsOf(state, mailbox.id)) bye(state, connection, 'NODE_REVOKED', 0, effects)
+/** Takes a login and all that its session reads out of memory; the operations do the same on disk. */
+export function remove(state: RelayState, login: Login, effects: Effect[]): Operation[] {
+  const operations: Operation[] = [{ type: 'dropLogin', login: login.name }]
+  if (login.reader !== null) operations.push(...destroyOpen(login.reader))
+  state.logins.delete(login.name)
+  login.mesh.logins -= 1
+  for (const connection of connectionsOf(state, login)) bye(state, connection, 'NODE_REVOKED', 0, effects)
   return operations
 }
 
@@ -103,13 +95,13 @@ function persist(
   effects.push({ type: 'persist', operations, receipt })
 }
 
-function* invitesOf(state: RelayState, mesh: MeshId, adminKey: string): Generator<Mailbox> {
-  for (const mailbox of [...state.mailboxes.values()]) {
-    const { login } = mailbox
-    if (login.mesh === mesh && login.kind === 'invite' && login.through.at(-1) === adminKey) yield mailbox
+function* invitesOf(state: RelayState, mesh: MeshState, admin: KeyName): Generator<Login> {
+  for (const login of [...state.logins.values()]) {
+    const { record } = login
+    if (login.mesh === mesh && record.kind === 'invite' && record.through.at(-1) === admin) yield login
   }
 }
 
-function* connectionsOf(state: RelayState, mailbox: MailboxId): Generator<Connection> {
-  for (const connection of [...state.connections.values()]) if (connection.mailbox?.id === mailbox) yield connection
+function* connectionsOf(state: RelayState, login: Login): Generator<Connection> {
+  for (const connection of [...state.connections.values()]) if (connection.login === login) yield connection
 }

@@ -1,23 +1,19 @@
 import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
+import type { MailboxId } from '@sealmesh/protocol/ids'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
+import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect } from './event.ts'
 import { abandon, forward, keep, putOf } from './mailbox.ts'
+import { mailboxFor, tidy } from './mailboxes.ts'
 import { bye } from './session.ts'
-import {
-  type Connection,
-  type Entry,
-  type Mailbox,
-  type Pending,
-  type RelayState,
-  refused,
-  type World,
-} from './state.ts'
+import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
 
 /** From one node to the mailboxes that its packet names. */
 export function route(
   state: RelayState,
   connection: Connection,
+  login: Login,
   packet: Uint8Array,
   world: World,
   effects: Effect[],
@@ -28,12 +24,12 @@ export function route(
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
   const expiresMs = Math.min(header.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
-  let waiting: { at: number; mailbox: Mailbox; entry: Entry }[] | null = null
+  let waiting: { at: number; entry: Entry }[] | null = null
   for (const recipient of recipients) {
-    const mailbox = state.mailboxes.get(recipient.mailbox)
-    const barred = barrier(connection, mailbox, recipient.mailbox, expiresMs, world)
-    if (barred !== null || mailbox === undefined) {
-      outcomes.push(barred ?? refused('RECIPIENT_UNKNOWN'))
+    const mailbox =
+      barrier(connection, login, recipient.mailbox, expiresMs, world) ?? mailboxFor(state, login, recipient.mailbox)
+    if (typeof mailbox === 'string') {
+      outcomes.push(refused(mailbox))
       continue
     }
     if (forward(state, mailbox, packet, expiresMs, world, effects)) {
@@ -42,11 +38,12 @@ export function route(
     }
     const kept = keep(state, mailbox, packet, expiresMs, world, effects)
     if (typeof kept === 'string') {
+      tidy(mailbox)
       outcomes.push(refused(kept))
       continue
     }
     waiting ??= []
-    waiting.push({ at: outcomes.length, mailbox, entry: kept })
+    waiting.push({ at: outcomes.length, entry: kept })
     outcomes.push(STORED)
   }
   if (waiting === null) {
@@ -56,7 +53,7 @@ export function route(
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
   state.pending.set(receipt, { type: 'packet', connection, packet: id, bytes: packet.length, outcomes, waiting })
-  const operations = waiting.flatMap(({ mailbox, entry }) => putOf(mailbox, entry))
+  const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
   connection.unansweredBytes += packet.length
   if (!connection.paused && connection.unansweredBytes > state.limits.unansweredBytesMax) {
@@ -78,8 +75,10 @@ export function notStored(
   reason: 'DISK_FULL' | 'DISK_FAILED',
   effects: Effect[],
 ): void {
-  for (const { at, mailbox, entry } of pending.waiting)
-    pending.outcomes[at] = abandon(mailbox, entry) ? DELIVERED : refused(reason)
+  for (const { at, entry } of pending.waiting) {
+    pending.outcomes[at] = abandon(entry) ? DELIVERED : refused(reason)
+    tidy(entry.mailbox)
+  }
   answer(state, pending, effects)
 }
 
@@ -95,15 +94,12 @@ function answer(state: RelayState, pending: Extract<Pending, { type: 'packet' }>
 
 function barrier(
   sender: Connection,
-  mailbox: Mailbox | undefined,
-  named: string,
+  { record }: Login,
+  named: MailboxId,
   expiresMs: number,
   world: World,
-): Outcome | null {
-  const login = sender.mailbox?.login
-  if (sender.state === 'idle') return refused('DUPLICATE_LOGIN')
-  if (login?.kind === 'invite' && login.onlyTo !== named) return refused('RECIPIENT_FORBIDDEN')
-  // Meshes do not see one another, not even whether a mailbox exists.
-  if (mailbox === undefined || mailbox.login.mesh !== login?.mesh) return refused('RECIPIENT_UNKNOWN')
-  return expiresMs <= world.nowMs ? refused('PACKET_EXPIRED') : null
+): Reason | null {
+  if (sender.state === 'idle') return 'DUPLICATE_LOGIN'
+  if (record.kind === 'invite' && record.onlyTo !== named) return 'RECIPIENT_FORBIDDEN'
+  return expiresMs <= world.nowMs ? 'PACKET_EXPIRED' : null
 }

@@ -6,8 +6,19 @@ import { greetingBegan, greetingEnded, mayGreet } from './addresses.ts'
 import { judgeLogin } from './admission.ts'
 import type { ClaimKey, Effect, Operation, RelayEvent } from './event.ts'
 import { ADDRESS_WINDOW_MS, DISK_RETRY_MS } from './limits.ts'
-import { newMailbox, pump, spill } from './mailbox.ts'
-import type { Connection, Mailbox, Pending, RelayState, World } from './state.ts'
+import { Fifo } from './fifo.ts'
+import type { KeyName } from './key-name.ts'
+import { leaveAll, putBack, takeUp } from './mailboxes.ts'
+import {
+  type Connection,
+  type Login,
+  type LoginRecord,
+  type MeshState,
+  newMesh,
+  type Pending,
+  type RelayState,
+  type World,
+} from './state.ts'
 
 /** The life of a connection: greeting, admission, active or idle, goodbye. */
 
@@ -28,10 +39,15 @@ export function greet(
     openedMs: world.nowMs,
     heardMs: world.nowMs,
     state: 'greeting',
-    mailbox: null,
+    login: null,
+    loginKey: null,
+    wanted: [],
+    open: [],
     idleSinceMs: null,
-    sent: 0,
+    handed: 0,
+    inHand: new Fifo(),
     unackedBytes: 0,
+    isCaughtUp: false,
     progressMs: world.nowMs,
     reading: null,
     drainedTold: false,
@@ -62,25 +78,24 @@ export function login(
 ): void {
   const judged = judgeLogin(state, connection, frame, claims, world)
   if (!judged.ok) return bye(state, connection, judged.error, 0, effects)
-  const { mailbox: id, record, claim } = judged.value
+  const { name, record, claim } = judged.value
   let mesh = state.meshes.get(record.mesh)
   if (mesh === undefined) {
-    mesh = { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 }
+    mesh = newMesh(record.mesh)
     state.meshes.set(record.mesh, mesh)
     effects.push({ type: 'note', note: { event: 'meshAdmitted', mesh: record.mesh } })
   }
-  let mailbox = state.mailboxes.get(id)
-  if (mailbox === undefined) {
-    mailbox = newMailbox(id, record)
-    state.mailboxes.set(id, mailbox)
-    mesh.logins += 1
-  }
-  mailbox.login = record
-  // Written each time, so that one failed write leaves nothing that is known in memory only.
-  const operations: Operation[] = [
-    { type: 'mesh', mesh: record.mesh },
-    { type: 'login', mailbox: id, record },
-  ]
+  const who = state.logins.get(name) ?? newLogin(state, mesh, name, record)
+  const isKept = who.isKept && isSame(who.record, record)
+  who.record = record
+  who.isKept = isKept
+  // Until it is known to be durable, so that one failed write leaves nothing that is known in memory only.
+  const operations: Operation[] = isKept
+    ? []
+    : [
+        { type: 'mesh', mesh: record.mesh },
+        { type: 'login', login: name, record },
+      ]
   if (claim !== null) {
     state.spentClaims.add(claim)
     operations.push({ type: 'claimSpent', claim })
@@ -88,11 +103,12 @@ export function login(
   state.counter += 1
   operations.push({ type: 'counter', counter: state.counter })
   connection.state = 'admitting'
-  connection.mailbox = mailbox
+  connection.login = who
+  // Copies: the frame's memory belongs to the socket.
+  connection.loginKey = Uint8Array.from(frame.loginKey) as typeof frame.loginKey
   const receipt = state.nextReceipt++
-  // A copy: the frame's memory belongs to the socket.
   const nodeNonce = Uint8Array.from(frame.nonce)
-  state.pending.set(receipt, { type: 'login', connection, mailbox, nodeNonce, counter: state.counter, claim })
+  state.pending.set(receipt, { type: 'login', connection, login: who, nodeNonce, counter: state.counter, claim })
   effects.push({ type: 'persist', operations, receipt })
 }
 
@@ -103,62 +119,60 @@ export function welcome(
   world: World,
   effects: Effect[],
 ): void {
-  const { connection, mailbox, nodeNonce, counter, claim } = pending
+  const { connection, login, nodeNonce, counter, claim } = pending
+  const { loginKey } = connection
+  login.isKept = true
   if (claim !== null) effects.push({ type: 'claimSpent', claim })
-  if (connection.state !== 'admitting') return
+  if (connection.state !== 'admitting' || loginKey === null) return
   greetingEnded(state, connection.address, false)
   const { relay, generation } = state
-  const { loginKey, mesh, kind } = mailbox.login
   const message = acceptMessage({ relay, nodeNonce, loginKey, generation, counter })
   const signature = world.sodium.sign(message, world.secretKey)
-  const waiting = mailbox.entries.length
-  const frame = {
-    type: 'welcome',
-    counter,
-    frameBytesMax: FRAME_BYTES_MAX,
-    waiting,
-    lost: mailbox.lost,
-    signature,
-  } as const
+  const frame = { type: 'welcome', counter, frameBytesMax: FRAME_BYTES_MAX, signature } as const
   effects.push({ type: 'welcomed', connection: connection.id })
   effects.push({ type: 'send', connection: connection.id, frame })
-  effects.push({ type: 'note', note: { event: 'login', mesh, mailbox: mailbox.id, kind } })
-  const older = mailbox.reader
+  effects.push({
+    type: 'note',
+    note: { event: 'login', mesh: login.mesh.id, login: login.name, kind: login.record.kind },
+  })
+  const older = login.reader
   if (older !== null) {
     // Closing it would make it dial again and close us: a war that nobody wins.
     older.state = 'idle'
     older.idleSinceMs = world.nowMs
-    stopReading(older)
-    mailbox.idle.push(older)
-    const oldest = mailbox.idle.length > IDLE_MAX ? mailbox.idle[0] : undefined
+    for (const mailbox of leaveAll(older)) putBack(state, mailbox, effects)
+    login.idle.push(older)
+    const oldest = login.idle.length > IDLE_MAX ? login.idle[0] : undefined
     if (oldest !== undefined) bye(state, oldest, 'DUPLICATE_LOGIN', IDLE_RETRY_MS, effects)
     effects.push({
       type: 'send',
       connection: older.id,
       frame: { type: 'notice', reason: 'DUPLICATE_LOGIN', retryAfterMs: 0 },
     })
-    effects.push({ type: 'note', note: { event: 'duplicate', mailbox: mailbox.id } })
+    effects.push({ type: 'note', note: { event: 'duplicate', login: login.name } })
   }
-  connection.lostTold = mailbox.lost
-  activate(state, mailbox, connection, world, effects)
+  activate(state, login, connection, world, effects)
 }
 
 /** The socket is gone. */
 export function depart(state: RelayState, connection: Connection, world: World, effects: Effect[]): void {
-  const { mailbox } = connection
+  const { login } = connection
   if (connection.state === 'greeting' || connection.state === 'admitting')
     greetingEnded(state, connection.address, connection.state === 'greeting')
   state.connections.delete(connection.id)
   connection.state = 'leaving'
-  if (mailbox === null) return
+  if (login === null) return
   leaveIdle(connection)
-  if (mailbox.reader !== connection) return
-  mailbox.reader = null
-  const next = mailbox.idle.pop()
-  if (next === undefined) return spill(mailbox, state, effects)
-  // The process that was idled is the only one left: it goes on.
-  effects.push({ type: 'send', connection: next.id, frame: { type: 'notice', reason: null, retryAfterMs: 0 } })
-  activate(state, mailbox, next, world, effects)
+  if (login.reader !== connection) return
+  login.reader = null
+  const left = leaveAll(connection)
+  const next = login.idle.pop()
+  if (next !== undefined) {
+    // The process that was idled is the only one left: it goes on.
+    effects.push({ type: 'send', connection: next.id, frame: { type: 'notice', reason: null, retryAfterMs: 0 } })
+    activate(state, login, next, world, effects)
+  }
+  for (const mailbox of left) putBack(state, mailbox, effects)
 }
 
 export function bye(
@@ -189,25 +203,33 @@ export function turnAway(
   bye(state, pending.connection, reason, DISK_RETRY_MS, effects)
 }
 
-function activate(state: RelayState, mailbox: Mailbox, connection: Connection, world: World, effects: Effect[]): void {
+export function newLogin(state: RelayState, mesh: MeshState, name: KeyName, record: LoginRecord): Login {
+  const login: Login = { name, mesh, record, isKept: false, reader: null, idle: [], unopened: 0 }
+  state.logins.set(name, login)
+  mesh.logins += 1
+  return login
+}
+
+function activate(state: RelayState, login: Login, connection: Connection, world: World, effects: Effect[]): void {
   connection.state = 'active'
-  // Whatever an earlier reader had in hand and did not acknowledge comes again.
-  connection.sent = (mailbox.entries.first?.sequence ?? mailbox.next) - 1
   connection.progressMs = world.nowMs
-  mailbox.reader = connection
-  pump(mailbox, state, world, effects)
+  login.reader = connection
+  takeUp(state, connection, world, effects)
 }
 
 function leaveIdle(connection: Connection): void {
-  const at = connection.mailbox?.idle.indexOf(connection) ?? -1
-  if (at >= 0) connection.mailbox?.idle.splice(at, 1)
+  const idle = connection.login?.idle ?? []
+  const at = idle.indexOf(connection)
+  if (at >= 0) idle.splice(at, 1)
 }
 
-function stopReading(connection: Connection): void {
-  connection.unackedBytes = 0
-  connection.reading = null
-  connection.lostTold = 0
-}
+const isSame = (a: LoginRecord, b: LoginRecord): boolean =>
+  a.mesh === b.mesh &&
+  a.kind === b.kind &&
+  a.onlyTo === b.onlyTo &&
+  a.expiresMs === b.expiresMs &&
+  a.admin === b.admin &&
+  a.through.join() === b.through.join()
 
 function isTheirFault(reason: Reason): boolean {
   return (

@@ -4,16 +4,19 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Fifo } from './fifo.ts'
+import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
 
 /**
  * All that a relay knows. Owned and changed by the core alone, one event at a time; the numbered invariants are
  * cited where they are kept.
  *
- * 1. A mailbox's entries have growing sequences, and are delivered in that order.
+ * 1. A mailbox's entries have growing sequences, and are delivered in that order; those of a mailbox that its reader
+ *    named before another go first.
  * 2. An entry's packet is in memory until it is on disk; a packet is on disk, or in memory with a reader connected.
  * 3. `stored` is answered only after the event that says that the write is durable.
- * 4. An entry goes when its reader acknowledges it, when it expires, or with its mailbox: for nothing else.
+ * 4. An entry goes when its reader acknowledges it, when it expires, or with its reader's login: for nothing else.
+ * 5. Nothing that outlives a session names a login and a mailbox, or two mailboxes, but an invite and its inviter's.
  */
 export interface RelayState {
   readonly limits: RelayLimits
@@ -22,7 +25,7 @@ export interface RelayState {
   /** Sessions in this generation; durable before a session may see it. */
   counter: number
   readonly meshes: Map<MeshId, MeshState>
-  readonly mailboxes: Map<MailboxId, Mailbox>
+  readonly logins: Map<KeyName, Login>
   readonly connections: Map<ConnectionId, Connection>
   /** What waits for the disk, by receipt. */
   readonly pending: Map<number, Pending>
@@ -45,30 +48,50 @@ export interface World {
 }
 
 export interface MeshState {
-  /** Hexadecimal keys. */
-  readonly revokedLogins: Set<string>
-  readonly revokedAdmins: Set<string>
+  readonly id: MeshId
+  readonly revokedLogins: Set<KeyName>
+  readonly revokedAdmins: Set<KeyName>
   logins: number
+  readonly mailboxes: Map<MailboxId, Mailbox>
+  /** Of `mailboxes`, those without a reader. */
+  unopened: number
+  /** Of all entries that are on disk or on their way there. */
+  bytes: number
+  packets: number
 }
 
-/** What the relay keeps of a login, and what makes its mailbox exist. */
+export interface Login {
+  readonly name: KeyName
+  readonly mesh: MeshState
+  record: LoginRecord
+  /** Whether the disk has this record: it is not written again, beside what its session reads. */
+  isKept: boolean
+  reader: Connection | null
+  /** Older connections of the same login, oldest first. */
+  readonly idle: Connection[]
+  /** Mailboxes that its packets made and nobody has opened. */
+  unopened: number
+}
+
+/** What the relay keeps of a login. */
 export interface LoginRecord {
   readonly mesh: MeshId
-  readonly loginKey: LoginPublicKey
   readonly kind: 'node' | 'invite'
   /** The one mailbox that an invite may write to. */
   readonly onlyTo: MailboxId | null
   /** 0: never. */
   readonly expiresMs: number
-  /** Hexadecimal; null unless it is an admin. */
-  readonly adminKey: string | null
-  /** Hexadecimal keys of the admins through whom it was let in. */
-  readonly through: readonly string[]
+  /** Null unless it is an admin. */
+  readonly admin: KeyName | null
+  /** The admins through whom it was let in. */
+  readonly through: readonly KeyName[]
 }
 
 export interface Mailbox {
   readonly id: MailboxId
-  login: LoginRecord
+  readonly mesh: MeshState
+  /** Whose packet made it, until somebody opens it. */
+  by: Login | null
   readonly entries: Fifo<Entry>
   /** The sequence of the next packet. */
   next: number
@@ -77,14 +100,18 @@ export interface Mailbox {
   packets: number
   /** Packets dropped for age, quota or a full disk since the reader last heard of it. */
   lost: number
+  lostMs: number
   /** A lower bound of the entries' expiries. */
   expiresMs: number
   reader: Connection | null
-  /** Older connections of the same login, oldest first. */
-  readonly idle: Connection[]
+  /** The highest sequence that was handed to its reader. */
+  sent: number
+  /** Of `lost`, what its reader was told. */
+  lostTold: number
 }
 
 export interface Entry {
+  readonly mailbox: Mailbox
   readonly sequence: number
   readonly bytes: number
   readonly expiresMs: number
@@ -92,6 +119,8 @@ export interface Entry {
   packet: Uint8Array | null
   /** Whether it counts for the mailbox's quota and has, or will have, a place on disk. */
   durable: boolean
+  /** Its number in the session that has it in hand. */
+  handed: number
 }
 
 export interface Connection {
@@ -102,16 +131,23 @@ export interface Connection {
   heardMs: number
   /** `greeting` until its login is judged, `admitting` while the session's counter is written. */
   state: 'greeting' | 'admitting' | 'active' | 'idle' | 'leaving'
-  mailbox: Mailbox | null
+  login: Login | null
+  loginKey: LoginPublicKey | null
+  /** What it has named, in its order; it reads these while it is active. */
+  wanted: readonly MailboxId[]
+  open: readonly Mailbox[]
   /** Since when a newer one of the same login has its place; null again once the newer one was told that this lives. */
   idleSinceMs: number | null
-  /** The highest sequence that was handed to it. */
-  sent: number
+  /** How many packets this session was handed, and those that it has not acknowledged. */
+  handed: number
+  inHand: Fifo<Entry>
   unackedBytes: number
+  /** Everything that its mailboxes hold has been handed over. */
+  isCaughtUp: boolean
   /** When it last acknowledged something, or began to owe. */
   progressMs: number
   /** The read from disk that is on its way. */
-  reading: number | null
+  reading: { readonly read: number; readonly mailbox: Mailbox } | null
   drainedTold: boolean
   lostTold: number
   unansweredBytes: number
@@ -132,13 +168,13 @@ export type Pending =
       readonly bytes: number
       readonly outcomes: Outcome[]
       /** The outcomes that wait, by their place among the recipients. */
-      readonly waiting: readonly { readonly at: number; readonly mailbox: Mailbox; readonly entry: Entry }[]
+      readonly waiting: readonly { readonly at: number; readonly entry: Entry }[]
     }
   | { readonly type: 'spill'; readonly mailbox: Mailbox; readonly entries: readonly Entry[] }
   | {
       readonly type: 'login'
       readonly connection: Connection
-      readonly mailbox: Mailbox
+      readonly login: Login
       readonly nodeNonce: Uint8Array
       readonly counter: number
       readonly claim: string | null
@@ -146,3 +182,14 @@ export type Pending =
   | { readonly type: 'request'; readonly connection: Connection; readonly request: number }
 
 export const refused = (reason: Reason): Outcome => ({ outcome: 'refused', reason })
+
+export const newMesh = (id: MeshId): MeshState => ({
+  id,
+  revokedLogins: new Set(),
+  revokedAdmins: new Set(),
+  logins: 0,
+  mailboxes: new Map(),
+  unopened: 0,
+  bytes: 0,
+  packets: 0,
+})

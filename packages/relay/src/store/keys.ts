@@ -1,5 +1,6 @@
 import { fromHex, toHex } from '@sealmesh/protocol/bytes'
 import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { KeyName } from '../core/key-name.ts'
 
 /**
  * Where everything lies in the database. One letter, then what it is about; packets of one mailbox lie together, in
@@ -10,13 +11,16 @@ import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
  *   c                             counter of sessions, 8B big-endian
  *   k claim id                    a claim code that was used
  *   m mesh                        a mesh that was admitted
- *   r mesh role key               a removed key: role 0 login, 1 admin
- *   l mailbox                     login record, JSON
- *   x mailbox                     packets lost, 8B big-endian
- *   i mailbox sequence 8B         expiry 8B, length 4B
- *   p mailbox sequence 8B         packet
+ *   r mesh role key name          a removed key: role 0 login, 1 admin
+ *   l key name                    login record, JSON
+ *   x mesh mailbox                packets lost, 8B big-endian, and when the first of them was, 8B
+ *   i mesh mailbox sequence 8B    expiry 8B, length 4B
+ *   p mesh mailbox sequence 8B    packet
+ *
+ * No row is about a login and a mailbox, or about two mailboxes (`state.ts`, invariant 5). Mailboxes lie under their
+ * mesh, so that none can stand in the way of another mesh's.
  */
-export const STORE_FORMAT = '1'
+export const STORE_FORMAT = '2'
 
 export const VERSION_KEY = Buffer.from('v')
 export const GENERATION_KEY = Buffer.from('g')
@@ -24,11 +28,13 @@ export const COUNTER_KEY = Buffer.from('c')
 
 export const claimKey = (claim: string): Buffer => Buffer.from(`k${claim}`)
 export const meshKey = (mesh: MeshId): Buffer => prefixed('m', mesh)
-export const loginKey = (mailbox: MailboxId): Buffer => prefixed('l', mailbox)
-export const lostKey = (mailbox: MailboxId): Buffer => prefixed('x', mailbox)
-export const indexKey = (mailbox: MailboxId, sequence: number): Buffer => numbered('i', mailbox, sequence)
-export const packetKey = (mailbox: MailboxId, sequence: number): Buffer => numbered('p', mailbox, sequence)
-export const revokedKey = (mesh: MeshId, role: 'login' | 'admin', key: string): Buffer =>
+export const loginKey = (login: KeyName): Buffer => prefixed('l', login)
+export const lostKey = (mesh: MeshId, mailbox: MailboxId): Buffer => prefixed('x', mesh + mailbox)
+export const indexKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer =>
+  numbered('i', mesh, mailbox, sequence)
+export const packetKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer =>
+  numbered('p', mesh, mailbox, sequence)
+export const revokedKey = (mesh: MeshId, role: 'login' | 'admin', key: KeyName): Buffer =>
   Buffer.concat([prefixed('r', mesh), Buffer.of(role === 'login' ? 0 : 1), fromHex(key)])
 
 /** All keys that begin with this letter. */
@@ -38,7 +44,8 @@ export const under = (letter: string): { gte: Buffer; lt: Buffer } => ({
 })
 
 export const idOf = (key: Buffer): string => toHex(key.subarray(1, 33))
-export const sequenceOf = (key: Buffer): number => Number(key.readBigUInt64BE(33))
+export const mailboxIdOf = (key: Buffer): MailboxId => toHex(key.subarray(33, 65)) as MailboxId
+export const sequenceOf = (key: Buffer): number => Number(key.readBigUInt64BE(65))
 
 export function uint64(value: number): Buffer {
   const bytes = Buffer.alloc(8)
@@ -55,11 +62,12 @@ export function indexValue(expiresMs: number, bytes: number): Buffer {
 
 const prefixed = (letter: string, id: string): Buffer => Buffer.concat([Buffer.from(letter), fromHex(id)])
 
-function numbered(letter: string, mailbox: MailboxId, sequence: number): Buffer {
-  const key = Buffer.allocUnsafe(41)
+function numbered(letter: string, mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer {
+  const key = Buffer.allocUnsafe(73)
   key.write(letter, 0, 'latin1')
-  key.write(mailbox, 1, 'hex')
-  key.writeUInt32BE(Math.floor(sequence / 0x1_0000_0000), 33)
-  key.writeUInt32BE(sequence >>> 0, 37)
+  key.write(mesh, 1, 'hex')
+  key.write(mailbox, 33, 'hex')
+  key.writeUInt32BE(Math.floor(sequence / 0x1_0000_0000), 65)
+  key.writeUInt32BE(sequence >>> 0, 69)
   return key
 }

@@ -1,11 +1,13 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MailboxId, MeshId, RelayId } from '@sealmesh/protocol/ids'
+import type { MeshId, RelayId } from '@sealmesh/protocol/ids'
 import type { RelayLimits } from '../core/limits.ts'
-import { newMailbox } from '../core/mailbox.ts'
+import type { KeyName } from '../core/key-name.ts'
+import { foundPacket } from '../core/mailbox.ts'
+import { mailboxIn } from '../core/mailboxes.ts'
 import { newRelay } from '../core/relay.ts'
-import type { RelayState } from '../core/state.ts'
-import { COUNTER_KEY, idOf, sequenceOf, under } from './keys.ts'
+import { type Mailbox, newMesh, type RelayState } from '../core/state.ts'
+import { COUNTER_KEY, idOf, mailboxIdOf, sequenceOf, under } from './keys.ts'
 import { recordFromJson } from './login-record.ts'
 import type { Store } from './store.ts'
 
@@ -23,11 +25,11 @@ export async function loadRelay(
   for await (const key of db.keys(under('k'))) state.spentClaims.add(key.subarray(1).toString())
   const meshes = new Set(admitted)
   for await (const key of db.keys(under('m'))) meshes.add(idOf(key) as MeshId)
-  for (const mesh of meshes) state.meshes.set(mesh, { revokedLogins: new Set(), revokedAdmins: new Set(), logins: 0 })
+  for (const mesh of meshes) state.meshes.set(mesh, newMesh(mesh))
   for await (const key of db.keys(under('r'))) {
     const mesh = state.meshes.get(idOf(key) as MeshId)
     const revoked = key[33] === 0 ? mesh?.revokedLogins : mesh?.revokedAdmins
-    revoked?.add(toHex(key.subarray(34)))
+    revoked?.add(toHex(key.subarray(34)) as KeyName)
   }
   for await (const [key, value] of db.iterator(under('l'))) {
     const record = recordFromJson(value.toString())
@@ -36,24 +38,26 @@ export async function loadRelay(
       throw new Failure('STORE_DAMAGED', 'A login in the relay’s database cannot be read.', {
         next: 'move the db folder of the data directory away: nodes send again what was waiting in it',
       })
+    const name = idOf(key) as KeyName
     mesh.logins += 1
-    state.mailboxes.set(idOf(key) as MailboxId, newMailbox(idOf(key) as MailboxId, record))
+    state.logins.set(name, { name, mesh, record, isKept: true, reader: null, idle: [], unopened: 0 })
   }
   for await (const [key, value] of db.iterator(under('x'))) {
-    const mailbox = state.mailboxes.get(idOf(key) as MailboxId)
-    if (mailbox !== undefined) mailbox.lost = Number(value.readBigUInt64BE())
+    const mailbox = mailboxAt(state, key)
+    if (mailbox === undefined) continue
+    mailbox.lost = Number(value.readBigUInt64BE())
+    mailbox.lostMs = Number(value.readBigUInt64BE(8))
   }
   for await (const [key, value] of db.iterator(under('i'))) {
-    const mailbox = state.mailboxes.get(idOf(key) as MailboxId)
-    if (mailbox === undefined) continue
-    const sequence = sequenceOf(key)
-    const expiresMs = Number(value.readBigUInt64BE())
-    const bytes = value.readUInt32BE(8)
-    mailbox.entries.push({ sequence, bytes, expiresMs, packet: null, durable: true })
-    mailbox.next = sequence + 1
-    mailbox.bytes += bytes
-    mailbox.packets += 1
-    mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
+    const mailbox = mailboxAt(state, key)
+    if (mailbox !== undefined)
+      foundPacket(mailbox, sequenceOf(key), Number(value.readBigUInt64BE()), value.readUInt32BE(8))
   }
   return state
+}
+
+/** One that holds something, as yet opened by nobody. */
+function mailboxAt(state: RelayState, key: Buffer): Mailbox | undefined {
+  const mesh = state.meshes.get(idOf(key) as MeshId)
+  return mesh === undefined ? undefined : mailboxIn(mesh, mailboxIdOf(key))
 }

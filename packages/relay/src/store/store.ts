@@ -1,5 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MailboxId } from '@sealmesh/protocol/ids'
+import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import { Level } from 'level'
 import { syncDirectory } from '../data/data-directory.ts'
@@ -96,11 +96,11 @@ export class Store {
   }
 
   /** The packets of one mailbox between two sequences, both included; damaged ones are missing. */
-  async read(mailbox: MailboxId, first: number, last: number): Promise<NumberedPacket[]> {
+  async read(mesh: MeshId, mailbox: MailboxId, first: number, last: number): Promise<NumberedPacket[]> {
     for (let attempt = 0; ; attempt++) {
       await this.#opening
       try {
-        const range = { gte: packetKey(mailbox, first), lte: packetKey(mailbox, last) }
+        const range = { gte: packetKey(mesh, mailbox, first), lte: packetKey(mesh, mailbox, last) }
         const found = await this.db.iterator(range).all()
         return found.map(([key, packet]) => ({ sequence: sequenceOf(key), packet }))
       } catch (error) {
@@ -166,26 +166,29 @@ export class Store {
 function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
   switch (operation.type) {
     case 'packet': {
-      const { mailbox, sequence, expiresMs, packet } = operation
-      batch.put(indexKey(mailbox, sequence), indexValue(expiresMs, packet.length))
-      batch.put(packetKey(mailbox, sequence), asBuffer(packet))
+      const { mesh, mailbox, sequence, expiresMs, packet } = operation
+      batch.put(indexKey(mesh, mailbox, sequence), indexValue(expiresMs, packet.length))
+      batch.put(packetKey(mesh, mailbox, sequence), asBuffer(packet))
       return
     }
-    case 'dropPacket':
-      batch.del(indexKey(operation.mailbox, operation.sequence))
-      batch.del(packetKey(operation.mailbox, operation.sequence))
+    case 'dropPacket': {
+      const { mesh, mailbox, sequence } = operation
+      batch.del(indexKey(mesh, mailbox, sequence))
+      batch.del(packetKey(mesh, mailbox, sequence))
       return
+    }
     case 'login':
-      batch.put(loginKey(operation.mailbox), Buffer.from(recordToJson(operation.record)))
+      batch.put(loginKey(operation.login), Buffer.from(recordToJson(operation.record)))
       return
     case 'dropLogin':
-      batch.del(loginKey(operation.mailbox))
-      batch.del(lostKey(operation.mailbox))
+      batch.del(loginKey(operation.login))
       return
-    case 'lost':
-      if (operation.count === 0) batch.del(lostKey(operation.mailbox))
-      else batch.put(lostKey(operation.mailbox), uint64(operation.count))
+    case 'lost': {
+      const { mesh, mailbox, count, atMs } = operation
+      if (count === 0) batch.del(lostKey(mesh, mailbox))
+      else batch.put(lostKey(mesh, mailbox), Buffer.concat([uint64(count), uint64(atMs)]))
       return
+    }
     case 'mesh':
       batch.put(meshKey(operation.mesh), EMPTY)
       return
