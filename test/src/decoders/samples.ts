@@ -1,5 +1,6 @@
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import type { AgentId, BlockHash, ClosedDigest, IncarnationId, MailboxId } from '@sealmesh/protocol/ids'
+import type { SealPublicKey } from '@sealmesh/protocol/keys'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import type { PairingMessage } from '@sealmesh/protocol/pairing/message'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -57,7 +58,7 @@ export function pairingMessages(identity: NodeIdentity): PairingMessage[] {
   const session = '5e'.repeat(16)
   const hash = new Uint8Array(32).fill(7)
   return [
-    { type: 'join', session, joiner: { identity, prekey: null }, commitment: hash },
+    { type: 'join', session, joiner: { identity, prekey: hash as SealPublicKey }, commitment: hash },
     { type: 'accept', session, commitment: hash },
     { type: 'reveal', session, nonce: hash },
     { type: 'want', session, next: 8 },
@@ -67,5 +68,7 @@ export function pairingMessages(identity: NodeIdentity): PairingMessage[] {
     { type: 'offer', session, point: hash, mailbox: '5e'.repeat(32) as MailboxId },
     { type: 'answer', session, point: hash, proof: hash },
     { type: 'link', session, sealed: hash },
+    { type: 'canary', session, box: new Uint8Array(80).fill(7) },
+    { type: 'proof', session, proof: new Uint8Array(160).fill(7) },
   ]
 }

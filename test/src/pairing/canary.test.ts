@@ -1,55 +1,84 @@
-import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
-import type { NodeId } from '@sealmesh/protocol/ids'
-import type { Secret } from '@sealmesh/protocol/keys'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { canaryLives, sealCanary } from '@sealmesh/protocol/pairing/canary'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import { CANARY_BYTES } from '@sealmesh/protocol/pairing/message'
+import { type JoinerKeys, proveKeys, provesKeys, sealCanary } from '@sealmesh/protocol/pairing/canary'
+import type { Introduction } from '@sealmesh/protocol/pairing/transcript'
 import { loadSodium } from '@sealmesh/sodium/load'
-import { expect, test } from 'vitest'
-import { type Member, Scene } from '../envelope/scene.ts'
+import { describe, expect, test } from 'vitest'
+import { Channel } from './channel.ts'
+import { type Machine, PairingScene } from './pairing-scene.ts'
 
-const sodium = await loadSodium()
-const scene = new Scene(sodium, 'canary', 3)
-const [inviter, joiner, other] = [scene.member(0), scene.member(1), scene.member(2)]
+const sodium: Sodium = await loadSodium()
+let scenes = 0
+const newScene = () => new PairingScene(sodium, `canary ${scenes++}`)
 
-const meshOf = (members: readonly Member[], changes: Partial<Mesh> = {}): Mesh =>
-  ({
-    id: scene.mesh,
-    nodes: new Map(members.map((each) => [each.node, { signKey: each.sign.publicKey, revocations: [] }])),
-    ...changes,
-  }) as unknown as Mesh
-const own = { node: joiner.node, loginKey: joiner.loginKey, prekeys: [joiner.prekey] }
-const seal = (changes: { signKey?: Secret<'sign'>; node?: NodeId } = {}) =>
-  sealCanary(
-    {
-      mesh: scene.mesh,
-      sender: { node: inviter.node, signKey: changes.signKey ?? inviter.sign.secretKey },
-      to: { node: changes.node ?? joiner.node, loginKey: joiner.loginKey, prekey: joiner.prekey.publicKey },
-      expiresMs: 1_800_000_000_000,
-    },
-    scene.random,
-    sodium,
-  )
+const KEYS = ['sign', 'login', 'prekey'] as const
 
-test('a machine with the right keys opens what came with its admission', () => {
-  expect(canaryLives(seal(), meshOf([inviter, joiner]), own, sodium)).toBe(true)
+describe('a machine that is to be admitted', () => {
+  test.each(KEYS)('T-pairing-8: with a wrong %s key is refused by both, and nobody is admitted', (name) => {
+    const scene = newScene()
+    const channel = new Channel(scene, { autoConfirm: true })
+    const wrong: Partial<JoinerKeys> = { [name]: scene.machine('other').keys[name] }
+    const end = channel.join(scene.machine('office'), undefined, wrong)
+    expect(channel.run(() => end.now.state === 'failed' && channel.inviter.state === 'failed')).toBe(true)
+    expect(end.now).toMatchObject({ reason: 'KEY_MISMATCH' })
+    expect(channel.inviter).toMatchObject({ reason: 'KEY_MISMATCH' })
+    expect(channel.admitted).toEqual([])
+  })
+
+  test('T-pairing-8: is not, when it never answers, whatever else it says', () => {
+    const scene = newScene()
+    const channel = new Channel(scene, { autoConfirm: true })
+    const end = channel.join(scene.machine('office'))
+    expect(channel.run(() => channel.inviter.state === 'proving')).toBe(true)
+    const { session } = end.attempt
+    end.now = { state: 'failed', reason: 'PAIRING_TIMEOUT' } // It died, and somebody speaks for it.
+    channel.feedInviter({ type: 'message', message: { type: 'want', session, next: 0 } })
+    channel.feedInviter({ type: 'message', message: { type: 'done', session } })
+    expect(channel.inviter.state).toBe('proving')
+    expect(channel.run(() => channel.inviter.state === 'failed')).toBe(true)
+    expect(channel.inviter).toMatchObject({ reason: 'PAIRING_TIMEOUT' })
+    expect(channel.admitted).toEqual([])
+  })
 })
 
-test('a machine with another key of any kind, in another mesh, or let in by no member does not', () => {
-  const mesh = meshOf([inviter, joiner])
-  const canary = seal()
-  const wrong: Record<string, boolean> = {
-    prekey: canaryLives(canary, mesh, { ...own, prekeys: [other.prekey] }, sodium),
-    'no prekey': canaryLives(canary, mesh, { ...own, prekeys: [] }, sodium),
-    login: canaryLives(canary, mesh, { ...own, loginKey: other.loginKey }, sodium),
-    node: canaryLives(canary, mesh, { ...own, node: other.node }, sodium),
-    mesh: canaryLives(canary, meshOf([inviter, joiner], { id: other.node as unknown as Mesh['id'] }), own, sodium),
-    'sender unknown': canaryLives(canary, meshOf([joiner]), own, sodium),
-    'signed by another': canaryLives(seal({ signKey: other.sign.secretKey }), mesh, own, sodium),
-    'for another node': canaryLives(seal({ node: other.node }), mesh, own, sodium),
-    'no canary': canaryLives(new Uint8Array(), mesh, own, sodium),
-    'another packet': canaryLives(scene.seal(inviter, [joiner]), mesh, own, sodium),
-    'a byte changed': canaryLives(canary.with(-1, canary.at(-1)! ^ 1), mesh, own, sodium),
-  }
-  expect(Object.entries(wrong).filter(([, lives]) => lives)).toEqual([])
-  expect(mailboxOf(joiner.loginKey, sodium)).toBe(joiner.mailbox)
+describe('the proof', () => {
+  const introduce = (scene: PairingScene, { identity, keys }: Machine): Introduction => ({
+    link: scene.link(),
+    session: '5e'.repeat(16),
+    joiner: { identity, prekey: keys.prekey.publicKey },
+  })
+  const scene = newScene()
+  const office = scene.machine('office')
+  const introduction = introduce(scene, office)
+  const canary = scene.random(CANARY_BYTES)
+  const box = sealCanary(canary, office.keys.prekey.publicKey, scene.random(32), sodium) ?? new Uint8Array()
+  const proof = proveKeys(box, introduction, office.keys, sodium) ?? new Uint8Array()
+
+  test('of the keys that were named holds', () => {
+    expect(provesKeys(proof, canary, introduction, sodium)).toBe(true)
+  })
+
+  test('T-pairing-8: does not hold with any bit changed, for another canary, session or machine', () => {
+    for (let at = 0; at < proof.length; at++)
+      expect(provesKeys(proof.with(at, proof[at]! ^ (1 << (at % 8))), canary, introduction, sodium), `byte ${at}`).toBe(
+        false,
+      )
+    expect(provesKeys(proof, scene.random(CANARY_BYTES), introduction, sodium)).toBe(false)
+    expect(provesKeys(proof, canary, { ...introduction, session: '5f'.repeat(16) }, sodium)).toBe(false)
+    const other = introduce(scene, scene.machine('other'))
+    expect(provesKeys(proof, canary, { ...introduction, joiner: other.joiner }, sodium)).toBe(false)
+  })
+
+  test('is not given for a box that was not sealed to us, or holds something else', () => {
+    const stranger = scene.machine('stranger').keys.prekey
+    expect(proveKeys(box, introduction, { ...office.keys, prekey: stranger }, sodium)).toBeUndefined()
+    const short = sealCanary(canary.subarray(1), office.keys.prekey.publicKey, scene.random(32), sodium)
+    expect(proveKeys(short ?? box, introduction, office.keys, sodium)).toBeUndefined()
+    expect(proveKeys(new Uint8Array(80), introduction, office.keys, sodium)).toBeUndefined()
+  })
+
+  test('a prekey that is no point gets no canary', () => {
+    const nowhere = new Uint8Array(32) as typeof office.keys.prekey.publicKey
+    expect(sealCanary(canary, nowhere, scene.random(32), sodium)).toBeUndefined()
+  })
 })

@@ -15,6 +15,7 @@ import {
   startJoiner,
   stepJoiner,
 } from '@sealmesh/protocol/pairing/joiner'
+import type { JoinerKeys } from '@sealmesh/protocol/pairing/canary'
 import type { PairingLink } from '@sealmesh/protocol/pairing/link'
 import { decodeMessage, encodeMessage, type Joiner, type PairingMessage } from '@sealmesh/protocol/pairing/message'
 import type { WordNumbers } from '@sealmesh/protocol/pairing/words'
@@ -62,16 +63,19 @@ export class Channel {
     this.invite = {
       link: options.link ?? scene.link(),
       nonce: scene.random(32),
+      canary: { value: scene.random(32), seed: scene.random(32) },
       autoConfirm: options.autoConfirm ?? false,
     }
     this.admission = ({ identity }) => scene.admission(identity)
   }
 
-  join(machine: Machine, link: PairingLink = this.invite.link): JoinerEnd {
+  /** `wrong`: private halves that this machine has in place of those of its keys. */
+  join(machine: Machine, link: PairingLink = this.invite.link, wrong: Partial<JoinerKeys> = {}): JoinerEnd {
     const { random } = this.#scene
     const attempt: JoinAttempt = {
       link,
-      joiner: { identity: machine.identity, prekey: null },
+      joiner: { identity: machine.identity, prekey: machine.keys.prekey.publicKey },
+      keys: { ...machine.keys, ...wrong },
       session: toHex(random(16)),
       nonce: random(32),
     }

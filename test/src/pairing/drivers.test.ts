@@ -4,7 +4,7 @@ import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MailboxId } from '@sealmesh/protocol/ids'
 import type { FailureCode } from '@sealmesh/protocol/errors'
-import type { LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
+import type { LoginPublicKey } from '@sealmesh/protocol/keys'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import type { Admission } from '@sealmesh/protocol/pairing/admission'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -27,7 +27,7 @@ const quiet = { info: () => undefined, error: () => undefined }
 class Office {
   readonly scene = new PairingScene(sodium, `drivers ${randomBytes(8).toString('hex')}`)
   readonly enrolled: TokenDraft[] = []
-  readonly admitted: { identity: NodeIdentity; prekey: SealPublicKey | null }[] = []
+  readonly admitted: NodeIdentity[] = []
   readonly screens: string[][] = []
   readonly packets: Uint8Array[] = []
   /** Where joiners write to, and which of these are closed again. */
@@ -60,8 +60,8 @@ class Office {
       log: quiet,
       enrol: (token) => Promise.resolve(void this.enrolled.push(token)),
       sendPacket: (packet) => this.#toJoiner(packet),
-      admit: (identity, prekey) => {
-        this.admitted.push({ identity, prekey })
+      admit: (identity) => {
+        this.admitted.push(identity)
         return this.admit(identity)
       },
     })
@@ -72,6 +72,7 @@ class Office {
     return joinByLink({
       link,
       identity: machine.identity,
+      keys: machine.keys,
       sodium,
       random: randomBytes,
       log: quiet,
@@ -159,8 +160,7 @@ describe('pairing over a relay link', () => {
     const office = newOffice()
     const started = await office.driver.start({ autoConfirm: true })
     expect(started).toMatchObject({ state: 'waiting', joinerName: null, words: [], error: null })
-    const prekey = sodium.sealKeys(randomBytes(32)).publicKey
-    const joined = await office.join(linkOf(started), 'office', { prekey })
+    const joined = await office.join(linkOf(started), 'office')
     expect(joined).toMatchObject({
       mesh: office.scene.mesh,
       inviter: office.scene.inviter.node,
@@ -168,7 +168,7 @@ describe('pairing over a relay link', () => {
     })
     expect(joined.records.length).toBe(2)
     expect(office.strays).toBe(0)
-    expect(office.admitted).toMatchObject([{ identity: { name: 'office' }, prekey }])
+    expect(office.admitted).toMatchObject([{ name: 'office' }])
     expect(office.driver.view()).toMatchObject({
       state: 'done',
       link: null,
@@ -303,7 +303,7 @@ describe('pairing over a relay link', () => {
     await office.join(linkOf(started), 'visible-name')
     const wire = Buffer.concat(office.packets)
     expect(wire.length).toBeGreaterThan(3_000)
-    const { identity } = office.admitted[0] ?? { identity: office.scene.inviter.identity }
+    const identity = office.admitted[0] ?? office.scene.inviter.identity
     const hidden = [
       Buffer.from('visible-name'),
       identity.signKey,

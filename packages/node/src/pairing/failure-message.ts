@@ -18,6 +18,10 @@ export function refusalMessage(reason: Refusal, at: 'inviter' | 'joiner'): strin
       return at === 'joiner'
         ? 'The other machine did not answer in time. Is its node running and connected?'
         : 'The new machine stopped answering before it had everything. If it is in the list of nodes, pair it again.'
+    case 'KEY_MISMATCH':
+      return at === 'joiner'
+        ? 'This machine does not have the private halves of the keys that it named: it was not let in.'
+        : 'The new machine does not have the private halves of the keys that it named: it was not let in.'
     case 'PAIRING_REFUSED':
       return at === 'joiner'
         ? 'The other machine ended the pairing, or what it sent does not hold against the link.'

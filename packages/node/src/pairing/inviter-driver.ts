@@ -2,7 +2,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import type { MailboxId, MeshId, RelayId } from '@sealmesh/protocol/ids'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
-import { HASH_BYTES, type SealPublicKey } from '@sealmesh/protocol/keys'
+import { HASH_BYTES, SEED_BYTES } from '@sealmesh/protocol/keys'
 import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
 import { type Admission, encodeAdmission } from '@sealmesh/protocol/pairing/admission'
@@ -17,7 +17,7 @@ import {
 } from '@sealmesh/protocol/pairing/inviter'
 import { encodeLink, newLinkSecret } from '@sealmesh/protocol/pairing/link'
 import { type LinkKeys, linkKeys } from '@sealmesh/protocol/pairing/link-keys'
-import { type Joiner, PAIRING_NONCE_BYTES, type PairingMessage } from '@sealmesh/protocol/pairing/message'
+import { CANARY_BYTES, type Joiner, PAIRING_NONCE_BYTES, type PairingMessage } from '@sealmesh/protocol/pairing/message'
 import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing/pairing-packet'
 import type { Ristretto } from '@sealmesh/protocol/ristretto'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -44,7 +44,7 @@ export interface InviterDeps {
   /** One try: what is lost is asked for again. */
   readonly sendPacket: (packet: Uint8Array) => unknown
   /** Signs and stores the record that admits this node, and collects what it needs. Once for each invite. */
-  readonly admit: (identity: NodeIdentity, prekey: SealPublicKey | null) => Promise<Admission>
+  readonly admit: (identity: NodeIdentity) => Promise<Admission>
 }
 
 export type PairingView = MethodResult<'pair.status'>
@@ -114,7 +114,12 @@ export class InviterDriver {
     this.#retire()
     const current: ActiveInvite = {
       closeMailbox: openMailbox(mailboxSecret),
-      invite: { link, nonce: random(PAIRING_NONCE_BYTES), autoConfirm: options.autoConfirm },
+      invite: {
+        link,
+        nonce: random(PAIRING_NONCE_BYTES),
+        canary: { value: random(CANARY_BYTES), seed: random(SEED_BYTES) },
+        autoConfirm: options.autoConfirm,
+      },
       keys,
       joinerMailbox: mailboxOf(keys.login.publicKey, sodium),
       text: encodeLink(link, sodium),
@@ -246,7 +251,7 @@ export class InviterDriver {
   }
 
   #admit(each: ActiveInvite, joiner: Joiner): void {
-    this.#deps.admit(joiner.identity, joiner.prekey).then(
+    this.#deps.admit(joiner.identity).then(
       (admission) => this.#feed(each, { type: 'admitted', chunks: encodeAdmission(admission) }),
       (error: unknown) => {
         this.#deps.log.error({ err: error }, 'the new node was not admitted')
@@ -264,6 +269,7 @@ function viewState(now: Inviter): PairingView['state'] {
     case 'committed':
       return 'waiting'
     case 'confirming':
+    case 'proving':
     case 'admitting':
     case 'sending':
       return 'confirm'

@@ -3,8 +3,8 @@ import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import type { MailboxId, MeshId, NodeId, PacketId } from '@sealmesh/protocol/ids'
-import type { SealPublicKey } from '@sealmesh/protocol/keys'
 import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
+import type { JoinerKeys } from '@sealmesh/protocol/pairing/canary'
 import {
   type JoinAttempt,
   type JoinerEvent,
@@ -26,8 +26,8 @@ import { wordsFrom } from './word-list.ts'
 export interface JoinOptions {
   readonly link: string
   readonly identity: NodeIdentity
-  /** Left out when the node announces its first prekey itself. */
-  readonly prekey?: SealPublicKey
+  /** Those that the identity names, and a prekey for this pairing. */
+  readonly keys: JoinerKeys
   readonly sodium: Sodium
   readonly random: (bytes: number) => Uint8Array
   readonly log: { info(fields: object, message: string): void }
@@ -45,7 +45,6 @@ export interface Joined {
   readonly records: Uint8Array[]
   readonly token: Uint8Array
   readonly relays: string[]
-  readonly canary: Uint8Array
   readonly inviter: NodeId
 }
 
@@ -65,7 +64,8 @@ export async function joinByLink(options: JoinOptions): Promise<Joined> {
   const link = parsed.value
   const attempt: JoinAttempt = {
     link,
-    joiner: { identity: options.identity, prekey: options.prekey ?? null },
+    joiner: { identity: options.identity, prekey: options.keys.prekey.publicKey },
+    keys: options.keys,
     session: toHex(random(SESSION_BYTES)),
     nonce: random(PAIRING_NONCE_BYTES),
   }
@@ -230,7 +230,6 @@ class Join {
       records: [...admission.records],
       token: admission.token,
       relays: [...admission.relays],
-      canary: admission.canary,
       inviter,
     })
   }

@@ -1,10 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
-import type { SealPublicKey } from '@sealmesh/protocol/keys'
-import { PAIRING_LINK_MS } from '@sealmesh/protocol/limits'
-import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
-import { nodeIdOf } from '@sealmesh/protocol/membership/record-codec'
-import { sealCanary } from '@sealmesh/protocol/pairing/canary'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadRistretto } from '@sealmesh/sodium/ristretto'
@@ -44,21 +39,6 @@ export interface InvitingDeps {
 
 export function openInviter(deps: InvitingDeps): InviterDriver {
   const { mesh, node, keys, log, meta, relays, sodium, random, now, logger } = deps
-  const canaryFor = (identity: NodeIdentity, prekey: SealPublicKey): Uint8Array =>
-    sealCanary(
-      {
-        mesh,
-        sender: { node, signKey: keys.sign.secretKey },
-        to: {
-          node: nodeIdOf(identity.signKey, identity.foundingAgent.id, sodium),
-          loginKey: identity.loginKey,
-          prekey,
-        },
-        expiresMs: now() + PAIRING_LINK_MS,
-      },
-      random,
-      sodium,
-    )
   return new InviterDriver({
     mesh,
     openMailbox: (secret) => relays.openGuestMailbox(secret),
@@ -77,7 +57,7 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
       await relays.enrol(await extendToken(meta, keys, draft, sodium))
     },
     sendPacket: (packet) => relays.send(packet),
-    admit: async (identity, prekey) => {
+    admit: async (identity) => {
       // The token goes the shorter way, with the answer.
       const admission = { type: 'admit', node: identity, admin: false, token: new Uint8Array() } as const
       await log.append(admission, { type: 'node', node }, keys.sign.secretKey)
@@ -85,7 +65,6 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
         records: log.after([]).map((record) => record.bytes),
         token: await tokenForNode(meta, keys, mesh, identity, false, sodium),
         relays: log.mesh.relays.map((relay) => relay.address),
-        canary: prekey === null ? new Uint8Array() : canaryFor(identity, prekey),
       }
     },
   })

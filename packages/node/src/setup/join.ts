@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
-import { canaryLives } from '@sealmesh/protocol/pairing/canary'
 import { parseLink } from '@sealmesh/protocol/pairing/link'
 import type { PairingCode } from '@sealmesh/protocol/pairing/code'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
@@ -85,12 +84,12 @@ export async function joinMesh(
               now: Date.now,
               log: logger,
             })
-      // Of its own, for what comes with the admission: the node announces another when it starts.
+      // Of its own, for the canary: the node announces another when it starts.
       const prekey = keys.prekeys()[0] ?? (await keys.addPrekey())
       const joined = await joinByLink({
         link,
         identity,
-        prekey: prekey.publicKey,
+        keys: { sign: keys.sign, login: keys.login, prekey },
         sodium,
         random,
         log: logger,
@@ -103,9 +102,6 @@ export async function joinMesh(
       const node = nodeIdFrom(keys, sodium)
       if (!log.mesh.nodes.has(node))
         throw new Failure('PAIRING_REFUSED', 'The other machine sent a membership log that does not admit this node.')
-      const own = { node, loginKey: keys.login.publicKey, prekeys: [prekey] }
-      if (!canaryLives(joined.canary, log.mesh, own, sodium))
-        throw new Failure('KEY_MISMATCH', 'This machine cannot read with its keys what the mesh seals to it.')
       await keys.destroyPrekey(prekey.publicKey)
       await meta.writeBytes(TOKEN, joined.token)
       await meta.write(MEMBERSHIP, Membership, { mesh: joined.mesh, node: name, agent: name })

@@ -22,9 +22,6 @@ import { equalBytes } from '../bytes.ts'
 import type { PairingLink } from './link.ts'
 import { CHUNK_BYTES, CHUNKS_MAX } from './message.ts'
 
-/** The smallest packet there is, and room for the next sizes. */
-const CANARY_BYTES_MAX = 4_096
-
 /** All that a new node needs to begin: nothing in it is secret from members, and nothing in it is content. */
 export interface Admission {
   /** The membership log, in causal order, with the record that admits the joiner. */
@@ -33,8 +30,6 @@ export interface Admission {
   readonly token: Uint8Array
   /** Addresses, in order of preference. */
   readonly relays: readonly string[]
-  /** `sealCanary`'s bytes; empty for a joiner that named no prekey. */
-  readonly canary: Uint8Array
 }
 
 /** docs/spec/05-pairing.md §5. */
@@ -43,7 +38,6 @@ export function encodeAdmission(admission: Admission): readonly Uint8Array[] {
     writeList(writer, admission.records, (record) => writeBytes(writer, record))
     writeBytes(writer, admission.token)
     writeList(writer, admission.relays, (relay) => writeText(writer, relay))
-    writeBytes(writer, admission.canary)
   })
   const chunks: Uint8Array[] = []
   for (let at = 0; at < whole.length; at += CHUNK_BYTES) chunks.push(whole.subarray(at, at + CHUNK_BYTES))
@@ -57,7 +51,6 @@ export const decodeAdmission = (chunks: readonly Uint8Array[]): Result<Admission
     records: readList(reader, RECORDS_MAX, () => readBytes(reader, RECORD_BYTES_MAX)),
     token: readBytes(reader, TOKEN_CHAIN_BYTES_MAX),
     relays: readList(reader, RELAYS_MAX, () => readText(reader, RELAY_ADDRESS_BYTES_MAX)),
-    canary: readBytes(reader, CANARY_BYTES_MAX),
   }))
 
 export type AdmissionProblem =

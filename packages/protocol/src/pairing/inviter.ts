@@ -1,6 +1,7 @@
 import { equalBytes } from '../bytes.ts'
 import type { Sodium } from '../sodium.ts'
 import type { PairingLink } from './link.ts'
+import { provesKeys, sealCanary } from './canary.ts'
 import { encodeMessage, type Joiner, type PairingMessage, type Refusal, type Session } from './message.ts'
 import { commitTo, type Introduction, opens, wordsFor } from './transcript.ts'
 import type { WordNumbers } from './words.ts'
@@ -12,7 +13,7 @@ import type { WordNumbers } from './words.ts'
  * Invariants:
  *   1. The first joiner has the link for good; any other session is told LINK_USED.
  *   2. The nonce goes out only after the joiner's has opened its commitment.
- *   3. `admit` is asked for once, and only after the words were confirmed.
+ *   3. `admit` is asked for once, and only after the words were confirmed and the joiner has proved its keys.
  *   4. A failed invite stays failed: a link is good for one try.
  */
 export type Inviter =
@@ -21,6 +22,12 @@ export type Inviter =
   | ({ readonly state: 'committed' } & Meeting)
   /** The words are on both screens; the person here decides. */
   | ({ readonly state: 'confirming'; readonly words: WordNumbers } & Meeting)
+  /** Confirmed; the joiner has yet to show that it has the keys that it named. */
+  | ({
+      readonly state: 'proving'
+      readonly words: WordNumbers
+      readonly giveUpAtMs: number
+    } & Meeting)
   /** The record is being signed and stored. */
   | ({ readonly state: 'admitting'; readonly words: WordNumbers } & Meeting)
   | ({
@@ -45,6 +52,8 @@ export interface Invite {
   readonly link: PairingLink
   /** 32 random bytes of this link's own. */
   readonly nonce: Uint8Array
+  /** Random, of this link's own: what the joiner has to open, and the seed of the box that it comes in. */
+  readonly canary: { readonly value: Uint8Array; readonly seed: Uint8Array }
   /** Nobody compares the words: whoever has the link is let in. */
   readonly autoConfirm: boolean
 }
@@ -76,7 +85,7 @@ export interface InviterStep {
 
 /** Chunks that one `want` is answered with: what a joiner may hold beyond what it asked for stays under 400 KB. */
 export const WINDOW_CHUNKS = 8
-/** Silence of a joiner that was admitted and has not fetched everything. */
+/** Silence of a joiner that was confirmed and has not fetched everything. */
 export const SENDING_WAIT_MS = 60_000
 
 export const firstInviter: Inviter = { state: 'waiting' }
@@ -87,13 +96,14 @@ export function stepInviter(now: Inviter, event: InviterEvent, invite: Invite, w
     case 'message':
       return onMessage(now, event.message, invite, world)
     case 'tick':
-      if (now.state === 'sending') return world.nowMs >= now.giveUpAtMs ? fail(now, 'PAIRING_TIMEOUT') : stay
+      if (now.state === 'sending' || now.state === 'proving')
+        return world.nowMs >= now.giveUpAtMs ? fail(now, 'PAIRING_TIMEOUT') : stay
       if (now.state === 'admitting' || world.nowMs < invite.link.expiresMs || isOver(now)) return stay
       return fail(now, 'LINK_EXPIRED')
     case 'confirmed':
       if (now.state !== 'confirming') return stay
       if (!event.words.every((word, at) => word === now.words[at])) return fail(now, 'PAIRING_WORDS_DIFFER')
-      return admit(now)
+      return challenge(now, invite, world)
     case 'cancelled':
       // What is admitted is admitted: only a revocation takes it back.
       if (now.state === 'admitting' || now.state === 'sending' || isOver(now)) return stay
@@ -136,8 +146,14 @@ function onMessage(now: Inviter, message: PairingMessage, invite: Invite, world:
     case 'reveal':
       return onReveal(now, message.nonce, invite, world)
     case 'want':
+      if (now.state === 'proving') return challenge(now, invite, world)
       if (now.state !== 'sending') return stay
       return sendChunks({ ...now, giveUpAtMs: world.nowMs + SENDING_WAIT_MS }, message.next)
+    case 'proof':
+      if (now.state !== 'proving') return stay
+      return provesKeys(message.proof, invite.canary.value, introductionOf(now, invite), world.sodium)
+        ? admit(now)
+        : fail(now, 'KEY_MISMATCH')
     case 'done':
       if (now.state !== 'sending') return stay
       return { next: { state: 'done', words: now.words, ...meeting }, effects: [] }
@@ -150,6 +166,7 @@ function onMessage(now: Inviter, message: PairingMessage, invite: Invite, world:
     case 'offer':
     case 'answer':
     case 'link':
+    case 'canary':
       return stay
   }
 }
@@ -171,13 +188,32 @@ function onReveal(now: Met, nonce: Uint8Array, invite: Invite, world: PairingWor
   const words = wordsFor(introduction, { joiner: nonce, inviter: invite.nonce }, world.sodium)
   const confirming = { ...meetingIn(now), state: 'confirming', words } as const
   if (!invite.autoConfirm) return { next: confirming, effects: [reveal] }
-  const admitting = admit(confirming)
-  return { next: admitting.next, effects: [reveal, ...admitting.effects] }
+  const proving = challenge(confirming, invite, world)
+  return { next: proving.next, effects: [reveal, ...proving.effects] }
+}
+
+/** The same box each time: a joiner that repeats itself learns nothing new. */
+function challenge(
+  now: Extract<Inviter, { state: 'confirming' | 'proving' }>,
+  invite: Invite,
+  world: PairingWorld,
+): InviterStep {
+  const { value, seed } = invite.canary
+  const box = sealCanary(value, now.joiner.prekey, seed, world.sodium)
+  if (box === undefined) return fail(now, 'KEY_MISMATCH')
+  const next: Inviter = {
+    ...meetingIn(now),
+    state: 'proving',
+    words: now.words,
+    giveUpAtMs: world.nowMs + SENDING_WAIT_MS,
+  }
+  return { next, effects: [{ type: 'send', message: { type: 'canary', session: now.session, box } }] }
 }
 
 /** Invariant 3: the only way into `admitting`. */
-function admit(now: Extract<Inviter, { state: 'confirming' }>): InviterStep {
-  return { next: { ...now, state: 'admitting' }, effects: [{ type: 'admit', joiner: now.joiner }] }
+function admit(now: Extract<Inviter, { state: 'proving' }>): InviterStep {
+  const next: Inviter = { ...meetingIn(now), state: 'admitting', words: now.words }
+  return { next, effects: [{ type: 'admit', joiner: now.joiner }] }
 }
 
 function accept(now: Met, invite: Invite, world: PairingWorld): InviterStep {
@@ -215,6 +251,7 @@ export function meetingOf(now: Inviter): Meeting | null {
       return now.meeting
     case 'committed':
     case 'confirming':
+    case 'proving':
     case 'admitting':
     case 'sending':
     case 'done':

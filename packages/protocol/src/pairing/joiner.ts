@@ -1,5 +1,6 @@
 import type { NodeId } from '../ids.ts'
 import { type Admission, checkAdmission, decodeAdmission } from './admission.ts'
+import { type JoinerKeys, proveKeys } from './canary.ts'
 import { type PairingWorld, WINDOW_CHUNKS } from './inviter.ts'
 import type { PairingLink } from './link.ts'
 import type { Joiner, PairingMessage, Refusal, Session } from './message.ts'
@@ -13,7 +14,8 @@ import type { WordNumbers } from './words.ts'
  * Invariants:
  *   1. Its nonce goes out only after the inviter has committed to the other one.
  *   2. Words are shown only if the inviter's nonce opens that commitment.
- *   3. It joins only what goes back to the link's root and admits exactly this machine.
+ *   3. It proves its keys only when asked with a canary that they open, and ends otherwise.
+ *   4. It joins only what goes back to the link's root and admits exactly this machine.
  */
 export type Joining =
   | ({ readonly state: 'asking' } & Waiting)
@@ -43,6 +45,8 @@ interface Received {
 export interface JoinAttempt {
   readonly link: PairingLink
   readonly joiner: Joiner
+  /** Whose public halves the joiner above names. */
+  readonly keys: JoinerKeys
   readonly session: Session
   /** 32 random bytes of this try's own. */
   readonly nonce: Uint8Array
@@ -101,6 +105,7 @@ export function stepJoiner(now: Joining, event: JoinerEvent, attempt: JoinAttemp
         case 'revealing':
           return message.type === 'reveal' ? onReveal(now, message.nonce, attempt, world) : stay
         case 'fetching':
+          if (message.type === 'canary') return onCanary(now, message.box, attempt, world)
           return message.type === 'chunk' ? onChunk(now, message, attempt, world) : stay
       }
     }
@@ -157,6 +162,19 @@ function onReveal(
   }
 }
 
+/** Invariant 3. The other machine asks again, until it has the answer. */
+function onCanary(
+  now: Extract<Joining, { state: 'fetching' }>,
+  box: Uint8Array,
+  attempt: JoinAttempt,
+  { nowMs, sodium }: PairingWorld,
+): JoinerStep {
+  const proof = proveKeys(box, introductionOf(attempt), attempt.keys, sodium)
+  if (proof === undefined) return failed('KEY_MISMATCH', attempt)
+  const message: PairingMessage = { type: 'proof', session: attempt.session, proof }
+  return { next: { ...now, sayAgainAtMs: nowMs + SAY_AGAIN_MS }, effects: [say(message)] }
+}
+
 function onChunk(
   now: Extract<Joining, { state: 'fetching' }>,
   chunk: Extract<PairingMessage, { type: 'chunk' }>,
@@ -182,7 +200,7 @@ function onChunk(
   return chunks.length >= received.asked ? askOn(progress, attempt) : { next: progress, effects: [] }
 }
 
-/** Invariant 3. */
+/** Invariant 4. */
 function finish(chunks: readonly Uint8Array[], attempt: JoinAttempt, world: PairingWorld): JoinerStep {
   const admission = decodeAdmission(chunks)
   if (!admission.ok) return failed('PAIRING_REFUSED', attempt)

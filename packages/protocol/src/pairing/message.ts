@@ -22,8 +22,10 @@ import {
   HASH_BYTES,
   type LoginPublicKey,
   SEAL_PUBLIC_KEY_BYTES,
+  SEALED_BOX_EXTRA_BYTES,
   type SealPublicKey,
   SIGN_PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
   type SignPublicKey,
 } from '../keys.ts'
 import { PAYLOAD_BYTES_TARGET } from '../limits.ts'
@@ -34,8 +36,8 @@ import { POINT_BYTES } from '../ristretto.ts'
 /** Who asks to join: all of it is bound into the transcript. */
 export interface Joiner {
   readonly identity: NodeIdentity
-  /** Null when the node announces its first prekey itself, under the signing key above. */
-  readonly prekey: SealPublicKey | null
+  /** For the canary alone: the node announces another when it starts. */
+  readonly prekey: SealPublicKey
 }
 
 /** Why one side ends a pairing. Numbers are for the wire. */
@@ -46,6 +48,7 @@ const REFUSAL_BYTE = {
   PAIRING_WORDS_DIFFER: 0x04,
   PAIRING_TIMEOUT: 0x05,
   CODE_WRONG: 0x06,
+  KEY_MISMATCH: 0x07,
 } as const
 export type Refusal = keyof typeof REFUSAL_BYTE
 
@@ -63,6 +66,8 @@ export type Refusal = keyof typeof REFUSAL_BYTE
  *   0x08 offer             session     | point 32B | mailbox 32B              → joiner    a code's
  *   0x09 answer            session     | point 32B | proof 32B                → inviter
  *   0x0a link              session     | bytes, sealed                        → joiner
+ *   0x0b canary            session     | box 80B                              → joiner
+ *   0x0c proof             session     | answer 32B | signature 64B, twice    → inviter
  */
 export type PairingMessage =
   | { readonly type: 'join'; readonly session: Session; readonly joiner: Joiner; readonly commitment: Uint8Array }
@@ -81,12 +86,17 @@ export type PairingMessage =
   | { readonly type: 'offer'; readonly session: Session; readonly point: Uint8Array; readonly mailbox: MailboxId }
   | { readonly type: 'answer'; readonly session: Session; readonly point: Uint8Array; readonly proof: Uint8Array }
   | { readonly type: 'link'; readonly session: Session; readonly sealed: Uint8Array }
+  | { readonly type: 'canary'; readonly session: Session; readonly box: Uint8Array }
+  | { readonly type: 'proof'; readonly session: Session; readonly proof: Uint8Array }
 
 /** 16 random bytes, as hexadecimal. */
 export type Session = string
 
 export const SESSION_BYTES = 16
 export const PAIRING_NONCE_BYTES = 32
+/** Random, the inviter's, known to nobody who cannot open the joiner's prekey. */
+export const CANARY_BYTES = 32
+export const PROOF_BYTES = CANARY_BYTES + 2 * SIGNATURE_BYTES
 /** A link of the longest address, its nonce and tag. */
 const SEALED_LINK_BYTES_MAX = 2_048
 export const CHUNK_BYTES = PAYLOAD_BYTES_TARGET
@@ -139,6 +149,12 @@ function writeMessage(writer: Writer, message: PairingMessage): void {
     case 'link':
       begin(0x0a)
       return writeBytes(writer, message.sealed)
+    case 'canary':
+      begin(0x0b)
+      return writeFixed(writer, message.box)
+    case 'proof':
+      begin(0x0c)
+      return writeFixed(writer, message.proof)
   }
 }
 
@@ -170,6 +186,10 @@ function readMessage(reader: Reader): PairingMessage {
       return { type: 'answer', session, point: readFixed(reader, POINT_BYTES), proof: readFixed(reader, HASH_BYTES) }
     case 0x0a:
       return { type: 'link', session, sealed: readBytes(reader, SEALED_LINK_BYTES_MAX) }
+    case 0x0b:
+      return { type: 'canary', session, box: readFixed(reader, CANARY_BYTES + SEALED_BOX_EXTRA_BYTES) }
+    case 0x0c:
+      return { type: 'proof', session, proof: readFixed(reader, PROOF_BYTES) }
     default:
       throw new Malformed()
   }
@@ -181,8 +201,7 @@ export function writeJoiner(writer: Writer, { identity, prekey }: Joiner): void 
   writeFixed(writer, identity.loginKey)
   writeId(writer, identity.foundingAgent.id)
   writeText(writer, identity.foundingAgent.name)
-  writeByte(writer, prekey === null ? 0 : 1)
-  if (prekey !== null) writeFixed(writer, prekey)
+  writeFixed(writer, prekey)
 }
 
 // Copies: a joiner is kept longer than the packet that it came in.
@@ -193,7 +212,7 @@ const readJoiner = (reader: Reader): Joiner => ({
     loginKey: readFixed(reader, SIGN_PUBLIC_KEY_BYTES).slice() as LoginPublicKey,
     foundingAgent: { id: readId<AgentId>(reader, SIGN_PUBLIC_KEY_BYTES), name: readName(reader) },
   },
-  prekey: readUint(reader, 1) === 1 ? (readFixed(reader, SEAL_PUBLIC_KEY_BYTES).slice() as SealPublicKey) : null,
+  prekey: readFixed(reader, SEAL_PUBLIC_KEY_BYTES).slice() as SealPublicKey,
 })
 
 /** Names end up on a screen where a person decides: only what a name may be. */

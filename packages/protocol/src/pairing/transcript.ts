@@ -44,7 +44,7 @@ export const wordsFor = (
     sodium,
   )
 
-const introductionHash = ({ link, session, joiner }: Introduction, sodium: Sodium): Uint8Array =>
+export const introductionHash = ({ link, session, joiner }: Introduction, sodium: Sodium): Uint8Array =>
   sodium.hash([
     TAGS.pairingTranscript,
     encode((writer) => {
