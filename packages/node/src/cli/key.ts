@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { example } from './example.ts'
-import { makeKit, refuseExisting } from './make-kit.ts'
+import { makeKit, patiently, refuseExisting } from './make-kit.ts'
 import { passphraseFor } from './passphrase.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor, withHome } from './session.ts'
@@ -100,7 +100,8 @@ const check = (cli: Cli): Command =>
           import('../recovery/kit-file.ts'),
           import('@sealmesh/sodium/load'),
         ])
-        const kit = await readKit(resolve(file), passphrase, await loadSodium())
+        const opening = readKit(resolve(file), passphrase, await loadSodium())
+        const kit = await patiently(output, 'opening the recovery kit', opening)
         const agents = kit.agents.map(({ name }) => name)
         output.data({ mesh: kit.mesh, meshName: kit.meshName, madeAt: kit.madeAt, agents, relays: kit.relays })
         output.print(

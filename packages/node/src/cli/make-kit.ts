@@ -3,6 +3,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { toHex } from '@sealmesh/protocol/bytes'
 import type { DoorClient } from '../ipc/client.ts'
 import { KeyStore } from '../keys/key-store.ts'
+import type { Output } from './output.ts'
 import { oneLine } from './printable.ts'
 import type { Session } from './session.ts'
 
@@ -29,9 +30,8 @@ export async function makeKit(session: Session, door: DoorClient, path: string, 
     return seed === undefined ? [] : [{ id: id as never, name, seed }]
   })
   const madeAt = new Date().toISOString()
-  output.progress('writing the recovery kit, and opening it again')
   const { mesh, meshName, relays, records } = draft
-  await writeKit(
+  const writing = writeKit(
     path,
     {
       mesh: mesh as never,
@@ -45,8 +45,24 @@ export async function makeKit(session: Session, door: DoorClient, path: string, 
     passphrase,
     sodium,
   )
+  await patiently(output, 'writing the recovery kit, and opening it again', writing)
   for (const seed of [seeds.root, ...seeds.agents]) seed.fill(0)
   await door.call('kit.kept', { madeAt, agents: agents.map(({ id }) => id) })
   output.data({ kit: path, madeAt, agents: agents.map(({ name }) => name) })
   output.say(`The recovery kit is in ${oneLine(path, 200)}, and opens. Keep it off this machine, with its passphrase.`)
+}
+
+const TICK_MS = 500
+
+/** So that a person sees that something goes on: a passphrase is made slow to guess on purpose. */
+export async function patiently<T>(output: Output, what: string, work: Promise<T>): Promise<T> {
+  const sinceMs = performance.now()
+  const show = (): void => output.progress(`${what}: ${Math.floor((performance.now() - sinceMs) / 1_000)} s`)
+  show()
+  const timer = setInterval(show, TICK_MS)
+  try {
+    return await work
+  } finally {
+    clearInterval(timer)
+  }
 }

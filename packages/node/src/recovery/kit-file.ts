@@ -2,10 +2,10 @@ import { open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { armor, Decrypter, Encrypter } from 'age-encryption'
 import { diskFailure, errnoOf } from '../keys/disk-failure.ts'
 import { PRIVATE_FILE_MODE, syncDirectory } from '../keys/durable-file.ts'
 import { decodeKit, encodeKit, type Kit, kitInvalid } from './kit.ts'
+import { runAge } from './passphrase-age.ts'
 
 /** A log of 100,000 records, in base64 twice. */
 const KIT_BYTES_MAX = 256 * 1_048_576
@@ -23,15 +23,12 @@ export async function writeKit(
   sodium: Sodium,
   workFactor = WORK_FACTOR,
 ): Promise<void> {
-  const encrypter = new Encrypter()
-  encrypter.setPassphrase(passphrase)
-  encrypter.setScryptWorkFactor(workFactor)
   const text = encodeKit(kit)
-  const sealed = armor.encode(await encrypter.encrypt(text))
+  const { armored } = await runAge({ type: 'encrypt', text, passphrase, workFactor })
   try {
     const file = await open(path, 'wx', PRIVATE_FILE_MODE)
     try {
-      await file.writeFile(sealed)
+      await file.writeFile(armored)
       await file.sync()
     } catch (error) {
       await rm(path, { force: true })
@@ -55,24 +52,15 @@ export async function readKit(path: string, passphrase: string, sodium: Sodium):
     throw new Failure('FILE_NOT_FOUND', `The recovery kit ${path} cannot be read.`, { cause: error })
   })
   if (bytes.length > KIT_BYTES_MAX) throw kitInvalid('it is too large for one')
-  let sealed: Uint8Array
-  try {
-    // Somebody may have encrypted it again with age, which writes bytes unless it is asked for text.
-    const isText = bytes.toString('latin1', 0, 64).trimStart().startsWith('-----BEGIN AGE')
-    sealed = isText ? armor.decode(bytes.toString('latin1')) : bytes
-  } catch (error) {
-    throw kitInvalid('it is damaged', error)
+  const opened = await runAge({ type: 'decrypt', file: bytes, passphrase })
+  if (opened.ok) return decodeKit(opened.text, sodium)
+  const cause = new Error(opened.message)
+  switch (opened.why) {
+    case 'passphrase':
+      throw new Failure('PASSPHRASE_WRONG', 'This passphrase does not open the recovery kit.', { cause })
+    case 'armor':
+      throw kitInvalid('it is damaged', cause)
+    case 'damaged':
+      throw kitInvalid('it is damaged, or no file of age', cause)
   }
-  const decrypter = new Decrypter()
-  decrypter.addPassphrase(passphrase)
-  let text: string
-  try {
-    text = await decrypter.decrypt(sealed, 'text')
-  } catch (error) {
-    const message = error instanceof Error ? error.message : ''
-    if (/no identity matched/i.test(message))
-      throw new Failure('PASSPHRASE_WRONG', 'This passphrase does not open the recovery kit.', { cause: error })
-    throw kitInvalid('it is damaged, or no file of age', error)
-  }
-  return decodeKit(text, sodium)
 }
