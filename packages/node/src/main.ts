@@ -75,6 +75,8 @@ export interface StartOptions {
   readonly relay?: string
   readonly claim?: string
   readonly logLevel?: string
+  /** Of the key files, in a home whose keys have one. */
+  readonly passphrase?: string
 }
 
 export interface RunningNode {
@@ -163,11 +165,11 @@ async function compose(
   closers.push(() => health.close())
   // A join that never finished leaves keys without a root; founding a mesh starts afresh.
   if (firstRun && options.relay !== undefined && (await KeyStore.exists(home.keys))) {
-    const begun = await KeyStore.load(home.keys, { sodium, random })
+    const begun = await KeyStore.load(home.keys, { sodium, random }, options.passphrase)
     if (begun.root === undefined) await rm(home.keys, { recursive: true })
   }
   const keys = (await KeyStore.exists(home.keys))
-    ? await KeyStore.load(home.keys, { sodium, random })
+    ? await KeyStore.load(home.keys, { sodium, random }, options.passphrase)
     : await KeyStore.create(home.keys, { sodium, random }, { root: true })
   const meshId = meshIdOf(known, keys)
   const node = nodeIdFrom(keys, sodium)
@@ -317,7 +319,7 @@ async function compose(
       surveyed,
       record: (hash) => log.mesh.records.get(hash)?.bytes,
       wantRecords: () => sync.wantRecords(),
-      checkKeys: async () => (await KeyStore.load(home.keys, { sodium, random })).damagedFiles,
+      checkKeys: () => keys.lookAgain(),
     },
     meta,
     health,

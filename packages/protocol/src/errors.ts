@@ -87,6 +87,7 @@ export const reactions = {
 
   KIT_MISSING: { exit: 5, retry: false, next: 'sealmesh key backup FILE, and keep the file off this machine' },
   KIT_INVALID: { exit: 7, retry: false, next: 'use another copy of the kit' },
+  KEYS_LOCKED: { exit: 4, retry: false, next: 'give the passphrase at a terminal, or with --passphrase-file FILE' },
   PASSPHRASE_WRONG: { exit: 4, retry: false, next: 'try again: nothing was changed' },
   ROOT_ELSEWHERE: {
     exit: 4,

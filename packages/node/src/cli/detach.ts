@@ -29,17 +29,23 @@ export async function startDetached(
   home: Home,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
+  passphrase: string | undefined,
 ): Promise<Extract<StartReport, { type: 'up' }>> {
   await prepareHome(home)
   const log = await open(home.log, 'a', PRIVATE_FILE_MODE).catch((error: unknown) => {
     throw diskFailure(error, `opening the log ${home.log}`)
   })
   const program = fileURLToPath(new URL('../../bin/sealmesh.js', import.meta.url))
-  const child = spawn(process.execPath, [program, 'up', '--announce', '--json', '--home', home.path, ...args], {
+  const words = [program, 'up', '--announce', '--json', '--home', home.path, ...args]
+  if (passphrase !== undefined) words.push('--passphrase-file', '-')
+  const child = spawn(process.execPath, words, {
     detached: true,
-    stdio: ['ignore', log.fd, log.fd, 'ipc'],
+    // Through a pipe: others of this machine read arguments, and every child inherits the environment.
+    stdio: [passphrase === undefined ? 'ignore' : 'pipe', log.fd, log.fd, 'ipc'],
     env,
   })
+  // It may end before it reads; why is in its report.
+  child.stdin?.on('error', () => undefined).end(`${passphrase ?? ''}\n`)
   try {
     const report = await reportOf(child, home)
     if (report.type === 'failed') throw new Failure(report.code, report.message, { next: report.next })

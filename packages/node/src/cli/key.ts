@@ -1,10 +1,12 @@
 import { resolve } from 'node:path'
+import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
+import type { KeyStore as Store, KeyStoreDeps } from '../keys/key-store.ts'
 import { example } from './example.ts'
 import { makeKit, patiently, refuseExisting } from './make-kit.ts'
-import { passphraseFor } from './passphrase.ts'
+import { keysPassphrase, passphraseFor } from './passphrase.ts'
 import { oneLine } from './printable.ts'
-import { type Cli, withDoor, withHome } from './session.ts'
+import { type Cli, type Session, withDoor, withHome } from './session.ts'
 import { shortId } from './status.ts'
 import { span } from './when.ts'
 
@@ -17,6 +19,8 @@ export const key = (cli: Cli): Command =>
     .addCommand(rotate(cli))
     .addCommand(backup(cli))
     .addCommand(check(cli))
+    .addCommand(protect(cli))
+    .addCommand(unprotect(cli))
 
 const show = (cli: Cli): Command =>
   new Command('show')
@@ -67,6 +71,11 @@ const rotate = (cli: Cli): Command =>
       }),
     )
 
+interface BackupOptions {
+  readonly passphraseFile?: string
+  readonly keysPassphraseFile?: string
+}
+
 const backup = (cli: Cli): Command =>
   new Command('backup')
     .summary('write a recovery kit, and open it again')
@@ -74,14 +83,17 @@ const backup = (cli: Cli): Command =>
       'Writes the root key and the keys of agents into one file, encrypted with a passphrase in the format of age. Whoever has both governs the mesh: keep them apart, and off this machine.',
     )
     .argument('<file>', 'a file that is not there yet')
-    .option('--passphrase-file <file>', 'read the passphrase from there; - is standard input')
+    .option('--passphrase-file <file>', 'read the passphrase of the kit from there; - is standard input')
+    .option('--keys-passphrase-file <file>', 'read the passphrase of the keys from there, where they have one')
     .addHelpText('after', example('sealmesh key backup /media/stick/sealmesh-kit.age'))
     .action(
-      withDoor(cli, async (session, file: string, options: { readonly passphraseFile?: string }) => {
+      withDoor(cli, async (session, file: string, options: BackupOptions) => {
         const path = resolve(file)
         await refuseExisting(path)
         await session.door.call('kit.draft', {}) // Whether the root key is here, before anybody is asked.
-        await makeKit(session, session.door, path, await passphraseFor(session, options.passphraseFile, 'new'))
+        const keys = await keysPassphrase(session, options.keysPassphraseFile)
+        const kit = await passphraseFor(session, options.passphraseFile, 'new')
+        await makeKit(session, session.door, path, { kit, keys })
       }),
     )
 
@@ -109,3 +121,60 @@ const check = (cli: Cli): Command =>
         )
       }),
     )
+
+const protect = (cli: Cli): Command =>
+  new Command('protect')
+    .summary('seal the key files with a passphrase, or change it')
+    .description(
+      'Seals the key files of this home with a passphrase, which `up` then asks for. The node must not run. It keeps keys from whoever steals the disk; documents lie on it in clear, and without the passphrase this machine cannot be started again.',
+    )
+    .option('--passphrase-file <file>', 'read the new passphrase from there; - is standard input')
+    .option('--old-passphrase-file <file>', 'read the old one from there, where there is one')
+    .addHelpText('after', example('sealmesh key protect'))
+    .action(
+      withHome(cli, async (session, options: { passphraseFile?: string; oldPassphraseFile?: string }) => {
+        const known = await keysPassphrase(session, options.oldPassphraseFile)
+        const passphrase = await passphraseFor(session, options.passphraseFile, 'new', 'keys')
+        await withKeys(session, ({ directory, deps, KeyStore }) => KeyStore.protect(directory, deps, passphrase, known))
+        session.output.data({ protected: true })
+        session.output.say(`The keys of this home are sealed. Start it with ${session.command('up')}`)
+      }),
+    )
+
+const unprotect = (cli: Cli): Command =>
+  new Command('unprotect')
+    .summary('take the passphrase off the key files')
+    .description('Puts the key files of this home in clear again. The node must not run.')
+    .option('--passphrase-file <file>', 'read the passphrase from there; - is standard input')
+    .addHelpText('after', example('sealmesh key unprotect'))
+    .action(
+      withHome(cli, async (session, options: { readonly passphraseFile?: string }) => {
+        const passphrase = await keysPassphrase(session, options.passphraseFile)
+        if (passphrase !== undefined)
+          await withKeys(session, ({ directory, deps, KeyStore }) => KeyStore.unprotect(directory, deps, passphrase))
+        session.output.data({ protected: false })
+        session.output.say('The keys of this home have no passphrase.')
+      }),
+    )
+
+/** Under the home's lock: a node that runs has the keys, and writes new ones in the form that it knows. */
+async function withKeys(
+  { home, output }: Session,
+  work: (keys: { directory: string; deps: KeyStoreDeps; KeyStore: typeof Store }) => Promise<void>,
+): Promise<void> {
+  const [{ KeyStore }, { loadSodium }, { lockHome }, { openRandom }] = await Promise.all([
+    import('../keys/key-store.ts'),
+    import('@sealmesh/sodium/load'),
+    import('../keys/home-lock.ts'),
+    import('../random.ts'),
+  ])
+  if (!(await KeyStore.exists(home.keys)))
+    throw new Failure('NODE_NOT_SET_UP', `The home ${home.path} has no keys yet.`)
+  const lock = await lockHome(home)
+  try {
+    const deps = { sodium: await loadSodium(), random: openRandom() }
+    await patiently(output, 'rewriting the key files', work({ directory: home.keys, deps, KeyStore }))
+  } finally {
+    await lock.release()
+  }
+}

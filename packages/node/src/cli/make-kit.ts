@@ -14,8 +14,19 @@ export async function refuseExisting(path: string): Promise<void> {
   throw new Failure('FILE_EXISTS', `There is a file ${path} already, and it may be a kit that you need.`)
 }
 
+export interface KitPassphrases {
+  readonly kit: string
+  /** Where the keys of this home have one. */
+  readonly keys: string | undefined
+}
+
 /** Writes a recovery kit and opens it again. The secrets go from the key files to the kit, and nowhere else. */
-export async function makeKit(session: Session, door: DoorClient, path: string, passphrase: string): Promise<void> {
+export async function makeKit(
+  session: Session,
+  door: DoorClient,
+  path: string,
+  passphrases: KitPassphrases,
+): Promise<void> {
   const { output, home } = session
   const draft = await door.call('kit.draft', {})
   const [{ writeKit }, { loadSodium }] = await Promise.all([
@@ -23,7 +34,7 @@ export async function makeKit(session: Session, door: DoorClient, path: string, 
     import('@sealmesh/sodium/load'),
   ])
   const sodium = await loadSodium()
-  const seeds = await KeyStore.kitSeeds(home.keys, sodium)
+  const seeds = await KeyStore.kitSeeds(home.keys, sodium, passphrases.keys)
   const bySeed = new Map(seeds.agents.map((seed) => [toHex(sodium.signKeys('agent', seed).publicKey), seed]))
   const agents = draft.agents.flatMap(({ id, name }) => {
     const seed = bySeed.get(id)
@@ -42,7 +53,7 @@ export async function makeKit(session: Session, door: DoorClient, path: string, 
       relays,
       records: records.map((record) => new Uint8Array(Buffer.from(record, 'base64'))),
     },
-    passphrase,
+    passphrases.kit,
     sodium,
   )
   await patiently(output, 'writing the recovery kit, and opening it again', writing)

@@ -3,6 +3,7 @@ import { Writable } from 'node:stream'
 import { createInterface } from 'node:readline/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import { wordlist } from '@scure/bip39/wordlists/english.js'
+import { isLocked } from '../keys/key-lock.ts'
 import { readInput, readTextFile, withoutLastLineBreak } from './input.ts'
 import type { Session } from './session.ts'
 import { canAsk } from './terminal.ts'
@@ -19,8 +20,9 @@ export async function passphraseFor(
   session: Session,
   file: string | undefined,
   purpose: 'new' | 'known',
+  of: 'recovery kit' | 'keys' = 'recovery kit',
 ): Promise<string> {
-  const given = file === undefined ? await askFor(session, purpose) : await readFrom(session, file)
+  const given = file === undefined ? await askFor(session, purpose, of) : await readFrom(session, file)
   if (purpose === 'new' && given.length < CHARACTERS_MIN)
     throw new Failure('USAGE', `A passphrase of under ${CHARACTERS_MIN} characters can be guessed.`, {
       next: 'take several words',
@@ -32,13 +34,21 @@ export async function passphraseFor(
 const readFrom = async ({ terminal }: Session, file: string): Promise<string> =>
   withoutLastLineBreak(file === '-' ? await readInput(terminal) : await readTextFile(file))
 
-async function askFor(session: Session, purpose: 'new' | 'known'): Promise<string> {
+/** Of the keys of this home; undefined when they have none. */
+export async function keysPassphrase(session: Session, file: string | undefined): Promise<string | undefined> {
+  if (!(await isLocked(session.home.keys))) return undefined
+  if (file === undefined && !canAsk(session.terminal))
+    throw new Failure('KEYS_LOCKED', `The keys of ${session.home.path} want their passphrase.`)
+  return passphraseFor(session, file, 'known', 'keys')
+}
+
+async function askFor(session: Session, purpose: 'new' | 'known', of: 'recovery kit' | 'keys'): Promise<string> {
   if (!canAsk(session.terminal))
-    throw new Failure('USAGE', 'The recovery kit wants a passphrase, and there is no terminal to ask at.', {
+    throw new Failure('USAGE', 'A passphrase is wanted, and there is no terminal to ask at.', {
       next: 'add --passphrase-file FILE, or - to read it from standard input',
     })
-  if (purpose === 'known') return askHidden(session, 'Passphrase of the recovery kit:')
-  const first = await askHidden(session, 'Passphrase for the recovery kit (Enter: one is made up):')
+  if (purpose === 'known') return askHidden(session, `Passphrase of the ${of}:`)
+  const first = await askHidden(session, `Passphrase for the ${of} (Enter: one is made up):`)
   if (first === '') {
     const words = Array.from({ length: MADE_WORDS }, () => wordlist[randomInt(wordlist.length)]).join(' ')
     const { output } = session

@@ -8,7 +8,7 @@ import type { RunningNode } from '../main.ts'
 import { announce, failureReport, startDetached } from './detach.ts'
 import { example } from './example.ts'
 import { makeKit, refuseExisting } from './make-kit.ts'
-import { passphraseFor } from './passphrase.ts'
+import { keysPassphrase, passphraseFor } from './passphrase.ts'
 import { oneLine } from './printable.ts'
 import { relayWords, tellRelays } from './relay-words.ts'
 import { type Cli, type Session, withHome } from './session.ts'
@@ -48,7 +48,10 @@ export const up = (cli: Cli): Command =>
     .option('--agent <name>', "first time: the name of its first agent (default: the node's)")
     .option('--kit <file>', 'first time: write the recovery kit there (default: ask, at a terminal)')
     .option('--no-kit', 'first time: write no recovery kit')
-    .option('--passphrase-file <file>', "first time: read the kit's passphrase from there; - is standard input")
+    .option(
+      '--passphrase-file <file>',
+      'read the passphrase of the keys, or the first time that of the kit, from there; - is standard input',
+    )
     .option('--log-level <level>', 'debug, info, warn or error')
     .option('--detach', 'return when the node is up, and leave it running')
     .addOption(new Option('--announce').hideHelp())
@@ -60,7 +63,9 @@ export const up = (cli: Cli): Command =>
       withHome(cli, async (session, options: Options) => {
         const kit = await planKit(session, options)
         if (options.detach === true) {
-          const info = await startDetached(session.home, argumentsOf(options), environmentOf(session, options))
+          const passphrase = await keysPassphrase(session, options.passphraseFile)
+          const environment = environmentOf(session, options)
+          const info = await startDetached(session.home, argumentsOf(options), environment, passphrase)
           report(session, info)
           await founded(session, info, kit)
           await tellRelays(session, info.socketPath)
@@ -77,7 +82,9 @@ export const up = (cli: Cli): Command =>
 
 async function runHere(session: Session, options: Options, kit: KitPlan | undefined): Promise<void> {
   const { startNode } = await import('../main.ts')
-  const node = await startNode({ home: session.home.path, ...chosen(options) })
+  const passphrase = await keysPassphrase(session, options.passphraseFile)
+  const given = passphrase === undefined ? {} : { passphrase }
+  const node = await startNode({ home: session.home.path, ...chosen(options), ...given })
   const stop = (): void => void node.close()
   session.signal.addEventListener('abort', stop, { once: true })
   if (session.signal.aborted) stop()
@@ -126,7 +133,7 @@ async function founded(session: Session, info: Info, kit: KitPlan | undefined): 
   if (!info.firstRun || kit === undefined) return
   const door = await connectDoor(info.socketPath)
   try {
-    await makeKit(session, door, kit.path, kit.passphrase)
+    await makeKit(session, door, kit.path, { kit: kit.passphrase, keys: undefined })
   } finally {
     await door.close()
   }

@@ -1,5 +1,5 @@
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -7,6 +7,7 @@ import type { AgentId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey, SignPublicKey } from '@sealmesh/protocol/keys'
 import { SEED_BYTES } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Argon2idCost } from '@sealmesh/sodium/argon2id'
 import { diskFailure, errnoOf } from './disk-failure.ts'
 import {
   destroyFile,
@@ -16,7 +17,8 @@ import {
   PRIVATE_DIRECTORY_MODE,
   syncDirectory,
 } from './durable-file.ts'
-import { damaged, readSeed, writeSeed } from './key-file.ts'
+import { damaged, type FileSeal, isInClear, readSeed, rewriteSeed, type SeedRole, writeSeed } from './key-file.ts'
+import { FILE_KEY_BYTES, isLocked, openLock, removeLock, writeLock } from './key-lock.ts'
 import { refuseOtherOwner, refuseWideModes } from './modes.ts'
 
 /**
@@ -25,10 +27,13 @@ import { refuseOtherOwner, refuseWideModes } from './modes.ts'
  *     keys/node-sign.key  node-login.key  founding-agent.key  root.key (founding node only)
  *     keys/agents/<public hex>.key     agents created here
  *     keys/prekeys/<public hex>.key    sealing keys; destroyed one by one when their time is over
+ *     keys/passphrase.lock             only in a home whose keys a passphrase seals: `key-lock.ts`
  */
 export interface KeyStoreDeps {
   readonly sodium: Sodium
   readonly random: (bytes: number) => Uint8Array
+  /** For tests; what a guess at a new passphrase costs. */
+  readonly passphraseCost?: Argon2idCost
 }
 
 interface NodeKeys {
@@ -44,8 +49,11 @@ const FILES = {
   foundingAgent: 'founding-agent.key',
   root: 'root.key',
 } as const
+const ROLES = { sign: 'sign', login: 'login', foundingAgent: 'agent', root: 'root' } as const
 const AGENTS = 'agents'
 const PREKEYS = 'prekeys'
+
+type Sealing = FileSeal & KeyStoreDeps
 
 export class KeyStore {
   readonly sign: KeyPair<SignPublicKey, 'sign'>
@@ -58,12 +66,14 @@ export class KeyStore {
   readonly damagedFiles: string[] = []
   readonly #directory: string
   readonly #deps: KeyStoreDeps
+  readonly #seal: Sealing | undefined
   readonly #agents = new Map<string, KeyPair<SignPublicKey, 'agent'>>()
   readonly #prekeys = new Map<string, KeyPair<SealPublicKey, 'seal'>>()
 
-  private constructor(directory: string, deps: KeyStoreDeps, keys: NodeKeys) {
+  private constructor(directory: string, deps: KeyStoreDeps, keys: NodeKeys, seal?: Sealing) {
     this.#directory = directory
     this.#deps = deps
+    this.#seal = seal
     this.sign = keys.sign
     this.login = keys.login
     this.foundingAgent = keys.foundingAgent
@@ -133,36 +143,76 @@ export class KeyStore {
     }
   }
 
-  static async load(directory: string, deps: KeyStoreDeps): Promise<KeyStore> {
-    const { sodium } = deps
+  /** Throws KEYS_LOCKED when there is a passphrase and none is given, PASSPHRASE_WRONG when it is another. */
+  static async load(directory: string, deps: KeyStoreDeps, passphrase?: string): Promise<KeyStore> {
     for (const folder of [directory, join(directory, AGENTS), join(directory, PREKEYS)]) await checkFolder(folder)
-    const sign = await readSeed(join(directory, FILES.sign), 'sign', (seed) => sodium.signKeys('sign', seed))
-    const login = await readSeed(join(directory, FILES.login), 'login', (seed) => sodium.signKeys('login', seed))
-    const foundingAgent = await readSeed(join(directory, FILES.foundingAgent), 'agent', (seed) =>
-      sodium.signKeys('agent', seed),
-    )
+    if (!(await isLocked(directory))) return KeyStore.#read(directory, deps, undefined)
+    const seal = { ...deps, key: await unlock(directory, deps.sodium, passphrase) }
+    // A crash may have come between the first file and the last.
+    await rewriteKeys(directory, seal, seal)
+    return KeyStore.#read(directory, deps, seal)
+  }
+
+  /** What has become of the files since: the paths of those that were set aside as damaged. */
+  async lookAgain(): Promise<readonly string[]> {
+    return (await KeyStore.#read(this.#directory, this.#deps, this.#seal)).damagedFiles
+  }
+
+  static async #read(directory: string, deps: KeyStoreDeps, seal: Sealing | undefined): Promise<KeyStore> {
+    const { sodium } = deps
+    const read = <Role extends 'sign' | 'login' | 'agent' | 'root'>(file: string, role: Role) =>
+      readSeed(join(directory, file), role, (seed) => sodium.signKeys(role, seed), seal)
+    const sign = await read(FILES.sign, 'sign')
+    const login = asLogin(await read(FILES.login, 'login'))
+    const foundingAgent = await read(FILES.foundingAgent, 'agent')
     // Only the founding node has one, and its owner may move it to the recovery kit.
-    const root = (await readdir(directory)).includes(FILES.root)
-      ? await readSeed(join(directory, FILES.root), 'root', (seed) => sodium.signKeys('root', seed))
-      : undefined
-    const store = new KeyStore(directory, deps, { sign, login: asLogin(login), foundingAgent, root })
-    const { damagedFiles: lost } = store
-    await readFolder(join(directory, AGENTS), 'agent', (seed) => sodium.signKeys('agent', seed), store.#agents, lost)
-    await readFolder(join(directory, PREKEYS), 'seal', (seed) => sodium.sealKeys(seed), store.#prekeys, lost)
+    const root = (await readdir(directory)).includes(FILES.root) ? await read(FILES.root, 'root') : undefined
+    const store = new KeyStore(directory, deps, { sign, login, foundingAgent, root }, seal)
+    const lost = store.damagedFiles
+    const signing = (seed: Uint8Array) => sodium.signKeys('agent', seed)
+    await readFolder(join(directory, AGENTS), { role: 'agent', derive: signing, seal }, store.#agents, lost)
+    const sealing = (seed: Uint8Array) => sodium.sealKeys(seed)
+    await readFolder(join(directory, PREKEYS), { role: 'seal', derive: sealing, seal }, store.#prekeys, lost)
     return store
+  }
+
+  /**
+   * Gives these keys a passphrase, or another one. Call it under the home's lock: whoever runs this home has the keys,
+   * and writes new ones. A crash leaves a home that the passphrase opens, the next `load` going on where this stopped.
+   */
+  static async protect(directory: string, deps: KeyStoreDeps, passphrase: string, known?: string): Promise<void> {
+    const isNew = !(await isLocked(directory))
+    const key = isNew ? deps.random(FILE_KEY_BYTES) : await unlock(directory, deps.sodium, known)
+    await writeLock(directory, key, passphrase, deps, deps.passphraseCost)
+    await rewriteKeys(directory, { ...deps, key }, { ...deps, key })
+    key.fill(0)
+  }
+
+  /** Puts all keys in clear again; the passphrase opens them until the last one is. Under the home's lock. */
+  static async unprotect(directory: string, deps: KeyStoreDeps, passphrase: string): Promise<void> {
+    const key = await unlock(directory, deps.sodium, passphrase)
+    await rewriteKeys(directory, { ...deps, key }, undefined)
+    await removeLock(directory)
+    key.fill(0)
   }
 
   /**
    * The seeds that a recovery kit takes along: of the root, and of agents, the founding one included. Secret, and the
    * caller's to erase. Throws ROOT_ELSEWHERE.
    */
-  static async kitSeeds(directory: string, sodium: Sodium): Promise<{ root: Uint8Array; agents: Uint8Array[] }> {
+  static async kitSeeds(
+    directory: string,
+    sodium: Sodium,
+    passphrase?: string,
+  ): Promise<{ root: Uint8Array; agents: Uint8Array[] }> {
+    const seal = (await isLocked(directory)) ? { sodium, key: await unlock(directory, sodium, passphrase) } : undefined
     const seedIn = async (file: string, role: 'agent' | 'root'): Promise<Uint8Array> => {
       let kept = new Uint8Array()
-      await readSeed(join(directory, file), role, (seed) => {
+      const derive = (seed: Uint8Array) => {
         kept = Uint8Array.from(seed)
         return sodium.signKeys(role, seed)
-      })
+      }
+      await readSeed(join(directory, file), role, derive, seal)
       return kept
     }
     if (!(await readdir(directory)).includes(FILES.root))
@@ -188,7 +238,7 @@ export class KeyStore {
   async addAgent(): Promise<KeyPair<SignPublicKey, 'agent'>> {
     const seed = this.#deps.random(SEED_BYTES)
     const keys = this.#deps.sodium.signKeys('agent', seed)
-    await writeSeed(this.#fileOf(AGENTS, keys.publicKey), 'agent', seed, keys.publicKey)
+    await writeSeed(this.#fileOf(AGENTS, keys.publicKey), 'agent', seed, keys.publicKey, this.#seal)
     seed.fill(0)
     this.#agents.set(toHex(keys.publicKey), keys)
     return keys
@@ -203,7 +253,7 @@ export class KeyStore {
   async addPrekey(): Promise<KeyPair<SealPublicKey, 'seal'>> {
     const seed = this.#deps.random(SEED_BYTES)
     const keys = this.#deps.sodium.sealKeys(seed)
-    await writeSeed(this.#fileOf(PREKEYS, keys.publicKey), 'seal', seed, keys.publicKey)
+    await writeSeed(this.#fileOf(PREKEYS, keys.publicKey), 'seal', seed, keys.publicKey, this.#seal)
     seed.fill(0)
     this.#prekeys.set(toHex(keys.publicKey), keys)
     return keys
@@ -232,8 +282,7 @@ export class KeyStore {
 
 async function readFolder<Keys extends { publicKey: Uint8Array }>(
   folder: string,
-  role: 'agent' | 'seal',
-  derive: (seed: Uint8Array) => Keys,
+  { role, derive, seal }: { role: 'agent' | 'seal'; derive: (seed: Uint8Array) => Keys; seal: FileSeal | undefined },
   into: Map<string, Keys>,
   lost: string[],
 ): Promise<void> {
@@ -244,7 +293,7 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
     else if (isHalfDestroyed(name)) await finishDestroying(path)
     else if (name.endsWith('.key')) {
       try {
-        const keys = await readSeed(path, role, derive)
+        const keys = await readSeed(path, role, derive, seal)
         if (`${toHex(keys.publicKey)}.key` !== name) throw damaged(path, 'its name is that of another key')
         into.set(toHex(keys.publicKey), keys)
       } catch (error) {
@@ -253,6 +302,37 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
         await rename(path, `${path}.damaged`)
         lost.push(path)
       }
+    }
+  }
+}
+
+async function unlock(directory: string, sodium: Sodium, passphrase: string | undefined): Promise<Uint8Array> {
+  if (passphrase === undefined) throw new Failure('KEYS_LOCKED', `The keys in ${directory} want their passphrase.`)
+  return openLock(directory, passphrase, sodium)
+}
+
+/** All key files that are not yet in the form that is wanted, one after another. A damaged one stays as it is. */
+async function rewriteKeys(directory: string, from: Sealing, to: Sealing | undefined): Promise<void> {
+  const { sodium } = from
+  const files: { path: string; role: SeedRole }[] = []
+  for (const name of Object.keys(FILES) as (keyof typeof FILES)[])
+    files.push({ path: join(directory, FILES[name]), role: ROLES[name] })
+  for (const [folder, role] of [
+    [AGENTS, 'agent'],
+    [PREKEYS, 'seal'],
+  ] as const)
+    for (const name of await readdir(join(directory, folder)))
+      if (name.endsWith('.key')) files.push({ path: join(directory, folder, name), role })
+  const there = new Set(await readdir(directory))
+  for (const { path, role } of files) {
+    // Of a crash; it may be in clear.
+    await rm(`${path}.new`, { force: true })
+    if (dirname(path) === directory && !there.has(basename(path))) continue
+    const derive = (seed: Uint8Array) => (role === 'seal' ? sodium.sealKeys(seed) : sodium.signKeys(role, seed))
+    try {
+      if ((await isInClear(path, role)) !== (to === undefined)) await rewriteSeed(path, role, derive, from, to)
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'KEY_DAMAGED') throw error
     }
   }
 }
