@@ -103,6 +103,11 @@ export const reactions = {
   CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },
   CONFLICT_CHANGED: { exit: 9, retry: false, next: 'sealmesh conflicts show UMR, and choose again' },
   BLOCK_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh late ls' },
+  MESH_DIFFERS: {
+    exit: 7,
+    retry: false,
+    next: 'run one version of Sealmesh on all machines; if they do, do not trust the machine that is named',
+  },
   LEFT_OUT_FULL: {
     exit: 6,
     retry: true,

@@ -28,6 +28,7 @@ export const TAGS = {
   headsRoot: tag('heads root'),
   headsBucket: tag('heads bucket'),
   epoch: tag('epoch'),
+  checkpoint: tag('checkpoint'),
   relayChallenge: tag('relay challenge'),
   relayLogin: tag('relay login'),
   relayAccept: tag('relay accept'),

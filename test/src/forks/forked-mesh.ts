@@ -1,8 +1,9 @@
 import type { Judge } from '@sealmesh/protocol/crdt/verdict'
-import type { NodeId } from '@sealmesh/protocol/ids'
+import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { AEAD_TAG_BYTES, SEALED_BOX_EXTRA_BYTES } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import { writersOf } from '@sealmesh/protocol/membership/access'
+import { agrees, checkpointOf } from '@sealmesh/protocol/membership/checkpoint'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
@@ -53,6 +54,7 @@ export interface Findings {
     beyond: number
     rebuilt: number
     admitted: number
+    checkpoints: number
   }
 }
 
@@ -83,11 +85,12 @@ export class ForkedMesh {
     foldedBeyondCut: [],
     removalLost: [],
     different: [],
-    did: { removed: 0, mutual: 0, refused: 0, sealed: 0, beyond: 0, rebuilt: 0, admitted: 0 },
+    did: { removed: 0, mutual: 0, refused: 0, sealed: 0, beyond: 0, rebuilt: 0, admitted: 0, checkpoints: 0 },
   }
   nowMs = 1_800_000_000_000
   readonly #oracle = new RemovalOracle(this.sodium)
   readonly #items: Item[] = []
+  readonly #checkpoints = new Map<RecordHash, boolean>()
   #writes = 0
 
   constructor(seed: number, checks: Checks) {
@@ -120,6 +123,7 @@ export class ForkedMesh {
       if (what < 0.06) this.#remove(by)
       else if (what < 0.1) this.#admit(by)
       else if (what < 0.15) this.#changeRights(by)
+      else if (what < 0.18) this.#checkpoint(by)
       else if (what < 0.45) this.#write(by)
       else if (what < 0.92) for (let some = 1 + dice.pick(5); some > 0; some--) this.#deliver(dice.one(this.replicas))
       else this.#look(by)
@@ -239,6 +243,15 @@ export class ForkedMesh {
     if (block !== undefined) this.#spread(by, { type: 'block', block })
   }
 
+  /** Anybody says it, some of them falsely, and some after they were removed. */
+  #checkpoint(by: Replica): void {
+    const said = checkpointOf(by.mesh, this.sodium)
+    if (said.type !== 'checkpoint') return
+    const isFalse = this.dice.random() < 0.3
+    const body = isFalse ? { ...said, digest: said.digest.map((byte) => byte ^ 1) } : said
+    this.#checkpoints.set(this.#sign(by, by.machine, body).hash, !isFalse)
+  }
+
   /** What one machine would do at this moment, by what it knows. */
   #look(at: Replica): void {
     const { findings, agent, checks } = this
@@ -282,6 +295,12 @@ export class ForkedMesh {
       const digests = new Set(replicas.map((replica) => Buffer.from(replica.document(layer).digest()).toString('hex')))
       if (digests.size > 1) findings.different.push(`${digests.size} states of ${layer}`)
     }
+    for (const { mesh, machine } of replicas)
+      for (const [record, isTrue] of this.#checkpoints) {
+        findings.did.checkpoints += 1
+        if (agrees(mesh, record, this.sodium) !== isTrue)
+          findings.different.push(`${machine.identity.name} of the checkpoint ${record.slice(0, 8)}`)
+      }
     const removals = this.#oracle.removals((replicas[0] as Replica).mesh.records.values())
     findings.did.removed += removals.size
     const signers = (node: NodeId) =>

@@ -15,7 +15,7 @@ const MS_EACH = 2_000
 test(
   'T-revoked-1: whatever forks, nothing goes to whom a known record removes, and nothing of it beyond the cut counts',
   () => {
-    const did = { removed: 0, mutual: 0, refused: 0, sealed: 0, beyond: 0, rebuilt: 0, admitted: 0 }
+    const did = { removed: 0, mutual: 0, refused: 0, sealed: 0, beyond: 0, rebuilt: 0, admitted: 0, checkpoints: 0 }
     for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
       const findings = runForks(seed)
       expect(wrongIn(findings), `seed ${seed}`).toEqual([])
@@ -28,6 +28,7 @@ test(
     expect(did.refused).toBeGreaterThan(RUNS * 5)
     expect(did.beyond).toBeGreaterThan(RUNS)
     expect(did.rebuilt).toBeGreaterThan(RUNS)
+    expect(did.checkpoints).toBeGreaterThan(RUNS)
     expect(did.admitted).toBeGreaterThan(RUNS / 2)
     expect(did.mutual).toBeGreaterThan(RUNS / 20)
   },

@@ -2,13 +2,14 @@ import { compareText, toHex } from '@sealmesh/protocol/bytes'
 import type { Block } from '@sealmesh/protocol/crdt/block'
 import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { livePrekey, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
+import { agrees, checkpointOf, meshDigest } from '@sealmesh/protocol/membership/checkpoint'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Mesh, MeshAgent, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type GeneratedLog, generatedLog, pick } from './generated-log.ts'
+import { type GeneratedLog, generatedLog, growLog, pick } from './generated-log.ts'
 import { blockBy, bySequence, type Machine } from './scene.ts'
 
 const RUNS = { numRuns: 150, verbose: 1 } // fast-check prints seed and path of what fails.
@@ -356,4 +357,101 @@ test('what is generated falls to every rule but one, and meets every verdict: th
   // Heads are unknown when they are of records that entered nowhere.
   const every = ['BEYOND_CUT', 'LAPSED', 'NOT_A_WRITER', 'UNKNOWN_AUTHOR', 'WRONG_TERM', 'fold', 'late', 'unknown']
   expect([...verdicts].toSorted()).toEqual(every)
+})
+
+test('T-peer-10: whatever counts for an agent was signed by its own key, or by a host that holds its term and was delegated to', () => {
+  let [own, delegated] = [0, 0]
+  fc.assert(
+    fc.property(generatedLog(60), (log) => {
+      const { counting, isBefore } = walk(log)
+      for (const record of counting) {
+        const { body, signer } = record
+        if (body.type !== 'host' && body.type !== 'grant' && body.type !== 'ungrant') continue
+        if (signer.type === 'agent') {
+          expect(signer.agent).toBe(body.agent)
+          own++
+          continue
+        }
+        if (signer.type !== 'node') throw new Error('the root speaks for no agent')
+        delegated++
+        const past = counting.filter((each) => isBefore(each, record))
+        const hosts = past.filter((each) => each.body.type === 'host' && each.body.agent === body.agent)
+        const latest = hosts.filter((each) => !hosts.some((later) => isBefore(each, later)))
+        expect(latest.some((each) => each.body.type === 'host' && each.body.delegate)).toBe(true)
+        expect(hosts.some((each) => each.body.type === 'host' && each.body.nodes.includes(signer.node))).toBe(true)
+        expect(past.some(isRevokeOf(signer.node))).toBe(false)
+        if (body.type === 'ungrant') expect(past.some(({ hash }) => hash === body.grant)).toBe(true)
+      }
+    }),
+    RUNS,
+  )
+  expect(own).toBeGreaterThan(RUNS.numRuns)
+  expect(delegated).toBeGreaterThan(RUNS.numRuns / 2)
+})
+
+test('a true checkpoint is true for whoever has the records, in any order and with whatever came later; a false one for nobody', () => {
+  fc.assert(
+    fc.property(
+      generatedLog(),
+      fc.nat(60),
+      fc.infiniteStream(fc.nat(1_000_000)),
+      ({ scene, machines }, length, dice) => {
+        const known = scene.records.slice(0, Math.max(1, length))
+        const then = scene.fold(known)
+        fc.pre(then.heads.length <= 64)
+        const said = checkpointOf(then, scene.sodium)
+        const after = then.heads.map((hash) => then.records.get(hash) as SignedRecord)
+        const by = machines[0] as Machine
+        const right = scene.sign(by, said, { after })
+        const wrong = scene.sign(by, { type: 'checkpoint', digest: new Uint8Array(32).fill(3) }, { after })
+        const mesh = MembershipLog.restore(scene.mesh, shuffled(scene.records, dice), scene.sodium).mesh
+        expect([right, wrong].map(({ hash }) => agrees(mesh, hash, scene.sodium))).toEqual([true, false])
+      },
+    ),
+    { ...RUNS, numRuns: 80 },
+  )
+})
+
+test('the digest of a checkpoint names all that a mesh says', () => {
+  const { scene } = growLog([])
+  const mesh = scene.fold()
+  const digest = toHex(meshDigest(mesh, scene.sodium))
+  const [node] = [...mesh.nodes.values()] as [MeshNode]
+  const [agent] = [...mesh.agents.values()] as [MeshAgent]
+  const [record] = [...mesh.records.keys()] as [RecordHash]
+  const ending = { record, cuts: [] }
+  const nodes = (change: Partial<MeshNode>) => ({ nodes: new Map([...mesh.nodes, [node.id, { ...node, ...change }]]) })
+  const agents = (change: Partial<MeshAgent>) => ({ agents: new Map([[agent.id, { ...agent, ...change }]]) })
+  const grant = {
+    record,
+    layer: 'semantic',
+    to: { type: 'standby' },
+    access: 'read',
+    ended: null,
+    endings: [],
+  } as const
+  const changes: Partial<Mesh>[] = [
+    { name: 'other' },
+    { epoch: new Uint8Array(32) },
+    { relays: [{ address: 'wss://other', relay: node.id as never }] },
+    { recovery: { loginKey: node.loginKey, sealKey: node.loginKey as never } },
+    { voided: new Map([[record, 'SIGNER_REVOKED']]) },
+    nodes({ name: 'other' }),
+    nodes({ admin: !node.admin }),
+    nodes({ loginKey: new Uint8Array(32) as never }),
+    nodes({ revocations: [ending] }),
+    nodes({ lapses: [ending] }),
+    nodes({ lapsed: true }),
+    nodes({ prekeys: [{ publicKey: node.loginKey as never, notBeforeMs: 0, expiresMs: 1, record }] }),
+    { agents: new Map() },
+    agents({ name: 'other' }),
+    agents({ delegate: !agent.delegate }),
+    agents({ hosts: agent.hosts.toReversed() }),
+    agents({ hostings: [] }),
+    agents({ terms: [] }),
+    agents({ grants: [grant] }),
+    agents({ grants: [{ ...grant, endings: [ending] }] }),
+  ]
+  const digests = changes.map((change) => toHex(meshDigest({ ...mesh, ...change }, scene.sodium)))
+  expect(new Set([digest, ...digests]).size).toBe(changes.length + 1)
 })

@@ -45,6 +45,7 @@ const KINDS = [
   'relay',
   'rename',
   'recovery',
+  'checkpoint',
 ] as const
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -149,6 +150,9 @@ function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
       return
     case 'recovery':
       scene.sign(each.legal ? scene.root : by, recovery(machine), options)
+      return
+    case 'checkpoint':
+      scene.sign(by, { type: 'checkpoint', digest: new Uint8Array(32).fill(each.other) }, options)
       return
     case 'relay':
       scene.sign(

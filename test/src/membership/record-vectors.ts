@@ -1,6 +1,7 @@
 import { encode, toHex, writeByte, writeFixed, writeId, writeList, writeUint } from '@sealmesh/protocol/bytes'
 import type { RecordHash } from '@sealmesh/protocol/ids'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
+import { checkpointOf } from '@sealmesh/protocol/membership/checkpoint'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { RecordBody, SignedRecord } from '@sealmesh/protocol/membership/record'
 import { bodyType, writeBody } from '@sealmesh/protocol/membership/record-body'
@@ -50,6 +51,7 @@ export function meshView(mesh: Mesh): unknown {
     agents: [...mesh.agents.values()],
     relays: mesh.relays,
     recovery: mesh.recovery,
+    checkpoint: mesh.checkpoint,
     epoch: mesh.epoch,
   })
 }
@@ -100,6 +102,7 @@ export function buildVectors(sodium: Sodium): Vectors {
   add('lapse with a cut', home, lapse(shed, [cut]), [fork])
   add('recovery', scene.root, recovery(shed))
   add('rename', home, rename(shed, 'barn'))
+  add('checkpoint', scene.root, checkpointOf(scene.fold(), sodium))
   add('two parents', scene.root, admit(scene.machine('rescue'), true, new Uint8Array([1, 2, 3])))
 
   const keyOf = ({ as }: Signer): string => {

@@ -1,6 +1,7 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { RecordHash } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
+import { agrees } from '@sealmesh/protocol/membership/checkpoint'
 import type { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { RecordBody, RecordSigner, SignedRecord } from '@sealmesh/protocol/membership/record'
@@ -19,6 +20,8 @@ export class LogKeeper {
   #settled: number
   /** One change at a time: a record is signed over the heads that the one before it left. */
   #tail: Promise<unknown> = Promise.resolve()
+  /** What a record follows does not change: asked once for each checkpoint. */
+  #checked: { readonly record: RecordHash; readonly agrees: boolean } | null = null
 
   constructor(deps: { log: MembershipLog; records: RecordStore; sodium: Sodium; now: () => number }) {
     this.#log = deps.log
@@ -82,6 +85,15 @@ export class LogKeeper {
       }
       return { added: await this.#settle(), refused }
     })
+  }
+
+  /** Who says that these records fold to something else; null while nobody does. */
+  differsFrom(): RecordSigner | null {
+    const { checkpoint } = this.mesh
+    if (checkpoint === null) return null
+    const { record, signer } = checkpoint
+    if (this.#checked?.record !== record) this.#checked = { record, agrees: agrees(this.mesh, record, this.#sodium) }
+    return this.#checked.agrees ? null : signer
   }
 
   knows(heads: readonly RecordHash[]): boolean {

@@ -1,5 +1,6 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
+import { checkpointOf } from '@sealmesh/protocol/membership/checkpoint'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadRistretto } from '@sealmesh/sodium/ristretto'
@@ -61,6 +62,8 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
       // The token goes the shorter way, with the answer.
       const admission = { type: 'admit', node: identity, admin: false, token: new Uint8Array() } as const
       await log.append(admission, { type: 'node', node }, keys.sign.secretKey)
+      // For the newcomer, which folds the same records.
+      await log.append((now) => checkpointOf(now, sodium), { type: 'node', node }, keys.sign.secretKey)
       return {
         records: log.after([]).map((record) => record.bytes),
         token: await tokenForNode(meta, keys, mesh, identity, false, sodium),

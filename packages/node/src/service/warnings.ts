@@ -53,6 +53,12 @@ export function warningsOf(
       code: 'NODE_REVOKED',
       message: `this node was removed from the mesh; ${reactions.NODE_REVOKED.next}`,
     })
+  const other = log.differsFrom()
+  if (other !== null)
+    warnings.push({
+      code: 'MESH_DIFFERS',
+      message: `the same records give another mesh here than on ${other.type === 'node' ? nodeName(log.mesh, other.node) : 'the machine that holds the root'}; ${reactions.MESH_DIFFERS.next}`,
+    })
   const { rolledBack, copied, lost } = health.facts
   const since = ({ sinceMs, lastMs }: Fact): string =>
     sinceMs === lastMs ? iso(lastMs) : `${iso(sinceMs)} to ${iso(lastMs)}`

@@ -40,6 +40,7 @@ export function gatherMesh(counted: Counted): Mesh {
     agents,
     relays: (latestOf(tally.relays) as EntryOf<'relay'>[]).toSorted(byTime)[0]?.record.body.relays ?? [],
     recovery: recoveryOf(tally),
+    checkpoint: checkpointIn(tally),
     epoch: epochOf(counted),
     isInPast(ancestor, of) {
       const [earlier, later] = [ledger.get(ancestor), ledger.get(of)]
@@ -118,6 +119,12 @@ function recoveryOf(tally: Tally): Recovery | null {
   if (newest === undefined) return null
   const { loginKey, sealKey, mailbox } = newest.record.body
   return { loginKey, sealKey, mailbox }
+}
+
+/** Likewise. */
+function checkpointIn(tally: Tally): Mesh['checkpoint'] {
+  const newest = latestOf(tally.checkpoints).toSorted(byTime)[0]
+  return newest === undefined ? null : { record: newest.record.hash, signer: newest.record.signer }
 }
 
 const nameOf = (id: NodeId, tally: Tally): string | undefined =>

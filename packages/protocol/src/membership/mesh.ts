@@ -1,7 +1,7 @@
 import type { Announced } from '../envelope/daily-mailboxes.ts'
 import type { AgentId, MailboxId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
 import type { LoginPublicKey, SealPublicKey } from '../keys.ts'
-import type { Basis, Cut, GrantTo, NodeIdentity, SignedRecord } from './record.ts'
+import type { Basis, Cut, GrantTo, NodeIdentity, RecordSigner, SignedRecord } from './record.ts'
 
 /** What the membership log folds to: the only source of who may do what. Immutable. */
 export interface Mesh {
@@ -20,6 +20,8 @@ export interface Mesh {
   readonly relays: readonly { readonly address: string; readonly relay: RelayId }[]
   /** Where copies of the log go, for a machine that the root lets in when all else is lost. */
   readonly recovery: Recovery | null
+  /** The newest checkpoint, by whom it was signed: `checkpoint.ts` says whether it is so here. */
+  readonly checkpoint: { readonly record: RecordHash; readonly signer: RecordSigner } | null
   /** Digest of the set of revocations; content keys of an older epoch are erased. 32 bytes. */
   readonly epoch: Uint8Array
   /** Whether `ancestor` is in the causal past of `of`, or is it. Both must be in `records`. */

@@ -54,7 +54,7 @@ import { TOKEN_CHAIN_BYTES_MAX } from '../wire/token.ts'
 import type { Basis, Cut, GrantTo, NodeIdentity, RecordBody, RecordType } from './record.ts'
 
 /**
- * The bodies of the twelve kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
+ * The bodies of the thirteen kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
  * bytes and hold nothing twice, so that one meaning has one form; lists whose order means something are hosts
  * (standby order) and relays (preference).
  */
@@ -72,6 +72,7 @@ const KIND = {
   lapse: 10,
   recovery: 11,
   rename: 12,
+  checkpoint: 13,
 } as const satisfies Record<RecordType, number>
 
 const GRANT_TO = { node: 1, agent: 2, standby: 3 } as const satisfies Record<GrantTo['type'], number>
@@ -107,6 +108,7 @@ export function canonicalBody(body: RecordBody): RecordBody {
     case 'relay':
     case 'recovery':
     case 'rename':
+    case 'checkpoint':
       return body
   }
 }
@@ -189,6 +191,8 @@ export function writeBody(writer: Writer, body: RecordBody): void {
     case 'rename':
       writeId(writer, body.node)
       return writeText(writer, body.name)
+    case 'checkpoint':
+      return writeFixed(writer, body.digest)
   }
 }
 
@@ -244,6 +248,8 @@ export function readBody(reader: Reader): RecordBody {
       }
     case KIND.rename:
       return { type: 'rename', node: readNode(reader), name: readName(reader) }
+    case KIND.checkpoint:
+      return { type: 'checkpoint', digest: readFixed(reader, HASH_BYTES) }
     default:
       throw new Malformed()
   }

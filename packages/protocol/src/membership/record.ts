@@ -100,6 +100,8 @@ export type RecordBody =
     }
   /** By the root, an admin or the node itself: what it is called from now on. */
   | { readonly type: 'rename'; readonly node: NodeId; readonly name: string }
+  /** By the root or an admin: what its log folded to, all that this record follows. */
+  | { readonly type: 'checkpoint'; readonly digest: Uint8Array }
 
 export type RecordType = RecordBody['type']
 

@@ -28,6 +28,7 @@ export class Tally {
   readonly relays: EntryOf<'relay'>[] = []
   readonly recoveries: EntryOf<'recovery'>[] = []
   readonly renames = new Map<NodeId, EntryOf<'rename'>[]>()
+  readonly checkpoints: EntryOf<'checkpoint'>[] = []
 
   add(entry: Entry): void {
     if (is(entry, 'found')) this.founds.push(entry)
@@ -49,6 +50,7 @@ export class Tally {
     if (is(entry, 'relay')) this.relays.push(entry)
     if (is(entry, 'recovery')) this.recoveries.push(entry)
     if (is(entry, 'rename')) listIn(this.renames, entry.record.body.node).push(entry)
+    if (is(entry, 'checkpoint')) this.checkpoints.push(entry)
   }
 }
 
@@ -78,6 +80,7 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
       if (!governs) return 'SIGNER_NOT_ALLOWED'
       return revokesBefore(entry.admits as NodeId, entry, around) ? 'SUBJECT_REVOKED' : null
     case 'relay':
+    case 'checkpoint':
       return governs ? null : 'SIGNER_NOT_ALLOWED'
     case 'revoke':
     case 'lapse':
