@@ -452,6 +452,7 @@ async function compose(
     copies,
     kitNote: await KitNote.load(meta),
     mergedLate: await MergedLate.load(meta),
+    compaction,
     folders,
     lastHeard,
     config,

@@ -118,3 +118,23 @@ test('100,000 overwrites of ten keys leave ten writes, and a state within twice 
   expect(state.length).toBeLessThan(2 * live)
   expect(hashes.length).toBeLessThan(live)
 })
+
+test('one more sibling is compared with few, however many there are', () => {
+  const SIBLINGS = 1_000
+  const map = new RegisterMap()
+  let looks = 0
+  for (let at = 0; at < SIBLINGS; at++) {
+    const counted = (at * 7_919) % SIBLINGS
+    const time = {
+      counter: 0,
+      get wallMs() {
+        looks++
+        return counted
+      },
+    }
+    map.merge('k', new StoredWrite(dotOf(at, 1), nodeId(at), time, `${at}`, [], undefined), NOTHING_HEARD)
+  }
+  expect(looks / SIBLINGS).toBeLessThan(12)
+  const [first] = map.writes('k')
+  expect([map.read('k'), first?.time.wallMs, map.conflicted]).toEqual([first, SIBLINGS - 1, 1])
+})

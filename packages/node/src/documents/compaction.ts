@@ -86,6 +86,11 @@ export class Compaction {
     return { running: this.#working !== undefined, waiting: this.#later.size, drawn: this.#drawn }
   }
 
+  /** Whether it was looked at, and nothing of it could go. */
+  isWaiting(name: DocumentName): boolean {
+    return this.#later.has(keyOf(name))
+  }
+
   start(): void {
     this.#unlisten = this.#deps.documents.onCommit(({ name, blocks }) => this.#grew(name, blocks))
     void this.#every()

@@ -1,3 +1,4 @@
+import { isMerged } from '@sealmesh/protocol/crdt/merged'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
@@ -20,7 +21,7 @@ async function expectTrue(home: Running, name: DocumentName) {
     counts: document.counts(),
     aside: document
       .aside()
-      .filter(({ block }) => !document.isMerged(block))
+      .filter(({ block }) => !isMerged(document, block))
       .map(({ block, reason }) => ({ block: block.hash, reason })),
   })
   return facts

@@ -1,3 +1,4 @@
+import { isMerged } from '@sealmesh/protocol/crdt/merged'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { AsideBlock, Counts, Document } from '@sealmesh/protocol/crdt/document'
 import type { BlockHash } from '@sealmesh/protocol/ids'
@@ -36,7 +37,7 @@ export class KnownFacts {
     if (known !== undefined && this.#judgedBy === this.#mesh()) return known
     const document = await this.#open(name)
     if (document === undefined) return undefined
-    const open = document.aside().filter(({ block }) => !document.isMerged(block))
+    const open = document.aside().filter(({ block }) => !isMerged(document, block))
     const facts = {
       counts: document.counts(),
       aside: open.map(({ block, reason }) => ({ block: block.hash, reason })),

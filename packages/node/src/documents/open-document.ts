@@ -17,6 +17,7 @@ import type { DocumentIndex, IndexEntry } from '../store/document-index.ts'
 import type { Operation, Store } from '../store/store.ts'
 import type { TipStore } from '../store/tip-store.ts'
 import type { Author } from './author.ts'
+import { inTurns } from './in-turns.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { ClosedSets } from './closed-sets.ts'
 import { differenceBetween, seenOf } from './difference.ts'
@@ -342,8 +343,8 @@ export class OpenDocument {
       )
     this.#checkFloors(above, floors)
     await this.#checkEnds([...base.tips.map(({ dot }) => dot), ...above.map(dotOf)])
-    // From here on without a pause: the mesh that judges is the one of this moment.
-    const document = Document.rebuild(this.name, above, judge(), now(), sodium, base, floors)
+    // The mesh that judges is the one of this moment: should it change before the end, all is judged again.
+    const document = await inTurns(Document.rebuilding(this.name, above, judge(), now(), sodium, base, floors))
     if (document.isDamaged)
       throw new Failure('STORE_DAMAGED', `What is left of the texts of document ${this.id} does not fit together.`)
     let lastText: Loaded['lastText']

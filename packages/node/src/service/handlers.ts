@@ -1,6 +1,7 @@
 import { DOOR_VERSION } from '@sealmesh/protocol/version'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
+import type { Compaction } from '../documents/compaction.ts'
 import type { ConfigKeeper } from '../config/config-keeper.ts'
 import type { EventFeed } from '../events/feed.ts'
 import type { Folders } from '../folders/folders.ts'
@@ -62,6 +63,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly kitNote: KitNote
   readonly folders: Folders
   readonly mergedLate: MergedLate
+  readonly compaction: Compaction
   readonly lastHeard: LastHeard
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares

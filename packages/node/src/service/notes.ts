@@ -7,6 +7,7 @@ import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { blocks } from '../status/standing.ts'
 import { agentName, iso, nodeName, type ServiceContext } from './context.ts'
 import type { Refusals } from '../events/refusals.ts'
+import type { Compaction } from '../documents/compaction.ts'
 import type { MergedLate } from './merged-late.ts'
 import { openAside } from './open-aside.ts'
 
@@ -15,19 +16,29 @@ export type Note = MethodResult<'why'>['layers'][number]['notes'][number]
 export interface NoteSources {
   readonly mergedLate: Pick<MergedLate, 'has'>
   readonly refusals: Pick<Refusals, 'of' | 'baseOf'>
+  readonly compaction: Pick<Compaction, 'isWaiting'>
   readonly health: { readonly facts: { readonly rolledBack: unknown; readonly copied: unknown } }
 }
 
 type Context = Pick<ServiceContext, 'log' | 'node' | 'now'> & NoteSources
 
-/** What is the matter with a document on this machine itself, each with its next step. `item`: with that alone. */
-export function notesOn(context: Context, document: Document, item: string | undefined): Note[] {
+/**
+ * What is the matter with a document on this machine itself, each with its next step. `item`: with that alone.
+ * `lagging`: machines that lack something of it.
+ */
+export function notesOn(
+  context: Context,
+  document: Document,
+  item: string | undefined,
+  lagging: readonly string[] = [],
+): Note[] {
   return [
     ...conflictNotes(context, document, item),
     ...asideNotes(context, document, item),
     ...heldNotes(context, document),
     ...refusedNotes(context, document),
     ...baseNotes(context, document),
+    ...compactionNotes(context, document, lagging),
     ...termNotes(context, document),
     ...homeNotes(context),
   ]
@@ -50,6 +61,30 @@ function baseNotes({ log, refusals }: Context, { name }: Document): Note[] {
   }
   const text = `what a peer keeps of its history was not taken, since it could not be told from one that leaves something out (${code})`
   return [{ code: 'base-refused', text, next: `sealmesh share ls ${agentName(log.mesh, name.agent)}` }]
+}
+
+/** Why its history grows: only what everybody has, and nobody has signed twice, may go. */
+function compactionNotes({ log, compaction }: Context, document: Document, lagging: readonly string[]): Note[] {
+  if (!compaction.isWaiting(document.name)) return []
+  const code = 'not-compacted'
+  const forked = [...new Set(document.forks().map(({ author }) => nodeName(log.mesh, author)))]
+  if (forked.length > 0)
+    return [
+      {
+        code,
+        text: `what ${forked.join(', ')} wrote is kept whole for ever, since two of its blocks stand in one place`,
+        next: 'sealmesh status',
+      },
+    ]
+  if (lagging.length > 0)
+    return [
+      { code, text: `its history is kept whole until ${lagging.join(', ')} has all of it`, next: 'sealmesh status' },
+    ]
+  if (document.held > 0)
+    return [{ code, text: 'its history is kept whole while parts of it wait for others', next: null }]
+  return [
+    { code, text: 'its history is kept whole as long as it is young, and while others read or write it', next: null },
+  ]
 }
 
 function homeNotes({ health }: Context): Note[] {

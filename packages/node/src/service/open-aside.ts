@@ -1,3 +1,4 @@
+import { isMerged } from '@sealmesh/protocol/crdt/merged'
 import type { AsideBlock, Document } from '@sealmesh/protocol/crdt/document'
 import type { MergedLate } from './merged-late.ts'
 
@@ -6,5 +7,5 @@ import type { MergedLate } from './merged-late.ts'
  * that has the document can tell. An edit of a text has no clock: there only the node that merged it knows.
  */
 export function openAside(document: Document, merged: Pick<MergedLate, 'has'>): AsideBlock[] {
-  return document.aside().filter(({ block }) => !merged.has(block.hash) && !document.isMerged(block))
+  return document.aside().filter(({ block }) => !merged.has(block.hash) && !isMerged(document, block))
 }

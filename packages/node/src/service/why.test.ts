@@ -3,6 +3,7 @@ import { BLOCK_AHEAD_MS_MAX } from '@sealmesh/protocol/limits'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Running, set, sync, TestHomes } from '../documents/test-homes.ts'
 import { Refusals } from '../events/refusals.ts'
+import { notesOn } from './notes.ts'
 import type { PeerSources } from './peers.ts'
 import { nobody, serviceOf } from './test-service.ts'
 import { whyHandlers } from './why.ts'
@@ -23,12 +24,14 @@ function atOffice(office: Running) {
     lastHeard: { of: () => null },
   } as PeerSources
   const refusals = new Refusals()
+  const waiting = new Set<string>()
+  const compaction = { isWaiting: ({ layer }: { layer: string }) => waiting.has(layer) }
   const health = { facts: { rolledBack: null as unknown, copied: null as unknown } }
-  const context = { ...serviceOf(homes, homes.mesh.office, office), ...alone, refusals, health }
+  const context = { ...serviceOf(homes, homes.mesh.office, office), ...alone, refusals, health, compaction }
   const handlers = whyHandlers({ ...context, mergedLate: { has: () => false } })
   const notes = async (target: string) =>
     (await handlers.why({ target }, nobody)).layers.flatMap((layer) => layer.notes.map(({ code }) => code))
-  return { handlers, notes, refusals, health }
+  return { handlers, notes, refusals, health, waiting }
 }
 
 test('each thing that is the matter here has a note: conflict, late, clock, term, refused, a home that went back', async () => {
@@ -67,3 +70,34 @@ test('what is neither an agent nor a UMR is said to be so', async () => {
   await expect(handlers.why({ target: 'claude.semantic' }, nobody)).rejects.toMatchObject({ code: 'UMR_INVALID' })
   await expect(handlers.why({ target: 'nobody' }, nobody)).rejects.toMatchObject({ code: 'AGENT_UNKNOWN' })
 })
+
+test('what is not compacted says why: somebody lacks it, or two blocks stand in one place', async () => {
+  const office = await homes.start('office', homes.mesh.office)
+  await office.documents.write(homes.semantic, [set('day', '1')])
+  const { notes, waiting } = atOffice(office)
+  expect(await notes('claude.semantic.day')).toEqual([])
+  waiting.add('semantic')
+  expect(await notes('claude.semantic.day')).toEqual(['not-compacted'])
+
+  const document = await office.documents.open(homes.semantic)
+  const context = {
+    ...serviceOf(homes, homes.mesh.office, office),
+    mergedLate: { has: () => false },
+    refusals: new Refusals(),
+    compaction: { isWaiting: () => true },
+    health: { facts: { rolledBack: null, copied: null } },
+  }
+  const textOf = (of: typeof document, lagging: string[]) => notesOn(context, of, undefined, lagging)[0]?.text
+  expect(textOf(document, [])).toContain('young')
+  expect(textOf(document, ['laptop', 'shed'])).toContain('until laptop, shed has all of it')
+  const author = homes.mesh.home.id
+  const fork = { author, incarnation: 'a'.repeat(32) as never, sequence: 1, sides: [] }
+  const seen = new Proxy(document, { get: (of, what) => (what === 'forks' ? () => [fork] : bound(of, what)) })
+  expect(textOf(seen, ['laptop'])).toContain('what home wrote is kept whole for ever')
+})
+
+/** Private fields are the real document's. */
+function bound(of: object, what: string | symbol): unknown {
+  const value: unknown = Reflect.get(of, what, of)
+  return typeof value === 'function' ? (value as (...all: unknown[]) => unknown).bind(of) : value
+}

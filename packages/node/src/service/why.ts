@@ -57,6 +57,7 @@ async function explain(
   const versionOf = versionFinder(context, document, item)
   for (const node of look.others().filter(({ id }) => concerned(id)))
     machines.push(await machineRow(context, look.between(node, name), versionOf))
+  const lagging = machines.filter(({ lacks }) => lacks > 0).map(({ name: machine }) => machine)
   const lacking = machines.reduce((most, { more }) => Math.max(most, more ?? 0), 0)
   const entry = item === undefined ? undefined : document.read(item)
   const counts = document.counts()
@@ -84,7 +85,7 @@ async function explain(
       },
       ...machines,
     ],
-    notes: name.layer === DIARY_LAYER ? [] : notesOn(context, document, item),
+    notes: name.layer === DIARY_LAYER ? [] : notesOn(context, document, item, lagging),
   }
 }
 

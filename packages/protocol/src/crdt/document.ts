@@ -16,6 +16,7 @@ import { type AsideBlock, type Change, changeOf, type Counts, type ReceiveOutcom
 import { type Entry, isConflicted, StoredWrite, winnerOf } from './register.ts'
 import { Unsettled } from './unsettled.ts'
 import { RegisterMap } from './register-map.ts'
+import { lastOf } from './steps.ts'
 import { type TextRun, wordsOf } from './text-run.ts'
 import { type RestoredTexts, Texts, type TextSettled } from './texts.ts'
 import type { Covers, Judge, Verdict } from './verdict.ts'
@@ -64,7 +65,12 @@ export class Document {
    * Pure: the same blocks, judge and time give the same document, and so does a base in the place of those at and
    * below it (docs/spec/09-bases.md §2).
    */
-  static rebuild(
+  static rebuild(...what: Parameters<typeof Document.rebuilding>): Document {
+    return lastOf(Document.rebuilding(...what))
+  }
+
+  /** The same in steps of at most `REBUILT_PER_STEP` blocks, whoever takes them: the judge is that of the first. */
+  static *rebuilding(
     name: DocumentName,
     blocks: Iterable<Block>,
     judge: Judge,
@@ -72,7 +78,7 @@ export class Document {
     sodium: Sodium,
     base: BaseState = NO_BASE,
     floors: Floors = NO_FLOORS,
-  ): Document {
+  ): Generator<void, Document> {
     const document = new Document(name, sodium, floors)
     document.#judge = judge
     document.#chains.stand(sharingDots(base.tips, floors))
@@ -83,8 +89,10 @@ export class Document {
     document.#folded = document.#received - below.length
     // First all chains, so that forks are known before the first clock is compared.
     const arrived: { block: Block; branch: Branch }[] = []
-    for (const block of causalOrder(blocks))
+    for (const [at, block] of causalOrder(blocks).entries()) {
       document.#place(block, (each, branch) => arrived.push({ block: each, branch }))
+      if (at % REBUILT_PER_STEP === 0) yield
+    }
     document.#texts.claimAll(
       base.runs,
       arrived.map(({ block }) => block),
@@ -93,8 +101,14 @@ export class Document {
       const texts: RestoredTexts = { runs: [], out: [] }
       for (const block of below) document.#restore(block, runs.get(block.hash), judge, texts)
       if (base.isComing !== true) document.#restoreTexts(texts)
-      for (const { block, branch } of arrived) document.#settle(block, branch, judge, nowMs, [])
     })
+    for (let at = 0; at < arrived.length; at += REBUILT_PER_STEP) {
+      yield
+      document.#texts.yDoc.transact(() => {
+        for (const { block, branch } of arrived.slice(at, at + REBUILT_PER_STEP))
+          document.#settle(block, branch, judge, nowMs, [])
+      })
+    }
     document.#stale = false
     return document
   }
@@ -220,19 +234,6 @@ export class Document {
     return [...this.#chains.branches()].flatMap(({ progress }) => progress.heldFrom ?? [])
   }
 
-  /** Whether a write that counts names this block as one whose words it carries over: then nothing of it is open. */
-  isMerged(block: Block): boolean {
-    const dot = dotOf(block)
-    return (
-      block.writes.length > 0 &&
-      block.writes.every(
-        (write) =>
-          write.type !== 'text' &&
-          this.stored(write.key).some(({ replaces }) => coversDot(replaces, dot, this.#chains.isAncestor)),
-      )
-    )
-  }
-
   forks(): ReturnType<Chains['forks']> {
     return this.#chains.forks()
   }
@@ -273,15 +274,12 @@ export class Document {
    */
   forgettable(receipts: readonly VersionVector[]): Map<string, BlockHash> {
     const { isAncestor } = this.#chains
-    const keys = new Map<string, BlockHash>()
-    if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return keys
+    if (!receipts.every((vector) => vector.every((dot) => this.#chains.hasSettled(dot)))) return new Map()
     // What counts for nothing may yet come to count, and a tombstone would stand beside it.
     const aside = new Set(this.#aside.flatMap(({ block }) => block.writes.map((each) => 'key' in each && each.key)))
-    for (const [key, register] of this.#registers.entries()) {
-      if (Array.isArray(register) || register.value !== undefined || aside.has(key)) continue
-      if (receipts.every((vector) => coversDot(vector, register.dot, isAncestor))) keys.set(key, register.dot.hash)
-    }
-    return keys
+    return this.#registers.lone(
+      ({ dot }, key) => !aside.has(key) && receipts.every((vector) => coversDot(vector, dot, isAncestor)),
+    )
   }
 
   /** Of a document that holds the blocks at and below a base and no others: what the base has to keep. See `keptOf`. */
@@ -495,6 +493,8 @@ export class Document {
   }
 }
 
+/** Some milliseconds. */
+const REBUILT_PER_STEP = 128
 const UNKNOWN: Verdict = { type: 'unknown' }
 const FOLD = { type: 'fold' } as const
 const NO_BASE: BaseState = { tips: [], blocks: [], runs: [] }

@@ -31,7 +31,7 @@ import {
   SEQUENCE_MAX,
 } from './clock.ts'
 import { TIME_COUNTER_MAX, WALL_MS_MAX } from './hybrid-time.ts'
-import { Ghost, type Register, StoredWrite } from './register.ts'
+import { Ghost, registerOf, StoredWrite } from './register.ts'
 import { Unsettled } from './unsettled.ts'
 import { RegisterMap } from './register-map.ts'
 
@@ -160,7 +160,7 @@ export function decodeRegisters(
       else if (before === undefined && Kind === StoredWrite) registers.load(key, write)
       else many.set(key, before === undefined ? [write] : [before as StoredWrite, write])
     }
-    for (const [key, writes] of many) registers.load(key, writes satisfies Register)
+    for (const [key, writes] of many) registers.load(key, registerOf(writes))
     return registers
   })
 }

@@ -1,4 +1,4 @@
-import type { IncarnationId, NodeId } from '../ids.ts'
+import type { BlockHash, IncarnationId, NodeId } from '../ids.ts'
 import {
   type Clock,
   coversDot,
@@ -71,6 +71,15 @@ export class RegisterMap {
 
   entries(): Iterable<[string, Register]> {
     return this.#registers
+  }
+
+  /** By key, the tombstones that stand alone and of which this holds. */
+  lone(is: (tombstone: StoredWrite, key: string) => boolean): Map<string, BlockHash> {
+    const keys = new Map<string, BlockHash>()
+    for (const [key, register] of this.#registers)
+      if (!Array.isArray(register) && register.value === undefined && is(register, key))
+        keys.set(key, register.dot.hash)
+    return keys
   }
 
   /** `heard`: what the write's author had received of others. The register as it is now. */

@@ -46,7 +46,10 @@ export class StoredWrite implements Entry {
 /** What is left of writes that displaced one another, which no honest clocks do: their clocks, and nothing to read. */
 export class Ghost extends StoredWrite {}
 
-/** A register's state. One write is by far the usual case and costs no array. */
+/**
+ * A register's state. One write is by far the usual case and costs no array. Of several the winner is the first; when
+ * only ghosts are left there is none.
+ */
 export type Register = StoredWrite | StoredWrite[]
 
 /**
@@ -65,7 +68,7 @@ export function mergeWrite(
   if (!Array.isArray(register)) {
     const displaces = replacesOnArrival(write, heard, register, isAncestor)
     if (!replaces(register, write, isAncestor)) {
-      if (!displaces) return [register, write]
+      if (!displaces) return beats(write, register) ? [write, register] : [register, write]
       takeOver(write, register, isAncestor)
       return write
     }
@@ -93,7 +96,36 @@ function mergeMany(writes: StoredWrite[], write: StoredWrite, heard: Heard, isAn
     kept.push(new Ghost(dot, author, time, undefined, write.replaces, applied))
   }
   const only = kept[0]
-  return kept.length === 1 && only !== undefined && !(only instanceof Ghost) ? only : kept
+  if (kept.length === 1 && only !== undefined && !(only instanceof Ghost)) return only
+  // Whoever was first stays first, unless it is gone or the newcomer beats it: a look at all is rare.
+  const newest = kept.length - 1
+  if (kept[0] !== writes[0]) bringForward(kept, winnerAt(kept))
+  else if (newest > 0 && beats(kept[newest] as StoredWrite, kept[0] as StoredWrite)) bringForward(kept, newest)
+  return kept
+}
+
+/** Ghosts win over nothing. */
+const beats = (a: StoredWrite, b: StoredWrite): boolean =>
+  !(a instanceof Ghost) && (b instanceof Ghost || compareEntries(a, b) < 0)
+
+const winnerAt = (writes: readonly StoredWrite[]): number => {
+  let at = 0
+  for (let each = 1; each < writes.length; each++)
+    if (beats(writes[each] as StoredWrite, writes[at] as StoredWrite)) at = each
+  return at
+}
+
+function bringForward(writes: StoredWrite[], at: number): void {
+  const first = writes[0]
+  if (first === undefined || at === 0) return
+  writes[0] = writes[at] as StoredWrite
+  writes[at] = first
+}
+
+/** Of writes in any order, as they are stored. */
+export function registerOf(writes: StoredWrite[]): Register {
+  bringForward(writes, winnerAt(writes))
+  return writes
 }
 
 /**
@@ -133,15 +165,10 @@ export function compareEntries(a: Entry, b: Entry): number {
 
 const descending = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0)
 
-/** Picks the winner: only reading does, the state keeps all. */
+/** The winner: only reading looks for it, the state keeps all. */
 export function winnerOf(register: Register): StoredWrite | undefined {
-  if (!Array.isArray(register)) return register
-  let winner: StoredWrite | undefined
-  for (const write of register) {
-    if (write instanceof Ghost) continue
-    if (winner === undefined || compareEntries(write, winner) < 0) winner = write
-  }
-  return winner
+  const first = Array.isArray(register) ? register[0] : register
+  return first instanceof Ghost ? undefined : first
 }
 
 /** All that no other write replaces, the winner first. */
@@ -154,6 +181,6 @@ export const writesOf = (register: Register): StoredWrite[] =>
  */
 export const isConflicted = (register: Register): boolean => {
   if (!Array.isArray(register)) return false
-  const [first, ...others] = writesOf(register)
-  return first !== undefined && others.some((write) => write.value !== first.value)
+  const winner = winnerOf(register)
+  return winner !== undefined && register.some((each) => !(each instanceof Ghost) && each.value !== winner.value)
 }
