@@ -387,3 +387,16 @@ describe('what is owed', () => {
 })
 
 const byIncarnation = (a: Dot, b: Dot): number => (a.incarnation < b.incarnation ? -1 : 1)
+
+test('T-relay-9: what differs is held against the log that the peer named last: another log accuses nobody', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const other = [sha('another log') as RecordHash]
+  core.logChanged(LOG_HEADS)
+  expect(core.headsView().sameLog).toBe(false)
+  core.heard([], LOG_HEADS, false, 1)
+  expect(core.headsView().sameLog).toBe(true)
+  core.logChanged(other)
+  expect(core.headsView().sameLog).toBe(false)
+  core.logChanged(LOG_HEADS)
+  expect(core.headsView().sameLog).toBe(true)
+})

@@ -132,6 +132,19 @@ test('before both have the same log nothing is found', () => {
   expect(open()).toEqual([])
 })
 
+test('heartbeats under another log neither count nor go on with what was counted before', () => {
+  const silent = { differs: true, answered: false }
+  const { beat, open } = beating()
+  beat({ ...silent, sameLog: false })
+  for (let n = 0; n < 2; n++) beat(silent)
+  expect(open()).toEqual([])
+  beat({ ...silent, sameLog: false })
+  beat(silent)
+  expect(open()).toEqual([])
+  for (let n = 0; n < 2; n++) beat(silent)
+  expect(open()).toEqual(['answers'])
+})
+
 test('a document that is taken over as a whole has longer, not for ever', () => {
   const { beat, open } = beating()
   for (let n = 0; n < 30; n++) beat({ document: { ...NAMED, isBusy: true } })
