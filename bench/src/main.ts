@@ -13,6 +13,7 @@ import { type Bench, type BenchResult, formatTable } from './result.ts'
 
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   sync: async () => (await import('./sync/sync.ts')).benchSync,
+  'sync-profile': async () => (await import('./sync/sync-profile.ts')).benchSyncProfile,
   documents: async () => (await import('./documents/documents.ts')).benchDocuments,
 }
 

@@ -1,9 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { startNode } from '@sealmesh/node/main'
+import { serveProfiler } from './profiled.ts'
 import { serveWriter } from './writer.ts'
 
 /** node our-home.js HOME PREFIX: a process that hosts the home node and writes through it, as the rival's hosts its Y.Doc. */
-const [home = '', prefix = ''] = process.argv.slice(2)
+const [home = '', prefix = '', how = ''] = process.argv.slice(2)
+if (how === 'profiled') await serveProfiler()
 const node = await startNode({ home })
 const nobody = { notify: () => undefined, signal: new AbortController().signal }
 while ((await node.handlers.status({}, nobody)).relays[0]?.state !== 'live') await wait(20)

@@ -1,8 +1,10 @@
 import { startNode } from '@sealmesh/node/main'
+import { serveProfiler } from './profiled.ts'
 import { serveObserver } from './observer.ts'
 
 /** node our-office.js HOME PREFIX: a process that hosts the office node and sees what is durable there. */
-const [home = '', prefix = ''] = process.argv.slice(2)
+const [home = '', prefix = '', how = ''] = process.argv.slice(2)
+if (how === 'profiled') await serveProfiler()
 const node = await startNode({ home })
 const saw = serveObserver(() => node.close())
 await node.handlers.watch(

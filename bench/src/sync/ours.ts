@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import * as path from 'node:path'
 import { NodeProcess } from '@sealmesh/test/processes/node'
 import { pairNodes, shareLayers, untilInSync } from '@sealmesh/test/processes/pair'
@@ -11,13 +12,15 @@ const PREFIX = `home.${LAYER}.`
 export interface Ours extends System {
   /** The same nodes, written to and watched by processes of their own over the local sockets. */
   readonly throughSockets: System
+  /** The processes that host home and office. */
+  withHosts<T>(use: (hosts: readonly ChildProcess[]) => Promise<T>): Promise<T>
 }
 
 /**
  * A relay process, and home and office, paired by a real link, each hosted by the process that writes or watches: the
  * shape that the rival's clients have. The office may read the layer that the bench writes.
  */
-export async function startOurs(directory: string): Promise<Ours> {
+export async function startOurs(directory: string, options: { profiled?: boolean } = {}): Promise<Ours> {
   const relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
   const closers: (() => Promise<void>)[] = [async () => await relay.stop()]
   const close = async () => {
@@ -26,9 +29,10 @@ export async function startOurs(directory: string): Promise<Ours> {
   try {
     const homes = { home: path.join(directory, 'home'), office: path.join(directory, 'office') }
     const sockets = await introduce(relay, homes)
+    const how = options.profiled === true ? ['profiled'] : []
     const hosted = await openPair(
-      startPart('our-home.js', [homes.home, PREFIX]),
-      startPart('our-office.js', [homes.office, PREFIX]),
+      startPart('our-home.js', [homes.home, PREFIX, ...how]),
+      startPart('our-office.js', [homes.office, PREFIX, ...how]),
     )
     closers.push(async () => await closePair(hosted))
     return {
@@ -51,6 +55,7 @@ export async function startOurs(directory: string): Promise<Ours> {
         },
         close: async () => {},
       },
+      withHosts: (use) => use([hosted.writer, hosted.observer]),
       close,
     }
   } catch (error) {

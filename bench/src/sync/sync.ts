@@ -14,14 +14,14 @@ import { BATCH, KEYS, PACED_PER_SECOND, PACED_WRITES, VALUE_BYTES, WARM_UP_WRITE
  * clear, storing nothing. Same writes, same batches, same number in flight, runs of both in turn.
  */
 
-interface Shape {
+export interface Shape {
   readonly id: string
   readonly writers: number
   readonly batch: number
   readonly writes: number
 }
 
-const SHAPES: readonly Shape[] = [
+export const SHAPES: readonly Shape[] = [
   { id: 'one-writer', writers: 1, batch: BATCH, writes: WRITES },
   { id: 'ten-writers', writers: 10, batch: BATCH, writes: WRITES },
   { id: 'one-writer-single-writes', writers: 1, batch: 1, writes: WRITES / 4 },
@@ -88,7 +88,7 @@ const NOTES = [
   `Latency: from the call until the write is visible at the other machine, at ${PACED_PER_SECOND} single writes a second, ${PACED_WRITES} of them in each run.`,
 ]
 
-async function burst(system: System, clients: number, shape: Shape, run: number): Promise<number> {
+export async function burst(system: System, clients: number, shape: Shape, run: number): Promise<number> {
   const { writers, batch, writes } = shape
   const order = { run, writers, writesPerWriter: Math.floor(writes / writers), batch, window: WINDOW }
   return await system.withPair(clients, async (pair) => {
