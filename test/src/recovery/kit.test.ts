@@ -75,8 +75,8 @@ test('whoever waits for a kit is not kept from anything else', async () => {
   const path = join(await temporaryFolder(), 'kit.age')
   let turns = 0
   const timer = setInterval(() => turns++, 1)
-  // A quarter of what a real kit takes: in one go it would leave a turn or two.
-  await writeKit(path, someKit(), PASSPHRASE, sodium, 16)
+  // An eighth of what a real kit takes: in one go it would leave a turn or two.
+  await writeKit(path, someKit(), PASSPHRASE, sodium, 15)
   clearInterval(timer)
   expect(turns).toBeGreaterThan(20)
 })
