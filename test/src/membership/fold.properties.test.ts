@@ -434,7 +434,8 @@ test('the digest of a checkpoint names all that a mesh says', () => {
     { name: 'other' },
     { epoch: new Uint8Array(32) },
     { relays: [{ address: 'wss://other', relay: node.id as never }] },
-    { recovery: { loginKey: node.loginKey, sealKey: node.loginKey as never } },
+    { recovery: { loginKey: node.loginKey, mailbox: node.id as never, sealKey: node.loginKey as never } },
+    { recovery: { loginKey: node.loginKey, mailbox: agent.id as never, sealKey: node.loginKey as never } },
     { voided: new Map([[record, 'SIGNER_REVOKED']]) },
     nodes({ name: 'other' }),
     nodes({ admin: !node.admin }),
@@ -442,7 +443,11 @@ test('the digest of a checkpoint names all that a mesh says', () => {
     nodes({ revocations: [ending] }),
     nodes({ lapses: [ending] }),
     nodes({ lapsed: true }),
-    nodes({ prekeys: [{ publicKey: node.loginKey as never, notBeforeMs: 0, expiresMs: 1, record }] }),
+    nodes({
+      prekeys: [
+        { publicKey: node.loginKey as never, notBeforeMs: 0, expiresMs: 1, record, mailboxes: new Uint8Array() },
+      ],
+    }),
     { agents: new Map() },
     agents({ name: 'other' }),
     agents({ delegate: !agent.delegate }),

@@ -70,8 +70,9 @@ export function meshDigest(mesh: Mesh, sodium: Sodium): Uint8Array {
       writeText(writer, address)
       writeId(writer, relay)
     })
-    writeList(writer, mesh.recovery === null ? [] : [mesh.recovery], ({ loginKey, sealKey }) => {
+    writeList(writer, mesh.recovery === null ? [] : [mesh.recovery], ({ loginKey, mailbox, sealKey }) => {
       writeFixed(writer, loginKey)
+      writeId(writer, mailbox)
       writeFixed(writer, sealKey)
     })
     const voided = [...mesh.voided].toSorted(([a], [b]) => (a < b ? -1 : 1))
