@@ -27,7 +27,7 @@ import {
   TICK_MS,
   TURNED_AWAY_MAX,
 } from './mesh-sync-limits.ts'
-import { type Arrived, hasRoom, isSilent, newPeer, type Peer } from './peer.ts'
+import { type Arrived, hasRoom, isSilent, newPeer, type Peer, seenIn } from './peer.ts'
 import { Sharing } from './sharing.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
@@ -171,9 +171,7 @@ export class MeshSync {
     return [...this.#peers.values()].map((peer) => heardNow(peer, this.#aheadMs()))
   }
 
-  #aheadMs(): number {
-    return this.#deps.wallMs() - this.#deps.monotonicMs()
-  }
+  readonly #aheadMs = (): number => this.#deps.wallMs() - this.#deps.monotonicMs()
 
   /** Records of ours were lost: whoever has them sends what our heads do not cover. */
   wantRecords(): void {
@@ -373,13 +371,14 @@ export class MeshSync {
     const interests = interestsIn(items, peer, log.mesh, this.#deps.node, this.#sharing)
     if (interests.length > 0) await this.#sharing.interestedIn(interests)
     const nowMs = this.#deps.monotonicMs()
-    for (const { items: each, packet } of group) {
-      const opened = await this.#closedSets.opened(peer, each)
-      const lacksRecords = !log.knows(packet.logHeads)
-      const said = peer.core.heard(opened, packet.logHeads, lacksRecords, nowMs)
+    for (const each of group) {
+      const { items: news, logHeads } = peer.latest.newsIn(each)
+      const opened = await this.#closedSets.opened(peer, news)
+      const lacksRecords = !log.knows(logHeads)
+      const said = peer.core.heard(opened, logHeads, lacksRecords, nowMs)
       // Until its mailbox has been read, a node is behind with what came while it was away.
-      if (this.#mail === 'read' && opened.some(({ type }) => type === 'heads'))
-        this.#deps.onHeads?.(peer.node, { packet: packet.id, lacksRecords, nowMs, ...peer.core.headsView() })
+      if (this.#mail === 'read' && peer.latest.isChance(each, nowMs))
+        this.#deps.onHeads?.(peer.node, { ...seenIn(each.packet, peer), lacksRecords, nowMs })
       if (said.length > 0) await receipts.write(peer.node, said)
     }
   }

@@ -5,6 +5,7 @@ import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { Flight } from './flight.ts'
+import { LatestHeads } from './latest-heads.ts'
 import { IN_FLIGHT_MAX, SILENT_MS } from './mesh-sync-limits.ts'
 import type { SharingPeer } from './sharing.ts'
 import { ZlibDeflater } from './zlib-deflater.ts'
@@ -22,6 +23,7 @@ export interface Peer extends SharingPeer {
   draining: boolean
   sending: boolean
   readonly flight: Flight
+  readonly latest: LatestHeads
   readonly deflater: ZlibDeflater
   /** Documents of which the relay has answered for more than the store knows. */
   readonly handed: Map<string, DocumentName>
@@ -39,6 +41,9 @@ export const isSilent = ({ core }: Peer, nowMs: number): boolean =>
 /** For another packet that the relay has to answer. */
 export const hasRoom = (peer: Peer | undefined): boolean => peer !== undefined && peer.flight.size < IN_FLIGHT_MAX
 
+/** What these heads show. While the link has no room, a question would not have gone out either. */
+export const seenIn = ({ id }: OpenedPacket, peer: Peer) => ({ packet: id, ...peer.core.headsView(!hasRoom(peer)) })
+
 export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
   node,
   core: new PeerSync(sodium, { me, peer: node }),
@@ -47,6 +52,7 @@ export const newPeer = (me: NodeId, node: NodeId, sodium: Sodium): Peer => ({
   sending: false,
   met: false,
   flight: new Flight(),
+  latest: new LatestHeads(),
   deflater: new ZlibDeflater(),
   handed: new Map(),
   pausedUntilMs: 0,

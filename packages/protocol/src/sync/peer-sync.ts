@@ -146,7 +146,6 @@ export class PeerSync {
   doubt(whom: 'link' | 'relay'): void {
     for (const shared of this.#documents.values()) {
       if (whom === 'relay') shared.handed = NOTHING
-      shared.askedSinceMs = undefined
       if (shared.toSend > 0) this.#weigh(shared, { sent: joinTips(shared.receipted, shared.handed) })
     }
     if (this.#peerLogHeads !== undefined) this.#sendRecordsAfter = this.#peerLogHeads
@@ -347,10 +346,10 @@ export class PeerSync {
     return this.#lastHeardAtMs ?? null
   }
 
-  /** Once for every heads that were heard. */
-  headsView(): HeadsView {
+  /** Once for every heads that count. `isStuck`: the link takes no question. */
+  headsView(isStuck = false): HeadsView {
     const sameLog = this.#peerLogHeads !== undefined && sameHeads(this.#peerLogHeads, this.#logHeads)
-    return this.#watch.look([...this.#documents.values()], !this.#rootMatched, sameLog)
+    return this.#watch.look([...this.#documents.values()], !this.#rootMatched, sameLog, isStuck)
   }
 
   /** What the peer last said that it has. */
