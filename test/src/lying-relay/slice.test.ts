@@ -4,10 +4,12 @@ import { runSeed } from './run.ts'
 
 /** A slice of `pnpm lying-relay`: one seed of each ending, so an honest relay, one with all lies, and eight with a few. */
 const SEEDS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+/** An old word between two new ones, a link that took no question, a question that was lost with its link. */
+const FOUND = [422, 752, 866, 901]
 /** A run over sockets waits for the kernel a thousand times. */
 const SOCKET_SEEDS = [12, 18]
 
-test.each(SEEDS)(
+test.each([...SEEDS, ...FOUND])(
   'T-relay-9: whatever the relay of seed %i does, nothing forged or old is applied, what it keeps back is found, and all converge after it',
   { timeout: 120_000 },
   async (seed) => {

@@ -51,6 +51,9 @@ test('while more are named from one to the next, nothing was asked in vain', () 
   expect(asked(watch, 5).look(documents(2), true, true).asked).toBe(true)
   // Asked once is counted once.
   expect(watch.look(documents(2), true, true)).toMatchObject({ asked: false, answered: false })
+  // Where the link takes no question, none could be asked.
+  expect(watch.look(documents(2), true, true, true).asked).toBe(true)
+  expect(watch.look(documents(3), true, true, true).asked).toBe(false)
 })
 
 test('documents of which neither lacks anything, and of which nothing was asked, are not looked at', () => {
