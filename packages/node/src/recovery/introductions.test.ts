@@ -15,8 +15,8 @@ const DAY = 24 * 60 * 60 * SECOND
 
 function scene(introduced: Record<string, number> = {}) {
   const introductions = new Introductions(here, introduced)
-  const due = (atMs: number, heardAtMs: number | null) =>
-    introductions.due(mesh, new Map([[away, heardAtMs]]), atMs).map(({ id }) => id)
+  const due = (atMs: number, heardAtMs: number | null, bytes = 10_000) =>
+    introductions.due(mesh, new Map([[away, heardAtMs]]), atMs, bytes).map(({ id }) => id)
   return { introductions, due }
 }
 
@@ -26,8 +26,8 @@ test('who was never heard is told soon, who was heard when it has been silent fo
   introductions.live(START, false)
   expect(due(START + 1 * SECOND, null)).toEqual([])
   expect(due(START + 2 * SECOND, null)).toEqual([away])
-  expect(due(START + 14 * SECOND, START - DAY)).toEqual([])
-  expect(due(START + 15 * SECOND, START - DAY)).toEqual([away])
+  expect(due(START + 19 * SECOND, START - DAY)).toEqual([])
+  expect(due(START + 20 * SECOND, START - DAY)).toEqual([away])
   expect(due(START + 60 * SECOND, START + 50 * SECOND)).toEqual([])
   introductions.down()
   expect(due(START + DAY, null)).toEqual([])
@@ -42,7 +42,7 @@ test('once for each silence, once a week, and again after the relay forgot', () 
   // It spoke, and is silent once more.
   expect(due(START + DAY, START + 30 * SECOND)).toEqual([away])
   introductions.live(START + DAY, true)
-  expect(due(START + DAY + 15 * SECOND, START)).toEqual([away])
+  expect(due(START + DAY + 20 * SECOND, START)).toEqual([away])
 })
 
 test('a restart tells nobody a second time', () => {
@@ -64,4 +64,13 @@ test('what the relay refused waits for five minutes or the next connection', () 
   expect(due(START + 330 * SECOND, null)).toEqual([away])
   introductions.live(START + 40 * SECOND, false)
   expect(due(START + 50 * SECOND, null)).toEqual([away])
+})
+
+test('a member that falls silent again and again is not sent a long log each time', () => {
+  const { introductions, due } = scene()
+  introductions.live(START, false)
+  introductions.introduced(away, START + 20 * SECOND)
+  const later = (hours: number, bytes: number) => due(START + hours * 3_600 * SECOND, START + 60 * SECOND, bytes)
+  expect([later(0.1, 10_000), later(1, 1_000_000), later(2, 1_000_000)]).toEqual([[away], [], [away]])
+  expect([later(24, 40_000_000), later(72, 40_000_000)]).toEqual([[], [away]])
 })

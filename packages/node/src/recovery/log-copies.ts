@@ -1,19 +1,19 @@
 import { mailboxOn } from '@sealmesh/protocol/envelope/daily-mailboxes'
-import type { MailboxId, NodeId, PacketId, RecordHash } from '@sealmesh/protocol/ids'
+import type { MailboxId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { KeyPair, SealPublicKey } from '@sealmesh/protocol/keys'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { livePrekey } from '@sealmesh/protocol/membership/access'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { openLogCopy, sealLogCopy } from '@sealmesh/protocol/recovery/log-copy'
+import type { Mesh, MeshNode, Recovery } from '@sealmesh/protocol/membership/mesh'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import { openLogCopy } from '@sealmesh/protocol/recovery/log-copy'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import type { Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { Meta } from '../store/meta.ts'
-import { chunk } from '../sync/chunk.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
 import { Introduced, Introductions } from './introductions.ts'
+import { type CopyTo, LogTransfer } from './log-transfer.ts'
 
 /** A mailbox keeps nothing for longer than four of these. */
 const WHOLE_AGAIN_MS = 7 * 24 * 60 * 60_000
@@ -21,6 +21,8 @@ const TICK_MS = 500
 /** A takeover, a pairing or a first start make several records at once. */
 const SETTLE_MS = 300
 const RETRY_MS = 30_000
+/** After a refusal: most likely the mailbox is full. */
+const REFUSED_PAUSE_MS = 5 * 60_000
 
 const Copied = z.object({ heads: z.array(z.string()), wholeAtMs: z.number() })
 const COPIED = 'log-copied'
@@ -44,10 +46,10 @@ export interface LogCopiesDeps {
 }
 
 interface UnderWay {
-  readonly heads: readonly RecordHash[]
-  readonly whole: boolean
-  readonly left: Set<PacketId>
-  refused: boolean
+  readonly transfer: LogTransfer
+  /** Null for the recovery mailbox. */
+  readonly member: NodeId | null
+  readonly beganMs: number
 }
 
 /**
@@ -59,14 +61,13 @@ export class LogCopies {
   readonly #deps: LogCopiesDeps
   readonly #timer: NodeJS.Timeout
   #copied: z.infer<typeof Copied> | undefined
+  /** One at a time: others use the link too. */
   #underWay: UnderWay | undefined
   #live = false
   #enrolled = false
   #isEnrolling = false
   #dueAtMs = 0
   readonly #introductions: Introductions
-  /** Copies to members that the relay has not answered. */
-  readonly #introducing = new Map<PacketId, NodeId>()
 
   private constructor(deps: LogCopiesDeps, copied: z.infer<typeof Copied> | undefined, introductions: Introductions) {
     this.#deps = deps
@@ -96,19 +97,18 @@ export class LogCopies {
         this.#live = true
         this.#enrolled = false
         this.#dueAtMs = 0
-        if (event.newGeneration) this.#copied = undefined
+        if (event.newGeneration) this.#copied = this.#underWay = undefined
         this.#introductions.live(this.#deps.now(), event.newGeneration)
         return
       case 'down':
         this.#live = false
-        this.#underWay = undefined
+        this.#underWay?.transfer.lostLink()
         this.#introductions.down()
-        // Whether the relay has them is not known: once more does no harm.
-        for (const node of this.#introducing.values()) this.#introductions.refused(node, this.#deps.now())
-        this.#introducing.clear()
         return
       case 'answer':
-        return this.#answered(event.packet, event.outcomes)
+        return this.#underWay?.transfer.answered(event.packet, event.outcomes)
+      case 'room':
+        return this.#underWay?.transfer.go()
       default:
         return
     }
@@ -136,12 +136,20 @@ export class LogCopies {
     const self = mesh.nodes.get(node)
     if (!this.#live || self === undefined || self.revocations.length > 0) return
     const nowMs = now()
-    this.#introduce(mesh, nowMs)
-    if (mesh.recovery === null || this.#underWay !== undefined || nowMs < this.#dueAtMs) return
+    // Whoever has spoken knows us.
+    const { member = null, beganMs = 0 } = this.#underWay ?? {}
+    if (member !== null && (this.#deps.heard().get(member) ?? 0) > beganMs) this.#underWay = undefined
+    if (this.#underWay === undefined) this.#begin(mesh, self, nowMs)
+    this.#underWay?.transfer.go()
+  }
+
+  /** The recovery mailbox first: it is all that is left when every machine is lost. */
+  #begin(mesh: Mesh, self: MeshNode, nowMs: number): void {
     const whole = this.#copied === undefined || nowMs - this.#copied.wholeAtMs > WHOLE_AGAIN_MS
-    if (!whole && this.isUpToDate) return
-    if (self.admin && !this.#enrolled) return this.#enrol()
-    this.#copy(mesh, whole, nowMs)
+    if (mesh.recovery === null || nowMs < this.#dueAtMs || (!whole && this.isUpToDate))
+      return this.#introduce(mesh, nowMs)
+    if (self.admin && !this.#enrolled) this.#enrol()
+    else this.#copy(mesh.recovery, mesh.heads, whole, nowMs)
   }
 
   /** Once for each connection: the relay may have been wiped, and one that is full lets in only logins that it knows. */
@@ -164,74 +172,58 @@ export class LogCopies {
       })
   }
 
-  #copy(mesh: Mesh, whole: boolean, nowMs: number): void {
-    const { log, sodium, send, random } = this.#deps
-    if (mesh.recovery === null) return
-    const { mailbox, sealKey } = mesh.recovery
+  #copy({ mailbox, sealKey }: Recovery, heads: readonly RecordHash[], whole: boolean, nowMs: number): void {
+    const { log, now, meta, logger } = this.#deps
     const to = { mailbox, sealKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
-    const records = log.after(whole ? [] : ((this.#copied?.heads ?? []) as RecordHash[]))
-    const underWay: UnderWay = { heads: mesh.heads, whole, left: new Set(), refused: false }
-    for (const part of chunk(records.map(({ bytes }) => bytes))) {
-      const packet = sealLogCopy(part, to, random, sodium)
-      if (packet === undefined || send(packet.bytes) !== 'sent') {
-        this.#dueAtMs = nowMs + RETRY_MS
+    const after = whole ? [] : ((this.#copied?.heads ?? []) as RecordHash[])
+    this.#send(null, to, log.after(after), nowMs, (outcome) => {
+      if (outcome === 'refused') {
+        this.#dueAtMs = now() + REFUSED_PAUSE_MS
         return
       }
-      underWay.left.add(packet.id)
-    }
-    this.#underWay = underWay
-  }
-
-  #answered(packet: PacketId, outcomes: readonly Outcome[]): void {
-    const { now, logger, meta } = this.#deps
-    const refused = outcomes.some(({ outcome }) => outcome === 'refused')
-    const introduced = this.#introducing.get(packet)
-    if (introduced !== undefined) {
-      this.#introducing.delete(packet)
-      if (refused) this.#introductions.refused(introduced, now())
-      return
-    }
-    const underWay = this.#underWay
-    if (underWay?.left.delete(packet) !== true) return
-    underWay.refused ||= refused
-    if (underWay.left.size > 0) return
-    this.#underWay = undefined
-    if (underWay.refused) {
-      this.#dueAtMs = now() + RETRY_MS
-      return
-    }
-    const wholeAtMs = underWay.whole ? now() : (this.#copied?.wholeAtMs ?? 0)
-    this.#copied = { heads: [...underWay.heads], wholeAtMs }
-    meta.write(COPIED, Copied, this.#copied).catch((error: unknown) => {
-      // Worst case: the same records are copied once more.
-      logger.warn({ err: error }, 'it was not noted that the log was copied')
+      this.#copied = { heads: [...heads], wholeAtMs: whole ? nowMs : (this.#copied?.wholeAtMs ?? 0) }
+      meta.write(COPIED, Copied, this.#copied).catch((error: unknown) => {
+        // Worst case: the same records are copied once more.
+        logger.warn({ err: error }, 'it was not noted that the log was copied')
+      })
     })
   }
 
   #introduce(mesh: Mesh, nowMs: number): void {
-    const { log, meta, sodium, send, random, heard, logger } = this.#deps
-    const due = this.#introductions.due(mesh, heard(), nowMs)
-    if (due.length === 0) return
-    const parts = chunk(log.after([]).map(({ bytes }) => bytes))
-    for (const member of due) {
-      const prekey = livePrekey(member, nowMs)
-      const mailbox = prekey === undefined ? undefined : mailboxOn(prekey, nowMs)
-      if (prekey === undefined || mailbox === undefined) {
-        this.#introductions.refused(member.id, nowMs) // Until it comes back and announces another.
-        continue
-      }
-      this.#introductions.introduced(member.id, nowMs)
-      const to = { mailbox, sealKey: prekey.publicKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
-      for (const part of parts) {
-        const packet = sealLogCopy(part, to, random, sodium)
-        if (packet === undefined) continue // A key that nothing can be sealed to.
-        if (send(packet.bytes) === 'sent') this.#introducing.set(packet.id, member.id)
-        else this.#introductions.refused(member.id, nowMs)
-      }
-    }
-    meta.write(INTRODUCED, Introduced, this.#introductions.kept(mesh)).catch((error: unknown) => {
-      logger.warn({ err: error }, 'it was not noted who was sent the log')
+    const { log, now, meta, heard, logger } = this.#deps
+    // The log is summed up only when somebody is silent.
+    if (this.#introductions.due(mesh, heard(), nowMs, 0).length === 0) return
+    const records = log.after([])
+    const bytes = records.reduce((sum, record) => sum + record.bytes.length, 0)
+    const [member] = this.#introductions.due(mesh, heard(), nowMs, bytes)
+    if (member === undefined) return
+    const prekey = livePrekey(member, nowMs)
+    const mailbox = prekey === undefined ? undefined : mailboxOn(prekey, nowMs)
+    // Until it comes back and announces another.
+    if (prekey === undefined || mailbox === undefined) return this.#introductions.refused(member.id, nowMs)
+    const to = { mailbox, sealKey: prekey.publicKey, expiresMs: nowMs + PACKET_EXPIRY_MS_MAX }
+    this.#send(member.id, to, records, nowMs, (outcome) => {
+      if (outcome === 'refused') return this.#introductions.refused(member.id, now())
+      this.#introductions.introduced(member.id, now())
+      meta.write(INTRODUCED, Introduced, this.#introductions.kept(log.mesh)).catch((error: unknown) => {
+        logger.warn({ err: error }, 'it was not noted who was sent the log')
+      })
     })
+  }
+
+  #send(
+    member: NodeId | null,
+    to: CopyTo,
+    records: readonly SignedRecord[],
+    beganMs: number,
+    over: (outcome: 'kept' | 'refused') => void,
+  ): void {
+    const bytes = records.map((record) => record.bytes)
+    const transfer = new LogTransfer(this.#deps, bytes, to, (outcome) => {
+      this.#underWay = undefined
+      over(outcome)
+    })
+    this.#underWay = { transfer, member, beganMs }
   }
 }
 
