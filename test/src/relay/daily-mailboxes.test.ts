@@ -209,13 +209,14 @@ describe('a member that invents mailboxes', () => {
     relay.crash()
     expect(relay.state.meshes.get(mesh.id)?.mailboxes.size).toBe(0)
   })
-  test('what its owner has opened counts for nobody’s share', () => {
+  test('what its owner has read counts for nobody’s share', () => {
     begin({ loginMailboxesMax: 2 })
     send(0)
     send(1)
     expect(sender.outcome(send(2).id)).toBe('QUOTA_MAILBOXES')
     const reader = loginOf(bob, ...secretsUpTo(1))
     relay.settle()
+    reader.acknowledge()
     relay.drop(reader)
     const packet = send(2)
     relay.settle()

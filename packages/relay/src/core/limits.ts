@@ -15,7 +15,7 @@ export interface RelayLimits {
   readonly meshPacketsMax: number
   /** Mailboxes of a mesh that nobody reads now: a node that is away has one for each day. */
   readonly meshMailboxesMax: number
-  /** Of these, what one login has made by sending to them, and nobody has opened since. */
+  /** Of these, what one login has begun by sending to them. */
   readonly loginMailboxesMax: number
   /** Delivered and not yet acknowledged, per connection; beyond it packets go to the mailbox. */
   readonly unackedBytesMax: number

@@ -2,7 +2,8 @@ import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect, Operation, RelayEvent } from './event.ts'
 import { DRAIN_READ_BYTES } from './limits.ts'
-import type { Connection, Entry, Mailbox, RelayState, World } from './state.ts'
+import { charge, isKept, mayBegin } from './share.ts'
+import type { Connection, Entry, Login, Mailbox, RelayState, World } from './state.ts'
 
 /** One mailbox's packets, in order: those on disk, those on their way there, and those that its reader has in hand. */
 
@@ -10,6 +11,7 @@ import type { Connection, Entry, Mailbox, RelayState, World } from './state.ts'
 export function forward(
   state: RelayState,
   mailbox: Mailbox,
+  from: Login,
   packet: Uint8Array,
   expiresMs: number,
   world: World,
@@ -19,7 +21,7 @@ export function forward(
   if (reader?.state !== 'active' || !reader.isCaughtUp) return false
   // One packet always fits, or a cap below a packet's size would stop everything.
   if (reader.unackedBytes > 0 && reader.unackedBytes + packet.length > state.limits.unackedBytesMax) return false
-  const entry = append(mailbox, packet, expiresMs, false)
+  const entry = append(mailbox, from, packet, expiresMs)
   hand(reader, entry, packet, world, effects)
   return true
 }
@@ -28,26 +30,25 @@ export function forward(
 export function keep(
   state: RelayState,
   mailbox: Mailbox,
+  from: Login,
   packet: Uint8Array,
   expiresMs: number,
   world: World,
   effects: Effect[],
 ): Entry | Reason {
   if (state.diskTrouble !== null) return state.diskTrouble
-  const { mesh } = mailbox
-  const { mailboxBytesMax, mailboxPacketsMax, meshBytesMax, meshPacketsMax } = state.limits
-  const isOver = (bytesMax: number, bytes: number): boolean => bytes + packet.length > bytesMax
-  const full =
-    isOver(mailboxBytesMax, mailbox.bytes) || isOver(meshBytesMax, mesh.bytes)
-      ? 'QUOTA_BYTES'
-      : mailbox.packets >= mailboxPacketsMax || mesh.packets >= meshPacketsMax
-        ? 'QUOTA_PACKETS'
-        : null
+  // Its reader may leave it behind: otherwise opening one would be the way around the bounds.
+  if (mailbox.reader !== null && !isKept(mailbox)) {
+    if (!mayBegin(state, from, mailbox.mesh.unopened)) return 'QUOTA_MAILBOXES'
+    charge(mailbox, from)
+  }
+  const full = whatIsFull(state, mailbox, packet.length)
   if (full !== null) {
     lose(mailbox, 1, full, world, effects)
     return full
   }
-  const entry = append(mailbox, packet, expiresMs, true)
+  const entry = append(mailbox, from, packet, expiresMs)
+  count(entry)
   // Its reader need not wait for the fsync: only the sender's answer does.
   if (mailbox.reader !== null) {
     mailbox.reader.isCaughtUp = false
@@ -139,23 +140,53 @@ export function acknowledge(
   pump(reader, state, world, effects)
 }
 
-/** Puts what a reader had in hand where the next one finds it. Invariant 2. */
-export function spill(mailbox: Mailbox, state: RelayState, effects: Effect[]): void {
+/**
+ * Puts what a reader had in hand where the next one finds it, as far as there is room: nothing was promised of it but
+ * that it was handed over. Invariant 2.
+ */
+export function spill(mailbox: Mailbox, state: RelayState, world: World, effects: Effect[]): void {
+  const { mesh } = mailbox
   const entries: Entry[] = []
-  for (const entry of mailbox.entries) if (!entry.durable) entries.push(entry)
+  let lost = 0
+  let why: Reason | null = null
+  // Whatever somebody began it with has been read.
+  if (!isKept(mailbox)) charge(mailbox, null)
+  for (const entry of mailbox.entries) {
+    const { durable, from } = entry
+    if (durable) continue
+    if (!isKept(mailbox) && why === null) {
+      // A mark would be one mailbox more as well.
+      if (from === null || !mayBegin(state, from, mesh.unopened - 1)) continue
+      charge(mailbox, from)
+    }
+    const full = whatIsFull(state, mailbox, entry.bytes)
+    if (full === null) {
+      count(entry)
+      entries.push(entry)
+    } else {
+      lost += 1
+      why ??= full
+    }
+  }
+  mailbox.entries.keep((entry) => entry.durable)
+  if (why !== null) lose(mailbox, lost, why, world, effects)
   if (entries.length === 0) return
   const receipt = state.nextReceipt++
   state.pending.set(receipt, { type: 'spill', mailbox, entries })
-  // Beyond the quota if need be: at most one connection's cap, and the sender was told that it arrived.
-  for (const entry of entries) count(entry)
   effects.push({ type: 'persist', operations: entries.flatMap((entry) => putOf(entry)), receipt })
-  effects.push({ type: 'note', note: { event: 'spilled', mesh: mailbox.mesh.id, packets: entries.length } })
+  effects.push({ type: 'note', note: { event: 'spilled', mesh: mesh.id, packets: entries.length } })
 }
 
 export function putOf({ mailbox, sequence, expiresMs, packet }: Entry): Operation[] {
   return packet === null
     ? []
     : [{ type: 'packet', mesh: mailbox.mesh.id, mailbox: mailbox.id, sequence, expiresMs, packet }]
+}
+
+/** It is on disk: what memory had of it may go. */
+export function settleEntry(entry: Entry): void {
+  entry.packet = null
+  entry.from = null
 }
 
 /**
@@ -237,16 +268,17 @@ const persistLost = (mailbox: Mailbox): Effect => ({ type: 'persist', operations
 
 /** At a start, in the order of their sequences. */
 export function foundPacket(mailbox: Mailbox, sequence: number, expiresMs: number, bytes: number): void {
-  const entry: Entry = { mailbox, sequence, bytes, expiresMs, packet: null, durable: true, handed: 0 }
+  const entry: Entry = { mailbox, from: null, sequence, bytes, expiresMs, packet: null, durable: false, handed: 0 }
   mailbox.entries.push(entry)
   mailbox.next = sequence + 1
   mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
   count(entry)
 }
 
-function append(mailbox: Mailbox, packet: Uint8Array, expiresMs: number, durable: boolean): Entry {
+function append(mailbox: Mailbox, from: Login, packet: Uint8Array, expiresMs: number): Entry {
   const entry: Entry = {
     mailbox,
+    from,
     sequence: mailbox.next++,
     bytes: packet.length,
     expiresMs,
@@ -256,7 +288,6 @@ function append(mailbox: Mailbox, packet: Uint8Array, expiresMs: number, durable
   }
   mailbox.entries.push(entry)
   mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
-  if (durable) count(entry)
   return entry
 }
 
@@ -294,6 +325,15 @@ function forget(entry: Entry, effects: Effect[]): void {
   const { mesh, id } = entry.mailbox
   const operations = [{ type: 'dropPacket' as const, mesh: mesh.id, mailbox: id, sequence: entry.sequence }]
   effects.push({ type: 'persist', operations, receipt: null })
+}
+
+/** What there is no more room for. */
+function whatIsFull({ limits }: RelayState, mailbox: Mailbox, bytes: number): Reason | null {
+  const { mesh } = mailbox
+  const isOver = (bytesMax: number, held: number): boolean => held + bytes > bytesMax
+  if (isOver(limits.mailboxBytesMax, mailbox.bytes) || isOver(limits.meshBytesMax, mesh.bytes)) return 'QUOTA_BYTES'
+  const isFull = mailbox.packets >= limits.mailboxPacketsMax || mesh.packets >= limits.meshPacketsMax
+  return isFull ? 'QUOTA_PACKETS' : null
 }
 
 /** It has, or will have, a place on disk. */

@@ -4,6 +4,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect, Operation } from './event.ts'
 import { Fifo } from './fifo.ts'
 import { dropAll, pump, spill, tellLost } from './mailbox.ts'
+import { charge, countUnopened, mayBegin, uncountUnopened } from './share.ts'
 import type { Connection, Login, Mailbox, MeshState, RelayState, World } from './state.ts'
 
 /**
@@ -12,10 +13,10 @@ import type { Connection, Login, Mailbox, MeshState, RelayState, World } from '.
  * session lives.
  */
 
-const newMailbox = (id: MailboxId, mesh: MeshState, by: Login | null): Mailbox => ({
+const newMailbox = (id: MailboxId, mesh: MeshState): Mailbox => ({
   id,
   mesh,
-  by,
+  by: null,
   entries: new Fifo(),
   next: 1,
   bytes: 0,
@@ -33,12 +34,9 @@ export function mailboxFor(state: RelayState, sender: Login, id: MailboxId): Mai
   const { mesh } = sender
   const known = mesh.mailboxes.get(id)
   if (known !== undefined) return known
-  const { meshMailboxesMax, loginMailboxesMax } = state.limits
-  if (mesh.unopened >= meshMailboxesMax || sender.unopened >= loginMailboxesMax) return 'QUOTA_MAILBOXES'
-  const mailbox = newMailbox(id, mesh, sender)
-  mesh.mailboxes.set(id, mailbox)
-  mesh.unopened += 1
-  sender.unopened += 1
+  if (!mayBegin(state, sender, mesh.unopened)) return 'QUOTA_MAILBOXES'
+  const mailbox = mailboxIn(mesh, id)
+  charge(mailbox, sender)
   return mailbox
 }
 
@@ -57,10 +55,11 @@ export function open(
 export function takeUp(state: RelayState, connection: Connection, world: World, effects: Effect[]): void {
   const { login } = connection
   if (login === null) return
-  const before = connection.open
+  const kept = new Set(connection.wanted)
+  // Before any that is wanted begins, and counts as unopened for a moment.
+  for (const mailbox of connection.open)
+    if (!kept.has(mailbox.id)) putBack(state, [leave(connection, mailbox)], world, effects)
   const wanted = connection.wanted.map((id) => mailboxIn(login.mesh, id))
-  const kept = new Set(wanted)
-  for (const mailbox of before) if (!kept.has(mailbox)) putBack(state, leave(connection, mailbox), effects)
   for (const mailbox of wanted) if (mailbox.reader !== connection) seize(mailbox, connection)
   connection.open = wanted
   connection.isCaughtUp = false
@@ -79,10 +78,14 @@ export function leaveAll(connection: Connection): Mailbox[] {
 }
 
 /** What a reader had in hand goes where the next one finds it, unless there is one already. */
-export function putBack(state: RelayState, mailbox: Mailbox, effects: Effect[]): void {
-  if (mailbox.reader !== null) return
-  spill(mailbox, state, effects)
-  tidy(mailbox)
+export function putBack(state: RelayState, left: readonly Mailbox[], world: World, effects: Effect[]): void {
+  // What is empty goes first, so that it takes nothing from the room of what is not.
+  for (const mailbox of left) tidy(mailbox)
+  for (const mailbox of left) {
+    if (mailbox.reader !== null) continue
+    spill(mailbox, state, world, effects)
+    tidy(mailbox)
+  }
 }
 
 /** A mailbox that nobody reads and that holds nothing is none. */
@@ -92,7 +95,7 @@ export function tidy(mailbox: Mailbox): void {
   if (mesh.mailboxes.get(mailbox.id) !== mailbox) return
   mesh.mailboxes.delete(mailbox.id)
   mesh.unopened -= 1
-  disown(mailbox)
+  charge(mailbox, null)
 }
 
 /** Of a login that was removed: what it reads now is all that is known to be its own. */
@@ -109,30 +112,23 @@ export function destroyOpen(connection: Connection): Operation[] {
 export function mailboxIn(mesh: MeshState, id: MailboxId): Mailbox {
   const known = mesh.mailboxes.get(id)
   if (known !== undefined) return known
-  const mailbox = newMailbox(id, mesh, null)
+  const mailbox = newMailbox(id, mesh)
   mesh.mailboxes.set(id, mailbox)
   mesh.unopened += 1
   return mailbox
 }
 
 function seize(mailbox: Mailbox, connection: Connection): void {
-  const { reader, mesh } = mailbox
+  const { reader } = mailbox
   // Only who was given the secret can stand here; its owner, coming later, gets it back.
   if (reader !== null) {
     leave(reader, mailbox)
     reader.open = reader.open.filter((each) => each !== mailbox)
   }
+  uncountUnopened(mailbox)
   mailbox.reader = connection
   // Whatever an earlier reader had in hand and did not acknowledge comes again.
   mailbox.sent = (mailbox.entries.first?.sequence ?? mailbox.next) - 1
-  mesh.unopened -= 1
-  disown(mailbox)
-}
-
-/** It counts for its maker's share only until somebody shows that it is his. */
-function disown(mailbox: Mailbox): void {
-  if (mailbox.by !== null) mailbox.by.unopened -= 1
-  mailbox.by = null
 }
 
 function leave(connection: Connection, mailbox: Mailbox): Mailbox {
@@ -140,7 +136,7 @@ function leave(connection: Connection, mailbox: Mailbox): Mailbox {
   mailbox.sent = 0
   connection.lostTold = Math.max(0, connection.lostTold - mailbox.lostTold)
   mailbox.lostTold = 0
-  mailbox.mesh.unopened += 1
+  countUnopened(mailbox)
   if (connection.reading?.mailbox === mailbox) connection.reading = null
   for (const entry of connection.inHand.keep((each) => each.mailbox !== mailbox)) connection.unackedBytes -= entry.bytes
   return mailbox

@@ -3,7 +3,7 @@ import type { Frame } from '@sealmesh/protocol/wire/frame'
 import { forgetAddresses } from './addresses.ts'
 import type { ClaimKey, Effect, RelayEvent } from './event.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
-import { abandon, acknowledge, expire, lose, takeRead } from './mailbox.ts'
+import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
 import { open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
@@ -132,7 +132,7 @@ function settled(state: RelayState, pending: Pending | undefined, world: World, 
     case 'packet':
       return stored(state, pending, effects)
     case 'spill':
-      for (const entry of pending.entries) entry.packet = null
+      for (const entry of pending.entries) settleEntry(entry)
       return
     case 'login':
       return welcome(state, pending, world, effects)

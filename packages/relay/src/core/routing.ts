@@ -4,7 +4,7 @@ import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect } from './event.ts'
-import { abandon, forward, keep, putOf } from './mailbox.ts'
+import { abandon, forward, keep, putOf, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
 import { bye } from './session.ts'
 import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
@@ -32,11 +32,11 @@ export function route(
       outcomes.push(refused(mailbox))
       continue
     }
-    if (forward(state, mailbox, packet, expiresMs, world, effects)) {
+    if (forward(state, mailbox, login, packet, expiresMs, world, effects)) {
       outcomes.push(DELIVERED)
       continue
     }
-    const kept = keep(state, mailbox, packet, expiresMs, world, effects)
+    const kept = keep(state, mailbox, login, packet, expiresMs, world, effects)
     if (typeof kept === 'string') {
       tidy(mailbox)
       outcomes.push(refused(kept))
@@ -64,7 +64,7 @@ export function route(
 
 /** Durable: the sender may stop sending it to this relay. */
 export function stored(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
-  for (const { entry } of pending.waiting) entry.packet = null
+  for (const { entry } of pending.waiting) settleEntry(entry)
   answer(state, pending, effects)
 }
 

@@ -140,7 +140,7 @@ export function welcome(
     // Closing it would make it dial again and close us: a war that nobody wins.
     older.state = 'idle'
     older.idleSinceMs = world.nowMs
-    for (const mailbox of leaveAll(older)) putBack(state, mailbox, effects)
+    putBack(state, leaveAll(older), world, effects)
     login.idle.push(older)
     const oldest = login.idle.length > IDLE_MAX ? login.idle[0] : undefined
     if (oldest !== undefined) bye(state, oldest, 'DUPLICATE_LOGIN', IDLE_RETRY_MS, effects)
@@ -172,7 +172,7 @@ export function depart(state: RelayState, connection: Connection, world: World, 
     effects.push({ type: 'send', connection: next.id, frame: { type: 'notice', reason: null, retryAfterMs: 0 } })
     activate(state, login, next, world, effects)
   }
-  for (const mailbox of left) putBack(state, mailbox, effects)
+  putBack(state, left, world, effects)
 }
 
 export function bye(

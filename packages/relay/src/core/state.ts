@@ -15,7 +15,8 @@ import type { RelayLimits } from './limits.ts'
  *    named before another go first.
  * 2. An entry's packet is in memory until it is on disk; a packet is on disk, or in memory with a reader connected.
  * 3. `stored` is answered only after the event that says that the write is durable.
- * 4. An entry goes when its reader acknowledges it, when it expires, or with its reader's login: for nothing else.
+ * 4. An entry goes when its reader acknowledges it, when it expires, or with its reader's login; one that is not on
+ *    disk also when its reader leaves it and there is no room. For nothing else.
  * 5. Nothing that outlives a session names a login and a mailbox, or two mailboxes, but an invite and its inviter's.
  */
 export interface RelayState {
@@ -69,7 +70,7 @@ export interface Login {
   reader: Connection | null
   /** Older connections of the same login, oldest first. */
   readonly idle: Connection[]
-  /** Mailboxes that its packets made and nobody has opened. */
+  /** Mailboxes that its packets began, those without a reader. */
   unopened: number
 }
 
@@ -90,7 +91,7 @@ export interface LoginRecord {
 export interface Mailbox {
   readonly id: MailboxId
   readonly mesh: MeshState
-  /** Whose packet made it, until somebody opens it. */
+  /** Whose packet was the first of what it keeps; null also if that was before a start. */
   by: Login | null
   readonly entries: Fifo<Entry>
   /** The sequence of the next packet. */
@@ -112,6 +113,8 @@ export interface Mailbox {
 
 export interface Entry {
   readonly mailbox: Mailbox
+  /** Whose packet it is, until it is on disk. */
+  from: Login | null
   readonly sequence: number
   readonly bytes: number
   readonly expiresMs: number
