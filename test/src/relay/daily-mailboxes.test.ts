@@ -143,6 +143,16 @@ describe('the mailbox of another member', () => {
     const packet = send(0)
     expect([accomplice.got.length, gotBy(reader)]).toEqual([0, bytesOf([packet])])
   })
+  test('and who stood in for its owner reads on in what is left to it', () => {
+    const [, next] = [send(0), send(1)]
+    relay.settle()
+    const accomplice = loginOf(mesh.member('accomplice'), ...secretsUpTo(1))
+    // While the disk is asked for what the first one holds.
+    loginOf(bob, ...secretsUpTo(0))
+    relay.settle()
+    expect(gotBy(accomplice)).toEqual(bytesOf([next]))
+    expect(accomplice.frames.filter(({ type }) => type === 'drained')).toHaveLength(1)
+  })
   test('T-peer-16: a secret of one mesh opens nothing in another', () => {
     const packet = send(0)
     relay.settle()

@@ -60,7 +60,7 @@ export function takeUp(state: RelayState, connection: Connection, world: World, 
   for (const mailbox of connection.open)
     if (!kept.has(mailbox.id)) putBack(state, [leave(connection, mailbox)], world, effects)
   const wanted = connection.wanted.map((id) => mailboxIn(login.mesh, id))
-  for (const mailbox of wanted) if (mailbox.reader !== connection) seize(mailbox, connection)
+  for (const mailbox of wanted) if (mailbox.reader !== connection) seize(state, mailbox, connection, world, effects)
   connection.open = wanted
   connection.isCaughtUp = false
   pump(connection, state, world, effects)
@@ -118,12 +118,15 @@ export function mailboxIn(mesh: MeshState, id: MailboxId): Mailbox {
   return mailbox
 }
 
-function seize(mailbox: Mailbox, connection: Connection): void {
+function seize(state: RelayState, mailbox: Mailbox, connection: Connection, world: World, effects: Effect[]): void {
   const { reader } = mailbox
   // Only who was given the secret can stand here; its owner, coming later, gets it back.
   if (reader !== null) {
     leave(reader, mailbox)
     reader.open = reader.open.filter((each) => each !== mailbox)
+    // It may have waited for this one's packets, or for room that these took.
+    pump(reader, state, world, effects)
+    tellLost(reader, effects)
   }
   uncountUnopened(mailbox)
   mailbox.reader = connection
