@@ -167,6 +167,22 @@ describe('the mailbox of another member', () => {
   })
 })
 
+describe('a member that opens one after the other', () => {
+  test('T-peer-5: is sent away, and again when it comes back, until a minute has passed', () => {
+    begin({ loginOpensMax: 60 })
+    const mallory = mesh.member('mallory')
+    const reader = loginOf(mallory, ...secretsUpTo(5))
+    // Those that it has named before cost as much.
+    for (let n = 0; n < 20; n++) reader.read(...secretsUpTo(5))
+    expect(reader.goodbye).toBe('FRAME_UNEXPECTED')
+    const others = loginOf(bob, ...secretsUpTo(5))
+    expect(loginOf(mallory, ...secretsUpTo(5)).goodbye).toBe('FRAME_UNEXPECTED')
+    expect(others.goodbye).toBeUndefined()
+    relay.nowMs += 60_000
+    expect(loginOf(mallory, ...secretsUpTo(5)).goodbye).toBeUndefined()
+  })
+})
+
 describe('a member that invents mailboxes', () => {
   const invent = (from: Client, count: number, livesMs = 3_600_000): (string | undefined)[] => {
     const packets = Array.from({ length: count }, (_, n) =>

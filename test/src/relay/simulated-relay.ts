@@ -10,7 +10,14 @@ import type { KeyName } from '@sealmesh/relay/core/key-name'
 import { foundPacket } from '@sealmesh/relay/core/mailbox'
 import { mailboxIn } from '@sealmesh/relay/core/mailboxes'
 import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
-import { type LoginRecord, type Mailbox, newMesh, type RelayState, type World } from '@sealmesh/relay/core/state'
+import {
+  loginOf,
+  type LoginRecord,
+  type Mailbox,
+  newMesh,
+  type RelayState,
+  type World,
+} from '@sealmesh/relay/core/state'
 import type { Member } from './mesh.ts'
 
 /**
@@ -360,7 +367,7 @@ export class Disk {
       const mesh = state.meshes.get(record.mesh)
       if (mesh === undefined) continue
       mesh.logins += 1
-      state.logins.set(name, { name, mesh, record, isKept: true, reader: null, idle: [], unopened: 0 })
+      state.logins.set(name, loginOf(name, mesh, record, true))
     }
     const mailboxAt = (place: string): Mailbox | undefined => {
       const mesh = state.meshes.get(place.slice(0, 64) as MeshId)

@@ -17,6 +17,8 @@ export interface RelayLimits {
   readonly meshMailboxesMax: number
   /** Of these, what one login has begun by sending to them. */
   readonly loginMailboxesMax: number
+  /** Secrets that one login names in a minute, in all its sessions: each costs a hash, also when it is not new. */
+  readonly loginOpensMax: number
   /** Delivered and not yet acknowledged, per connection; beyond it packets go to the mailbox. */
   readonly unackedBytesMax: number
   /** Sent and not yet answered, per connection; beyond it the relay stops reading from it. */
@@ -50,6 +52,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   meshMailboxesMax: MESH_MAILBOXES_MAX,
   // Two hundred peers that are away for a week, or seventy for four.
   loginMailboxesMax: 2_048,
+  // Over two hundred times all that a node reads: a sixth of a second of hashing.
+  loginOpensMax: 8_192,
   unackedBytesMax: CONNECTION_QUEUE_BYTES_MAX,
   unansweredBytesMax: CONNECTION_QUEUE_BYTES_MAX,
   stallMs: 10_000,
@@ -63,6 +67,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
 /** One read from disk for a reader that catches up: a frame's worth, so that no turn is long. */
 export const DRAIN_READ_BYTES = 262_144
 export const ADDRESS_WINDOW_MS = 60_000
+export const OPENS_WINDOW_MS = 60_000
 /** Addresses that are remembered: an attacker with more of them is a matter for a firewall. */
 export const ADDRESSES_MAX = 10_000
 export const EXPIRY_SWEEP_MS = 60_000

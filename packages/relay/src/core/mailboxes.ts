@@ -3,6 +3,7 @@ import type { MailboxId } from '@sealmesh/protocol/ids'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect, Operation } from './event.ts'
 import { Fifo } from './fifo.ts'
+import { OPENS_WINDOW_MS } from './limits.ts'
 import { dropAll, pump, spill, tellLost } from './mailbox.ts'
 import { charge, countUnopened, mayBegin, uncountUnopened } from './share.ts'
 import type { Connection, Login, Mailbox, MeshState, RelayState, World } from './state.ts'
@@ -38,6 +39,17 @@ export function mailboxFor(state: RelayState, sender: Login, id: MailboxId): Mai
   const mailbox = mailboxIn(mesh, id)
   charge(mailbox, sender)
   return mailbox
+}
+
+/** Whether this login may name so many secrets now. */
+export function mayOpen({ limits }: RelayState, login: Login, secrets: number, { nowMs }: World): boolean {
+  if (nowMs - login.opensMs >= OPENS_WINDOW_MS) {
+    login.opensMs = nowMs
+    login.opens = 0
+  }
+  // Naming none costs something too.
+  login.opens += secrets + 1
+  return login.opens <= limits.loginOpensMax
 }
 
 /** What this session reads from now on, in this order: all that it names, and nothing else. */

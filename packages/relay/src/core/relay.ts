@@ -4,7 +4,7 @@ import { forgetAddresses } from './addresses.ts'
 import type { ClaimKey, Effect, RelayEvent } from './event.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
-import { open, tidy } from './mailboxes.ts'
+import { mayOpen, open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
@@ -93,6 +93,8 @@ function take(
       for (const packet of frame.packets) if (isHere(connection)) route(state, connection, who, packet, world, effects)
       return
     case 'open':
+      if (!mayOpen(state, who, frame.secrets.length, world))
+        return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
       return open(state, connection, frame.secrets, world, effects)
     case 'ack':
       // An idled connection may still acknowledge what it had in hand: harmless, and the next reader gets it again.

@@ -12,6 +12,7 @@ import { leaveAll, putBack, takeUp } from './mailboxes.ts'
 import {
   type Connection,
   type Login,
+  loginOf,
   type LoginRecord,
   type MeshState,
   newMesh,
@@ -204,7 +205,7 @@ export function turnAway(
 }
 
 export function newLogin(state: RelayState, mesh: MeshState, name: KeyName, record: LoginRecord): Login {
-  const login: Login = { name, mesh, record, isKept: false, reader: null, idle: [], unopened: 0 }
+  const login = loginOf(name, mesh, record, false)
   state.logins.set(name, login)
   mesh.logins += 1
   return login

@@ -72,6 +72,9 @@ export interface Login {
   readonly idle: Connection[]
   /** Mailboxes that its packets began, those without a reader. */
   unopened: number
+  /** What it has named to open them, and since when that is counted. */
+  opens: number
+  opensMs: number
 }
 
 /** What the relay keeps of a login. */
@@ -185,6 +188,18 @@ export type Pending =
   | { readonly type: 'request'; readonly connection: Connection; readonly request: number }
 
 export const refused = (reason: Reason): Outcome => ({ outcome: 'refused', reason })
+
+export const loginOf = (name: KeyName, mesh: MeshState, record: LoginRecord, isKept: boolean): Login => ({
+  name,
+  mesh,
+  record,
+  isKept,
+  reader: null,
+  idle: [],
+  unopened: 0,
+  opens: 0,
+  opensMs: 0,
+})
 
 export const newMesh = (id: MeshId): MeshState => ({
   id,

@@ -6,7 +6,7 @@ import type { KeyName } from '../core/key-name.ts'
 import { foundPacket } from '../core/mailbox.ts'
 import { mailboxIn } from '../core/mailboxes.ts'
 import { newRelay } from '../core/relay.ts'
-import { type Mailbox, newMesh, type RelayState } from '../core/state.ts'
+import { loginOf, type Mailbox, newMesh, type RelayState } from '../core/state.ts'
 import { COUNTER_KEY, idOf, mailboxIdOf, sequenceOf, under } from './keys.ts'
 import { recordFromJson } from './login-record.ts'
 import type { Store } from './store.ts'
@@ -40,7 +40,7 @@ export async function loadRelay(
       })
     const name = idOf(key) as KeyName
     mesh.logins += 1
-    state.logins.set(name, { name, mesh, record, isKept: true, reader: null, idle: [], unopened: 0 })
+    state.logins.set(name, loginOf(name, mesh, record, true))
   }
   for await (const [key, value] of db.iterator(under('x'))) {
     const mailbox = mailboxAt(state, key)
