@@ -2,14 +2,23 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { CANARY_BYTES } from '@sealmesh/protocol/pairing/message'
 import { type JoinerKeys, proveKeys, provesKeys, sealCanary } from '@sealmesh/protocol/pairing/canary'
 import type { Introduction } from '@sealmesh/protocol/pairing/transcript'
+import { SENDING_WAIT_MS } from '@sealmesh/protocol/pairing/inviter'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { describe, expect, test } from 'vitest'
-import { Channel } from './channel.ts'
+import { Channel, type JoinerEnd } from './channel.ts'
 import { type Machine, PairingScene } from './pairing-scene.ts'
 
 const sodium: Sodium = await loadSodium()
 let scenes = 0
 const newScene = () => new PairingScene(sodium, `canary ${scenes++}`)
+
+/** Confirmed, and then somebody speaks for it who has not its keys. */
+function joinAndDie(channel: Channel, scene: PairingScene): JoinerEnd {
+  const end = channel.join(scene.machine('office'))
+  expect(channel.run(() => channel.inviter.state === 'proving')).toBe(true)
+  end.now = { state: 'failed', reason: 'PAIRING_TIMEOUT' }
+  return end
+}
 
 const KEYS = ['sign', 'login', 'prekey'] as const
 
@@ -28,10 +37,7 @@ describe('a machine that is to be admitted', () => {
   test('T-pairing-8: is not, when it never answers, whatever else it says', () => {
     const scene = newScene()
     const channel = new Channel(scene, { autoConfirm: true })
-    const end = channel.join(scene.machine('office'))
-    expect(channel.run(() => channel.inviter.state === 'proving')).toBe(true)
-    const { session } = end.attempt
-    end.now = { state: 'failed', reason: 'PAIRING_TIMEOUT' } // It died, and somebody speaks for it.
+    const { session } = joinAndDie(channel, scene).attempt
     channel.feedInviter({ type: 'message', message: { type: 'want', session, next: 0 } })
     channel.feedInviter({ type: 'message', message: { type: 'done', session } })
     expect(channel.inviter.state).toBe('proving')
@@ -39,6 +45,18 @@ describe('a machine that is to be admitted', () => {
     expect(channel.inviter).toMatchObject({ reason: 'PAIRING_TIMEOUT' })
     expect(channel.admitted).toEqual([])
   })
+})
+
+test('T-pairing-8: asking for the canary again and again puts the end off for nobody', () => {
+  const scene = newScene()
+  const channel = new Channel(scene, { autoConfirm: true })
+  const { attempt } = joinAndDie(channel, scene)
+  for (let asked = 0; asked < 20; asked++) {
+    channel.feedInviter({ type: 'message', message: { type: 'want', session: attempt.session, next: 0 } })
+    channel.run(() => false, SENDING_WAIT_MS / 10)
+  }
+  expect(channel.inviter).toMatchObject({ state: 'failed', reason: 'PAIRING_TIMEOUT' })
+  expect(channel.admitted).toEqual([])
 })
 
 describe('the proof', () => {

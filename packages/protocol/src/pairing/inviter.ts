@@ -205,7 +205,8 @@ function challenge(
     ...meetingIn(now),
     state: 'proving',
     words: now.words,
-    giveUpAtMs: world.nowMs + SENDING_WAIT_MS,
+    // Asking again buys no time: an admission that was confirmed comes soon or not at all.
+    giveUpAtMs: now.state === 'proving' ? now.giveUpAtMs : world.nowMs + SENDING_WAIT_MS,
   }
   return { next, effects: [{ type: 'send', message: { type: 'canary', session: now.session, box } }] }
 }
