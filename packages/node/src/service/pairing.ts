@@ -1,6 +1,8 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
 import { checkpointOf } from '@sealmesh/protocol/membership/checkpoint'
+import type { NodeIdentity } from '@sealmesh/protocol/membership/record'
+import type { Admission } from '@sealmesh/protocol/pairing/admission'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadRistretto } from '@sealmesh/sodium/ristretto'
@@ -58,17 +60,27 @@ export function openInviter(deps: InvitingDeps): InviterDriver {
       await relays.enrol(await extendToken(meta, keys, draft, sodium))
     },
     sendPacket: (packet) => relays.send(packet),
-    admit: async (identity) => {
-      // The token goes the shorter way, with the answer.
-      const admission = { type: 'admit', node: identity, admin: false, token: new Uint8Array() } as const
-      await log.append(admission, { type: 'node', node }, keys.sign.secretKey)
-      // For the newcomer, which folds the same records.
-      await log.append((now) => checkpointOf(now, sodium), { type: 'node', node }, keys.sign.secretKey)
-      return {
-        records: log.after([]).map((record) => record.bytes),
-        token: await tokenForNode(meta, keys, mesh, identity, false, sodium),
-        relays: log.mesh.relays.map((relay) => relay.address),
-      }
-    },
+    admit: (identity) => admitNode(deps, identity),
   })
+}
+
+/** What the newcomer is given. Once its record is stored it is in, whatever else fails. */
+export async function admitNode(
+  deps: Pick<InvitingDeps, 'mesh' | 'node' | 'keys' | 'log' | 'meta' | 'sodium' | 'logger'>,
+  identity: NodeIdentity,
+): Promise<Admission> {
+  const { mesh, node, keys, log, meta, sodium, logger } = deps
+  const signer = { type: 'node', node } as const
+  // The token goes the shorter way, with the answer.
+  const admission = { type: 'admit', node: identity, admin: false, token: new Uint8Array() } as const
+  await log.append(admission, signer, keys.sign.secretKey)
+  // For the newcomer, which folds the same records. It does without: what tells it of a difference comes with the next.
+  await log
+    .append((now) => checkpointOf(now, sodium), signer, keys.sign.secretKey)
+    .catch((error: unknown) => logger.warn({ err: error }, 'a node was admitted without a checkpoint'))
+  return {
+    records: log.after([]).map((record) => record.bytes),
+    token: await tokenForNode(meta, keys, mesh, identity, false, sodium),
+    relays: log.mesh.relays.map((relay) => relay.address),
+  }
 }
