@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, link, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { openLock, writeLock } from '@sealmesh/node/keys/key-lock'
 import { KeyStore } from '@sealmesh/node/keys/key-store'
 import { toHex } from '@sealmesh/protocol/bytes'
@@ -12,7 +12,7 @@ import { temporaryHome } from './temporary-home.ts'
 const deps = {
   sodium: await loadSodium(),
   random: (bytes: number) => new Uint8Array(randomBytes(bytes)),
-  passphraseCost: { passes: 1, memoryMiB: 8 },
+  passphraseCost: { passes: 1, memoryMiB: 1 },
 }
 const PASSPHRASE = 'eight words that nobody else would ever write'
 
@@ -67,6 +67,97 @@ test('another passphrase takes the place of the old one', async () => {
   expect(secretsOf(await KeyStore.load(keys, deps, 'the next'))).toEqual(secretsOf(store))
 })
 
+const locked = async (keys: string) => (await readdir(keys)).includes('passphrase.lock')
+
+test('T-disk-6: nothing stays in clear that was set aside, half written or half destroyed', async () => {
+  const { keys, store } = await newHome()
+  const [prekey] = (await readdir(join(keys, 'prekeys'))).map((name) => join(keys, 'prekeys', name))
+  const [agent] = (await readdir(join(keys, 'agents'))).map((name) => join(keys, 'agents', name))
+  const line = await readFile(agent!, 'latin1')
+  const stray = { [join(keys, 'agents', `${'0'.repeat(64)}.key.damaged`)]: line }
+  stray[join(keys, 'agents', `${'1'.repeat(64)}.key.new`)] = line
+  stray[join(keys, 'agents', `${'2'.repeat(64)}.key.gone`)] = line
+  stray[`${prekey!}.damaged`] = `${(await readFile(prekey!, 'latin1')).slice(0, 100)}${'0'.repeat(28)}\n`
+  stray[join(keys, 'root.key.old')] = await readFile(join(keys, 'root.key'), 'latin1')
+  for (const [path, content] of Object.entries(stray)) {
+    await writeFile(path, content, { mode: 0o600 })
+    await link(path, `${keys}.${basename(path)}`) // The place on the disk, when the name has gone.
+  }
+  await KeyStore.protect(keys, deps, PASSPHRASE)
+  expect(await linesIn(keys)).not.toContain('-seed-1')
+  for (const path of Object.keys(stray))
+    expect(
+      (await readFile(`${keys}.${basename(path)}`)).every((byte) => byte === 0),
+      path,
+    ).toBe(true)
+  expect(secretsOf(await KeyStore.load(keys, deps, PASSPHRASE))).toEqual(secretsOf(store))
+  // What could be read is kept.
+  await KeyStore.unprotect(keys, deps, PASSPHRASE)
+  expect(await readFile(join(keys, 'agents', `${'0'.repeat(64)}.key.damaged`), 'latin1')).toBe(line)
+})
+
+test('a damaged key in clear that cannot be sealed is named, and nothing is sealed', async () => {
+  const { keys } = await newHome()
+  const line = await readFile(join(keys, 'founding-agent.key'), 'latin1')
+  for (const bad of [`${line.slice(0, 100)}${'0'.repeat(28)}\n`, `SEALmesh${line.slice(8)}`]) {
+    const path = join(keys, 'agents', `${'3'.repeat(64)}.key.damaged`)
+    await writeFile(path, bad, { mode: 0o600 })
+    const failure = await KeyStore.protect(keys, deps, PASSPHRASE).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'KEY_DAMAGED', message: expect.stringContaining(path) })
+    expect(await locked(keys)).toBe(false)
+    await rm(path)
+  }
+  await KeyStore.protect(keys, deps, PASSPHRASE)
+})
+
+test('T-disk-6: an old passphrase opens nothing any more, also with the old line that locked the keys', async () => {
+  const { keys, store } = await newHome()
+  await KeyStore.protect(keys, deps, PASSPHRASE)
+  const lock = join(keys, 'passphrase.lock')
+  const line = await readFile(lock)
+  await link(lock, `${keys}.place`)
+  await KeyStore.protect(keys, deps, 'the next', PASSPHRASE)
+  expect((await readFile(`${keys}.place`)).every((byte) => byte === 0)).toBe(true)
+  const stolen = `${keys}.stolen`
+  await cp(keys, stolen, { recursive: true })
+  await writeFile(join(stolen, 'passphrase.lock'), line)
+  await expect(KeyStore.load(stolen, deps, PASSPHRASE)).rejects.toMatchObject({ code: 'KEY_DAMAGED' })
+  expect(secretsOf(await KeyStore.load(keys, deps, 'the next'))).toEqual(secretsOf(store))
+  expect(await openLock(keys, 'the next', deps.sodium)).not.toHaveProperty('former')
+})
+
+test('a home whose change of passphrase is cut off anywhere opens with one of the two, and goes on from there', async () => {
+  const { keys, store } = await newHome()
+  await KeyStore.protect(keys, deps, PASSPHRASE)
+  const line = await readFile(join(keys, 'passphrase.lock'))
+  let between = 0
+  for (let calls = 0, done = false; !done; calls++) {
+    const copy = `${keys}.${calls}`
+    await cp(keys, copy, { recursive: true })
+    done = await KeyStore.protect(copy, dyingAfter(calls), 'the next', PASSPHRASE).then(
+      () => true,
+      () => false,
+    )
+    const opens = async (passphrase: string) =>
+      openLock(copy, passphrase, deps.sodium).then(
+        (found) => found,
+        () => undefined,
+      )
+    const next = await opens('the next')
+    const passphrase = next === undefined ? PASSPHRASE : 'the next'
+    if (next?.former !== undefined) between++
+    // Changed again before a node ran, or opened.
+    if (calls % 2 === 0) await KeyStore.protect(copy, deps, 'the last', passphrase)
+    const known = calls % 2 === 0 ? 'the last' : passphrase
+    expect(secretsOf(await KeyStore.load(copy, deps, known)), `after ${calls}`).toEqual(secretsOf(store))
+    expect(await opens(known)).not.toHaveProperty('former')
+    if (known === PASSPHRASE) continue
+    await writeFile(join(copy, 'passphrase.lock'), line)
+    await expect(KeyStore.load(copy, deps, PASSPHRASE), `after ${calls}`).rejects.toMatchObject({ code: 'KEY_DAMAGED' })
+  }
+  expect(between).toBeGreaterThan(4)
+}, 120_000)
+
 test('one flipped bit of a sealed key or of what locks it is put right; more are damage with a name', async () => {
   const { keys, store } = await newHome()
   await KeyStore.protect(keys, deps, PASSPHRASE)
@@ -89,8 +180,8 @@ test('one flipped bit of a sealed key or of what locks it is put right; more are
 test('a line that costs more than anybody can pay is damage', async () => {
   const { keys } = await newHome()
   const fileKey = deps.random(32)
-  await writeLock(keys, fileKey, PASSPHRASE, deps, { passes: 1, memoryMiB: 8 })
-  expect(await openLock(keys, PASSPHRASE, deps.sodium)).toEqual(fileKey)
+  await writeLock(keys, { key: fileKey }, PASSPHRASE, deps, { passes: 1, memoryMiB: 8 })
+  expect(await openLock(keys, PASSPHRASE, deps.sodium)).toEqual({ key: fileKey })
   const line = await readFile(join(keys, 'passphrase.lock'), 'latin1')
   const dear = line.slice(0, line.lastIndexOf(' ')).replace(' 1 8 ', ' 1 65536 ')
   const check = toHex(deps.sodium.hash([Buffer.from(dear, 'latin1')]).subarray(0, 8))
@@ -126,9 +217,8 @@ test('a home whose sealing is cut off anywhere opens with the passphrase, or wit
       states.add(`${clear}`)
       const opened = await KeyStore.load(copy, deps, PASSPHRASE)
       expect(secretsOf(opened), `after ${calls}`).toEqual(secretsOf(store))
-      const locked = await readdir(copy).then((names) => names.includes('passphrase.lock'))
       // What was begun is finished.
-      if (locked) expect(await linesIn(copy)).not.toContain('-seed-1')
+      if (await locked(copy)) expect(await linesIn(copy)).not.toContain('-seed-1')
       if (done) break
     }
     expect(states.size).toBeGreaterThan(4)

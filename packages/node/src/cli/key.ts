@@ -126,7 +126,7 @@ const protect = (cli: Cli): Command =>
   new Command('protect')
     .summary('seal the key files with a passphrase, or change it')
     .description(
-      'Seals the key files of this home with a passphrase, which `up` then asks for. The node must not run. It keeps keys from whoever steals the disk; documents lie on it in clear, and without the passphrase this machine cannot be started again.',
+      'Seals the key files of this home with a passphrase, which `up` then asks for. The node must not run. It keeps keys from whoever steals the disk; documents lie on it in clear, and without the passphrase this machine cannot be started again. A change seals the keys anew; older copies of the whole home, such as backups, open with the passphrase of then.',
     )
     .option('--passphrase-file <file>', 'read the new passphrase from there; - is standard input')
     .option('--old-passphrase-file <file>', 'read the old one from there, where there is one')

@@ -28,6 +28,31 @@ export async function writeDurably(path: string, content: Uint8Array | string): 
   await syncDirectory(dirname(path))
 }
 
+/**
+ * The same, and then the place of the old content is overwritten: on plain disks, not on flash or where a file system
+ * copies on writing.
+ */
+export async function replaceSecret(path: string, content: string): Promise<void> {
+  let old: FileHandle | undefined
+  try {
+    old = await open(path, 'r+')
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  try {
+    await writeDurably(path, content)
+    if (old !== undefined) await overwrite(old)
+  } finally {
+    await old?.close()
+  }
+}
+
+async function overwrite(file: FileHandle): Promise<void> {
+  const { size } = await file.stat()
+  await file.write(new Uint8Array(size), 0, size, 0)
+  await file.sync()
+}
+
 /** Makes names durable: a rename, a new file or a removal in `directory`. */
 export async function syncDirectory(directory: string): Promise<void> {
   let handle: FileHandle
@@ -66,9 +91,7 @@ export const isHalfDestroyed = (name: string): boolean => name.endsWith(GONE)
 export async function finishDestroying(path: string): Promise<void> {
   const file = await open(path, 'r+')
   try {
-    const { size } = await file.stat()
-    await file.write(new Uint8Array(size), 0, size, 0)
-    await file.sync()
+    await overwrite(file)
   } finally {
     await file.close()
   }

@@ -4,7 +4,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { NONCE_BYTES, SEED_BYTES } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { diskFailure, errnoOf } from './disk-failure.ts'
-import { writeDurably } from './durable-file.ts'
+import { replaceSecret } from './durable-file.ts'
 import { refuseWideModes } from './modes.ts'
 
 /**
@@ -27,10 +27,12 @@ const SEALED_BYTES = NONCE_BYTES + SEED_BYTES + TAG_BYTES
 /** In a home with a passphrase: what its key files are sealed under. */
 export interface FileSeal {
   readonly key: Uint8Array
+  /** What some may be sealed under still, while the passphrase is being changed. */
+  readonly former?: Uint8Array
   readonly sodium: Sodium
 }
 
-/** In clear without a seal. */
+/** In clear without a seal. Overwrites what was there. */
 export async function writeSeed(
   path: string,
   role: SeedRole,
@@ -39,10 +41,10 @@ export async function writeSeed(
   seal?: FileSeal & { readonly random: (bytes: number) => Uint8Array },
 ): Promise<void> {
   try {
-    if (seal === undefined) return await writeDurably(path, `${prefixOf(role)} ${toHex(seed)} ${toHex(publicKey)}\n`)
+    if (seal === undefined) return await replaceSecret(path, `${prefixOf(role)} ${toHex(seed)} ${toHex(publicKey)}\n`)
     const nonce = seal.random(NONCE_BYTES)
     const sealed = seal.sodium.encrypt(seed, boundTo(role, publicKey), nonce, seal.key)
-    await writeDurably(path, `${sealedPrefixOf(role)} ${toHex(nonce)}${toHex(sealed)} ${toHex(publicKey)}\n`)
+    await replaceSecret(path, `${sealedPrefixOf(role)} ${toHex(nonce)}${toHex(sealed)} ${toHex(publicKey)}\n`)
   } catch (error) {
     throw diskFailure(error, `writing the key file ${path}`)
   }
@@ -60,7 +62,7 @@ export async function readSeed<Keys extends { publicKey: Uint8Array }>(
   if (typeof read !== 'string') return read
   const mended = mendLine(line, role, derive, seal)
   if (mended === undefined) throw damaged(path, read)
-  await writeDurably(path, mended.line).catch((error: unknown) => {
+  await replaceSecret(path, mended.line).catch((error: unknown) => {
     throw diskFailure(error, `mending the key file ${path}`)
   })
   return mended.keys
@@ -89,14 +91,34 @@ function readLine<Keys extends { publicKey: Uint8Array }>(
   return keys
 }
 
-/** Whether a key file still lies in clear. */
-export const isInClear = async (path: string, role: SeedRole): Promise<boolean> =>
-  (await readKeyLine(path)).startsWith(`${prefixOf(role)} `)
+/** What a file in a folder of keys looks like, by its beginning alone. */
+export async function formOf(
+  path: string,
+): Promise<{ readonly form: 'clear' | 'sealed' | 'unknown'; readonly role?: SeedRole }> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw diskFailure(error, `reading the key file ${path}`)
+  })
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(LINE_BYTES_MAX), 0, LINE_BYTES_MAX, 0)
+    const begun = /^sealmesh-(sign|login|agent|root|seal)-(seed|sealed)-1/.exec(buffer.toString('latin1', 0, bytesRead))
+    if (begun === null) return { form: 'unknown' }
+    return { form: begun[2] === 'seed' ? 'clear' : 'sealed', role: begun[1] as SeedRole }
+  } finally {
+    await file.close()
+  }
+}
 
-/**
- * The same key in another form, sealed or in clear. The place of the old line is overwritten: on plain disks, not on
- * flash or where a file system copies on writing.
- */
+/** Whether this seal alone opens it. Throws KEY_DAMAGED where it is no key. */
+export async function isSealedUnder(
+  path: string,
+  role: SeedRole,
+  derive: (seed: Uint8Array) => { publicKey: Uint8Array },
+  { key, sodium }: FileSeal,
+): Promise<boolean> {
+  return typeof readLine(await readKeyLine(path), role, derive, { key, sodium }) !== 'string'
+}
+
+/** The same key in another form, sealed or in clear. */
 export async function rewriteSeed(
   path: string,
   role: SeedRole,
@@ -114,17 +136,10 @@ export async function rewriteSeed(
     },
     from,
   )
-  const old = await open(path, 'r+').catch((error: unknown) => {
-    throw diskFailure(error, `opening the key file ${path}`)
-  })
   try {
     await writeSeed(path, role, seed, publicKey, to)
-    const { size } = await old.stat()
-    await old.write(new Uint8Array(size), 0, size, 0)
-    await old.sync()
   } finally {
     seed.fill(0)
-    await old.close()
   }
 }
 
@@ -135,7 +150,10 @@ function unseal(
   seal: FileSeal | undefined,
 ): Uint8Array | undefined {
   const nonce = bytes.subarray(0, NONCE_BYTES)
-  return seal?.sodium.decrypt(bytes.subarray(NONCE_BYTES), boundTo(role, publicKey), nonce, seal.key)
+  if (seal === undefined) return undefined
+  const open = (key: Uint8Array) =>
+    seal.sodium.decrypt(bytes.subarray(NONCE_BYTES), boundTo(role, publicKey), nonce, key)
+  return open(seal.key) ?? (seal.former === undefined ? undefined : open(seal.former))
 }
 
 function mendLine<Keys extends { publicKey: Uint8Array }>(

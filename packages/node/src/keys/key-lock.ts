@@ -1,4 +1,4 @@
-import { lstat, open, rm } from 'node:fs/promises'
+import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromHex, isHex, toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -6,18 +6,19 @@ import { NONCE_BYTES } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { ARGON2ID_SALT_BYTES, type Argon2idCost, argon2id } from '@sealmesh/sodium/argon2id'
 import { diskFailure, errnoOf } from './disk-failure.ts'
-import { syncDirectory, writeDurably } from './durable-file.ts'
+import { destroyFile, replaceSecret } from './durable-file.ts'
 import { damaged } from './key-file.ts'
 import { refuseWideModes } from './modes.ts'
 
 /**
  * What the passphrase of a home opens: the key under which its key files are sealed. One line in `keys/passphrase.lock`:
  *
- *     sealmesh-passphrase-1 <passes> <MiB> <salt> <nonce and sealed key> <check>
+ *     sealmesh-passphrase-1 <passes> <MiB> <salt> <nonce and sealed keys> <check>
  *
  * numbers in decimal, the rest in hexadecimal. The check, the beginning of a hash of all before it, tells a damaged
  * line from a wrong passphrase, and one flipped bit is put right by it: without this line no key is of any use.
- * Another passphrase is another line, and touches no key file.
+ * Another passphrase comes with another key of the key files; until all of them are sealed under that one, the line has
+ * both, so that the new passphrase opens the home at every moment from the one on at which the old one does not.
  */
 export const LOCK_FILE = 'passphrase.lock'
 
@@ -30,6 +31,13 @@ export const FILE_KEY_BYTES = 32
 const TAG_BYTES = 16
 const CHECK_BYTES = 8
 const LINE_BYTES_MAX = 512
+
+/** The caller's to erase. */
+export interface FileKeys {
+  readonly key: Uint8Array
+  /** Of the passphrase before, while key files may be sealed under it still. */
+  readonly former?: Uint8Array
+}
 
 interface LockLine {
   readonly cost: Argon2idCost
@@ -49,10 +57,10 @@ export async function isLocked(directory: string): Promise<boolean> {
   }
 }
 
-/** Durable when it resolves; replaces the line of an older passphrase. */
+/** Durable when it resolves; the line of an older passphrase is overwritten. */
 export async function writeLock(
   directory: string,
-  fileKey: Uint8Array,
+  { key: fileKey, former }: FileKeys,
   passphrase: string,
   deps: { readonly sodium: Sodium; readonly random: (bytes: number) => Uint8Array },
   cost = COST,
@@ -60,30 +68,31 @@ export async function writeLock(
   const { sodium, random } = deps
   const [salt, nonce] = [random(ARGON2ID_SALT_BYTES), random(NONCE_BYTES)]
   const key = await argon2id(passphrase, salt, cost)
-  const sealed = sodium.encrypt(fileKey, Buffer.from(PREFIX), nonce, key)
+  const both = Buffer.concat([fileKey, former ?? new Uint8Array()])
+  const sealed = sodium.encrypt(both, Buffer.from(PREFIX), nonce, key)
+  both.fill(0)
   key.fill(0)
   const told = `${PREFIX} ${cost.passes} ${cost.memoryMiB} ${toHex(salt)} ${toHex(nonce)}${toHex(sealed)}`
   const path = join(directory, LOCK_FILE)
-  await writeDurably(path, `${told} ${checkOf(told, sodium)}\n`).catch((error: unknown) => {
+  await replaceSecret(path, `${told} ${checkOf(told, sodium)}\n`).catch((error: unknown) => {
     throw diskFailure(error, `writing ${path}`)
   })
 }
 
-/** The key of the key files, the caller's to erase. Throws PASSPHRASE_WRONG. */
-export async function openLock(directory: string, passphrase: string, sodium: Sodium): Promise<Uint8Array> {
+/** Throws PASSPHRASE_WRONG. */
+export async function openLock(directory: string, passphrase: string, sodium: Sodium): Promise<FileKeys> {
   const { cost, salt, nonce, sealed } = await readLock(directory, sodium)
   const key = await argon2id(passphrase, salt, cost)
-  const fileKey = sodium.decrypt(sealed, Buffer.from(PREFIX), nonce, key)
+  const both = sodium.decrypt(sealed, Buffer.from(PREFIX), nonce, key)
   key.fill(0)
-  if (fileKey === undefined)
-    throw new Failure('PASSPHRASE_WRONG', 'This passphrase does not open the keys of this home.')
-  return fileKey
+  if (both === undefined) throw new Failure('PASSPHRASE_WRONG', 'This passphrase does not open the keys of this home.')
+  const fileKey = both.subarray(0, FILE_KEY_BYTES)
+  return both.length === FILE_KEY_BYTES ? { key: fileKey } : { key: fileKey, former: both.subarray(FILE_KEY_BYTES) }
 }
 
 export async function removeLock(directory: string): Promise<void> {
   try {
-    await rm(join(directory, LOCK_FILE))
-    await syncDirectory(directory)
+    await destroyFile(join(directory, LOCK_FILE))
   } catch (error) {
     throw diskFailure(error, `removing ${join(directory, LOCK_FILE)}`)
   }
@@ -99,7 +108,7 @@ async function readLock(directory: string, sodium: Sodium): Promise<LockLine> {
     const line = bytes.toString('latin1')
     const mended = parseLine(line, sodium)
     if (mended !== undefined) {
-      await writeDurably(path, line).catch((error: unknown) => {
+      await replaceSecret(path, line).catch((error: unknown) => {
         throw diskFailure(error, `mending ${path}`)
       })
       return mended
@@ -134,7 +143,8 @@ function parseLine(line: string, sodium: Sodium): LockLine | undefined {
   const isCost = [cost.passes, cost.memoryMiB].every((each) => Number.isInteger(each) && each > 0)
   if (prefix !== PREFIX || rest.length > 0 || !isCost) return undefined
   if (cost.passes > COST_MAX.passes || cost.memoryMiB > COST_MAX.memoryMiB) return undefined
-  if (!isHex(salt, ARGON2ID_SALT_BYTES) || !isHex(sealed, NONCE_BYTES + FILE_KEY_BYTES + TAG_BYTES)) return undefined
+  const isSealed = [1, 2].some((keys) => isHex(sealed, NONCE_BYTES + keys * FILE_KEY_BYTES + TAG_BYTES))
+  if (!isHex(salt, ARGON2ID_SALT_BYTES) || !isSealed) return undefined
   const both = fromHex(sealed)
   return { cost, salt: fromHex(salt), nonce: both.subarray(0, NONCE_BYTES), sealed: both.subarray(NONCE_BYTES) }
 }

@@ -1,5 +1,5 @@
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -17,9 +17,10 @@ import {
   PRIVATE_DIRECTORY_MODE,
   syncDirectory,
 } from './durable-file.ts'
-import { damaged, type FileSeal, isInClear, readSeed, rewriteSeed, type SeedRole, writeSeed } from './key-file.ts'
-import { FILE_KEY_BYTES, isLocked, openLock, removeLock, writeLock } from './key-lock.ts'
+import { damaged, type FileSeal, readSeed, writeSeed } from './key-file.ts'
+import { FILE_KEY_BYTES, type FileKeys, isLocked, openLock, removeLock, writeLock } from './key-lock.ts'
 import { refuseOtherOwner, refuseWideModes } from './modes.ts'
+import { type KeyFolder, refuseUnsealable, rewriteKeys } from './rewrite-keys.ts'
 
 /**
  * The private halves of one node (DESIGN §6), each in a file of its own with mode 0600, in folders with mode 0700:
@@ -147,9 +148,11 @@ export class KeyStore {
   static async load(directory: string, deps: KeyStoreDeps, passphrase?: string): Promise<KeyStore> {
     for (const folder of [directory, join(directory, AGENTS), join(directory, PREKEYS)]) await checkFolder(folder)
     if (!(await isLocked(directory))) return KeyStore.#read(directory, deps, undefined)
-    const seal = { ...deps, key: await unlock(directory, deps.sodium, passphrase) }
+    const found = await unlock(directory, deps.sodium, passphrase)
+    const seal = { ...deps, key: found.key }
     // A crash may have come between the first file and the last.
-    await rewriteKeys(directory, seal, seal)
+    await rewriteKeys(foldersOf(directory), { ...deps, ...found }, seal)
+    if (found.former !== undefined && passphrase !== undefined) await forgetFormer(directory, found, passphrase, deps)
     return KeyStore.#read(directory, deps, seal)
   }
 
@@ -182,18 +185,25 @@ export class KeyStore {
    */
   static async protect(directory: string, deps: KeyStoreDeps, passphrase: string, known?: string): Promise<void> {
     const isNew = !(await isLocked(directory))
-    const key = isNew ? deps.random(FILE_KEY_BYTES) : await unlock(directory, deps.sodium, known)
-    await writeLock(directory, key, passphrase, deps, deps.passphraseCost)
-    await rewriteKeys(directory, { ...deps, key }, { ...deps, key })
+    const before = isNew ? undefined : await unlock(directory, deps.sodium, known)
+    const folders = foldersOf(directory)
+    const key = deps.random(FILE_KEY_BYTES)
+    await refuseUnsealable(folders, { ...deps, ...(before ?? { key }) })
+    // A change that was cut off: no line has room for three keys.
+    if (before?.former !== undefined) await rewriteKeys(folders, { ...deps, ...before }, { ...deps, key: before.key })
+    const keys = before === undefined ? { key } : { key, former: before.key }
+    await writeLock(directory, keys, passphrase, deps, deps.passphraseCost)
+    await rewriteKeys(folders, { ...deps, ...keys }, { ...deps, key })
+    if (before !== undefined) await forgetFormer(directory, keys, passphrase, deps)
     key.fill(0)
   }
 
   /** Puts all keys in clear again; the passphrase opens them until the last one is. Under the home's lock. */
   static async unprotect(directory: string, deps: KeyStoreDeps, passphrase: string): Promise<void> {
-    const key = await unlock(directory, deps.sodium, passphrase)
-    await rewriteKeys(directory, { ...deps, key }, undefined)
+    const keys = await unlock(directory, deps.sodium, passphrase)
+    await rewriteKeys(foldersOf(directory), { ...deps, ...keys }, undefined)
     await removeLock(directory)
-    key.fill(0)
+    erase(keys)
   }
 
   /**
@@ -205,7 +215,7 @@ export class KeyStore {
     sodium: Sodium,
     passphrase?: string,
   ): Promise<{ root: Uint8Array; agents: Uint8Array[] }> {
-    const seal = (await isLocked(directory)) ? { sodium, key: await unlock(directory, sodium, passphrase) } : undefined
+    const seal = (await isLocked(directory)) ? { sodium, ...(await unlock(directory, sodium, passphrase)) } : undefined
     const seedIn = async (file: string, role: 'agent' | 'root'): Promise<Uint8Array> => {
       let kept = new Uint8Array()
       const derive = (seed: Uint8Array) => {
@@ -289,7 +299,7 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
   for (const name of await readdir(folder)) {
     const path = join(folder, name)
     // What a crash left: a key that nobody has relied on yet, and one that was being destroyed.
-    if (name.endsWith('.key.new')) await rm(path)
+    if (name.endsWith('.key.new')) await destroyFile(path)
     else if (isHalfDestroyed(name)) await finishDestroying(path)
     else if (name.endsWith('.key')) {
       try {
@@ -306,36 +316,27 @@ async function readFolder<Keys extends { publicKey: Uint8Array }>(
   }
 }
 
-async function unlock(directory: string, sodium: Sodium, passphrase: string | undefined): Promise<Uint8Array> {
+async function unlock(directory: string, sodium: Sodium, passphrase: string | undefined): Promise<FileKeys> {
   if (passphrase === undefined) throw new Failure('KEYS_LOCKED', `The keys in ${directory} want their passphrase.`)
   return openLock(directory, passphrase, sodium)
 }
 
-/** All key files that are not yet in the form that is wanted, one after another. A damaged one stays as it is. */
-async function rewriteKeys(directory: string, from: Sealing, to: Sealing | undefined): Promise<void> {
-  const { sodium } = from
-  const files: { path: string; role: SeedRole }[] = []
-  for (const name of Object.keys(FILES) as (keyof typeof FILES)[])
-    files.push({ path: join(directory, FILES[name]), role: ROLES[name] })
-  for (const [folder, role] of [
-    [AGENTS, 'agent'],
-    [PREKEYS, 'seal'],
-  ] as const)
-    for (const name of await readdir(join(directory, folder)))
-      if (name.endsWith('.key')) files.push({ path: join(directory, folder, name), role })
-  const there = new Set(await readdir(directory))
-  for (const { path, role } of files) {
-    // Of a crash; it may be in clear.
-    await rm(`${path}.new`, { force: true })
-    if (dirname(path) === directory && !there.has(basename(path))) continue
-    const derive = (seed: Uint8Array) => (role === 'seal' ? sodium.sealKeys(seed) : sodium.signKeys(role, seed))
-    try {
-      if ((await isInClear(path, role)) !== (to === undefined)) await rewriteSeed(path, role, derive, from, to)
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'KEY_DAMAGED') throw error
-    }
-  }
+/** All key files are sealed under the new key: the line is written again without the old one. */
+async function forgetFormer(directory: string, keys: FileKeys, passphrase: string, deps: KeyStoreDeps): Promise<void> {
+  await writeLock(directory, { key: keys.key }, passphrase, deps, deps.passphraseCost)
+  keys.former?.fill(0)
 }
+
+const erase = ({ key, former }: FileKeys): void => {
+  key.fill(0)
+  former?.fill(0)
+}
+
+const foldersOf = (directory: string): KeyFolder[] => [
+  { path: directory, roles: (Object.keys(FILES) as (keyof typeof FILES)[]).map((name) => [FILES[name], ROLES[name]]) },
+  { path: join(directory, AGENTS), roles: [['', 'agent']] },
+  { path: join(directory, PREKEYS), roles: [['', 'seal']], replaced: true },
+]
 
 async function checkFolder(folder: string): Promise<void> {
   try {
