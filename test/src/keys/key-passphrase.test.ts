@@ -129,7 +129,6 @@ test('T-disk-6: an old passphrase opens nothing any more, also with the old line
 test('a home whose change of passphrase is cut off anywhere opens with one of the two, and goes on from there', async () => {
   const { keys, store } = await newHome()
   await KeyStore.protect(keys, deps, PASSPHRASE)
-  const line = await readFile(join(keys, 'passphrase.lock'))
   let between = 0
   for (let calls = 0, done = false; !done; calls++) {
     const copy = `${keys}.${calls}`
@@ -151,12 +150,9 @@ test('a home whose change of passphrase is cut off anywhere opens with one of th
     const known = calls % 2 === 0 ? 'the last' : passphrase
     expect(secretsOf(await KeyStore.load(copy, deps, known)), `after ${calls}`).toEqual(secretsOf(store))
     expect(await opens(known)).not.toHaveProperty('former')
-    if (known === PASSPHRASE) continue
-    await writeFile(join(copy, 'passphrase.lock'), line)
-    await expect(KeyStore.load(copy, deps, PASSPHRASE), `after ${calls}`).rejects.toMatchObject({ code: 'KEY_DAMAGED' })
   }
   expect(between).toBeGreaterThan(4)
-}, 120_000)
+}, 60_000)
 
 test('one flipped bit of a sealed key or of what locks it is put right; more are damage with a name', async () => {
   const { keys, store } = await newHome()

@@ -1,6 +1,8 @@
+import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { readInput } from './input.ts'
+import { keysPassphrase } from './passphrase.ts'
 import { oneLine } from './printable.ts'
 import { canAsk } from './terminal.ts'
 import { type Cli, withHome } from './session.ts'
@@ -9,6 +11,7 @@ interface Options {
   readonly relay?: string
   readonly name?: string
   readonly logLevel?: string
+  readonly passphraseFile?: string
 }
 
 export const join = (cli: Cli): Command =>
@@ -18,10 +21,21 @@ export const join = (cli: Cli): Command =>
     .argument('<link>', 'the link or the code, or - to read it from standard input, out of sight of other users')
     .option('--relay <address>', 'with a code: the address that sealmesh-relay up printed')
     .option('--name <name>', "this node's name in the mesh (default: the machine's)")
+    .option(
+      '--passphrase-file <file>',
+      'read the passphrase of the keys from there, where an earlier try left some that have one; - is standard input',
+    )
     .option('--log-level <level>', 'debug, info, warn or error')
     .addHelpText('after', example('sealmesh join - --name office', 'then paste the link, Enter and Ctrl-D'))
     .action(
-      withHome(cli, async ({ home, output, terminal, command, signal }, given: string, options: Options) => {
+      withHome(cli, async (session, given: string, options: Options) => {
+        const { home, output, terminal, command, signal } = session
+        if (given === '-' && options.passphraseFile === '-')
+          throw new Failure('USAGE', 'The link and the passphrase cannot both come from standard input.', {
+            next: 'put the passphrase into a file',
+          })
+        // Before the link: after Ctrl-D nothing more can be asked.
+        const passphrase = await keysPassphrase(session, options.passphraseFile)
         if (given === '-' && terminal.stdin.isTTY === true) output.hint('Paste the link, then Enter and Ctrl-D:')
         const text = (given === '-' ? await readInput(terminal) : given).trim()
         const { givenFrom } = await import('../setup/given.ts')
@@ -31,6 +45,7 @@ export const join = (cli: Cli): Command =>
           home: home.path,
           given: invitation,
           ...(options.name === undefined ? {} : { name: options.name }),
+          ...(passphrase === undefined ? {} : { passphrase }),
           ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
           onWords: (words) => {
             output.data({ event: 'words', words })

@@ -26,6 +26,8 @@ export interface JoinOptions {
   /** A link, or the code that fetches one from the relay. */
   readonly given: string | { readonly code: PairingCode; readonly relay: RelayAddress }
   readonly name?: string
+  /** Of keys that an earlier try left, and that were given one since. */
+  readonly passphrase?: string
   readonly onWords: (words: string[]) => void
   readonly onProgress: (text: string) => void
   readonly logLevel?: string
@@ -67,7 +69,7 @@ export async function joinMesh(
         throw new Failure('ALREADY_JOINED', `The home ${home.path} belongs to a mesh already.`)
       const deps = { sodium, random }
       const keys = (await KeyStore.exists(home.keys))
-        ? await KeyStore.load(home.keys, deps)
+        ? await KeyStore.load(home.keys, deps, options.passphrase)
         : await KeyStore.create(home.keys, deps, { root: false })
       if (keys.root !== undefined)
         throw new Failure('ALREADY_JOINED', `The home ${home.path} has begun to found a mesh of its own.`)
