@@ -173,6 +173,16 @@ test('one flipped bit of a sealed key or of what locks it is put right; more are
   expect((await stat(join(keys, 'passphrase.lock'))).mode & 0o777).toBe(0o600)
 })
 
+test('a prekey that is lost in a sealed home is told of, and only then gone', async () => {
+  const { keys } = await newHome()
+  await KeyStore.protect(keys, deps, PASSPHRASE)
+  const [name = ''] = await readdir(join(keys, 'prekeys'))
+  const path = join(keys, 'prekeys', name)
+  await writeFile(path, `garbled ${(await readFile(path, 'latin1')).slice(8, -20)}`, { mode: 0o600 })
+  expect((await KeyStore.load(keys, deps, PASSPHRASE)).damagedFiles).toEqual([path])
+  expect((await KeyStore.load(keys, deps, PASSPHRASE)).damagedFiles).toEqual([])
+})
+
 test('a line that costs more than anybody can pay is damage', async () => {
   const { keys } = await newHome()
   const fileKey = deps.random(32)

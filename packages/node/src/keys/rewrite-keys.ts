@@ -20,7 +20,8 @@ interface Found {
   readonly derive: (seed: Uint8Array) => { publicKey: Uint8Array }
   /** Neither sealed nor something else than a key. */
   readonly inClear: boolean
-  readonly replaced: boolean
+  /** Remains worth nothing. A key whose line is garbled is first set aside by `load`, which tells of it. */
+  readonly isWaste: boolean
 }
 
 type Sealing = FileSeal & { readonly random: (bytes: number) => Uint8Array }
@@ -39,7 +40,7 @@ export async function rewriteKeys(
     for (const name of await filesIn(path))
       if (isHalfDestroyed(name)) await finishDestroying(join(path, name))
       else if (name.endsWith('.new')) await destroyFile(join(path, name))
-  for (const { path, role, derive, inClear, replaced } of await findKeys(folders, sodium)) {
+  for (const { path, role, derive, inClear, isWaste } of await findKeys(folders, sodium)) {
     if (role === undefined) continue
     try {
       const isChanging = to !== undefined && from.former !== undefined
@@ -47,7 +48,7 @@ export async function rewriteKeys(
       if (!isWanted) await rewriteSeed(path, role, derive, from, to)
     } catch (error) {
       if (!isDamage(error)) throw error
-      if (inClear && replaced && to !== undefined) await destroyFile(path)
+      if (inClear && isWaste && to !== undefined) await destroyFile(path)
     }
   }
 }
@@ -55,8 +56,8 @@ export async function rewriteKeys(
 /** Throws KEY_DAMAGED with the names of all that would stay in clear: nothing is said to be sealed that is not. */
 export async function refuseUnsealable(folders: readonly KeyFolder[], from: FileSeal): Promise<void> {
   const left: string[] = []
-  for (const { path, role, derive, inClear, replaced } of await findKeys(folders, from.sodium)) {
-    if (!inClear || replaced) continue
+  for (const { path, role, derive, inClear, isWaste } of await findKeys(folders, from.sodium)) {
+    if (!inClear || isWaste) continue
     try {
       if (role === undefined) left.push(path)
       else await readSeed(path, role, derive, from)
@@ -84,7 +85,7 @@ async function findKeys(folders: readonly KeyFolder[], sodium: Sodium): Promise<
       if (!inClear && form === 'unknown') continue
       const derive = (seed: Uint8Array) =>
         role === 'seal' ? sodium.sealKeys(seed) : sodium.signKeys(role ?? 'agent', seed)
-      found.push({ path, role, derive, inClear, replaced })
+      found.push({ path, role, derive, inClear, isWaste: replaced && (form === 'clear' || !name.endsWith('.key')) })
     }
   return found
 }
