@@ -170,6 +170,7 @@ export const reactions = {
   QUOTA_BYTES: { exit: 4, retry: true, next: 'bring the node that is away back, or ask for a larger mailbox' },
   QUOTA_PACKETS: { exit: 4, retry: true, next: 'bring the node that is away back, or ask for a larger mailbox' },
   PACKET_EXPIRED: { exit: 4, retry: true, next: 'nothing: it is sealed anew' },
+  QUOTA_SLOTS: { exit: 4, retry: true, next: 'wait a moment; if it stays, ask the owner of the relay for more slots' },
   QUOTA_MAILBOXES: { exit: 4, retry: true, next: 'bring the nodes that are away back, or ask for more mailboxes' },
   RECIPIENT_FORBIDDEN: {
     exit: 4,

@@ -27,6 +27,8 @@ export type RecordHash = Brand<string, 'RecordHash'>
 export type MailboxId = Brand<string, 'MailboxId'>
 /** Random, 16 bytes. */
 export type PacketId = Brand<string, 'PacketId'>
+/** Of a slot at a relay: a keyed hash that says nothing to it; 32 bytes. */
+export type SlotId = Brand<string, 'SlotId'>
 /** The relay's Ed25519 public key; 32 bytes. */
 export type RelayId = Brand<string, 'RelayId'>
 

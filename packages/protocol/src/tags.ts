@@ -35,6 +35,7 @@ export const TAGS = {
   relayClaim: tag('relay claim'),
   relayToken: tag('relay token'),
   relayRevoke: tag('relay revoke'),
+  relaySlot: tag('relay slot'),
   relayKeyName: tag('relay key name'),
   recoveryLogin: tag('recovery login'),
   recoverySeal: tag('recovery seal'),

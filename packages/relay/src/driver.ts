@@ -14,8 +14,9 @@ import { Tally } from './tally.ts'
 export interface DriverDeps {
   readonly state: RelayState
   readonly store: Store
-  readonly world: Omit<World, 'nowMs'>
+  readonly world: Omit<World, 'nowMs' | 'steadyMs'>
   readonly now: () => number
+  readonly steady: () => number
   readonly random: (bytes: number) => Uint8Array
   readonly claims: { open(): readonly ClaimKey[]; spend(claim: string): void }
   /** Its owner has let it in, and it outlives the database. */
@@ -82,7 +83,7 @@ export class RelayDriver {
   }
 
   feed(event: RelayEvent): void {
-    const world: World = { ...this.#deps.world, nowMs: this.#deps.now() }
+    const world: World = { ...this.#deps.world, nowMs: this.#deps.now(), steadyMs: this.#deps.steady() }
     for (const effect of stepRelay(this.#deps.state, event, world)) this.#run(effect)
   }
 

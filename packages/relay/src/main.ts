@@ -65,6 +65,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       generation,
       { ...DEFAULT_LIMITS, ...options.limits },
       admittedMeshes(data),
+      sodium,
     )
     const certificate = await certificateFor(options)
     const tally = new Tally()
@@ -75,6 +76,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       store,
       world: { sodium, secretKey: keys.secretKey },
       now: () => Date.now(),
+      steady: () => performance.now(),
       random,
       claims: { open: () => openClaims(data, Date.now()), spend: (claim) => spendClaim(data, claim) },
       admitted: (mesh) => noteAdmitted(data, mesh),

@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS, type RelayLimits } from '@sealmesh/relay/core/limits'
 import type { KeyName } from '@sealmesh/relay/core/key-name'
 import { foundPacket } from '@sealmesh/relay/core/mailbox'
 import { mailboxIn } from '@sealmesh/relay/core/mailboxes'
+import { foundSlot } from '@sealmesh/relay/core/slots'
 import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
 import {
   loginOf,
@@ -29,9 +30,10 @@ export class SimulatedRelay {
   nowMs = 1_700_000_000_000
   claims: ClaimKey[] = []
   readonly sodium: Sodium
-  readonly #world: Omit<World, 'nowMs'>
+  readonly #world: Omit<World, 'nowMs' | 'steadyMs'>
   readonly #limits: RelayLimits
   #disk = new Disk()
+  #startedMs = this.nowMs
   #generations = 9
   #queue: { operations: readonly Operation[]; receipt: number | null }[] = []
   readonly clients = new Map<number, Client>()
@@ -72,7 +74,12 @@ export class SimulatedRelay {
   }
 
   feed(event: RelayEvent): void {
-    for (const effect of stepRelay(this.state, event, { ...this.#world, nowMs: this.nowMs })) this.#run(effect)
+    for (const effect of stepRelay(this.state, event, {
+      ...this.#world,
+      nowMs: this.nowMs,
+      steadyMs: this.nowMs - this.#startedMs,
+    }))
+      this.#run(effect)
   }
 
   /** The disk makes everything durable that was asked for until now. */
@@ -112,7 +119,8 @@ export class SimulatedRelay {
     this.#reads = []
     for (const client of this.clients.values()) client.open = false
     this.clients.clear()
-    this.state = this.#disk.load(this.state.relay, this.state.generation, this.#limits)
+    this.#startedMs = this.nowMs
+    this.state = this.#disk.load(this.state.relay, this.state.generation, this.#limits, this.sodium)
   }
 
   /** What its disk holds now, for `restore`. */
@@ -294,6 +302,7 @@ export class Disk {
   #meshes = new Set<MeshId>()
   #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: KeyName }[] = []
   #spent = new Set<string>()
+  readonly #slots = new Map<string, Extract<Operation, { type: 'slot' }>>()
   #counter = 0
 
   copy(): Disk {
@@ -304,6 +313,7 @@ export class Disk {
     copy.#meshes = new Set(this.#meshes)
     copy.#revoked = [...this.#revoked]
     copy.#spent = new Set(this.#spent)
+    for (const [place, slot] of this.#slots) copy.#slots.set(place, slot)
     copy.#counter = this.#counter
     return copy
   }
@@ -332,6 +342,9 @@ export class Disk {
         else this.#lost.set(mesh + mailbox, { count, atMs })
         return
       }
+      case 'slot':
+        this.#slots.set(operation.mesh + operation.slot, operation)
+        return
       case 'mesh':
         this.#meshes.add(operation.mesh)
         return
@@ -354,7 +367,7 @@ export class Disk {
       .toSorted((a, b) => a.sequence - b.sequence)
   }
 
-  load(relay: RelayId, generation: Uint8Array, limits: RelayLimits): RelayState {
+  load(relay: RelayId, generation: Uint8Array, limits: RelayLimits, sodium: Sodium): RelayState {
     const state = newRelay(relay, generation, this.#counter, limits)
     for (const claim of this.#spent) state.spentClaims.add(claim)
     for (const mesh of this.#meshes) state.meshes.set(mesh, newMesh(mesh))
@@ -363,6 +376,8 @@ export class Disk {
       if (role === 'login') known?.revokedLogins.add(key)
       else known?.revokedAdmins.add(key)
     }
+    for (const { mesh, slot, counter, blob } of this.#slots.values())
+      state.meshes.get(mesh)?.slots.set(slot, foundSlot(slot, counter, blob, sodium))
     for (const [name, record] of this.#logins) {
       const mesh = state.meshes.get(record.mesh)
       if (mesh === undefined) continue

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { toHex } from '@sealmesh/protocol/bytes'
-import type { PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { PacketId, RelayId, SlotId } from '@sealmesh/protocol/ids'
 import type { LoginPublicKey, Signature } from '@sealmesh/protocol/keys'
 import { DELIVERED, encodeFrame, type Frame, STORED } from '@sealmesh/protocol/wire/frame'
 
@@ -17,6 +17,8 @@ const bytes = (what: string, length: number): Uint8Array =>
 const relay = toHex(bytes('relay', 32)) as RelayId
 const packet = (n: number): PacketId => toHex(bytes(`packet ${n}`, 16)) as PacketId
 const signature = bytes('signature', 64) as Signature
+const slot = toHex(bytes('slot', 32)) as SlotId
+const blob = bytes('blob', 2_048)
 const login = {
   type: 'login',
   nonce: bytes('node nonce', 32),
@@ -76,6 +78,28 @@ export const SAMPLES: readonly { readonly name: string; readonly frame: Frame }[
   { name: 'revoke', frame: { type: 'revoke', request: 2, revocation: bytes('revocation', 40) } },
   { name: 'done', frame: { type: 'done', request: 1, reason: null } },
   { name: 'done with a refusal', frame: { type: 'done', request: 2, reason: 'NOT_ADMIN' } },
+  { name: 'read a slot', frame: { type: 'readSlot', request: 5, nonce: bytes('slot nonce', 16), slot } },
+  {
+    name: 'set a slot that is empty',
+    frame: { type: 'setSlot', request: 6, nonce: bytes('slot nonce', 16), slot, expected: null, leastAgeMs: 0, blob },
+  },
+  {
+    name: 'set a slot',
+    frame: {
+      type: 'setSlot',
+      request: 300,
+      nonce: bytes('slot nonce', 16),
+      slot,
+      expected: bytes('expected', 32),
+      leastAgeMs: 15_503,
+      blob,
+    },
+  },
+  { name: 'slot', frame: { type: 'slot', request: 5, result: 'young', counter: 300, ageMs: 1_204, blob, signature } },
+  {
+    name: 'slot, set',
+    frame: { type: 'slot', request: 6, result: 'set', counter: 1, ageMs: 0, blob: null, signature },
+  },
   { name: 'ping', frame: { type: 'ping', number: 7 } },
   { name: 'pong', frame: { type: 'pong', number: 7 } },
 ]

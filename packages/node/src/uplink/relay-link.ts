@@ -13,6 +13,7 @@ import { Acknowledgements } from './acknowledgements.ts'
 import { type Dialled, dial } from './dial.ts'
 import { answerChallenge, isGenuine, isNewGeneration, type Login, type SeenGeneration } from './greeting.ts'
 import type { LinkEvent, LinkStatus } from './link-event.ts'
+import { askAboutSlot, type SlotAnswer, type SlotQuestion } from './slot-question.ts'
 
 export type { LinkEvent, LinkStatus } from './link-event.ts'
 export type { Login, SeenGeneration } from './greeting.ts'
@@ -25,6 +26,11 @@ export interface RelayLink {
   enrol(token: Uint8Array): Promise<void>
   /** Takes `signRevocation`'s bytes. Rejects with a `Failure`. */
   revoke(revocation: Uint8Array): Promise<void>
+  /**
+   * The slot as the relay signs that it is now; a set that was answered is durable there. Rejects with a `Failure`:
+   * after that nobody knows whether it was set.
+   */
+  slot(question: SlotQuestion): Promise<SlotAnswer>
   /** Call it when what `mailboxes` gives has changed. */
   openMailboxes(): void
   /** Dials now instead of when it is due: the network, the token or the relay's record has changed. */
@@ -55,6 +61,12 @@ export function openRelayLink(options: RelayLinkOptions): RelayLink {
   return link
 }
 
+/** `answer`: with what the relay said beside that it is done. */
+interface Request {
+  readonly answer: (frame: FrameOf<'slot'> | null) => void
+  readonly reject: (reason: unknown) => void
+}
+
 interface Session {
   readonly socket: Dialled
   readonly nonce: Uint8Array
@@ -81,7 +93,7 @@ class Link implements RelayLink {
   readonly #outgoing = new FrameFiller<Uint8Array>(packetFrameBytes)
   #outgoingBytes = 0
   #full = false
-  #requests = new Map<number, { resolve: () => void; reject: (failure: Failure) => void }>()
+  #requests = new Map<number, Request>()
   #nextRequest = 1
 
   constructor(options: RelayLinkOptions) {
@@ -124,11 +136,21 @@ class Link implements RelayLink {
   }
 
   enrol(token: Uint8Array): Promise<void> {
-    return this.#request((request) => ({ type: 'enrol', request, chain: token }))
+    return this.#request((request) => ({ type: 'enrol', request, chain: token }), whenDone)
   }
 
   revoke(revocation: Uint8Array): Promise<void> {
-    return this.#request((request) => ({ type: 'revoke', request, revocation }))
+    return this.#request((request) => ({ type: 'revoke', request, revocation }), whenDone)
+  }
+
+  slot(question: SlotQuestion): Promise<SlotAnswer> {
+    const { address, login, sodium } = this.#options
+    const generation = this.#session?.generation ?? new Uint8Array()
+    const asked = askAboutSlot(question, { relay: address.relay, generation, mesh: login.mesh }, sodium)
+    return this.#request(asked.frameOf, (frame) => {
+      if (frame === null) throw new Failure('RELAY_WRONG_KEY', 'The relay said nothing of the slot.')
+      return asked.judge(frame)
+    })
   }
 
   openMailboxes(): void {
@@ -263,6 +285,8 @@ class Link implements RelayLink {
         return
       case 'done':
         return this.#settle(frame)
+      case 'slot':
+        return this.#requests.get(frame.request)?.answer(frame)
       case 'drained':
         return this.#options.onEvent({ type: 'drained' })
       case 'lost':
@@ -286,6 +310,8 @@ class Link implements RelayLink {
       case 'open':
       case 'enrol':
       case 'revoke':
+      case 'readSlot':
+      case 'setSlot':
       case 'ping':
         return this.#hangUp('FRAME_UNEXPECTED')
     }
@@ -333,22 +359,30 @@ class Link implements RelayLink {
       reject(new Failure(reason, 'The connection to the relay ended before it answered.'))
   }
 
-  #request(frameOf: (request: number) => Frame): Promise<void> {
+  #request<T>(frameOf: (request: number) => Frame, judge: (frame: FrameOf<'slot'> | null) => T): Promise<T> {
     const session = this.#session
     if (session === null || this.#uplink.state !== 'live')
       return Promise.reject(new Failure('RELAY_UNREACHABLE', 'The relay is not connected now.'))
     const request = this.#nextRequest++
     return new Promise((resolve, reject) => {
-      this.#requests.set(request, { resolve, reject })
+      const answer = (frame: FrameOf<'slot'> | null): void => {
+        this.#requests.delete(request)
+        try {
+          resolve(judge(frame))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#requests.set(request, { answer, reject })
       session.socket.send([encodeFrame(frameOf(request))])
     })
   }
 
   #settle(done: FrameOf<'done'>): void {
     const waiting = this.#requests.get(done.request)
+    if (done.reason === null) return waiting?.answer(null)
     this.#requests.delete(done.request)
-    if (done.reason === null) waiting?.resolve()
-    else waiting?.reject(new Failure(done.reason, `The relay refused: ${REFUSALS[done.reason] ?? done.reason}.`))
+    waiting?.reject(new Failure(done.reason, `The relay refused: ${REFUSALS[done.reason] ?? done.reason}.`))
   }
 
   #flushSoon(): void {
@@ -381,6 +415,8 @@ class Link implements RelayLink {
   }
 }
 
+const whenDone = (): void => {}
+
 const REFUSALS: Partial<Record<Reason, string>> = {
   NOT_ADMIN: 'only an admin of the mesh may do this',
   TOKEN_INVALID: 'the tokens do not chain to this mesh',
@@ -388,4 +424,5 @@ const REFUSALS: Partial<Record<Reason, string>> = {
   NODE_REVOKED: 'this login key was removed',
   QUOTA_NODES: 'the mesh has as many nodes and invites as the relay allows',
   DISK_FULL: 'its disk is full',
+  QUOTA_SLOTS: 'the mesh has as many slots, or asks as much at once, as the relay allows',
 }

@@ -33,6 +33,7 @@ export const REASON_BYTES = {
   RECIPIENT_FORBIDDEN: 40,
   NOT_ADMIN: 41,
   HOME_COPIED: 42,
+  QUOTA_SLOTS: 43,
 } as const satisfies Partial<Record<FailureCode, number>>
 
 export type Reason = keyof typeof REASON_BYTES

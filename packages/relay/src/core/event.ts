@@ -1,4 +1,4 @@
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { MailboxId, MeshId, SlotId } from '@sealmesh/protocol/ids'
 import type { Answer, Frame } from '@sealmesh/protocol/wire/frame'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
@@ -102,6 +102,13 @@ export type Operation =
       readonly mailbox: MailboxId
       readonly count: number
       readonly atMs: number
+    }
+  | {
+      readonly type: 'slot'
+      readonly mesh: MeshId
+      readonly slot: SlotId
+      readonly counter: number
+      readonly blob: Uint8Array
     }
   | { readonly type: 'mesh'; readonly mesh: MeshId }
   | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: KeyName }

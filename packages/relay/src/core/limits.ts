@@ -29,6 +29,10 @@ export interface RelayLimits {
   readonly silenceMs: number
   /** Nodes and open invites of one mesh. */
   readonly meshLoginsMax: number
+  /** One for each node, and as many again. */
+  readonly meshSlotsMax: number
+  /** Questions about slots that wait for others, per connection. */
+  readonly slotQuestionsMax: number
   /** Removed login and admin keys that are remembered for one mesh. */
   readonly meshRevocationsMax: number
   /** Connections of one address that have not logged in yet. */
@@ -59,6 +63,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   stallMs: 10_000,
   silenceMs: 70_000,
   meshLoginsMax: 1_024,
+  meshSlotsMax: 2_048,
+  slotQuestionsMax: 16,
   meshRevocationsMax: 16_384,
   addressGreetingsMax: 64,
   addressFailuresMax: 30,

@@ -8,6 +8,7 @@ import { mayOpen, open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
+import { askSlot, slotNotStored, slotStored } from './slots.ts'
 import type { Connection, Login, Pending, RelayState, World } from './state.ts'
 
 export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number, limits: RelayLimits): RelayState => ({
@@ -104,6 +105,9 @@ function take(
       return enrol(state, connection, frame, world, effects)
     case 'revoke':
       return revoke(state, connection, frame, world, effects)
+    case 'readSlot':
+    case 'setSlot':
+      return askSlot(state, connection, frame, world, effects)
     case 'ping':
       // It was told once, by a frame that anybody on the way could have made up or lost: the pong confirms it.
       if (connection.state === 'idle') {
@@ -123,6 +127,7 @@ function take(
     case 'lost':
     case 'drained':
     case 'done':
+    case 'slot':
     case 'pong':
       return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
   }
@@ -138,6 +143,8 @@ function settled(state: RelayState, pending: Pending | undefined, world: World, 
       return
     case 'login':
       return welcome(state, pending, world, effects)
+    case 'slot':
+      return slotStored(state, pending, world, effects)
     case 'request':
       return settle(pending.connection, pending.request, null, effects)
   }
@@ -162,6 +169,8 @@ function failed(
     }
     case 'login':
       return turnAway(state, pending, reason, effects)
+    case 'slot':
+      return slotNotStored(state, pending, reason, world, effects)
     case 'request':
       return settle(pending.connection, pending.request, reason, effects)
   }

@@ -53,6 +53,7 @@ export function greet(
     reading: null,
     drainedTold: false,
     lostTold: 0,
+    slotQuestions: 0,
     unansweredBytes: 0,
     paused: false,
   }

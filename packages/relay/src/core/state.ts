@@ -1,7 +1,7 @@
-import type { MailboxId, MeshId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { MailboxId, MeshId, PacketId, RelayId, SlotId } from '@sealmesh/protocol/ids'
 import type { LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import type { Outcome } from '@sealmesh/protocol/wire/frame'
+import type { FrameOf, Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Fifo } from './fifo.ts'
 import type { KeyName } from './key-name.ts'
@@ -44,6 +44,8 @@ export type ConnectionId = number
 
 export interface World {
   readonly nowMs: number
+  /** Since this process began, of a clock that nobody sets and that stands still while the machine sleeps. */
+  readonly steadyMs: number
   readonly sodium: Sodium
   readonly secretKey: Secret<'sign'>
 }
@@ -54,6 +56,7 @@ export interface MeshState {
   readonly revokedAdmins: Set<KeyName>
   logins: number
   readonly mailboxes: Map<MailboxId, Mailbox>
+  readonly slots: Map<SlotId, Slot>
   /** Of `mailboxes`, those without a reader. */
   unopened: number
   /** Of all entries that are on disk or on their way there. */
@@ -129,6 +132,29 @@ export interface Entry {
   handed: number
 }
 
+/** What is durable of it, or will be when `writing` ends. */
+export interface Slot {
+  readonly id: SlotId
+  /** Null until its first blob is durable. */
+  content: SlotContent | null
+  /** Steady time: since when the blob has lain there; 0 for one that a start found. */
+  sinceMs: number
+  /** The blob that the disk is taking: until it has, nobody is told of either. */
+  writing: SlotContent | null
+  readonly waiting: SlotQuestion[]
+}
+
+export interface SlotContent {
+  readonly counter: number
+  readonly blob: Uint8Array
+  readonly hash: Uint8Array
+}
+
+export interface SlotQuestion {
+  readonly connection: Connection
+  readonly frame: FrameOf<'readSlot' | 'setSlot'>
+}
+
 export interface Connection {
   readonly id: ConnectionId
   readonly address: string
@@ -156,6 +182,8 @@ export interface Connection {
   reading: { readonly read: number; readonly mailbox: Mailbox } | null
   drainedTold: boolean
   lostTold: number
+  /** Questions about slots that wait for others. */
+  slotQuestions: number
   unansweredBytes: number
   paused: boolean
 }
@@ -185,6 +213,7 @@ export type Pending =
       readonly counter: number
       readonly claim: string | null
     }
+  | { readonly type: 'slot'; readonly mesh: MeshState; readonly slot: Slot; readonly question: SlotQuestion }
   | { readonly type: 'request'; readonly connection: Connection; readonly request: number }
 
 export const refused = (reason: Reason): Outcome => ({ outcome: 'refused', reason })
@@ -207,6 +236,7 @@ export const newMesh = (id: MeshId): MeshState => ({
   revokedAdmins: new Set(),
   logins: 0,
   mailboxes: new Map(),
+  slots: new Map(),
   unopened: 0,
   bytes: 0,
   packets: 0,

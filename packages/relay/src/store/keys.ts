@@ -1,5 +1,5 @@
 import { fromHex, toHex } from '@sealmesh/protocol/bytes'
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { MailboxId, MeshId, SlotId } from '@sealmesh/protocol/ids'
 import type { KeyName } from '../core/key-name.ts'
 
 /**
@@ -16,6 +16,7 @@ import type { KeyName } from '../core/key-name.ts'
  *   x mesh mailbox                packets lost, 8B big-endian, and when the first of them was, 8B
  *   i mesh mailbox sequence 8B    expiry 8B, length 4B
  *   p mesh mailbox sequence 8B    packet
+ *   s mesh slot                   how often it was set, 8B big-endian, and its blob
  *
  * No row is about a login and a mailbox, or about two mailboxes (`state.ts`, invariant 5). Mailboxes lie under their
  * mesh, so that none can stand in the way of another mesh's.
@@ -34,6 +35,7 @@ export const indexKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Bu
   numbered('i', mesh, mailbox, sequence)
 export const packetKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer =>
   numbered('p', mesh, mailbox, sequence)
+export const slotKey = (mesh: MeshId, slot: SlotId): Buffer => prefixed('s', mesh + slot)
 export const revokedKey = (mesh: MeshId, role: 'login' | 'admin', key: KeyName): Buffer =>
   Buffer.concat([prefixed('r', mesh), Buffer.of(role === 'login' ? 0 : 1), fromHex(key)])
 
@@ -45,6 +47,7 @@ export const under = (letter: string): { gte: Buffer; lt: Buffer } => ({
 
 export const idOf = (key: Buffer): string => toHex(key.subarray(1, 33))
 export const mailboxIdOf = (key: Buffer): MailboxId => toHex(key.subarray(33, 65)) as MailboxId
+export const slotIdOf = (key: Buffer): SlotId => toHex(key.subarray(33, 65)) as SlotId
 export const sequenceOf = (key: Buffer): number => Number(key.readBigUInt64BE(65))
 
 export function uint64(value: number): Buffer {

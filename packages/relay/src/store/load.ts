@@ -1,13 +1,15 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MeshId, RelayId } from '@sealmesh/protocol/ids'
+import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { RelayLimits } from '../core/limits.ts'
 import type { KeyName } from '../core/key-name.ts'
 import { foundPacket } from '../core/mailbox.ts'
 import { mailboxIn } from '../core/mailboxes.ts'
+import { foundSlot } from '../core/slots.ts'
 import { newRelay } from '../core/relay.ts'
 import { loginOf, type Mailbox, newMesh, type RelayState } from '../core/state.ts'
-import { COUNTER_KEY, idOf, mailboxIdOf, sequenceOf, under } from './keys.ts'
+import { COUNTER_KEY, idOf, mailboxIdOf, sequenceOf, slotIdOf, under } from './keys.ts'
 import { recordFromJson } from './login-record.ts'
 import type { Store } from './store.ts'
 
@@ -18,6 +20,7 @@ export async function loadRelay(
   generation: Uint8Array,
   limits: RelayLimits,
   admitted: readonly MeshId[],
+  sodium: Sodium,
 ): Promise<RelayState> {
   const { db } = store
   const counter = await db.get(COUNTER_KEY)
@@ -52,6 +55,11 @@ export async function loadRelay(
     const mailbox = mailboxAt(state, key)
     if (mailbox !== undefined)
       foundPacket(mailbox, sequenceOf(key), Number(value.readBigUInt64BE()), value.readUInt32BE(8))
+  }
+  for await (const [key, value] of db.iterator(under('s'))) {
+    const id = slotIdOf(key)
+    const mesh = state.meshes.get(idOf(key) as MeshId)
+    mesh?.slots.set(id, foundSlot(id, Number(value.readBigUInt64BE()), value.subarray(8), sodium))
   }
   return state
 }

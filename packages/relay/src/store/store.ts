@@ -19,6 +19,7 @@ import {
   revokedKey,
   STORE_FORMAT,
   sequenceOf,
+  slotKey,
   uint64,
   VERSION_KEY,
 } from './keys.ts'
@@ -175,6 +176,11 @@ function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
       const { mesh, mailbox, sequence } = operation
       batch.del(indexKey(mesh, mailbox, sequence))
       batch.del(packetKey(mesh, mailbox, sequence))
+      return
+    }
+    case 'slot': {
+      const { mesh, slot, counter, blob } = operation
+      batch.put(slotKey(mesh, slot), Buffer.concat([uint64(counter), blob]))
       return
     }
     case 'login':
