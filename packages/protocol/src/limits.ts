@@ -72,6 +72,8 @@ export const CUT_DOCUMENTS_MAX = 4_096
 export const BASIS_LAYERS_MAX = 1_024
 /** Addresses that a node tries in turn. */
 export const RELAYS_MAX = 16
+/** An odd number: a majority says. */
+export const WITNESSES_MAX = 3
 export const RELAY_ADDRESS_BYTES_MAX = 512
 /** A sentence for people: a record's reason (200 characters at the door, up to 3 bytes each), a mesh's name. */
 export const RECORD_TEXT_BYTES_MAX = 1_024

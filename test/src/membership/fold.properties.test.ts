@@ -228,7 +228,7 @@ test('nothing signed under delegation counts outside the past of a higher term',
       const { counting, isBefore } = walk(log)
       for (const record of counting) {
         const { body, signer } = record
-        if (signer.type !== 'node' || !('agent' in body) || body.type === 'assign') continue
+        if (signer.type !== 'node' || !('agent' in body) || body.type === 'assign' || body.type === 'sync') continue
         const assigns = counting.filter((each) => each.body.type === 'assign' && each.body.agent === body.agent)
         const numberOf = ({ body }: SignedRecord) => (body.type === 'assign' ? body.term : 0)
         const under = Math.max(...assigns.filter((each) => isBefore(each, record)).map(numberOf))
@@ -242,6 +242,24 @@ test('nothing signed under delegation counts outside the past of a higher term',
           ),
         ).toBe(true)
         expect(assigns.filter((higher) => numberOf(higher) > under && !isBefore(record, higher))).toEqual([])
+      }
+    }),
+    RUNS,
+  )
+})
+
+test('a sync set that counts is of a term in its past, by its holder, who is in it', () => {
+  fc.assert(
+    fc.property(generatedLog(60), (log) => {
+      const { counting, isBefore } = walk(log)
+      for (const record of counting) {
+        const { body, signer } = record
+        if (body.type !== 'sync') continue
+        const term = counting.find(({ hash }) => hash === body.term)
+        expect(term !== undefined && isBefore(term, record)).toBe(true)
+        expect(term?.body).toMatchObject({ type: 'assign', agent: body.agent })
+        expect(signer).toEqual(term?.signer)
+        expect(body.members).toContain(signer.type === 'node' ? signer.node : null)
       }
     }),
     RUNS,
@@ -456,6 +474,8 @@ test('the digest of a checkpoint names all that a mesh says', () => {
     agents({ terms: [] }),
     agents({ grants: [grant] }),
     agents({ grants: [{ ...grant, endings: [ending] }] }),
+    agents({ failover: { record, mode: 'auto', durability: 'strict' } }),
+    { witness: { record, relays: [], profile: 'fast' } },
   ]
   const digests = changes.map((change) => toHex(meshDigest({ ...mesh, ...change }, scene.sodium)))
   expect(new Set([digest, ...digests]).size).toBe(changes.length + 1)

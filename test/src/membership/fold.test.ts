@@ -3,7 +3,7 @@ import type { VoidReason } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import { describe, expect, test } from 'vitest'
 import { FakeSodium } from './fake-sodium.ts'
-import { admit, assign, grant, host, prekey, revoke, Scene, ungrant } from './scene.ts'
+import { admit, assign, grant, host, prekey, revoke, Scene, ungrant, witness } from './scene.ts'
 
 /** Home founded the mesh and hosts its agent under term 1; office is an admin and second host; shed is a member. */
 function household() {
@@ -36,9 +36,10 @@ describe('members', () => {
     const others = [
       { type: 'relay', relays: [] },
       { type: 'checkpoint', digest: new Uint8Array(32) },
+      witness(home),
     ] as const
     const tries = [admit(attic), revoke(home), ...others].map((body) => scene.sign(shed, body))
-    expect(tries.map(voidReason)).toEqual(Array(4).fill('SIGNER_NOT_ALLOWED'))
+    expect(tries.map(voidReason)).toEqual(Array(5).fill('SIGNER_NOT_ALLOWED'))
     expect(scene.fold().nodes.has(attic.id)).toBe(false)
   })
 

@@ -1,6 +1,6 @@
 import { foldMesh } from '@sealmesh/protocol/membership/fold'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import { FAILOVER_MODES, type SignedRecord } from '@sealmesh/protocol/membership/record'
 import * as fc from 'fast-check'
 import { FakeSodium } from './fake-sodium.ts'
 import {
@@ -12,13 +12,16 @@ import {
   lapse,
   type Machine,
   prekey,
+  failover,
   recovery,
   rename,
   revoke,
   Scene,
   type Signer,
+  syncSet,
   ungrant,
   upTo,
+  witness,
 } from './scene.ts'
 
 /** Choices, as numbers that are taken modulo what there is to choose from. */
@@ -46,6 +49,9 @@ const KINDS = [
   'rename',
   'recovery',
   'checkpoint',
+  'witness',
+  'failover',
+  'sync',
 ] as const
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -154,6 +160,19 @@ function takeStep({ scene, machines, agents }: GeneratedLog, each: Step): void {
     case 'checkpoint':
       scene.sign(by, { type: 'checkpoint', digest: new Uint8Array(32).fill(each.other) }, options)
       return
+    case 'witness':
+      scene.sign(by, witness(...(each.other % 2 ? [machine] : machines.slice(0, 3))), options)
+      return
+    case 'failover':
+      scene.sign(speaker, failover(agent, pick(FAILOVER_MODES, each.other)), options)
+      return
+    case 'sync': {
+      const terms = scene.records.filter(({ body }) => body.type === 'assign' && body.agent === agent.id)
+      if (terms.length === 0) return
+      const members = machines.filter((one, i) => one === holder || ((each.subject >> i) & 1) === 1)
+      scene.sign(holder ?? by, syncSet(agent, pick(terms.toReversed(), each.other % 3), members), options)
+      return
+    }
     case 'relay':
       scene.sign(
         by,

@@ -11,6 +11,7 @@ import { TAGS } from '@sealmesh/protocol/tags'
 import {
   admit,
   assign,
+  failover,
   grant,
   host,
   lapse,
@@ -20,8 +21,10 @@ import {
   revoke,
   Scene,
   type Signer,
+  syncSet,
   ungrant,
   upTo,
+  witness,
 } from './scene.ts'
 
 /** test/vectors/records.json: everything in hexadecimal, for any language that reads JSON. */
@@ -52,6 +55,7 @@ export function meshView(mesh: Mesh): unknown {
     relays: mesh.relays,
     recovery: mesh.recovery,
     checkpoint: mesh.checkpoint,
+    witness: mesh.witness,
     epoch: mesh.epoch,
   })
 }
@@ -93,6 +97,7 @@ export function buildVectors(sodium: Sodium): Vectors {
     ...assign(agent, office, 2, first, basis),
     reason: 'home is gone',
   } as RecordBody)
+  add('sync set', office, syncSet(agent, scene.records.at(-1) as SignedRecord, [home, office]))
   add('grant, under a term that has passed', home, grant(agent, 'episodic', shed), [known])
   add('host that drops a node', agent, host(agent, [home, office], { cuts: [{ node: shed.id, cuts: [cut] }] }))
   const fork = scene.records.at(-1) as SignedRecord
@@ -101,6 +106,9 @@ export function buildVectors(sodium: Sodium): Vectors {
   add('prekey, outside the past of a removal', office, prekey(office, 5, 6), [fork])
   add('lapse with a cut', home, lapse(shed, [cut]), [fork])
   add('recovery', scene.root, recovery(shed))
+  add('witness, one of them', home, witness(shed))
+  add('witness, three', scene.root, witness(home, office, shed))
+  add('failover', agent, failover(agent, 'auto'))
   add('rename', home, rename(shed, 'barn'))
   add('checkpoint', scene.root, checkpointOf(scene.fold(), sodium))
   add('two parents', scene.root, admit(scene.machine('rescue'), true, new Uint8Array([1, 2, 3])))
@@ -208,7 +216,7 @@ function badRecords(scene: Scene, good: SignedRecord): Vectors['bad'] {
     ],
     ['a beginning with a parent', crafted(draft(found))],
     ['no parents, and not the beginning', crafted(draft(removal, []))],
-    ['an unknown kind', crafted(draft(removal), { kind: 13 })],
+    ['an unknown kind', crafted(draft(removal), { kind: 17 })],
     ['an unknown kind of signer', crafted(draft(removal), { signer: 4 })],
     ['a time that no calendar has', crafted({ ...draft(removal), timeMs: Number.MAX_SAFE_INTEGER })],
     ['a name in upper case', crafted(draft(named('Home')))],
@@ -246,6 +254,10 @@ function badRecords(scene: Scene, good: SignedRecord): Vectors['bad'] {
         ),
       ),
     ],
+    ['a witness twice', crafted(draft(witness(home, home, home)))],
+    ['two witnesses', crafted(draft(witness(home, office)))],
+    ['a mode that nobody knows', crafted(draft({ ...failover(agent, 'auto'), mode: 'often' } as never))],
+    ['a member twice in a sync set', crafted(draft(syncSet(agent, good, [home, home])))],
     ['term 0', crafted(draft(assign(agent, home, 0, null)))],
     ['a prekey that ends before it starts', crafted(draft(prekey(home, 6, 5)))],
     ['a prekey for ever', crafted(draft(prekey(home, 0, 2 * PREKEY_LIFE_MS)))],

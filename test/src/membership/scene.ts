@@ -10,6 +10,7 @@ import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type {
   Basis,
   Cut,
+  FailoverMode,
   NodeIdentity,
   RecordBody,
   RecordSigner,
@@ -155,6 +156,23 @@ export const assign = (
   previous: previous?.hash ?? null,
   reason: '',
   basis,
+})
+export const witness = (...machines: readonly Machine[]): RecordBody => ({
+  type: 'witness',
+  relays: machines.map(({ id }) => id as never),
+  profile: 'fast',
+})
+export const failover = (agent: AgentSigner, mode: FailoverMode): RecordBody => ({
+  type: 'failover',
+  agent: agent.id,
+  mode,
+  durability: 'strict',
+})
+export const syncSet = (agent: AgentSigner, term: SignedRecord, members: readonly Machine[]): RecordBody => ({
+  type: 'sync',
+  agent: agent.id,
+  term: term.hash,
+  members: members.map(({ id }) => id),
 })
 export const grant = (
   agent: AgentSigner,

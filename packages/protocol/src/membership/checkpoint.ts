@@ -65,7 +65,9 @@ export function meshDigest(mesh: Mesh, sodium: Sodium): Uint8Array {
         writeId(writer, grant.record)
         endings(grant.endings)
       })
+      ids([agent.failover.record, agent.syncSet?.record ?? null].filter((record) => record !== null))
     })
+    ids(mesh.witness === null ? [] : [mesh.witness.record])
     writeList(writer, mesh.relays, ({ address, relay }) => {
       writeText(writer, address)
       writeId(writer, relay)

@@ -41,6 +41,7 @@ export function gatherMesh(counted: Counted): Mesh {
     relays: (latestOf(tally.relays) as EntryOf<'relay'>[]).toSorted(byTime)[0]?.record.body.relays ?? [],
     recovery: recoveryOf(tally),
     checkpoint: checkpointIn(tally),
+    witness: witnessIn(tally),
     epoch: epochOf(counted),
     isInPast(ancestor, of) {
       const [earlier, later] = [ledger.get(ancestor), ledger.get(of)]
@@ -94,6 +95,8 @@ function gatherAgent(id: AgentId, tally: Tally, nodes: ReadonlyMap<NodeId, MeshN
     terms,
     term: terms.at(-1) ?? null,
     grants: (tally.grants.get(id) ?? []).map((grant) => grantOf(grant, tally)).toSorted(byRecord),
+    failover: failoverOf(tally.failovers.get(id) ?? []),
+    syncSet: syncSetOf(tally.syncs.get(id) ?? [], terms.at(-1) ?? null),
   }
 }
 
@@ -125,6 +128,27 @@ function recoveryOf(tally: Tally): Recovery | null {
 function checkpointIn(tally: Tally): Mesh['checkpoint'] {
   const newest = latestOf(tally.checkpoints).toSorted(byTime)[0]
   return newest === undefined ? null : { record: newest.record.hash, signer: newest.record.signer }
+}
+
+function witnessIn(tally: Tally): Mesh['witness'] {
+  const newest = (latestOf(tally.witnesses) as EntryOf<'witness'>[]).toSorted(byTime)[0]
+  if (newest === undefined) return null
+  const { relays, profile } = newest.record.body
+  return { record: newest.record.hash, relays, profile }
+}
+
+function failoverOf(records: readonly EntryOf<'failover'>[]): MeshAgent['failover'] {
+  const newest = (latestOf(records) as EntryOf<'failover'>[]).toSorted(byTime)[0]
+  if (newest === undefined) return { record: null, mode: 'manual', durability: 'available' }
+  const { mode, durability } = newest.record.body
+  return { record: newest.record.hash, mode, durability }
+}
+
+/** Of the present term alone: its holder signs one after another. */
+function syncSetOf(records: readonly EntryOf<'sync'>[], term: Term | null): MeshAgent['syncSet'] {
+  const own = records.filter(({ record }) => record.body.term === term?.record)
+  const newest = (latestOf(own) as EntryOf<'sync'>[]).toSorted(byTime)[0]
+  return newest === undefined ? null : { record: newest.record.hash, members: newest.record.body.members }
 }
 
 const nameOf = (id: NodeId, tally: Tally): string | undefined =>

@@ -1,7 +1,16 @@
 import type { Announced } from '../envelope/daily-mailboxes.ts'
 import type { AgentId, MailboxId, MeshId, NodeId, RecordHash, RelayId } from '../ids.ts'
 import type { LoginPublicKey, SealPublicKey } from '../keys.ts'
-import type { Basis, Cut, GrantTo, NodeIdentity, RecordSigner, SignedRecord } from './record.ts'
+import type {
+  Basis,
+  Cut,
+  FailoverPolicy,
+  GrantTo,
+  LeaseProfile,
+  NodeIdentity,
+  RecordSigner,
+  SignedRecord,
+} from './record.ts'
 
 /** What the membership log folds to: the only source of who may do what. Immutable. */
 export interface Mesh {
@@ -22,6 +31,12 @@ export interface Mesh {
   readonly recovery: Recovery | null
   /** The newest checkpoint, by whom it was signed: `checkpoint.ts` says whether it is so here. */
   readonly checkpoint: { readonly record: RecordHash; readonly signer: RecordSigner } | null
+  /** Who keeps node leases; null while nobody does, and no term excludes another. */
+  readonly witness: {
+    readonly record: RecordHash
+    readonly relays: readonly RelayId[]
+    readonly profile: LeaseProfile
+  } | null
   /** Digest of the set of revocations; content keys of an older epoch are erased. 32 bytes. */
   readonly epoch: Uint8Array
   /** Whether `ancestor` is in the causal past of `of`, or is it. Both must be in `records`. */
@@ -123,4 +138,8 @@ export interface MeshAgent {
   readonly term: Term | null
   /** Ended ones included, by record. */
   readonly grants: readonly Grant[]
+  /** Its record is null where nobody has said anything. */
+  readonly failover: FailoverPolicy & { readonly record: RecordHash | null }
+  /** Of the present term: null until its holder has named one. */
+  readonly syncSet: { readonly record: RecordHash; readonly members: readonly NodeId[] } | null
 }

@@ -49,12 +49,23 @@ import {
   RELAYS_MAX,
   TIME_MS_MAX,
   VECTOR_ENTRIES_MAX,
+  WITNESSES_MAX,
 } from '../limits.ts'
 import { TOKEN_CHAIN_BYTES_MAX } from '../wire/token.ts'
-import type { Basis, Cut, GrantTo, NodeIdentity, RecordBody, RecordType } from './record.ts'
+import {
+  type Basis,
+  type Cut,
+  DURABILITIES,
+  FAILOVER_MODES,
+  type GrantTo,
+  LEASE_PROFILES,
+  type NodeIdentity,
+  type RecordBody,
+  type RecordType,
+} from './record.ts'
 
 /**
- * The bodies of the thirteen kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
+ * The bodies of the sixteen kinds of record (docs/spec/02-membership.md §3). Lists that are sets are sorted by their
  * bytes and hold nothing twice, so that one meaning has one form; lists whose order means something are hosts
  * (standby order) and relays (preference).
  */
@@ -73,6 +84,9 @@ const KIND = {
   recovery: 11,
   rename: 12,
   checkpoint: 13,
+  witness: 14,
+  failover: 15,
+  sync: 16,
 } as const satisfies Record<RecordType, number>
 
 const GRANT_TO = { node: 1, agent: 2, standby: 3 } as const satisfies Record<GrantTo['type'], number>
@@ -109,7 +123,12 @@ export function canonicalBody(body: RecordBody): RecordBody {
     case 'recovery':
     case 'rename':
     case 'checkpoint':
+    case 'failover':
       return body
+    case 'witness':
+      return { ...body, relays: body.relays.toSorted(compareText) }
+    case 'sync':
+      return { ...body, members: body.members.toSorted(compareText) }
   }
 }
 
@@ -193,6 +212,17 @@ export function writeBody(writer: Writer, body: RecordBody): void {
       return writeText(writer, body.name)
     case 'checkpoint':
       return writeFixed(writer, body.digest)
+    case 'witness':
+      writeList(writer, body.relays, (relay) => writeId(writer, relay))
+      return writeByte(writer, LEASE_PROFILES.indexOf(body.profile))
+    case 'failover':
+      writeId(writer, body.agent)
+      writeByte(writer, FAILOVER_MODES.indexOf(body.mode))
+      return writeByte(writer, DURABILITIES.indexOf(body.durability))
+    case 'sync':
+      writeId(writer, body.agent)
+      writeId(writer, body.term)
+      return writeList(writer, body.members, (member) => writeId(writer, member))
   }
 }
 
@@ -250,6 +280,19 @@ export function readBody(reader: Reader): RecordBody {
       return { type: 'rename', node: readNode(reader), name: readName(reader) }
     case KIND.checkpoint:
       return { type: 'checkpoint', digest: readFixed(reader, HASH_BYTES) }
+    case KIND.witness:
+      return readWitness(reader)
+    case KIND.failover:
+      return {
+        type: 'failover',
+        agent: readAgent(reader),
+        mode: readOneOf(reader, FAILOVER_MODES),
+        durability: readOneOf(reader, DURABILITIES),
+      }
+    case KIND.sync: {
+      const [agent, term] = [readAgent(reader), readRecordHash(reader)]
+      return { type: 'sync', agent, term, members: readSorted(reader, HOST_NODES_MAX, readNode, String) }
+    }
     default:
       throw new Malformed()
   }
@@ -311,6 +354,13 @@ function readPrekey(reader: Reader): RecordBody {
   if (lifeMs <= 0 || lifeMs > PREKEY_LIFE_MS + 2 * PREKEY_SKEW_MS) throw new Malformed()
   const mailboxes = readFixed(reader, mailboxesBytes({ notBeforeMs, expiresMs }))
   return { type: 'prekey', node, publicKey, notBeforeMs, expiresMs, mailboxes }
+}
+
+function readWitness(reader: Reader): RecordBody {
+  const relays = readSorted(reader, WITNESSES_MAX, (each) => readId<RelayId>(each, HASH_BYTES), String)
+  // Of two neither has a majority.
+  if (relays.length !== 1 && relays.length !== WITNESSES_MAX) throw new Malformed()
+  return { type: 'witness', relays, profile: readOneOf(reader, LEASE_PROFILES) }
 }
 
 function writeIdentity(writer: Writer, node: NodeIdentity): void {
@@ -377,6 +427,12 @@ function readAccess(reader: Reader): 'read' | 'write' {
   if (access === ACCESS.read) return 'read'
   if (access === ACCESS.write) return 'write'
   throw new Malformed()
+}
+
+function readOneOf<T>(reader: Reader, words: readonly T[]): T {
+  const word = words[readByte(reader)]
+  if (word === undefined) throw new Malformed()
+  return word
 }
 
 const writeFlag = (writer: Writer, flag: boolean): void => writeByte(writer, flag ? 1 : 0)

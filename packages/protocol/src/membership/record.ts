@@ -31,6 +31,23 @@ export interface Basis {
   readonly digest: Uint8Array
 }
 
+/** Lease, renewal, guard and retry of each: `failover/timing.ts`. */
+export const LEASE_PROFILES = ['default', 'fast', 'calm'] as const
+export type LeaseProfile = (typeof LEASE_PROFILES)[number]
+
+/** Who moves a term to another node: a person, a person whom a standby asks, or a standby by itself. */
+export const FAILOVER_MODES = ['manual', 'ask', 'auto'] as const
+export type FailoverMode = (typeof FAILOVER_MODES)[number]
+
+/** Without a standby in step: *available* goes on with fewer copies and says so, *strict* acknowledges nothing. */
+export const DURABILITIES = ['available', 'strict'] as const
+export type Durability = (typeof DURABILITIES)[number]
+
+export interface FailoverPolicy {
+  readonly mode: FailoverMode
+  readonly durability: Durability
+}
+
 export type RecordBody =
   /** By the root: the mesh's first node, which is an admin. */
   | { readonly type: 'found'; readonly meshName: string; readonly node: NodeIdentity }
@@ -102,6 +119,17 @@ export type RecordBody =
   | { readonly type: 'rename'; readonly node: NodeId; readonly name: string }
   /** By the root or an admin: what its log folded to, all that this record follows. */
   | { readonly type: 'checkpoint'; readonly digest: Uint8Array }
+  /** By the root or an admin: the relays that keep node leases, one or three, and how long those run. */
+  | { readonly type: 'witness'; readonly relays: readonly RelayId[]; readonly profile: LeaseProfile }
+  /** By the agent's key or its holder under delegation: who may take it over, and what its holder may acknowledge. */
+  | ({ readonly type: 'failover'; readonly agent: AgentId } & FailoverPolicy)
+  /** By the holder of that term: the nodes without whose word nothing is acknowledged as replicated. It is one of them. */
+  | {
+      readonly type: 'sync'
+      readonly agent: AgentId
+      readonly term: RecordHash
+      readonly members: readonly NodeId[]
+    }
 
 export type RecordType = RecordBody['type']
 

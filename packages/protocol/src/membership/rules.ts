@@ -29,6 +29,9 @@ export class Tally {
   readonly recoveries: EntryOf<'recovery'>[] = []
   readonly renames = new Map<NodeId, EntryOf<'rename'>[]>()
   readonly checkpoints: EntryOf<'checkpoint'>[] = []
+  readonly witnesses: EntryOf<'witness'>[] = []
+  readonly failovers = new Map<AgentId, EntryOf<'failover'>[]>()
+  readonly syncs = new Map<AgentId, EntryOf<'sync'>[]>()
 
   add(entry: Entry): void {
     if (is(entry, 'found')) this.founds.push(entry)
@@ -51,6 +54,9 @@ export class Tally {
     if (is(entry, 'recovery')) this.recoveries.push(entry)
     if (is(entry, 'rename')) listIn(this.renames, entry.record.body.node).push(entry)
     if (is(entry, 'checkpoint')) this.checkpoints.push(entry)
+    if (is(entry, 'witness')) this.witnesses.push(entry)
+    if (is(entry, 'failover')) listIn(this.failovers, entry.record.body.agent).push(entry)
+    if (is(entry, 'sync')) listIn(this.syncs, entry.record.body.agent).push(entry)
   }
 }
 
@@ -81,6 +87,7 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
       return revokesBefore(entry.admits as NodeId, entry, around) ? 'SUBJECT_REVOKED' : null
     case 'relay':
     case 'checkpoint':
+    case 'witness':
       return governs ? null : 'SIGNER_NOT_ALLOWED'
     case 'revoke':
     case 'lapse':
@@ -96,6 +103,7 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     case 'host':
       return speaksFor(body.agent, entry, around)
     case 'grant':
+    case 'failover':
       if (latestHosts(body.agent, entry, around).length === 0) return 'SUBJECT_UNKNOWN'
       return speaksFor(body.agent, entry, around)
     case 'ungrant': {
@@ -105,6 +113,14 @@ export function faultOf(entry: Entry, around: Circumstances): VoidReason | null 
     }
     case 'assign':
       return assignFault(entry as EntryOf<'assign'>, around)
+    case 'sync': {
+      const terms = around.tally.assigns.get(body.agent) ?? []
+      const term = terms.find(({ record }) => record.hash === body.term)
+      if (term === undefined || !isBefore(term, entry)) return 'SUBJECT_UNKNOWN'
+      const { holder } = term.record.body
+      const says = signer.type === 'node' && signer.node === holder && body.members.includes(holder)
+      return says ? null : 'SIGNER_NOT_ALLOWED'
+    }
   }
 }
 
@@ -125,9 +141,13 @@ export function identityFault(entry: EntryOf<'admit'>, around: Circumstances): V
 export function delegatedTerm(entry: Entry, around: Circumstances): number | undefined {
   const { signer, body } = entry.record
   if (signer.type !== 'node') return undefined
-  if (body.type !== 'host' && body.type !== 'grant' && body.type !== 'ungrant') return undefined
-  return highestTerms(body.agent, entry, around)[0]?.record.body.term
+  if (!DELEGATED.has(body.type)) return undefined
+  return highestTerms((body as Delegated).agent, entry, around)[0]?.record.body.term
 }
+
+/** What a holder may sign in its agent's name. */
+type Delegated = Extract<RecordBody, { type: 'host' | 'grant' | 'ungrant' | 'failover' }>
+const DELEGATED: ReadonlySet<RecordType> = new Set<Delegated['type']>(['host', 'grant', 'ungrant', 'failover'])
 
 /** An assign is chained when its number is one more than that of the chained assign that it follows. */
 export function isChained(entry: EntryOf<'assign'>, previous: Entry | undefined, chained: ReadonlySet<Entry>): boolean {
