@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Dot, VersionVector } from '../crdt/clock.ts'
 import type { AgentId, BlockHash, IncarnationId, PacketId, RecordHash } from '../ids.ts'
-import { type Compared, type Heartbeat, HEARTBEATS_APART_MS, Withholding } from './withholding.ts'
+import { type Compared, type Heartbeat, Withholding } from './withholding.ts'
 
 const name = { agent: 'a1' as AgentId, layer: 'semantic' }
 const dot = (run: string, sequence: number): Dot => ({
@@ -74,12 +74,6 @@ test('T-relay-9: other blocks that come do not hide those that do not', () => {
   expect(open()).toEqual([])
   beat({ document: { named: [dot('b1', 3), dot('c1', 4)], mine: [dot('b1', 1), dot('c1', 4)] } })
   expect(open()).toEqual(['blocks'])
-})
-
-test('heartbeats that come at once are one', () => {
-  const { beat, open } = beating()
-  for (let n = 0; n < 9; n++) beat({ document: NAMED, afterMs: (HEARTBEATS_APART_MS - 1) / 9 })
-  expect(open()).toEqual([])
 })
 
 test('T-relay-9: what the relay has answered for and the peer does not have is withheld; what it never took is not', () => {

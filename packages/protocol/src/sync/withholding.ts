@@ -14,27 +14,27 @@ export class Withholding {
   readonly #answers: Count = { heartbeats: 0, packets: [] }
   #recordsFrom: readonly RecordHash[] = []
   readonly #raised = new Map<string, Withheld>()
-  #countedAtMs = Number.NEGATIVE_INFINITY
 
   /** All that is open now. */
   get open(): Withheld[] {
     return [...this.#raised.values()]
   }
 
-  /** One that came from the peer itself, by a relay that had nothing older in store. What it changed, in order. */
+  /**
+   * One that came from the peer itself, by a relay that had nothing older in store, and no sooner after the last than
+   * HEARTBEATS_APART_MS: the caller sees to that, since asked and answered are of the time between. What it changed, in order.
+   */
   heartbeat(heard: Heartbeat): { readonly raised: readonly Withheld[]; readonly healed: readonly Withheld[] } {
     const before = new Map(this.#raised)
-    const counts = heard.nowMs - this.#countedAtMs >= HEARTBEATS_APART_MS
-    if (counts) this.#countedAtMs = heard.nowMs
-    this.#weighRecords(heard, counts)
+    this.#weighRecords(heard)
     const unanswered: Count = { ...this.#answers }
-    this.#weighAnswers(heard, counts)
+    this.#weighAnswers(heard)
     const seen = new Set<string>()
     for (const each of heard.documents) {
       const key = `${each.name.agent}.${each.name.layer}`
       if (!this.#watched.has(key) && this.#watched.size === WATCHED_MAX) continue
       seen.add(key)
-      this.#weigh(key, each, heard, counts, unanswered)
+      this.#weigh(key, each, heard, unanswered)
     }
     for (const [key] of this.#watched) if (!seen.has(key)) this.#forget(key)
     return {
@@ -44,31 +44,25 @@ export class Withholding {
   }
 
   /** Records are named and do not come: none of ours has changed since the last heartbeat either. */
-  #weighRecords({ lacksRecords, ownHeads, packet, nowMs }: Heartbeat, counts: boolean): void {
+  #weighRecords({ lacksRecords, ownHeads, packet, nowMs }: Heartbeat): void {
     const isSame =
       ownHeads.length === this.#recordsFrom.length && ownHeads.every((hash, at) => hash === this.#recordsFrom[at])
     if (!lacksRecords || !isSame) reset(this.#records)
     this.#recordsFrom = ownHeads
-    if (lacksRecords && counts) note(this.#records, packet)
+    if (lacksRecords) note(this.#records, packet)
     this.#say('records', this.#records, { what: 'records', document: null, blocks: 0, missing: [] }, nowMs)
   }
 
   /** Its documents are not ours, and no word comes of which. Before both have the same log that may well be so. */
-  #weighAnswers({ sameLog, differs, asked, answered, packet, nowMs }: Heartbeat, counts: boolean): void {
+  #weighAnswers({ sameLog, differs, asked, answered, packet, nowMs }: Heartbeat): void {
     if (!differs || !sameLog || answered) reset(this.#answers)
     const begins = this.#answers.heartbeats === 0
-    if (differs && sameLog && counts && (begins || asked)) note(this.#answers, packet)
+    if (differs && sameLog && (begins || asked)) note(this.#answers, packet)
     this.#say('answers', this.#answers, { what: 'answers', document: null, blocks: 0, missing: [] }, nowMs)
   }
 
   /** `unanswered`: what was missing before anybody had said of what counts for this document too. */
-  #weigh(
-    key: string,
-    document: Compared,
-    { sameLog, packet, nowMs }: Heartbeat,
-    counts: boolean,
-    unanswered: Count,
-  ): void {
+  #weigh(key: string, document: Compared, { sameLog, packet, nowMs }: Heartbeat, unanswered: Count): void {
     const { name, mine, named, receipted, handed, askedSinceMs, isBusy } = document
     const watched: Watched = this.#watched.get(key) ?? {
       incoming: { goal: [], missing: 0, heartbeats: 0, packets: [] },
@@ -79,17 +73,17 @@ export class Withholding {
     this.#watched.set(key, watched)
     const { incoming, outgoing, question } = watched
     // What fills it as a whole shows in no vector for a while; not for ever, or sending a little would hide the rest.
-    watched.busy = isBusy ? watched.busy + (counts ? 1 : 0) : 0
+    watched.busy = isBusy ? watched.busy + 1 : 0
     const excused = isBusy && watched.busy <= BUSY_HEARTBEATS_MAX
     if (excused || !sameLog) reset(incoming)
-    else towards(incoming, mine, named ?? [], packet, counts, longer(question, unanswered))
-    if (sameLog) towards(outgoing, receipted, handed, packet, counts, NONE)
+    else towards(incoming, mine, named ?? [], packet, longer(question, unanswered))
+    if (sameLog) towards(outgoing, receipted, handed, packet, NONE)
     else reset(outgoing)
     const isAsked = askedSinceMs !== undefined && sameLog && !excused
     if (!isAsked || question.sinceMs !== askedSinceMs) reset(question)
     if (isAsked && question.sinceMs === undefined) inherit(question, unanswered)
     question.sinceMs = askedSinceMs
-    if (isAsked && counts) note(question, packet)
+    if (isAsked) note(question, packet)
     const about = (count: Towards, have: VersionVector) => {
       const missing = tipsBeyond(have, count.goal).slice(0, MISSING_SHOWN)
       return { document: name, blocks: count.missing, missing }
@@ -195,19 +189,11 @@ const WATCHED_MAX = 256
 const MISSING_SHOWN = 8
 
 /** Counts heartbeats in which nothing of what was missing at the first of them has come; `before` goes on. */
-function towards(
-  count: Towards,
-  have: VersionVector,
-  want: VersionVector,
-  packet: PacketId,
-  counts: boolean,
-  before: Count,
-): void {
+function towards(count: Towards, have: VersionVector, want: VersionVector, packet: PacketId, before: Count): void {
   const begins = count.heartbeats === 0
   const left = count.heartbeats === 0 ? 0 : countMissing(have, count.goal)
   if (left > 0 && left >= count.missing) {
-    if (counts) note(count, packet)
-    return
+    return note(count, packet)
   }
   // Some has come, or all: whatever is missing now has its own three.
   const missing = countMissing(have, want)
@@ -215,7 +201,7 @@ function towards(
   count.missing = missing
   count.goal = missing === 0 ? [] : joinTips(have, want)
   if (missing > 0 && begins) inherit(count, before)
-  if (missing > 0 && counts) note(count, packet)
+  if (missing > 0) note(count, packet)
 }
 
 const NONE: Count = { heartbeats: 0, packets: [] }
