@@ -142,6 +142,7 @@ export function readList<T>(reader: Reader, max: number, read: (reader: Reader) 
   return items
 }
 
+export const bytesRead = (reader: Reader): number => reader.decoder.pos
 export const bytesLeft = (reader: Reader): number => reader.decoder.arr.length - reader.decoder.pos
 
 export const utf8 = (text: string): Uint8Array => string.encodeUtf8(text)

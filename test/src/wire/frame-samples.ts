@@ -120,6 +120,16 @@ export const BAD: readonly { readonly name: string; readonly hex: string; readon
   { name: 'a number that never ends', hex: '30ffffffffffffffffffffffffffffff', code: 'FRAME_MALFORMED' },
   { name: 'an outcome that is none', hex: `11${'00'.repeat(16)}0102`, code: 'FRAME_MALFORMED' },
   {
+    name: 'a slot question without its zeros',
+    hex: `2305${'00'.repeat(48)}`,
+    code: 'FRAME_MALFORMED',
+  },
+  {
+    name: 'a slot question that ends in something else',
+    hex: `2305${'00'.repeat(48 + 2_176)}01`,
+    code: 'FRAME_MALFORMED',
+  },
+  {
     name: 'more outcomes than a packet has recipients',
     hex: `11${'00'.repeat(16)}21${'00'.repeat(33)}`,
     code: 'FRAME_MALFORMED',

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { fromHex, toHex } from '@sealmesh/protocol/bytes'
-import { FRAME_BYTES_MAX, PACKET_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { PACKET_BYTES_MIN } from '@sealmesh/protocol/envelope/header'
+import {
+  CONTROL_PADDING_BYTES,
+  FRAME_BYTES_MAX,
+  PACKET_BYTES_MAX,
+  PADDING_FLOOR_BYTES,
+} from '@sealmesh/protocol/limits'
 import { decodeFrame, encodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import { FrameFiller, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
 import { REASON_BYTES } from '@sealmesh/protocol/wire/reason'
@@ -52,6 +58,17 @@ describe('the golden frames', () => {
     }
     expect(new Set(SAMPLES.map(({ frame }) => frame.type))).toEqual(new Set(Object.keys(kinds)))
   })
+})
+
+test('T-curious-2: a question about a slot is as long as a control packet to one reader, its answer as one that comes', () => {
+  const packet = new Uint8Array(PACKET_BYTES_MIN - PADDING_FLOOR_BYTES + CONTROL_PADDING_BYTES)
+  const sent = encodeFrame({ type: 'send', packets: [packet] }).length
+  for (const { frame } of SAMPLES) {
+    if (frame.type === 'readSlot' || frame.type === 'setSlot') expect(encodeFrame(frame)).toHaveLength(sent)
+    if (frame.type !== 'slot') continue
+    const delivered = encodeFrame({ type: 'deliver', packets: [{ sequence: frame.request, packet }] })
+    expect(encodeFrame(frame)).toHaveLength(delivered.length)
+  }
 })
 
 describe('a decoder', () => {

@@ -1,5 +1,6 @@
 import {
   bytesLeft,
+  bytesRead,
   concatBytes,
   type DecodeError,
   decode,
@@ -30,7 +31,14 @@ import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
 import { encodeNumberedPackets, encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
 import { REASON_BYTES, type Reason, readReason, readReasonOrNone, reasonOfByte } from './reason.ts'
 import { REVOCATION_BYTES_MAX } from './revocation.ts'
-import { SLOT_BLOB_BYTES, SLOT_NONCE_BYTES, SLOT_RESULTS, type SlotResult } from './slot.ts'
+import {
+  SLOT_BLOB_BYTES,
+  SLOT_NONCE_BYTES,
+  SLOT_QUESTION_BYTES,
+  SLOT_RESULTS,
+  type SlotResult,
+  slotAnswerBytes,
+} from './slot.ts'
 import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
 
 /**
@@ -52,9 +60,9 @@ const OPEN = 0x17 // ← count uint | 32B each: what opens the mailboxes that th
 const ENROL = 0x20 // ← request uint | token chain bytes
 const REVOKE = 0x21 // ← request uint | revocation bytes
 const DONE = 0x22 // → request uint | reason 1B, 0 when done
-const READ_SLOT = 0x23 // ← request uint | nonce 16B | slot 32B
-const SET_SLOT = 0x24 // ← request uint | nonce 16B | slot 32B | 0 or 1 [hash of what is there 32B] | least age uint, ms | blob 2,048B
-const SLOT = 0x25 // → request uint | result 1B | counter uint | age uint, ms | 0 or 1 [blob 2,048B] | signature 64B
+const READ_SLOT = 0x23 // ← request uint | nonce 16B | slot 32B | zeros
+const SET_SLOT = 0x24 // ← request uint | nonce 16B | slot 32B | 0 or 1 [hash of what is there 32B] | least age uint, ms | blob 2,048B | zeros
+const SLOT = 0x25 // → request uint | result 1B | counter uint | age uint, ms | 0 or 1 [blob 2,048B] | signature 64B | zeros
 const PING = 0x30 // ← number uint
 const PONG = 0x31 // → the same number
 
@@ -150,6 +158,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
       return concatBytes(...encodeDeliver(frame.packets))
     case 'answer':
       return encodeAnswers(frame.answers)
+    case 'readSlot':
+    case 'setSlot':
+    case 'slot': {
+      const padded = new Uint8Array(slotFrameBytes(frame))
+      padded.set(encode((writer) => writeFrame(writer, frame)))
+      return padded
+    }
     default:
       return encode((writer) => writeFrame(writer, frame))
   }
@@ -336,14 +351,14 @@ function readBody(type: number, reader: Reader): Frame {
     case DONE:
       return { type: 'done', request: readUint(reader), reason: readReasonOrNone(reader) }
     case READ_SLOT:
-      return {
+      return padded(reader, {
         type: 'readSlot',
         request: readUint(reader),
         nonce: readFixed(reader, SLOT_NONCE_BYTES),
         slot: readId<SlotId>(reader, HASH_BYTES),
-      }
+      })
     case SET_SLOT:
-      return {
+      return padded(reader, {
         type: 'setSlot',
         request: readUint(reader),
         nonce: readFixed(reader, SLOT_NONCE_BYTES),
@@ -351,9 +366,9 @@ function readBody(type: number, reader: Reader): Frame {
         expected: readPerhaps(reader, HASH_BYTES),
         leastAgeMs: readUint(reader),
         blob: readFixed(reader, SLOT_BLOB_BYTES),
-      }
+      })
     case SLOT:
-      return {
+      return padded(reader, {
         type: 'slot',
         request: readUint(reader),
         result: readResult(reader),
@@ -361,7 +376,7 @@ function readBody(type: number, reader: Reader): Frame {
         ageMs: readUint(reader),
         blob: readPerhaps(reader, SLOT_BLOB_BYTES),
         signature: readFixed(reader, SIGNATURE_BYTES) as Signature,
-      }
+      })
     case PING:
       return { type: 'ping', number: readUint(reader) }
     case PONG:
@@ -369,6 +384,16 @@ function readBody(type: number, reader: Reader): Frame {
     default:
       throw new Malformed()
   }
+}
+
+const slotFrameBytes = (frame: FrameOf<'readSlot' | 'setSlot' | 'slot'>): number =>
+  frame.type === 'slot' ? slotAnswerBytes(frame.request) : SLOT_QUESTION_BYTES
+
+/** What was read, and zeros up to the one length that it may have. */
+function padded<F extends FrameOf<'readSlot' | 'setSlot' | 'slot'>>(reader: Reader, frame: F): F {
+  if (bytesRead(reader) + bytesLeft(reader) !== slotFrameBytes(frame)) throw new Malformed()
+  if (readFixed(reader, bytesLeft(reader)).some((byte) => byte !== 0)) throw new Malformed()
+  return frame
 }
 
 function writePerhaps(writer: Writer, bytes: Uint8Array | null): void {

@@ -1,6 +1,8 @@
 import { encode, equalBytes, writeByte, writeFixed, writeId, writeUint } from '../bytes.ts'
+import { PACKET_BYTES_MIN } from '../envelope/header.ts'
 import type { MeshId, RelayId, SlotId } from '../ids.ts'
 import type { Signature } from '../keys.ts'
+import { CONTROL_PADDING_BYTES, PADDING_FLOOR_BYTES } from '../limits.ts'
 import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 import { WIRE_VERSION } from '../version.ts'
@@ -10,6 +12,11 @@ import { WIRE_VERSION } from '../version.ts'
  * hash of what is there, and where that is asked for only when it has lain there long enough (docs/spec/07-relay.md §6).
  */
 
+/** As a frame that sends one control packet to one reader: nobody tells a lease from a receipt by its size. */
+export const SLOT_QUESTION_BYTES = 1 + 2 + PACKET_BYTES_MIN - PADDING_FLOOR_BYTES + CONTROL_PADDING_BYTES
+/** As a frame that delivers one; requests are counted like deliveries. */
+export const slotAnswerBytes = (request: number): number =>
+  SLOT_QUESTION_BYTES + encode((writer) => writeUint(writer, request)).length
 /** All blobs have one size, so that none tells by it what it says. */
 export const SLOT_BLOB_BYTES = 2_048
 /** Random, of each question: an answer to another one proves nothing. */
