@@ -50,6 +50,7 @@ import { adoptAdminToken } from './setup/admin-token.ts'
 import { Forks } from './trust/forks.ts'
 import { Withholdings } from './trust/withholdings.ts'
 import { Relays } from './uplink/relays.ts'
+import { WayBack } from './uplink/way-back.ts'
 import { Quarantine } from './quarantine/quarantine.ts'
 import { unopenedBy } from './quarantine/unopened.ts'
 import { DamageBook } from './store/damage-book.ts'
@@ -238,6 +239,7 @@ async function compose(
   const handed = new ReceiptStore(store, TABLES.handed, closed)
   const relays = new Relays({
     meta,
+    wayBack: await WayBack.load(home.wayBack),
     login: keys.login,
     mailboxes: keys.mailboxes,
     now,

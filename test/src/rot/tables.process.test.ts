@@ -147,6 +147,27 @@ test('the record that lets the only peer in is lost with its copy: the peer, met
   }
 }, 60_000)
 
+test('the record that names the relay is lost with its copy: the node finds back to it, and the record comes again', async () => {
+  layOut()
+  const lost = await changeRows('db', async (rows) =>
+    rows.filter(
+      ({ key, value }) => key[0] === TABLES.record && /wss?:|office/.test(Buffer.from(value).toString('latin1')),
+    ),
+  )
+  expect(lost.length).toBeGreaterThan(1)
+  fs.rmSync(path.join(scene.home, 'db.mirror'), { recursive: true })
+  const node = await scene.start()
+  try {
+    await until('office is known', async () =>
+      (await call(node, 'status', {})).peers.some(({ name, state }) => name === 'office' && state === 'in sync'),
+    )
+    await scrubbed(node)
+    await healed(node, scene.truth, {})
+  } finally {
+    await node.close()
+  }
+}, 60_000)
+
 /** Documents that the office has as well. */
 function shared(rows: readonly Row[]): ReadonlySet<string> {
   const entries = rows.filter(({ key, value }) => {

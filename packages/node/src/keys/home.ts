@@ -13,6 +13,7 @@ import { refuseOtherOwner, refuseWideModes } from './modes.ts'
  *     db/                LevelDB: blocks, records, receipts, outbox
  *     diary/             LevelDB of its own: diary content, which has no path outward
  *     run/               what lives as long as a process: socket, socket-path, lock/, node.pid, node.log
+ *     way-back           the relay's address, once more: `uplink/way-back.ts`
  *     config.toml        optional
  */
 export interface Home {
@@ -21,6 +22,7 @@ export interface Home {
   readonly db: string
   readonly diary: string
   readonly run: string
+  readonly wayBack: string
   readonly config: string
   /** What the node logs, and the output of `up --detach`. */
   readonly log: string
@@ -46,6 +48,7 @@ export function resolveHome(flag: string | undefined, env: NodeJS.ProcessEnv): H
     db: join(path, 'db'),
     diary: join(path, 'diary'),
     run,
+    wayBack: join(path, 'way-back'),
     config: join(path, 'config.toml'),
     log: join(run, 'node.log'),
     lock: join(run, 'lock'),

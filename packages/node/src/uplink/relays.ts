@@ -15,6 +15,7 @@ import type { LogKeeper } from '../membership/log-keeper.ts'
 import { TOKEN } from '../setup/identity.ts'
 import type { Meta } from '../store/meta.ts'
 import { type LinkEvent, openRelayLink, type RelayLink } from './relay-link.ts'
+import type { WayBack } from './way-back.ts'
 
 /** The last session of each relay, by relay id: a counter that falls means a wiped or restored relay. */
 const Generations = z.record(z.string(), z.object({ generation: z.string(), counter: z.number() }))
@@ -57,7 +58,7 @@ export class Relays {
   }
 
   async meshChanged(mesh: Mesh): Promise<void> {
-    const address = mesh.relays[0]?.address
+    const address = await this.#addressIn(mesh)
     if (address === this.#address) return
     this.#address = address
     this.#changedAtMs = null
@@ -109,6 +110,16 @@ export class Relays {
     clearTimeout(this.#dayTimer)
     await this.#link?.close()
     this.#link = undefined
+  }
+
+  /** A log without any record of relays has lost it, where this node once knew of one. */
+  async #addressIn(mesh: Mesh): Promise<string | undefined> {
+    const { wayBack, log } = this.#deps
+    const address = mesh.relays[0]?.address
+    if (address === undefined && ![...mesh.records.values()].some(({ body }) => body.type === 'relay'))
+      return wayBack.address
+    await wayBack.keep(address).catch((error: unknown) => log.warn({ err: error }, 'the way back was not written down'))
+    return address
   }
 
   #atNextDay(): NodeJS.Timeout {
@@ -182,6 +193,7 @@ export class Relays {
 
 export interface RelaysDeps {
   readonly meta: Meta
+  readonly wayBack: WayBack
   readonly login: KeyPair<LoginPublicKey, 'login'>
   readonly mailboxes: OwnMailboxes
   readonly now: () => number
