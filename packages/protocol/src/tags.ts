@@ -49,4 +49,8 @@ export const TAGS = {
   pairingWords: tag('pairing words'),
   pairingCode: tag('pairing code'),
   joinCanary: tag('join canary'),
+  leaseKey: tag('lease key'),
+  leaseSlot: tag('lease slot'),
+  leaseBlob: tag('lease blob'),
+  fencingToken: tag('fencing token'),
 } as const

@@ -13,6 +13,8 @@ import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { decodeInside } from '@sealmesh/protocol/envelope/inside'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { openPacket } from '@sealmesh/protocol/envelope/open'
+import { parseToken, signToken } from '@sealmesh/protocol/failover/authority'
+import { decodeLease, openLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { parseId, parseUmr } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, Secret, type SignPublicKey } from '@sealmesh/protocol/keys'
@@ -36,6 +38,7 @@ import { decodeRevocation, signRevocation } from '@sealmesh/protocol/wire/revoca
 import { decodeTokenChain, encodeTokenChain } from '@sealmesh/protocol/wire/token'
 import { craft, rightParts } from '../envelope/crafted-packet.ts'
 import { Scene, seededRandom } from '../envelope/scene.ts'
+import { NODE, vectorKey } from '../failover/lease-vectors.ts'
 import { PairingScene } from '../pairing/pairing-scene.ts'
 import { TestMesh } from '../relay/mesh.ts'
 import { SAMPLES } from '../wire/frame-samples.ts'
@@ -77,6 +80,7 @@ export function allDecoders(sodium: Sodium): Decoder[] {
     ...pairing(sodium),
     ...relay(sodium),
     { name: 'openLogCopy', ...logCopies(sodium) },
+    ...leases(sodium),
     {
       name: 'decodeRecord',
       samples: bytesOf(records),
@@ -222,6 +226,27 @@ function logCopies(sodium: Sodium): Omit<Decoder, 'name'> {
     samples: copy === undefined ? [] : [copy.bytes],
     takes: (bytes) => openLogCopy(bytes, { mailboxes: new Set([mailbox]), keys: [seal] }, sodium) !== undefined,
   }
+}
+
+function leases(sodium: Sodium): Decoder[] {
+  const samples = bytesOf(vectors('leases'))
+  const key = vectorKey(sodium)
+  const bound = concatBytes(TAGS.leaseBlob, fromHex(key.mesh), fromHex(NODE))
+  const plain = samples.flatMap(
+    (bytes) => sodium.decrypt(bytes.subarray(24), bound, bytes.subarray(0, 24), key.secret.expose()) ?? [],
+  )
+  const { secretKey } = sodium.signKeys('sign', new Uint8Array(32).fill(1))
+  const ids = { mesh: 'e5'.repeat(32), agent: 'a9'.repeat(32), node: NODE, record: 'c1'.repeat(32) }
+  const token = { ...ids, term: 300, act: new Uint8Array(16) } as Parameters<typeof signToken>[0]
+  return [
+    { name: 'openLease', samples, takes: (bytes) => openLease(bytes, NODE, key, sodium).ok },
+    { name: 'decodeLease', samples: plain, takes: (bytes) => decodeLease(bytes).ok },
+    {
+      name: 'parseToken',
+      samples: [utf8(signToken(token, secretKey, sodium))],
+      takes: (bytes) => parseToken(text(bytes)).ok,
+    },
+  ]
 }
 
 function relay(sodium: Sodium): Decoder[] {

@@ -1,0 +1,56 @@
+import type { AgentId, NodeId } from '../ids.ts'
+import { readersOf, SINGLE_WRITER_LAYERS } from '../membership/access.ts'
+import type { Mesh } from '../membership/mesh.ts'
+import type { Held } from './lease-blob.ts'
+import { prefixOf } from './prefix.ts'
+
+/** Why a node does not take an agent over by itself: what somebody was promised could be lost. */
+export type Blocked =
+  /** It is no member of the set that the holder's acknowledgements waited for, or knows only an older one. */
+  | { readonly type: 'not-in-sync-set' }
+  | { readonly type: 'mail-unread' }
+  /** The holder has named blocks that are not here. */
+  | { readonly type: 'behind'; readonly blocks: number }
+  | { readonly type: 'rolled-back' }
+  | { readonly type: 'not-granted'; readonly layers: readonly string[] }
+
+/** What the node knows of itself at this moment. */
+export interface Readiness {
+  /** All that lay at the relay for it when the wait had run out is durable here. */
+  readonly drained: boolean
+  readonly rolledBack: boolean
+  /** Blocks of the agent that the holder named and that are not here. */
+  readonly behind: number
+}
+
+/**
+ * Rule 7: whether `node` may take the agent over without a person. Every acknowledged write of this term is with every
+ * member of the set that the register names; with no set named, none was acknowledged in it, so that the first term
+ * needs none and a later one leaves it to a person.
+ */
+export function whatBlocks(
+  mesh: Mesh,
+  agentId: AgentId,
+  held: Held,
+  node: NodeId,
+  { drained, rolledBack, behind }: Readiness,
+): Blocked | null {
+  const agent = mesh.agents.get(agentId)
+  if (agent === undefined) return { type: 'not-granted', layers: [...SINGLE_WRITER_LAYERS] }
+  if (rolledBack) return { type: 'rolled-back' }
+  const layers = [...SINGLE_WRITER_LAYERS].filter((layer) => !readersOf(mesh, agentId, layer).includes(node))
+  if (layers.length > 0) return { type: 'not-granted', layers }
+  const { syncSet, term } = agent
+  const isFirst = held.sync === null && (term?.previous ?? null) === null
+  const isMember = syncSet !== null && held.sync === prefixOf(syncSet.record) && syncSet.members.includes(node)
+  if (!isFirst && !isMember) return { type: 'not-in-sync-set' }
+  if (!drained) return { type: 'mail-unread' }
+  return behind > 0 ? { type: 'behind', blocks: behind } : null
+}
+
+/** A node that failed this often within this long is not trusted to hold an agent without a person's word. */
+export const FAILURES_MAX = 2
+export const FAILURES_WITHIN_MS = 3_600_000
+
+export const isCoolingDown = (failuresAtMs: readonly number[], nowMs: number): boolean =>
+  failuresAtMs.filter((atMs) => atMs <= nowMs && nowMs - atMs < FAILURES_WITHIN_MS).length >= FAILURES_MAX
