@@ -8,11 +8,12 @@ const name: DocumentName = { agent: 'a' as AgentId, layer: 'semantic' }
 
 test('T-relay-10: what a packet carries is handed over when it and all before it are answered, and is in doubt when none comes', () => {
   const flight = new Flight()
-  for (const n of [1, 2, 3]) flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, vector: [] }], n * 1_000)
+  for (const n of [1, 2, 3])
+    flight.sent(id(n), [{ document: { ...name, layer: `l${n}` }, after: [], vector: [] }], n * 1_000)
   expect(flight.size).toBe(3)
-  expect(flight.answered(id(2))).toEqual([])
+  expect(flight.answered(id(2))?.over).toEqual([])
   expect(flight.size).toBe(2)
-  expect(flight.answered(id(1))?.map(({ document }) => document.layer)).toEqual(['l1', 'l2'])
+  expect(flight.answered(id(1))?.over.map(({ document }) => document.layer)).toEqual(['l1', 'l2'])
   expect(flight.answered(id(1))).toBeUndefined()
   expect(flight.answered(id(9))).toBeUndefined()
   // The second, which is the oldest that is not answered; the third went later.

@@ -1,11 +1,11 @@
 import type { PacketId } from '@sealmesh/protocol/ids'
-import type { DocumentVector } from '@sealmesh/protocol/sync/payload'
+import type { Reached } from '@sealmesh/protocol/sync/peer-plan'
 
 /** As long as a silent link is kept: a relay whose disk is slow stops reading before it falls so far behind. */
 const ANSWER_WAIT_MS = 45_000
 
 interface Sent {
-  readonly reached: readonly DocumentVector[]
+  readonly reached: readonly Reached[]
   readonly sentAtMs: number
   answered: boolean
 }
@@ -22,7 +22,7 @@ export class Flight {
     return this.#unanswered
   }
 
-  sent(packet: PacketId, reached: readonly DocumentVector[], nowMs: number): void {
+  sent(packet: PacketId, reached: readonly Reached[], nowMs: number): void {
     this.#packets.set(packet, { reached, sentAtMs: nowMs, answered: false })
     this.#unanswered += 1
   }
@@ -34,19 +34,19 @@ export class Flight {
     return oldest !== undefined && nowMs - oldest.sentAtMs >= ANSWER_WAIT_MS
   }
 
-  /** What has been handed over by this answer; undefined when the packet is none of these. */
-  answered(packet: PacketId): DocumentVector[] | undefined {
+  /** What has been handed over by this answer, and what this packet carried; undefined when it is none of these. */
+  answered(packet: PacketId): { readonly over: Reached[]; readonly own: readonly Reached[] } | undefined {
     const known = this.#packets.get(packet)
     if (known === undefined || known.answered) return undefined
     known.answered = true
     this.#unanswered -= 1
-    const over: DocumentVector[] = []
+    const over: Reached[] = []
     for (const [id, { reached, answered }] of this.#packets) {
       if (!answered) break
       this.#packets.delete(id)
       over.push(...reached)
     }
-    return over
+    return { over, own: known.reached }
   }
 
   /** Their answers will not come, or mean nothing any more. */

@@ -1,3 +1,4 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -39,6 +40,8 @@ export interface MeshSyncDeps {
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
   /** A peer that is there has named its heads: what they show, and whether it named records that are not here. */
   readonly onHeads?: (from: NodeId, heard: HeardHeads) => void
+  /** A peer, or the relay for it, has more of these on its disk. */
+  readonly onProgress?: (peer: NodeId, documents: readonly DocumentName[]) => void
   /** Only for waits and intervals: a wall clock that is set back would stop them. */
   readonly monotonicMs: () => number
   readonly wallMs: () => number

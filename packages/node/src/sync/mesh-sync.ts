@@ -2,33 +2,28 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
-import { PAYLOAD_BYTES_BULK, PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
-import { decodePayload, type DocumentVector, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
-import { keyOf, type Plan, type Standing } from '@sealmesh/protocol/sync/peer-sync'
-import { bytesOf, type Delta } from '../documents/delta.ts'
+import { keyOf, type Plan, type Reached, type Receipt, type Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Progress } from '@sealmesh/protocol/sync/stored'
+import type { Outcome } from '@sealmesh/protocol/wire/frame'
 import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
+import { heedAnswer } from './answers.ts'
 import { chunk } from './chunk.ts'
 import { ClosedExchange } from './closed-exchange.ts'
 import { forgetHanded, noteHanded } from './handed.ts'
+import { gatherDeltas } from './gather-deltas.ts'
 import { introductionOf } from './introduction.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
 import { interestsIn } from './interests.ts'
-import {
-  BULK_BLOCKS_MIN,
-  HANDED_NOTED_MS,
-  HEARD_LATELY_MS,
-  MAIL_TICKS,
-  REFUSED_PAUSE_MS,
-  TICK_MS,
-  TURNED_AWAY_MAX,
-} from './mesh-sync-limits.ts'
+import { HANDED_NOTED_MS, MAIL_TICKS, TICK_MS, TURNED_AWAY_MAX } from './mesh-sync-limits.ts'
 import { type Arrived, hasRoom, isSilent, newPeer, type Peer, seenIn } from './peer.ts'
 import { Sharing } from './sharing.ts'
+import { tellAwareness } from './tell-awareness.ts'
 
 /** Drives one `PeerSync` for each peer: between documents, membership log and the relay link. Decides nothing else. */
 export class MeshSync {
@@ -101,6 +96,10 @@ export class MeshSync {
     for (const peer of this.#peers.values()) {
       peer.core.logChanged(mesh.heads)
       peer.pausedUntilMs = 0 // It may have a prekey now.
+      await this.#receipted(
+        peer,
+        peer.core.confirmed((heads) => this.#deps.log.knows(heads)),
+      )
     }
     this.#flushAll()
   }
@@ -166,6 +165,17 @@ export class MeshSync {
     return this.#peers.get(node)?.core.standings() ?? []
   }
 
+  /** What of a document an acknowledgement may rely on at a peer. */
+  progress(node: NodeId, name: DocumentName): Progress | undefined {
+    return this.#peers.get(node)?.core.progress(name)
+  }
+
+  /** Somebody waits for a disk that has it, and what the relay delivered has brought no receipt. */
+  pushAgain(node: NodeId, name: DocumentName): void {
+    const peer = this.#peers.get(node)
+    if (peer?.flight.size === 0 && peer.core.pushAgain(name, this.#deps.monotonicMs())) this.#flush(peer)
+  }
+
   /** When each peer was last heard in this run. */
   heard(): { node: NodeId; atMs: number | null }[] {
     return [...this.#peers.values()].map((peer) => heardNow(peer, this.#aheadMs()))
@@ -185,21 +195,10 @@ export class MeshSync {
     this.#flushAll()
   }
 
-  /**
-   * Who edits what, to those who may read it and were heard of lately. No answer is awaited and nothing is sent again;
-   * a mailbox drops it after `lifeMs`, so that nobody learns tomorrow who was editing today.
-   */
+  /** Who edits what, now: to those who may read it and are there. */
   tellAwareness(item: AwarenessItem, lifeMs: number): void {
     if (!this.#live || this.#closed) return
-    const { log, port } = this.#deps
-    const heardAfterMs = this.#deps.monotonicMs() - HEARD_LATELY_MS
-    const items = encodePayload([item])
-    for (const { node, core, deflater } of this.#peers.values()) {
-      if ((core.view().lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < heardAfterMs) continue
-      if (!mayRead(log.mesh, item.document, node)) continue
-      const packet = port.seal(node, wrapPayload(items, deflater), 'sync', lifeMs)
-      if (packet !== undefined) this.#link?.send(packet.bytes)
-    }
+    tellAwareness(this.#deps, this.#peers.values(), (packet) => this.#link?.send(packet), item, lifeMs)
   }
 
   async close(): Promise<void> {
@@ -337,7 +336,7 @@ export class MeshSync {
   }
 
   async #take(peer: Peer, group: readonly Arrived[]): Promise<void> {
-    const { log, documents, receipts } = this.#deps
+    const { log, documents } = this.#deps
     if (!this.#sharing.settled) await this.#sharing.refresh('all')
     const items = group.flatMap((each) => each.items)
     await this.#closedSets.take(peer, items)
@@ -379,28 +378,23 @@ export class MeshSync {
       // Until its mailbox has been read, a node is behind with what came while it was away.
       if (this.#mail === 'read' && peer.latest.isChance(each, nowMs))
         this.#deps.onHeads?.(peer.node, { ...seenIn(each.packet, peer), lacksRecords, nowMs })
-      if (said.length > 0) await receipts.write(peer.node, said)
+      await this.#receipted(peer, said)
     }
   }
 
-  #answered(packet: PacketId, outcomes: readonly { outcome: string; reason?: string }[]): void {
-    for (const peer of this.#peers.values()) {
-      const over = peer.flight.answered(packet)
-      if (over === undefined) continue
-      const refusal = outcomes.find((each) => each.outcome === 'refused')
-      if (refusal === undefined) {
-        peer.refused = null
-        peer.core.handedOver(over)
-        for (const { document } of over) peer.handed.set(keyOf(document), document)
-      } else {
-        this.#deps.logger.warn({ code: refusal.reason }, 'the relay refused a packet')
-        peer.refused = refusal.reason ?? null
-        peer.pausedUntilMs = this.#deps.monotonicMs() + REFUSED_PAUSE_MS
-        peer.flight.forget() // What was taken after it has a hole before it.
-        peer.core.doubt('link')
-      }
-      return this.#flush(peer)
-    }
+  /** Durable at the peer: noted, and told to who waits for it. */
+  async #receipted({ node }: Peer, said: readonly Receipt[]): Promise<void> {
+    if (said.length === 0) return
+    await this.#deps.receipts.write(node, said)
+    this.#deps.onProgress?.(
+      node,
+      said.map(({ document }) => document),
+    )
+  }
+
+  #answered(packet: PacketId, outcomes: readonly Outcome[]): void {
+    for (const peer of this.#peers.values())
+      if (heedAnswer(peer, packet, outcomes, this.#deps)) return this.#flush(peer)
   }
 
   #flushAll(): void {
@@ -442,19 +436,7 @@ export class MeshSync {
   }
 
   async #send(peer: Peer, plan: Plan): Promise<boolean> {
-    const deltas: (Delta & { name: DocumentName })[] = []
-    // Nothing else shares a large packet: receipts and heads have their part of a small one.
-    const bulk = plan.items.length === 0 && peer.core.view().toSend > BULK_BLOCKS_MIN
-    let left = bulk ? PAYLOAD_BYTES_BULK : PAYLOAD_BYTES_TARGET
-    for (const push of plan.pushes) {
-      if (left <= 0) break
-      const delta = await this.#deps.documents.after(push.name, push.after, left)
-      const bytes = bytesOf(delta)
-      // A delta is one block at least, however large: with others before it, it waits for a packet of its own.
-      if (deltas.length > 0 && bytes > left) break
-      left -= bytes
-      deltas.push({ name: push.name, ...delta })
-    }
+    const { deltas, left } = await gatherDeltas(this.#deps.documents, plan, peer.core.view().toSend)
     const said = await this.#closedSets.shortened(peer.node, plan.items)
     // From here to the packet nothing is awaited: rights are those of the log that the packet names.
     const { mesh } = this.#deps.log
@@ -478,7 +460,7 @@ export class MeshSync {
     if (blocks.length > 0) data.push({ type: 'blocks', blocks })
     // A large block and long vectors would not fit one packet; neither is ever too large alone.
     const packets = left < 0 && items.length > 0 ? [items, data] : [[...items, ...data]]
-    const reached = pushed.map((delta) => ({ document: delta.name, vector: delta.reached }))
+    const reached = pushed.map(({ name, after, reached: vector }) => ({ document: name, after, vector }))
     for (const [at, packet] of packets.entries()) {
       if (packet.length === 0) continue
       if (!this.#dispatch(peer, packet, at === packets.length - 1 ? reached : [])) return false
@@ -489,7 +471,7 @@ export class MeshSync {
     return dispatched
   }
 
-  #dispatch(peer: Peer | undefined, items: readonly SyncItem[], reached: readonly DocumentVector[] = []): boolean {
+  #dispatch(peer: Peer | undefined, items: readonly SyncItem[], reached: readonly Reached[] = []): boolean {
     const packet =
       peer && this.#deps.port.seal(peer.node, wrapPayload(encodePayload(items), peer.deflater), kindOf(items))
     if (peer === undefined || packet === undefined || this.#link?.send(packet.bytes) !== 'sent') return false

@@ -80,6 +80,9 @@ export function tipsBeyond(before: VersionVector, after: VersionVector): Dot[] {
   })
 }
 
+export const isSameVector = (a: VersionVector, b: VersionVector): boolean =>
+  a === b || (a.length === b.length && a.every((dot, at) => dot === b[at] || isSameDot(dot, b[at]!)))
+
 /** What a write brings: looked up in the longer one. */
 const FEW = 8
 

@@ -13,6 +13,8 @@ const documents = (named: number, all = 5): Shared[] =>
       bothRead: true,
       mine: [dot],
       receipted: [],
+      confirmed: undefined,
+      stored: [],
       handed: [],
       sent: [],
       named: at < named ? [dot] : undefined,

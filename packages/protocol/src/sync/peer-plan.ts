@@ -27,7 +27,11 @@ export interface Shared {
   bothRead: boolean
   mine: VersionVector
   receipted: VersionVector
+  /** What it had receipted in the last packet whose log heads are known here; undefined when that is `receipted`. */
+  confirmed: VersionVector | undefined
   handed: VersionVector
+  /** Of our own blocks, what the relay has said it stored for the peer in this run, with nothing missing before it. */
+  stored: VersionVector
   sent: VersionVector
   named: VersionVector | undefined
   askedAtMs: number
@@ -55,6 +59,11 @@ export interface Plan {
     readonly receipts: readonly { readonly shared: Shared; readonly mine: VersionVector }[]
     readonly asking: readonly Shared[]
   }
+}
+
+/** How far a packet brings one document: from what the peer was taken to have. */
+export interface Reached extends DocumentVector {
+  readonly after: VersionVector
 }
 
 /** What the peer says it has durably received: for the store. */

@@ -1,17 +1,19 @@
 import type { DocumentName } from '../crdt/block.ts'
 import type { VersionVector } from '../crdt/clock.ts'
-import { isIncarnationOf } from '../crdt/incarnation.ts'
-import { countMissing, joinTips, sharing, tipsBeyond } from '../crdt/vector.ts'
-import type { IncarnationId, NodeId, RecordHash } from '../ids.ts'
+import { countMissing, isSameVector, joinTips, sharing, tipsBeyond } from '../crdt/vector.ts'
+import type { NodeId, RecordHash } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
+import { Authorship } from './authorship.ts'
 import { HeadsTree } from './heads-tree.ts'
 import { HeadsWatch } from './heads-watch.ts'
 import { LongWords } from './long-words.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
-import type { HeadsView, PeerView, Plan, Push, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+import type { HeadsView, PeerView, Plan, Push, Reached, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+import { ASK_AGAIN_MS, RecordExchange } from './record-exchange.ts'
+import { type Progress, storedWith } from './stored.ts'
 import { takeVectors } from './take-vectors.ts'
 
-export type { HeadsView, PeerView, Plan, Push, Receipt, SharedNow, Standing } from './peer-plan.ts'
+export type { HeadsView, PeerView, Plan, Push, Reached, Receipt, SharedNow, Standing } from './peer-plan.ts'
 
 /**
  * Where we stand with one peer: what it has receipted, what is on its way, what we owe it. Holds no socket, clock or
@@ -25,18 +27,13 @@ export type { HeadsView, PeerView, Plan, Push, Receipt, SharedNow, Standing } fr
  * (3) A difference in heads is answered by an exchange of vectors, never by a guess about who is right.
  * (4) Whatever changes a document goes through `#weigh`, so that counts, queues and heads follow and nothing ever
  *     looks through all documents to find the few that matter.
+ * (5) A word under log heads that are not known here confirms nothing: its sender may know of a term that we do not.
  */
 export class PeerSync {
-  readonly #sodium: Sodium
-  readonly #ends: { readonly me: NodeId; readonly peer: NodeId }
+  readonly #authors: Authorship
   readonly #documents = new Map<string, Shared>()
-  #logHeads: readonly RecordHash[] = []
-  /** The log heads that our last records or the peer's last packet brought it to. */
-  #peerLogHeads: readonly RecordHash[] | undefined
-  #sendRecordsAfter: readonly RecordHash[] | undefined
-  #wantRecords = false
+  readonly #records = new RecordExchange()
   #saying: SyncItem[] = []
-  #wantedRecordsAtMs = Number.NEGATIVE_INFINITY
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
   #owesBuckets = false
   #mailWaits = false
@@ -45,20 +42,21 @@ export class PeerSync {
   readonly #toPush = new Set<Shared>()
   readonly #owing = new Set<Shared>()
   readonly #asking = new Set<Shared>()
-  readonly #incarnations = new Map<string, boolean>()
   readonly #longWords = new LongWords()
   #toSend = 0
   #toReceive = 0
   #named = 0
   #rootMatched = false
   readonly #watch = new HeadsWatch()
+  /** Invariant (5). Documents of which the peer's last word is such, and the heads that it was said under. */
+  readonly #unconfirmed = new Set<Shared>()
+  #unknownHeads: readonly RecordHash[] = []
   #lastHeardAtMs: number | undefined
   #heartbeatAtMs = 0
   #receiptedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(sodium: Sodium, ends: { readonly me: NodeId; readonly peer: NodeId }) {
-    this.#sodium = sodium
-    this.#ends = ends
+    this.#authors = new Authorship(sodium, ends)
     this.#heads = new HeadsTree(sodium)
   }
 
@@ -73,16 +71,18 @@ export class PeerSync {
   share({ name, peerReads, bothRead, vector, receipted, handed, brought }: SharedNow): void {
     const key = keyOf(name)
     const known = this.#documents.get(key)
-    const mine = this.#concerning(peerReads, bothRead, vector)
+    const mine = this.#authors.concerning(peerReads, bothRead, vector)
     if (known !== undefined) return this.#weigh(known, { peerReads, bothRead, mine })
-    const word = isSame(receipted, mine) ? mine : receipted // Two that say the same need not both be kept.
+    const word = isSameVector(receipted, mine) ? mine : receipted // Two that say the same need not both be kept.
     const shared: Shared = {
       name,
       peerReads,
       bothRead,
       mine,
       receipted: word,
+      confirmed: undefined,
       handed: handed ?? NOTHING,
+      stored: NOTHING,
       sent: brought === true ? mine : joinTips(word, handed ?? NOTHING),
       named: undefined,
       askedAtMs: Number.NEGATIVE_INFINITY,
@@ -107,7 +107,7 @@ export class PeerSync {
       this.#toSend -= shared.toSend
       this.#toReceive -= shared.toReceive
       if (shared.named !== undefined) this.#named -= 1
-      for (const set of [this.#toPush, this.#owing, this.#asking]) set.delete(shared)
+      for (const set of [this.#toPush, this.#owing, this.#asking, this.#unconfirmed]) set.delete(shared)
       if (shared.bothRead) this.#heads.set(shared.name, undefined)
     }
   }
@@ -116,18 +116,16 @@ export class PeerSync {
   advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
     const shared = this.#documents.get(keyOf(name))
     if (shared === undefined) return
-    const mine = this.#concerning(shared.peerReads, shared.bothRead, vector)
+    const mine = this.#authors.concerning(shared.peerReads, shared.bothRead, vector)
     if (authoredHere) return this.#weigh(shared, { mine })
     const grown = tipsBeyond(shared.mine, mine)
-    const theirs = grown.filter((tip) => this.#isBy(this.#ends.peer, tip.incarnation))
+    const theirs = grown.filter((tip) => this.#authors.isBy('peer', tip.incarnation))
     const receipted = theirs.length === 0 ? shared.receipted : joinTips(shared.receipted, theirs)
     this.#weigh(shared, { mine, receipted, sent: joinTips(shared.sent, grown) })
   }
 
   logChanged(heads: readonly RecordHash[]): void {
-    this.#logHeads = heads
-    if (this.#peerLogHeads !== undefined && !sameHeads(this.#peerLogHeads, heads))
-      this.#sendRecordsAfter = this.#peerLogHeads
+    this.#records.changed(heads)
   }
 
   /** After connecting: what we seem to lack may lie in our mailbox, so nothing is asked for until it has been read. */
@@ -145,10 +143,10 @@ export class PeerSync {
   /** Invariant (2). `relay`: it may have forgotten what it had answered for; else only what it never answered is sent again. */
   doubt(whom: 'link' | 'relay'): void {
     for (const shared of this.#documents.values()) {
-      if (whom === 'relay') shared.handed = NOTHING
+      if (whom === 'relay') shared.handed = shared.stored = NOTHING
       if (shared.toSend > 0) this.#weigh(shared, { sent: joinTips(shared.receipted, shared.handed) })
     }
-    if (this.#peerLogHeads !== undefined) this.#sendRecordsAfter = this.#peerLogHeads
+    this.#records.doubt()
   }
 
   /** The relay has answered for this much: it has delivered or stored it, and all that went before it. */
@@ -157,6 +155,27 @@ export class PeerSync {
       const shared = this.#documents.get(keyOf(document))
       if (shared !== undefined) shared.handed = joinTips(shared.handed, vector)
     }
+  }
+
+  /** The relay has made this durable for the peer. */
+  storedAtRelay(reached: readonly Reached[]): void {
+    for (const each of reached) {
+      const shared = this.#documents.get(keyOf(each.document))
+      if (shared !== undefined) shared.stored = storedWith(shared, each)
+    }
+  }
+
+  /** What the relay delivered and nobody receipted may lie nowhere: it goes once more. False: not so soon. */
+  pushAgain(name: DocumentName, nowMs: number): boolean {
+    const shared = this.#documents.get(keyOf(name))
+    if (shared === undefined || nowMs - shared.pushedAtMs < DELIVERED_AGAIN_MS) return false
+    this.#weigh(shared, { sent: joinTips(shared.receipted, shared.stored) })
+    return true
+  }
+
+  /** What an acknowledgement may rely on; undefined where the two of us do not share it. */
+  progress(name: DocumentName): Progress | undefined {
+    return this.#documents.get(keyOf(name))
   }
 
   /** Of these, what is in the relay's hands and not receipted: for the store, so that a restart sends no second copy. */
@@ -202,13 +221,11 @@ export class PeerSync {
     nowMs: number,
   ): Receipt[] {
     this.#lastHeardAtMs = nowMs
-    const receipts: Receipt[] = []
-    if (missingRecords) this.wantRecords(nowMs)
-    const behind = !missingRecords && !sameHeads(logHeads, this.#logHeads)
+    // A peer's log only grows: who knows these heads knows those of its earlier words.
+    const receipts = missingRecords ? [] : this.#confirm()
+    this.#unknownHeads = missingRecords ? logHeads : []
     const announces = items.some((item) => item.type === 'heads' || item.type === 'want-records')
-    // Between announcements a peer that still names old heads has our records on their way to it.
-    if (behind && (announces || this.#peerLogHeads === undefined)) this.#sendRecordsAfter = logHeads
-    if (this.#peerLogHeads === undefined || announces || !behind) this.#peerLogHeads = logHeads
+    this.#records.heard(logHeads, missingRecords, announces, nowMs)
     for (const item of items) {
       switch (item.type) {
         case 'vectors':
@@ -224,7 +241,7 @@ export class PeerSync {
           for (const name of this.#heads.differing(item.buckets)) this.ask(name, nowMs) // Invariant (3).
           break
         case 'want-records':
-          this.#sendRecordsAfter = logHeads
+          this.#records.asked(logHeads)
           break
         case 'records':
         case 'blocks':
@@ -235,7 +252,13 @@ export class PeerSync {
           break
       }
     }
-    return receipts
+    if (!missingRecords) return receipts
+    return [] // They count, and are kept, when the records have come.
+  }
+
+  /** Our log has grown: what the peer said under heads that were unknown may count now. For the store. */
+  confirmed(knows: (heads: readonly RecordHash[]) => boolean): Receipt[] {
+    return this.#unconfirmed.size > 0 && knows(this.#unknownHeads) ? this.#confirm() : []
   }
 
   /** Blocks of this document were durably received from the peer, or somebody else wrote into it. */
@@ -259,11 +282,9 @@ export class PeerSync {
     if (this.#saying.length < SAYING_MAX) this.#saying.push(item)
   }
 
-  /** What the peer said stands on records that we lack. They may be in its next packet, so one question is enough. */
+  /** What the peer said, or we hold, stands on records that we lack. */
   wantRecords(nowMs: number): void {
-    if (nowMs - this.#wantedRecordsAtMs < ASK_AGAIN_MS) return
-    this.#wantRecords = true
-    this.#wantedRecordsAtMs = nowMs
+    this.#records.want(nowMs)
   }
 
   /** When receipts that are owed may go; undefined when none are owed. */
@@ -274,7 +295,7 @@ export class PeerSync {
   /** What the next packet should carry; null when there is nothing to say. Call `planned` once it is on its way. */
   plan(nowMs: number): Plan | null {
     const items: SyncItem[] = [...this.#saying]
-    if (this.#wantRecords) items.push({ type: 'want-records' })
+    if (this.#records.wants) items.push({ type: 'want-records' })
     const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
     const receipts = due ? takeVectors(this.#owing, (shared) => !this.#asking.has(shared)) : []
     const asking = takeVectors(this.#asking, () => true)
@@ -288,7 +309,7 @@ export class PeerSync {
       if (pushes.length === PUSHES_MAX) break
       pushes.push({ name, after: sent })
     }
-    const recordsAfter = this.#sendRecordsAfter ?? null
+    const recordsAfter = this.#records.sendAfter
     if (items.length === 0 && pushes.length === 0 && recordsAfter === null) return null
     const owed = { receipts: receipts.map((shared) => ({ shared, mine: shared.mine })), asking }
     return { items, recordsAfter, pushes, owed, plannedAtMs: nowMs }
@@ -307,20 +328,17 @@ export class PeerSync {
     }
     this.#saying = this.#saying.filter((item) => !plan.items.includes(item))
     for (const item of plan.items) {
-      if (item.type === 'want-records') this.#wantRecords = false
+      if (item.type === 'want-records') this.#records.wanted()
       if (item.type === 'heads') this.#owesHeads = 'no'
       if (item.type === 'buckets') this.#owesBuckets = false
       this.#watch.asked ||= item.type === 'heads' || item.type === 'buckets'
     }
-    if (plan.recordsAfter !== null && this.#sendRecordsAfter === plan.recordsAfter) {
-      this.#sendRecordsAfter = undefined
-      this.#peerLogHeads = this.#logHeads
-    }
+    this.#records.sent(plan.recordsAfter)
     for (const { document, vector } of reached) {
       const shared = this.#documents.get(keyOf(document))
       if (shared === undefined) continue
       const sent = joinTips(shared.sent, vector)
-      if (isSame(sent, shared.sent)) continue
+      if (isSameVector(sent, shared.sent)) continue
       shared.pushedAtMs = plan.plannedAtMs
       // To the end of the queue: a large document does not keep out the others.
       this.#toPush.delete(shared)
@@ -348,8 +366,7 @@ export class PeerSync {
 
   /** Once for every heads that count. `isStuck`: the link takes no question. */
   headsView(isStuck = false): HeadsView {
-    const sameLog = this.#peerLogHeads !== undefined && sameHeads(this.#peerLogHeads, this.#logHeads)
-    return this.#watch.look([...this.#documents.values()], !this.#rootMatched, sameLog, isStuck)
+    return this.#watch.look([...this.#documents.values()], !this.#rootMatched, this.#records.isSame, isStuck)
   }
 
   /** What the peer last said that it has. */
@@ -378,28 +395,6 @@ export class PeerSync {
     }))
   }
 
-  /**
-   * The part of our vector that is the peer's business. Who may not read a document learns of it only what it wrote
-   * itself, and of what we only write for somebody, only our own blocks count.
-   */
-  #concerning(peerReads: boolean, bothRead: boolean, vector: VersionVector): VersionVector {
-    if (bothRead) return vector
-    const author = peerReads ? this.#ends.me : this.#ends.peer
-    const concerns = vector.filter((dot) => this.#isBy(author, dot.incarnation))
-    return concerns.length === vector.length ? vector : concerns
-  }
-
-  #isBy(author: NodeId, incarnation: IncarnationId): boolean {
-    const key = author + incarnation
-    let is = this.#incarnations.get(key)
-    if (is === undefined) {
-      is = isIncarnationOf(incarnation, author, this.#sodium)
-      if (this.#incarnations.size === INCARNATIONS_MAX) this.#incarnations.clear()
-      this.#incarnations.set(key, is)
-    }
-    return is
-  }
-
   /** Invariant (4). */
   #weigh(shared: Shared, change: Partial<Shared>): void {
     const wasInHeads = shared.bothRead
@@ -417,6 +412,23 @@ export class PeerSync {
     if (bothRead || wasInHeads) this.#heads.set(shared.name, bothRead ? mine : undefined)
   }
 
+  #confirm(): Receipt[] {
+    const confirmed = [...this.#unconfirmed]
+    this.#unconfirmed.clear()
+    for (const shared of confirmed) shared.confirmed = undefined
+    return confirmed.map(({ name, receipted }) => ({ document: name, vector: receipted }))
+  }
+
+  /** The peer's word of one document, before it takes the place of the one that it gave before. */
+  #says(shared: Shared, change: Pick<Shared, 'receipted' | 'sent' | 'named'>, receipts: Receipt[]): void {
+    if (this.#unknownHeads.length > 0) {
+      shared.confirmed ??= shared.receipted
+      this.#unconfirmed.add(shared)
+    }
+    this.#weigh(shared, change)
+    receipts.push({ document: shared.name, vector: change.receipted })
+  }
+
   #heardVector({ document, vector: said }: DocumentVector, asks: boolean, nowMs: number, receipts: Receipt[]): void {
     const shared = this.#documents.get(keyOf(document))
     // Not shared as we see the log: no answer, which says nothing about whether the document exists.
@@ -428,9 +440,9 @@ export class PeerSync {
     const vector = sharing(said, shared.mine)
     if (shared.peerReads) {
       // Invariant (1). A peer that lost its disk names less than before, and gets it again.
-      if (asks) shared.handed = NOTHING
-      this.#weigh(shared, { named: vector, receipted: vector, sent: asks ? vector : joinTips(shared.sent, vector) })
-      receipts.push({ document: shared.name, vector })
+      if (asks) shared.handed = shared.stored = NOTHING
+      const sent = asks ? vector : joinTips(shared.sent, vector)
+      this.#says(shared, { named: vector, receipted: vector, sent }, receipts)
     } else this.#weigh(shared, { named: vector })
     if (asks) this.#owing.add(shared)
     if (countMissing(shared.mine, vector) > 0) this.ask(document, nowMs)
@@ -447,8 +459,8 @@ export class PeerSync {
         if (bothRead) shared.askedSinceMs = undefined
         if (!bothRead || (shared.receipted === mine && shared.named === mine)) continue
         // What it has said before need not be written down again.
-        if (!isSame(shared.receipted, mine)) receipts.push({ document: shared.name, vector: mine })
-        this.#weigh(shared, { receipted: mine, sent: mine, named: mine })
+        const isNews = !isSameVector(shared.receipted, mine)
+        this.#says(shared, { receipted: mine, sent: mine, named: mine }, isNews ? receipts : [])
       }
       return
     }
@@ -461,8 +473,6 @@ export class PeerSync {
 
 /** How often a node names its heads to each peer that it can reach. */
 export const HEARTBEAT_MS = 10_000
-/** A question, about one document or about the log, is not repeated sooner than this. */
-const ASK_AGAIN_MS = 1_000
 /** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
 const RECEIPTS_APART_MS = 100
 /** Questions of the driver; it asks again for what was not said. */
@@ -473,8 +483,8 @@ const ASK_ALL_MAX = 64
 const PRESENT_MS = 35_000
 /** What a peer that is there has not receipted for this long, though it was sent, is sent again. */
 const PUSH_AGAIN_MS = 30_000
-/** Whose incarnations they are is worked out once; of more than this, again. */
-const INCARNATIONS_MAX = 16_384
+/** Longer than a receipt takes. */
+const DELIVERED_AGAIN_MS = 5_000
 const NOTHING: VersionVector = Object.freeze([])
 /** Documents whose blocks share one packet. */
 const PUSHES_MAX = 64
@@ -482,11 +492,3 @@ const PUSHES_MAX = 64
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
 
 const vectorOf = ({ name, mine }: Shared): DocumentVector => ({ document: name, vector: mine })
-
-const isSame = (a: VersionVector, b: VersionVector): boolean =>
-  a === b ||
-  (a.length === b.length &&
-    a.every((dot, at) => dot === b[at] || (dot.hash === b[at]?.hash && dot.sequence === b[at].sequence)))
-
-const sameHeads = (a: readonly RecordHash[], b: readonly RecordHash[]): boolean =>
-  a.length === b.length && a.every((hash, at) => hash === b[at])
