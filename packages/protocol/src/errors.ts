@@ -171,6 +171,12 @@ export const reactions = {
   QUOTA_PACKETS: { exit: 4, retry: true, next: 'bring the node that is away back, or ask for a larger mailbox' },
   PACKET_EXPIRED: { exit: 4, retry: true, next: 'nothing: it is sealed anew' },
   QUOTA_SLOTS: { exit: 4, retry: true, next: 'wait a moment; if it stays, ask the owner of the relay for more slots' },
+  QUOTA_VAULT: {
+    exit: 4,
+    retry: true,
+    next: 'ask the owner of the relay for a larger vault; a local one: sealmesh snapshot create FILE',
+  },
+  VAULT_INCOMPLETE: { exit: 3, retry: true, next: 'nothing: the snapshot is left again by itself' },
   QUOTA_MAILBOXES: { exit: 4, retry: true, next: 'bring the nodes that are away back, or ask for more mailboxes' },
   RECIPIENT_FORBIDDEN: {
     exit: 4,

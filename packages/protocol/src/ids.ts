@@ -29,6 +29,10 @@ export type MailboxId = Brand<string, 'MailboxId'>
 export type PacketId = Brand<string, 'PacketId'>
 /** Of a slot at a relay: a keyed hash that says nothing to it; 32 bytes. */
 export type SlotId = Brand<string, 'SlotId'>
+/** Of a sealed piece of a snapshot: a keyed hash of what is in it, which says nothing to a relay; 32 bytes. */
+export type ChunkId = Brand<string, 'ChunkId'>
+/** What a relay keeps of one login's snapshots: the hash of the login key under which it knows it; 32 bytes. */
+export type VaultId = Brand<string, 'VaultId'>
 /** The relay's Ed25519 public key; 32 bytes. */
 export type RelayId = Brand<string, 'RelayId'>
 

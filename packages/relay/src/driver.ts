@@ -132,6 +132,9 @@ export class RelayDriver {
       case 'read':
         void this.#read(effect)
         return
+      case 'readChunk':
+        void this.#readChunk(effect)
+        return
       case 'claimSpent':
         return claims.spend(effect.claim)
       case 'note':
@@ -149,6 +152,17 @@ export class RelayDriver {
       this.#deps.log.error({ error: String(error) }, 'mailbox cannot be read')
       this.#close(connection, 'at once')
     }
+  }
+
+  async #readChunk({ connection, request, mesh, vault, chunk }: Extract<Effect, { type: 'readChunk' }>): Promise<void> {
+    let bytes: Uint8Array | null = null
+    try {
+      bytes = await this.#deps.store.readChunk(mesh, vault, chunk)
+    } catch (error) {
+      // Like one that is gone: its reader has others to fall back to.
+      this.#deps.log.error({ error: String(error) }, 'a piece of a snapshot cannot be read')
+    }
+    this.feed({ type: 'chunkRead', connection, request, bytes })
   }
 
   #send(wire: Wire | undefined, frame: Frame): void {

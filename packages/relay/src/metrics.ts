@@ -68,6 +68,11 @@ export function createMetrics(state: RelayState, tally: Tally): Metrics {
   gauge('meshes', 'Meshes that are admitted.', () => state.meshes.size)
   gauge('stored_packets', 'Packets in mailboxes.', () => totals(state).packets)
   gauge('stored_bytes', 'Bytes of packets in mailboxes.', () => totals(state).bytes)
+  gauge('vault_bytes', 'Bytes of sealed snapshots.', () => {
+    let bytes = 0
+    for (const { vaultBytes } of state.meshes.values()) bytes += vaultBytes
+    return bytes
+  })
   gauge('pending_writes', 'Answers that wait for the disk.', () => state.pending.size)
   gauge('disk_ok', 'Whether packets can be stored.', () => (state.diskTrouble === null ? 1 : 0))
   const groupMs = new Histogram({

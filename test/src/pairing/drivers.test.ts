@@ -129,6 +129,7 @@ class Office {
       enrol: () => Promise.reject(new Error('A guest enrols nobody')),
       revoke: () => Promise.reject(new Error('A guest revokes nobody')),
       slot: () => Promise.reject(new Error('nobody asks')),
+      vault: () => Promise.reject(new Error('nobody asks')),
       openMailboxes: () => undefined,
       nudge: () => undefined,
       close: () => Promise.resolve(void this.#links.delete(mailbox)),

@@ -10,6 +10,7 @@ import type { KeyName } from '@sealmesh/relay/core/key-name'
 import { foundPacket } from '@sealmesh/relay/core/mailbox'
 import { mailboxIn } from '@sealmesh/relay/core/mailboxes'
 import { foundSlot } from '@sealmesh/relay/core/slots'
+import { foundChunk, foundSnapshot } from '@sealmesh/relay/core/vault-found'
 import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
 import {
   loginOf,
@@ -20,6 +21,7 @@ import {
   type World,
 } from '@sealmesh/relay/core/state'
 import type { Member } from './mesh.ts'
+import { VaultDisk } from './vault-disk.ts'
 
 /**
  * A relay's core with a disk that keeps only what was committed, and clients that do as they are told. Everything in
@@ -182,6 +184,14 @@ export class SimulatedRelay {
         })
         return
       }
+      case 'readChunk': {
+        const { connection, request, mesh, vault, chunk } = effect
+        this.#reads.push(() => {
+          const bytes = this.#disk.vaults.chunk(mesh, vault, chunk)
+          this.feed({ type: 'chunkRead', connection, request, bytes })
+        })
+        return
+      }
       case 'close': {
         const client = this.clients.get(effect.connection)
         if (client !== undefined) this.drop(client)
@@ -303,6 +313,7 @@ export class Disk {
   #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: KeyName }[] = []
   #spent = new Set<string>()
   readonly #slots = new Map<string, Extract<Operation, { type: 'slot' }>>()
+  readonly vaults = new VaultDisk()
   #counter = 0
 
   copy(): Disk {
@@ -315,6 +326,7 @@ export class Disk {
     copy.#spent = new Set(this.#spent)
     for (const [place, slot] of this.#slots) copy.#slots.set(place, slot)
     copy.#counter = this.#counter
+    this.vaults.copyTo(copy.vaults)
     return copy
   }
 
@@ -345,6 +357,11 @@ export class Disk {
       case 'slot':
         this.#slots.set(operation.mesh + operation.slot, operation)
         return
+      case 'vaultChunk':
+      case 'dropVaultChunks':
+      case 'vaultSnapshot':
+      case 'dropVaultSnapshot':
+        return this.vaults.apply(operation)
       case 'mesh':
         this.#meshes.add(operation.mesh)
         return
@@ -378,6 +395,14 @@ export class Disk {
     }
     for (const { mesh, slot, counter, blob } of this.#slots.values())
       state.meshes.get(mesh)?.slots.set(slot, foundSlot(slot, counter, blob, sodium))
+    for (const { mesh: id, vault, snapshot } of this.vaults.snapshots.values()) {
+      const mesh = state.meshes.get(id)
+      if (mesh !== undefined) foundSnapshot(mesh, vault, snapshot)
+    }
+    for (const { mesh: id, vault, chunk, kept, bytes } of this.vaults.chunks.values()) {
+      const mesh = state.meshes.get(id)
+      if (mesh !== undefined) foundChunk(mesh, vault, chunk, { kept, bytes: bytes.length })
+    }
     for (const [name, record] of this.#logins) {
       const mesh = state.meshes.get(record.mesh)
       if (mesh === undefined) continue

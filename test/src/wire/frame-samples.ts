@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { toHex } from '@sealmesh/protocol/bytes'
-import type { PacketId, RelayId, SlotId } from '@sealmesh/protocol/ids'
+import type { ChunkId, PacketId, RelayId, SlotId, VaultId } from '@sealmesh/protocol/ids'
 import type { LoginPublicKey, Signature } from '@sealmesh/protocol/keys'
 import { DELIVERED, encodeFrame, type Frame, STORED } from '@sealmesh/protocol/wire/frame'
 
@@ -19,6 +19,8 @@ const packet = (n: number): PacketId => toHex(bytes(`packet ${n}`, 16)) as Packe
 const signature = bytes('signature', 64) as Signature
 const slot = toHex(bytes('slot', 32)) as SlotId
 const blob = bytes('blob', 2_048)
+const chunk = (n: number): ChunkId => toHex(bytes(`chunk ${n}`, 32)) as ChunkId
+const vault = toHex(bytes('vault', 32)) as VaultId
 const login = {
   type: 'login',
   nonce: bytes('node nonce', 32),
@@ -102,6 +104,37 @@ export const SAMPLES: readonly { readonly name: string; readonly frame: Frame }[
   },
   { name: 'ping', frame: { type: 'ping', number: 7 } },
   { name: 'pong', frame: { type: 'pong', number: 7 } },
+  {
+    name: 'names of the first chunks of a snapshot',
+    frame: { type: 'vaultNames', request: 7, begin: true, chunks: [chunk(1), chunk(2)] },
+  },
+  { name: 'names of more chunks', frame: { type: 'vaultNames', request: 8, begin: false, chunks: [chunk(3)] } },
+  { name: 'what a vault lacks', frame: { type: 'vaultLacks', request: 7, places: [1] } },
+  {
+    name: 'a chunk for a vault',
+    frame: { type: 'vaultPut', request: 9, chunk: chunk(2), bytes: bytes('sealed', 130) },
+  },
+  { name: 'the end of a snapshot', frame: { type: 'vaultKeep', request: 10, root: chunk(1) } },
+  { name: 'a question for vaults', frame: { type: 'vaultList', request: 11 } },
+  {
+    name: 'vaults',
+    frame: {
+      type: 'vaults',
+      request: 11,
+      vaults: [
+        {
+          vault,
+          snapshots: [
+            { number: 1, atMs: 1_700_000_000_000, chunks: 3, bytes: 300_000, root: chunk(1) },
+            { number: 300, atMs: 1_700_086_400_000, chunks: 1, bytes: 2 ** 33, root: chunk(2) },
+          ],
+        },
+      ],
+    },
+  },
+  { name: 'a question for a chunk', frame: { type: 'vaultGet', request: 12, vault, chunk: chunk(1) } },
+  { name: 'a chunk of a vault', frame: { type: 'vaultChunk', request: 12, bytes: bytes('sealed', 130) } },
+  { name: 'a chunk of a vault that is gone', frame: { type: 'vaultChunk', request: 13, bytes: null } },
 ]
 
 /** Bytes that are no frames, and what decoding must say of them. */
@@ -118,6 +151,9 @@ export const BAD: readonly { readonly name: string; readonly hex: string; readon
   { name: 'an open of more than 64', hex: `1741${'00'.repeat(65 * 32)}`, code: 'FRAME_MALFORMED' },
   { name: 'an ack beyond 2^53', hex: '13ffffffffffffffffff01', code: 'FRAME_MALFORMED' },
   { name: 'a number that never ends', hex: '30ffffffffffffffffffffffffffffff', code: 'FRAME_MALFORMED' },
+  { name: 'a snapshot that neither begins nor goes on', hex: '40070200', code: 'FRAME_MALFORMED' },
+  { name: 'names of more than 1,024 chunks', hex: `4007018108${'00'.repeat(1_025 * 32)}`, code: 'FRAME_MALFORMED' },
+  { name: 'a vault of more than three snapshots', hex: `450b01${'00'.repeat(32)}04`, code: 'FRAME_MALFORMED' },
   { name: 'an outcome that is none', hex: `11${'00'.repeat(16)}0102`, code: 'FRAME_MALFORMED' },
   {
     name: 'a slot question without its zeros',

@@ -14,6 +14,7 @@ import { type Dialled, dial } from './dial.ts'
 import { answerChallenge, isGenuine, isNewGeneration, type Login, type SeenGeneration } from './greeting.ts'
 import type { LinkEvent, LinkStatus } from './link-event.ts'
 import { askAboutSlot, type SlotAnswer, type SlotQuestion } from './slot-question.ts'
+import { judgeVault, type VaultAnswer, type VaultQuestion } from './vault-question.ts'
 
 export type { LinkEvent, LinkStatus } from './link-event.ts'
 export type { Login, SeenGeneration } from './greeting.ts'
@@ -31,6 +32,8 @@ export interface RelayLink {
    * after that nobody knows whether it was set.
    */
   slot(question: SlotQuestion): Promise<SlotAnswer>
+  /** Of the vault of this relay, where sealed snapshots lie. Rejects with a `Failure`. */
+  vault<Question extends VaultQuestion>(question: Question): Promise<VaultAnswer<Question>>
   /** Call it when what `mailboxes` gives has changed. */
   openMailboxes(): void
   /** Dials now instead of when it is due: the network, the token or the relay's record has changed. */
@@ -61,9 +64,11 @@ export function openRelayLink(options: RelayLinkOptions): RelayLink {
   return link
 }
 
+type Answering = FrameOf<'slot' | 'vaultLacks' | 'vaults' | 'vaultChunk'>
+
 /** `answer`: with what the relay said beside that it is done. */
 interface Request {
-  readonly answer: (frame: FrameOf<'slot'> | null) => void
+  readonly answer: (frame: Answering | null) => void
   readonly reject: (reason: unknown) => void
 }
 
@@ -148,9 +153,16 @@ class Link implements RelayLink {
     const generation = this.#session?.generation ?? new Uint8Array()
     const asked = askAboutSlot(question, { relay: address.relay, generation, mesh: login.mesh }, sodium)
     return this.#request(asked.frameOf, (frame) => {
-      if (frame === null) throw new Failure('RELAY_WRONG_KEY', 'The relay said nothing of the slot.')
+      if (frame?.type !== 'slot') throw new Failure('RELAY_WRONG_KEY', 'The relay said nothing of the slot.')
       return asked.judge(frame)
     })
+  }
+
+  vault<Question extends VaultQuestion>(question: Question): Promise<VaultAnswer<Question>> {
+    return this.#request(
+      (request) => ({ ...question, request }) as Frame,
+      (frame) => judgeVault(question, frame),
+    )
   }
 
   openMailboxes(): void {
@@ -286,6 +298,9 @@ class Link implements RelayLink {
       case 'done':
         return this.#settle(frame)
       case 'slot':
+      case 'vaultLacks':
+      case 'vaults':
+      case 'vaultChunk':
         return this.#requests.get(frame.request)?.answer(frame)
       case 'drained':
         return this.#options.onEvent({ type: 'drained' })
@@ -312,6 +327,11 @@ class Link implements RelayLink {
       case 'revoke':
       case 'readSlot':
       case 'setSlot':
+      case 'vaultNames':
+      case 'vaultPut':
+      case 'vaultKeep':
+      case 'vaultList':
+      case 'vaultGet':
       case 'ping':
         return this.#hangUp('FRAME_UNEXPECTED')
     }
@@ -359,13 +379,13 @@ class Link implements RelayLink {
       reject(new Failure(reason, 'The connection to the relay ended before it answered.'))
   }
 
-  #request<T>(frameOf: (request: number) => Frame, judge: (frame: FrameOf<'slot'> | null) => T): Promise<T> {
+  #request<T>(frameOf: (request: number) => Frame, judge: (frame: Answering | null) => T): Promise<T> {
     const session = this.#session
     if (session === null || this.#uplink.state !== 'live')
       return Promise.reject(new Failure('RELAY_UNREACHABLE', 'The relay is not connected now.'))
     const request = this.#nextRequest++
     return new Promise((resolve, reject) => {
-      const answer = (frame: FrameOf<'slot'> | null): void => {
+      const answer = (frame: Answering | null): void => {
         this.#requests.delete(request)
         try {
           resolve(judge(frame))
@@ -424,5 +444,7 @@ const REFUSALS: Partial<Record<Reason, string>> = {
   NODE_REVOKED: 'this login key was removed',
   QUOTA_NODES: 'the mesh has as many nodes and invites as the relay allows',
   DISK_FULL: 'its disk is full',
+  QUOTA_VAULT: 'the snapshots of this node, or of its mesh, take all that it keeps for them',
+  VAULT_INCOMPLETE: 'it has not every piece of this snapshot',
   QUOTA_SLOTS: 'the mesh has as many slots, or asks as much at once, as the relay allows',
 }

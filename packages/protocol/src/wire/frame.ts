@@ -40,6 +40,7 @@ import {
   slotAnswerBytes,
 } from './slot.ts'
 import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
+import { readVaultFrame, type VaultFrame, writeVaultFrame } from './vault.ts'
 
 /**
  * One WebSocket binary message between node and relay (docs/spec/07-relay.md §4): a type byte, then a body. `uint` is
@@ -65,6 +66,7 @@ const SET_SLOT = 0x24 // ← request uint | nonce 16B | slot 32B | 0 or 1 [hash 
 const SLOT = 0x25 // → request uint | result 1B | counter uint | age uint, ms | 0 or 1 [blob 2,048B] | signature 64B | zeros
 const PING = 0x30 // ← number uint
 const PONG = 0x31 // → the same number
+// 0x40 to 0x47: `vault.ts`
 
 const PACKET_ID_BYTES = 16
 const OUTCOME_DELIVERED = 0
@@ -134,6 +136,7 @@ export type Frame =
     }
   | { readonly type: 'ping'; readonly number: number }
   | { readonly type: 'pong'; readonly number: number }
+  | VaultFrame
 
 export type FrameOf<Type extends Frame['type']> = Extract<Frame, { type: Type }>
 
@@ -252,6 +255,8 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
     case 'pong':
       writeByte(writer, PONG)
       return writeUint(writer, frame.number)
+    default:
+      return writeVaultFrame(writer, frame)
   }
 }
 
@@ -382,7 +387,7 @@ function readBody(type: number, reader: Reader): Frame {
     case PONG:
       return { type: 'pong', number: readUint(reader) }
     default:
-      throw new Malformed()
+      return readVaultFrame(type, reader)
   }
 }
 

@@ -34,6 +34,8 @@ export const REASON_BYTES = {
   NOT_ADMIN: 41,
   HOME_COPIED: 42,
   QUOTA_SLOTS: 43,
+  QUOTA_VAULT: 44,
+  VAULT_INCOMPLETE: 45,
 } as const satisfies Partial<Record<FailureCode, number>>
 
 export type Reason = keyof typeof REASON_BYTES

@@ -1,7 +1,8 @@
-import type { MailboxId, MeshId, SlotId } from '@sealmesh/protocol/ids'
+import type { ChunkId, MailboxId, MeshId, SlotId, VaultId } from '@sealmesh/protocol/ids'
 import type { Answer, Frame } from '@sealmesh/protocol/wire/frame'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { KeyName } from './key-name.ts'
 import type { ConnectionId, LoginRecord } from './state.ts'
 
@@ -46,6 +47,13 @@ export type RelayEvent =
       readonly last: number
       readonly packets: readonly NumberedPacket[]
     }
+  /** What a `readChunk` effect asked for; null when the disk has it no more. */
+  | {
+      readonly type: 'chunkRead'
+      readonly connection: ConnectionId
+      readonly request: number
+      readonly bytes: Uint8Array | null
+    }
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
   /** About once a second. */
   | { readonly type: 'tick' }
@@ -72,6 +80,14 @@ export type Effect =
       readonly mailbox: MailboxId
       readonly first: number
       readonly last: number
+    }
+  | {
+      readonly type: 'readChunk'
+      readonly connection: ConnectionId
+      readonly request: number
+      readonly mesh: MeshId
+      readonly vault: VaultId
+      readonly chunk: ChunkId
     }
   /** The code's file may go: the database remembers it. */
   | { readonly type: 'claimSpent'; readonly claim: string }
@@ -109,6 +125,33 @@ export type Operation =
       readonly slot: SlotId
       readonly counter: number
       readonly blob: Uint8Array
+    }
+  | {
+      readonly type: 'vaultChunk'
+      readonly mesh: MeshId
+      readonly vault: VaultId
+      readonly chunk: ChunkId
+      readonly bytes: Uint8Array
+    }
+  | {
+      readonly type: 'dropVaultChunks'
+      readonly mesh: MeshId
+      readonly vault: VaultId
+      readonly chunks: readonly ChunkId[]
+    }
+  /** Whole: these chunks belong to it. */
+  | {
+      readonly type: 'vaultSnapshot'
+      readonly mesh: MeshId
+      readonly vault: VaultId
+      readonly snapshot: VaultSnapshot
+      readonly chunks: readonly { readonly chunk: ChunkId; readonly bytes: number }[]
+    }
+  | {
+      readonly type: 'dropVaultSnapshot'
+      readonly mesh: MeshId
+      readonly vault: VaultId
+      readonly number: number
     }
   | { readonly type: 'mesh'; readonly mesh: MeshId }
   | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: KeyName }

@@ -33,6 +33,14 @@ export interface RelayLimits {
   readonly meshSlotsMax: number
   /** Questions about slots that wait for others, per connection. */
   readonly slotQuestionsMax: number
+  /** Snapshots of one node, and of all nodes of a mesh. */
+  readonly loginVaultBytesMax: number
+  readonly meshVaultBytesMax: number
+  /** Pieces of them: each costs some 170 B of memory. */
+  readonly loginVaultChunksMax: number
+  readonly meshVaultChunksMax: number
+  /** Pieces that one connection has asked for and not been given: what it does not read waits in memory. */
+  readonly vaultReadsMax: number
   /** Removed login and admin keys that are remembered for one mesh. */
   readonly meshRevocationsMax: number
   /** Connections of one address that have not logged in yet. */
@@ -46,6 +54,9 @@ export const MESH_BYTES_MAX = 8 * MAILBOX_BYTES_MAX
 export const MESH_PACKETS_MAX = 4 * MAILBOX_PACKETS_MAX
 /** Five hundred nodes that have been away for four weeks. */
 export const MESH_MAILBOXES_MAX = 16_384
+
+/** A store of a gigabyte, compressed, and what changed in it between three snapshots. */
+export const LOGIN_VAULT_BYTES_MAX = 512 * 1_048_576
 
 export const DEFAULT_LIMITS: RelayLimits = {
   loginWaitMs: LOGIN_WAIT_MS,
@@ -65,6 +76,12 @@ export const DEFAULT_LIMITS: RelayLimits = {
   meshLoginsMax: 1_024,
   meshSlotsMax: 2_048,
   slotQuestionsMax: 16,
+  loginVaultBytesMax: LOGIN_VAULT_BYTES_MAX,
+  meshVaultBytesMax: 4 * LOGIN_VAULT_BYTES_MAX,
+  // At the sizes that nodes cut: a gigabyte.
+  loginVaultChunksMax: 16_384,
+  meshVaultChunksMax: 65_536,
+  vaultReadsMax: 4,
   meshRevocationsMax: 16_384,
   addressGreetingsMax: 64,
   addressFailuresMax: 30,

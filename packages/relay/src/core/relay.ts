@@ -10,6 +10,7 @@ import { notStored, route, stored } from './routing.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
 import { askSlot, slotNotStored, slotStored } from './slots.ts'
 import type { Connection, Login, Pending, RelayState, World } from './state.ts'
+import { askVault, chunkNotStored, chunkRead, chunkStored, kept, notKept } from './vault.ts'
 
 export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number, limits: RelayLimits): RelayState => ({
   limits,
@@ -63,6 +64,11 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
     case 'read':
       withConnection(state, event.connection, (connection) => takeRead(connection, event, state, world, effects))
       break
+    case 'chunkRead':
+      withConnection(state, event.connection, (connection) =>
+        chunkRead(connection, event.request, event.bytes, effects),
+      )
+      break
     case 'disk':
       state.diskTrouble = event.trouble
       break
@@ -108,6 +114,12 @@ function take(
     case 'readSlot':
     case 'setSlot':
       return askSlot(state, connection, frame, world, effects)
+    case 'vaultNames':
+    case 'vaultPut':
+    case 'vaultKeep':
+    case 'vaultList':
+    case 'vaultGet':
+      return askVault(state, connection, frame, world, effects)
     case 'ping':
       // It was told once, by a frame that anybody on the way could have made up or lost: the pong confirms it.
       if (connection.state === 'idle') {
@@ -128,6 +140,9 @@ function take(
     case 'drained':
     case 'done':
     case 'slot':
+    case 'vaultLacks':
+    case 'vaults':
+    case 'vaultChunk':
     case 'pong':
       return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
   }
@@ -145,6 +160,10 @@ function settled(state: RelayState, pending: Pending | undefined, world: World, 
       return welcome(state, pending, world, effects)
     case 'slot':
       return slotStored(state, pending, world, effects)
+    case 'vaultChunk':
+      return chunkStored(pending, state, effects)
+    case 'vaultKeep':
+      return kept(pending, effects)
     case 'request':
       return settle(pending.connection, pending.request, null, effects)
   }
@@ -171,6 +190,10 @@ function failed(
       return turnAway(state, pending, reason, effects)
     case 'slot':
       return slotNotStored(state, pending, reason, world, effects)
+    case 'vaultChunk':
+      return chunkNotStored(pending, reason, state, effects)
+    case 'vaultKeep':
+      return notKept(pending, reason, effects)
     case 'request':
       return settle(pending.connection, pending.request, reason, effects)
   }

@@ -54,6 +54,7 @@ export function greet(
     drainedTold: false,
     lostTold: 0,
     slotQuestions: 0,
+    vaultReads: 0,
     unansweredBytes: 0,
     paused: false,
   }

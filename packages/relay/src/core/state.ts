@@ -1,8 +1,9 @@
-import type { MailboxId, MeshId, PacketId, RelayId, SlotId } from '@sealmesh/protocol/ids'
+import type { ChunkId, MailboxId, MeshId, PacketId, RelayId, SlotId, VaultId } from '@sealmesh/protocol/ids'
 import type { LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { FrameOf, Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
+import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { Fifo } from './fifo.ts'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
@@ -57,6 +58,10 @@ export interface MeshState {
   logins: number
   readonly mailboxes: Map<MailboxId, Mailbox>
   readonly slots: Map<SlotId, Slot>
+  readonly vaults: Map<VaultId, Vault>
+  /** Of all vaults, chunks that are on disk or on their way there. */
+  vaultBytes: number
+  vaultChunks: number
   /** Of `mailboxes`, those without a reader. */
   unopened: number
   /** Of all entries that are on disk or on their way there. */
@@ -150,6 +155,33 @@ export interface SlotContent {
   readonly hash: Uint8Array
 }
 
+/** What one login has left of its snapshots. It outlives the login. */
+export interface Vault {
+  readonly id: VaultId
+  readonly chunks: Map<ChunkId, VaultChunk>
+  /** Whole ones, oldest first. */
+  readonly snapshots: VaultSnapshot[]
+  bytes: number
+  /** The one that is being left. */
+  draft: VaultDraft | null
+}
+
+export interface VaultChunk {
+  readonly bytes: number
+  /** The newest snapshot that it belongs to; 0 for none. */
+  kept: number
+  /** How many writes of it are on their way to the disk, and whether one has arrived. */
+  writing: number
+  durable: boolean
+}
+
+export interface VaultDraft {
+  readonly connection: Connection
+  readonly chunks: Set<ChunkId>
+  /** It is being made durable: nothing of it changes. */
+  keeping: boolean
+}
+
 export interface SlotQuestion {
   readonly connection: Connection
   readonly frame: FrameOf<'readSlot' | 'setSlot'>
@@ -184,6 +216,8 @@ export interface Connection {
   lostTold: number
   /** Questions about slots that wait for others. */
   slotQuestions: number
+  /** Chunks that it has asked for and not been given. */
+  vaultReads: number
   unansweredBytes: number
   paused: boolean
 }
@@ -214,6 +248,25 @@ export type Pending =
       readonly claim: string | null
     }
   | { readonly type: 'slot'; readonly mesh: MeshState; readonly slot: Slot; readonly question: SlotQuestion }
+  | {
+      readonly type: 'vaultChunk'
+      readonly connection: Connection
+      readonly request: number
+      readonly mesh: MeshState
+      readonly vault: Vault
+      readonly chunk: ChunkId
+      readonly bytes: number
+    }
+  | {
+      readonly type: 'vaultKeep'
+      readonly connection: Connection
+      readonly request: number
+      readonly mesh: MeshState
+      readonly vault: Vault
+      readonly draft: VaultDraft
+      readonly snapshot: VaultSnapshot
+      readonly dropped: readonly ChunkId[]
+    }
   | { readonly type: 'request'; readonly connection: Connection; readonly request: number }
 
 export const refused = (reason: Reason): Outcome => ({ outcome: 'refused', reason })
@@ -237,6 +290,9 @@ export const newMesh = (id: MeshId): MeshState => ({
   logins: 0,
   mailboxes: new Map(),
   slots: new Map(),
+  vaults: new Map(),
+  vaultBytes: 0,
+  vaultChunks: 0,
   unopened: 0,
   bytes: 0,
   packets: 0,

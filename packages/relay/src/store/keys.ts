@@ -1,5 +1,6 @@
 import { fromHex, toHex } from '@sealmesh/protocol/bytes'
-import type { MailboxId, MeshId, SlotId } from '@sealmesh/protocol/ids'
+import type { ChunkId, MailboxId, MeshId, SlotId, VaultId } from '@sealmesh/protocol/ids'
+import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { KeyName } from '../core/key-name.ts'
 
 /**
@@ -16,6 +17,9 @@ import type { KeyName } from '../core/key-name.ts'
  *   x mesh mailbox                packets lost, 8B big-endian, and when the first of them was, 8B
  *   i mesh mailbox sequence 8B    expiry 8B, length 4B
  *   p mesh mailbox sequence 8B    packet
+ *   a mesh vault chunk            the newest snapshot that it belongs to, 8B big-endian, and its length, 4B
+ *   b mesh vault chunk            a piece of a snapshot
+ *   n mesh vault number 8B        a whole one: when, 8B, how many chunks, 4B, bytes, 8B, and its first chunk, 32B
  *   s mesh slot                   how often it was set, 8B big-endian, and its blob
  *
  * No row is about a login and a mailbox, or about two mailboxes (`state.ts`, invariant 5). Mailboxes lie under their
@@ -36,6 +40,11 @@ export const indexKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Bu
 export const packetKey = (mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer =>
   numbered('p', mesh, mailbox, sequence)
 export const slotKey = (mesh: MeshId, slot: SlotId): Buffer => prefixed('s', mesh + slot)
+export const chunkIndexKey = (mesh: MeshId, vault: VaultId, chunk: ChunkId): Buffer =>
+  prefixed('a', mesh + vault + chunk)
+export const chunkKey = (mesh: MeshId, vault: VaultId, chunk: ChunkId): Buffer => prefixed('b', mesh + vault + chunk)
+export const snapshotKey = (mesh: MeshId, vault: VaultId, number: number): Buffer =>
+  Buffer.concat([prefixed('n', mesh + vault), uint64(number)])
 export const revokedKey = (mesh: MeshId, role: 'login' | 'admin', key: KeyName): Buffer =>
   Buffer.concat([prefixed('r', mesh), Buffer.of(role === 'login' ? 0 : 1), fromHex(key)])
 
@@ -48,6 +57,9 @@ export const under = (letter: string): { gte: Buffer; lt: Buffer } => ({
 export const idOf = (key: Buffer): string => toHex(key.subarray(1, 33))
 export const mailboxIdOf = (key: Buffer): MailboxId => toHex(key.subarray(33, 65)) as MailboxId
 export const slotIdOf = (key: Buffer): SlotId => toHex(key.subarray(33, 65)) as SlotId
+export const vaultIdOf = (key: Buffer): VaultId => toHex(key.subarray(33, 65)) as VaultId
+export const chunkIdOf = (key: Buffer): ChunkId => toHex(key.subarray(65, 97)) as ChunkId
+/** Of a packet, and of a snapshot. */
 export const sequenceOf = (key: Buffer): number => Number(key.readBigUInt64BE(65))
 
 export function uint64(value: number): Buffer {
@@ -62,6 +74,30 @@ export function indexValue(expiresMs: number, bytes: number): Buffer {
   value.writeUInt32BE(bytes, 8)
   return value
 }
+
+export function chunkIndexValue(kept: number, bytes: number): Buffer {
+  const value = Buffer.alloc(12)
+  value.writeBigUInt64BE(BigInt(kept))
+  value.writeUInt32BE(bytes, 8)
+  return value
+}
+
+export function snapshotValue({ atMs, chunks, bytes, root }: VaultSnapshot): Buffer {
+  const value = Buffer.alloc(52)
+  value.writeBigUInt64BE(BigInt(atMs))
+  value.writeUInt32BE(chunks, 8)
+  value.writeBigUInt64BE(BigInt(bytes), 12)
+  value.set(fromHex(root), 20)
+  return value
+}
+
+export const snapshotOf = (key: Buffer, value: Buffer): VaultSnapshot => ({
+  number: sequenceOf(key),
+  atMs: Number(value.readBigUInt64BE()),
+  chunks: value.readUInt32BE(8),
+  bytes: Number(value.readBigUInt64BE(12)),
+  root: toHex(value.subarray(20)) as ChunkId,
+})
 
 const prefixed = (letter: string, id: string): Buffer => Buffer.concat([Buffer.from(letter), fromHex(id)])
 

@@ -7,9 +7,20 @@ import type { KeyName } from '../core/key-name.ts'
 import { foundPacket } from '../core/mailbox.ts'
 import { mailboxIn } from '../core/mailboxes.ts'
 import { foundSlot } from '../core/slots.ts'
+import { foundChunk, foundSnapshot } from '../core/vault-found.ts'
 import { newRelay } from '../core/relay.ts'
 import { loginOf, type Mailbox, newMesh, type RelayState } from '../core/state.ts'
-import { COUNTER_KEY, idOf, mailboxIdOf, sequenceOf, slotIdOf, under } from './keys.ts'
+import {
+  chunkIdOf,
+  COUNTER_KEY,
+  idOf,
+  mailboxIdOf,
+  sequenceOf,
+  slotIdOf,
+  snapshotOf,
+  under,
+  vaultIdOf,
+} from './keys.ts'
 import { recordFromJson } from './login-record.ts'
 import type { Store } from './store.ts'
 
@@ -60,6 +71,15 @@ export async function loadRelay(
     const id = slotIdOf(key)
     const mesh = state.meshes.get(idOf(key) as MeshId)
     mesh?.slots.set(id, foundSlot(id, Number(value.readBigUInt64BE()), value.subarray(8), sodium))
+  }
+  for await (const [key, value] of db.iterator(under('n'))) {
+    const mesh = state.meshes.get(idOf(key) as MeshId)
+    if (mesh !== undefined) foundSnapshot(mesh, vaultIdOf(key), snapshotOf(key, value))
+  }
+  for await (const [key, value] of db.iterator(under('a'))) {
+    const mesh = state.meshes.get(idOf(key) as MeshId)
+    const chunk = { kept: Number(value.readBigUInt64BE()), bytes: value.readUInt32BE(8) }
+    if (mesh !== undefined) foundChunk(mesh, vaultIdOf(key), chunkIdOf(key), chunk)
   }
   return state
 }

@@ -1,5 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MailboxId, MeshId } from '@sealmesh/protocol/ids'
+import type { ChunkId, MailboxId, MeshId, VaultId } from '@sealmesh/protocol/ids'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import { Level } from 'level'
 import { syncDirectory } from '../data/data-directory.ts'
@@ -8,6 +8,9 @@ import { type DiskTrouble, openFailure, troubleOf } from './disk-failure.ts'
 import { GroupCommit, type Item } from './group-commit.ts'
 import {
   COUNTER_KEY,
+  chunkIndexKey,
+  chunkIndexValue,
+  chunkKey,
   claimKey,
   GENERATION_KEY,
   indexKey,
@@ -20,6 +23,8 @@ import {
   STORE_FORMAT,
   sequenceOf,
   slotKey,
+  snapshotKey,
+  snapshotValue,
   uint64,
   VERSION_KEY,
 } from './keys.ts'
@@ -98,12 +103,23 @@ export class Store {
 
   /** The packets of one mailbox between two sequences, both included; damaged ones are missing. */
   async read(mesh: MeshId, mailbox: MailboxId, first: number, last: number): Promise<NumberedPacket[]> {
+    return this.#reading(async () => {
+      const range = { gte: packetKey(mesh, mailbox, first), lte: packetKey(mesh, mailbox, last) }
+      const found = await this.db.iterator(range).all()
+      return found.map(([key, packet]) => ({ sequence: sequenceOf(key), packet }))
+    })
+  }
+
+  /** A piece of a snapshot; null when it is not there any more. */
+  async readChunk(mesh: MeshId, vault: VaultId, chunk: ChunkId): Promise<Uint8Array | null> {
+    return this.#reading(async () => (await this.db.get(chunkKey(mesh, vault, chunk))) ?? null)
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       await this.#opening
       try {
-        const range = { gte: packetKey(mesh, mailbox, first), lte: packetKey(mesh, mailbox, last) }
-        const found = await this.db.iterator(range).all()
-        return found.map(([key, packet]) => ({ sequence: sequenceOf(key), packet }))
+        return await read()
       } catch (error) {
         // The database was closed under the read, to be opened again.
         if (this.#closed || attempt === 2) throw error
@@ -183,6 +199,30 @@ function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
       batch.put(slotKey(mesh, slot), Buffer.concat([uint64(counter), blob]))
       return
     }
+    case 'vaultChunk': {
+      const { mesh, vault, chunk, bytes } = operation
+      batch.put(chunkIndexKey(mesh, vault, chunk), chunkIndexValue(0, bytes.length))
+      batch.put(chunkKey(mesh, vault, chunk), asBuffer(bytes))
+      return
+    }
+    case 'dropVaultChunks': {
+      const { mesh, vault, chunks } = operation
+      for (const chunk of chunks) {
+        batch.del(chunkIndexKey(mesh, vault, chunk))
+        batch.del(chunkKey(mesh, vault, chunk))
+      }
+      return
+    }
+    case 'vaultSnapshot': {
+      const { mesh, vault, snapshot, chunks } = operation
+      for (const { chunk, bytes } of chunks)
+        batch.put(chunkIndexKey(mesh, vault, chunk), chunkIndexValue(snapshot.number, bytes))
+      batch.put(snapshotKey(mesh, vault, snapshot.number), snapshotValue(snapshot))
+      return
+    }
+    case 'dropVaultSnapshot':
+      batch.del(snapshotKey(operation.mesh, operation.vault, operation.number))
+      return
     case 'login':
       batch.put(loginKey(operation.login), Buffer.from(recordToJson(operation.record)))
       return
