@@ -400,3 +400,24 @@ test('T-relay-9: what differs is held against the log that the peer named last: 
   core.logChanged(LOG_HEADS)
   expect(core.headsView().sameLog).toBe(true)
 })
+
+test('what a peer named while it read a document is neither missing nor to be sent once it reads it no more', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const dot = (node: NodeId): Dot => ({
+    incarnation: mintIncarnation(node, new Uint8Array(SALT_BYTES), fakeSodium),
+    sequence: 6,
+    hash: sha(node) as BlockHash,
+  })
+  const [mine, theirs] = [dot(ENDS.me), dot(ENDS.peer)]
+  core.share({ name, peerReads: true, bothRead: true, vector: [mine], receipted: [] })
+  const named = [{ type: 'vectors' as const, asks: false, documents: [{ document: name, vector: [mine] }] }]
+  core.heard(named, LOG_HEADS, false, 1)
+  core.share({ name, peerReads: false, bothRead: false, vector: [mine], receipted: [] })
+  expect(core.view()).toMatchObject({ toSend: 0, toReceive: 0 })
+  core.heard(named, LOG_HEADS, false, 2)
+  expect(core.view().toReceive).toBe(0)
+  const both = [{ ...named[0]!, documents: [{ document: name, vector: [mine, theirs].sort(byIncarnation) }] }]
+  core.heard(both, LOG_HEADS, false, 3)
+  expect(core.view().toReceive).toBe(6)
+})

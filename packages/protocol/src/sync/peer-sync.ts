@@ -400,7 +400,10 @@ export class PeerSync {
     const wasInHeads = shared.bothRead
     if (shared.named === undefined && change.named !== undefined) this.#named += 1
     Object.assign(shared, change)
-    const { peerReads, bothRead, mine, receipted, sent, named } = shared
+    const { peerReads, bothRead, mine, receipted, sent } = shared
+    // Of a word from when it read more, what no longer concerns us is neither missing here nor withheld.
+    const named = shared.named && this.#authors.concerning(peerReads, bothRead, shared.named)
+    shared.named = named
     this.#toSend -= shared.toSend
     this.#toReceive -= shared.toReceive
     shared.toSend = peerReads && receipted !== mine ? countMissing(receipted, mine) : 0
