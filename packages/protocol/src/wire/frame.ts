@@ -387,7 +387,7 @@ function readBody(type: number, reader: Reader): Frame {
     case PONG:
       return { type: 'pong', number: readUint(reader) }
     default:
-      return readVaultFrame(type, reader)
+      return readVaultFrame(reader, type)
   }
 }
 

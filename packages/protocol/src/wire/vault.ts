@@ -122,7 +122,7 @@ export function writeVaultFrame(writer: Writer, frame: VaultFrame): void {
 }
 
 /** What follows a type byte; throws `Malformed` also for a type of no frame at all. */
-export function readVaultFrame(type: number, reader: Reader): VaultFrame {
+export function readVaultFrame(reader: Reader, type: number): VaultFrame {
   switch (type) {
     case VAULT_NAMES:
       return {
