@@ -35,6 +35,7 @@ import { openLogCopies } from './service/log-copies.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
 import { tellRelayOfRevoked } from './service/devices.ts'
+import { keepUp } from './service/upkeep.ts'
 import {
   chooseName,
   ensureOwnAgent,
@@ -47,6 +48,8 @@ import {
   requireOwnKeys,
 } from './setup/identity.ts'
 import { adoptAdminToken } from './setup/admin-token.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
+import { finishRestore } from './snapshots/swap-home.ts'
 import { Forks } from './trust/forks.ts'
 import { Withholdings } from './trust/withholdings.ts'
 import { Relays } from './uplink/relays.ts'
@@ -126,6 +129,7 @@ async function compose(
   const now = Date.now
   const random = openRandom()
   const home = resolveHome(options.home, process.env)
+  await finishRestore(home)
   if (!(await KeyStore.exists(home.keys)) && options.relay === undefined)
     throw new Failure('NODE_NOT_SET_UP', `The home ${home.path} belongs to no mesh yet.`)
   if (options.relay !== undefined && options.relay !== NO_RELAY && !parseRelayAddress(options.relay).ok)
@@ -387,16 +391,6 @@ async function compose(
     copies.meshChanged()
     await adoptAdminToken({ log, keys, meta, sodium }, node, now())
   })
-  const noteHeard = (): Promise<void> =>
-    lastHeard.note(sync.heard()).catch((error: unknown) => {
-      logger.error({ err: error }, 'when peers were last heard was not written down')
-    })
-  const hearing = setInterval(() => void noteHeard(), HEARD_NOTED_MS)
-  hearing.unref()
-  closers.push(async () => {
-    clearInterval(hearing)
-    await noteHeard()
-  })
   await ensurePrekeys(log, keys, node, now())
   await ensureOwnAgent(log, keys, node)
   const rotate = (): Promise<void> =>
@@ -407,15 +401,7 @@ async function compose(
     // Not awaited: the record that it appends comes back here.
     if (mesh.nodes.get(node)?.lapsed === true) void rotate()
   })
-  const rotation = setInterval(() => void rotate(), PREKEY_CHECK_MS)
-  rotation.unref()
-  closers.push(() => clearInterval(rotation))
-  const due = setInterval(() => {
-    documents.rest()
-    documents.meshChanged().catch((error: unknown) => logger.error({ err: error }, 'held blocks were not judged again'))
-  }, HELD_CHECK_MS)
-  due.unref()
-  closers.push(() => clearInterval(due))
+  closers.push(keepUp({ documents, sync, lastHeard, rotate, logger }))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
@@ -429,6 +415,25 @@ async function compose(
   // A terminal that closes means the end, as ever; to a process without one the signal says: read the config again.
   if (process.stdin.isTTY !== true) process.on('SIGHUP', onHangUp)
   closers.push(() => void process.off('SIGHUP', onHangUp))
+
+  const snapshots = await Snapshots.load({
+    home: home.path,
+    configPath: home.config,
+    store,
+    diary: () => diary.sound.store,
+    keys,
+    node,
+    incarnation: () => documents.incarnation,
+    mesh: () => log.mesh,
+    relay: () => relays.live(),
+    isDaily: () => config.now.snapshots.vault === 'daily',
+    meta,
+    sodium,
+    random,
+    now,
+    logger,
+  })
+  closers.push(() => snapshots.close())
 
   let finish: () => void = () => undefined
   const done = new Promise<void>((resolve) => {
@@ -460,6 +465,7 @@ async function compose(
     config,
     defaults,
     scrubber,
+    snapshots,
     health,
     damage,
     index,
@@ -491,8 +497,3 @@ async function compose(
 
 /** `--relay none`: a mesh that stays on this machine for now. */
 const NO_RELAY = 'none'
-const PREKEY_CHECK_MS = 60 * 60_000
-/** Blocks from a clock that runs ahead are held until they are due, which nothing but time announces. */
-const HELD_CHECK_MS = 15_000
-/** What a crash may make `last heard` forget. */
-const HEARD_NOTED_MS = 60_000

@@ -87,6 +87,12 @@ export const reactions = {
 
   KIT_MISSING: { exit: 5, retry: false, next: 'sealmesh key backup FILE, and keep the file off this machine' },
   KIT_INVALID: { exit: 7, retry: false, next: 'use another copy of the kit' },
+  SNAPSHOT_INVALID: { exit: 7, retry: false, next: 'use another one: sealmesh snapshot ls' },
+  SNAPSHOT_SEALED: {
+    exit: 4,
+    retry: false,
+    next: 'open it with the recovery kit of its mesh: --kit KIT, or in the home that made it',
+  },
   KEYS_LOCKED: { exit: 4, retry: false, next: 'give the passphrase at a terminal, or with --passphrase-file FILE' },
   PASSPHRASE_WRONG: { exit: 4, retry: false, next: 'try again: nothing was changed' },
   ROOT_ELSEWHERE: {

@@ -47,8 +47,8 @@ describe('protocol is pure', () => {
 })
 
 describe("the diary's content has no path outward", () => {
-  test('nothing in uplink, sync, pairing, import or bundle reaches its store', () => {
-    for (const part of ['uplink', 'sync', 'pairing', 'import', 'bundle'])
+  test('nothing in uplink, sync, pairing, import, bundle or snapshots reaches its store', () => {
+    for (const part of ['uplink', 'sync', 'pairing', 'import', 'bundle', 'snapshots'])
       expect(chainsTo(product(`packages/node/src/${part}`), /^packages\/node\/src\/diary\//), part).toEqual([])
   })
 })

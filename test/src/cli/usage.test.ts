@@ -26,6 +26,10 @@ const NESTED = [
   'late ls',
   'late merge',
   'late drop',
+  'snapshot create',
+  'snapshot ls',
+  'snapshot verify',
+  'snapshot restore',
 ]
 
 describe('help', () => {

@@ -33,6 +33,8 @@ function show(session: DoorSession, now: Status): void {
   for (const relay of now.relays)
     output.print(`relay   ${oneLine(relay.address, 60)}  ${relayState(output, relay, nowMs)}`)
   if (now.relays.length === 0) output.print('relay   none')
+  const snapshots = snapshotLine(now, nowMs)
+  if (snapshots !== null) output.print(`saved   ${snapshots}`)
   showPeers(output, now, nowMs)
   showAgents(output, now)
   for (const warning of now.warnings) {
@@ -40,6 +42,16 @@ function show(session: DoorSession, now: Status): void {
     const next = nextOf(warning.code)
     if (next !== undefined) output.print(`  next: ${next}`)
   }
+}
+
+/** When an image of this home was last left somewhere; nothing while there is none and nothing failed. */
+function snapshotLine({ snapshots: { vaultAt, fileAt, failed } }: Status, nowMs: number): string | null {
+  const parts = [
+    ...(vaultAt === null ? [] : [`at the relay ${ago(vaultAt, nowMs)}`]),
+    ...(fileAt === null ? [] : [`in a file ${ago(fileAt, nowMs)}`]),
+    ...(failed === null ? [] : [`not at the relay ${ago(failed.at, nowMs)} (${failed.code})`]),
+  ]
+  return parts.length === 0 ? null : parts.join(', ')
 }
 
 function showPeers(output: Output, now: Status, nowMs: number): void {

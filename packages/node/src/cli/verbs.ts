@@ -31,6 +31,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   takeover: async (cli) => (await import('./takeover.ts')).takeover(cli),
   device: async (cli) => (await import('./device.ts')).device(cli),
   key: async (cli) => (await import('./key.ts')).key(cli),
+  snapshot: async (cli) => (await import('./snapshot.ts')).snapshot(cli),
   recover: async (cli) => (await import('./recover.ts')).recover(cli),
   config: async (cli) => (await import('./config.ts')).config(cli),
   lapse: async (cli) => (await import('./lapse.ts')).lapse(cli),

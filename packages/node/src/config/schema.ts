@@ -74,6 +74,15 @@ export const Config = z
       })
       .prefault({})
       .describe('This node. Read when it starts.'),
+    snapshots: z
+      .strictObject({
+        vault: z
+          .enum(['daily', 'off'])
+          .default('daily')
+          .describe("Whether a sealed snapshot of this node is left in the relay's vault once a day."),
+      })
+      .prefault({})
+      .describe('What outlives this machine.'),
     aliases: Aliases.default({}).describe("Names of your own for layers, for every agent's."),
     agents: z.record(Name, Agent).default({}).describe('Defaults for each agent.'),
   })

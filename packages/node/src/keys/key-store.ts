@@ -44,6 +44,14 @@ interface NodeKeys {
   readonly root: KeyPair<SignPublicKey, 'root'> | undefined
 }
 
+/** Seeds that a kit or a snapshot brought. */
+export interface GivenKeys {
+  readonly root: Uint8Array | false
+  readonly agents: readonly Uint8Array[]
+  /** Of the node itself, where it is to be the same one again. */
+  readonly own?: { readonly sign: Uint8Array; readonly login: Uint8Array; readonly foundingAgent: Uint8Array }
+}
+
 const FILES = {
   sign: 'node-sign.key',
   login: 'node-login.key',
@@ -102,7 +110,7 @@ export class KeyStore {
   static async create(
     directory: string,
     deps: KeyStoreDeps,
-    options: { root: boolean } | { root: Uint8Array; agents: readonly Uint8Array[] },
+    options: { root: boolean } | GivenKeys,
   ): Promise<KeyStore> {
     if (await KeyStore.exists(directory))
       throw new Failure('ALREADY_JOINED', `There is a node's identity in ${directory} already.`)
@@ -124,10 +132,11 @@ export class KeyStore {
         seed.fill(0)
         return keys
       }
-      const sign = await newKeys(FILES.sign, 'sign')
-      const login = asLogin(await newKeys(FILES.login, 'login'))
-      const foundingAgent = await newKeys(FILES.foundingAgent, 'agent')
-      const given = options.root === true || options.root === false ? undefined : options.root
+      const own = 'own' in options ? options.own : undefined
+      const sign = await newKeys(FILES.sign, 'sign', own?.sign)
+      const login = asLogin(await newKeys(FILES.login, 'login', own?.login))
+      const foundingAgent = await newKeys(FILES.foundingAgent, 'agent', own?.foundingAgent)
+      const given = typeof options.root === 'boolean' ? undefined : options.root
       const root = options.root === false ? undefined : await newKeys(FILES.root, 'root', given)
       const agents: KeyPair<SignPublicKey, 'agent'>[] = []
       for (const seed of 'agents' in options ? options.agents : []) {
@@ -250,6 +259,14 @@ export class KeyStore {
     const keys = this.#deps.sodium.signKeys('agent', seed)
     await writeSeed(this.#fileOf(AGENTS, keys.publicKey), 'agent', seed, keys.publicKey, this.#seal)
     seed.fill(0)
+    this.#agents.set(toHex(keys.publicKey), keys)
+    return keys
+  }
+
+  /** One that a snapshot brought. Durable when it resolves. */
+  async adoptAgent(seed: Uint8Array): Promise<KeyPair<SignPublicKey, 'agent'>> {
+    const keys = this.#deps.sodium.signKeys('agent', seed)
+    await writeSeed(this.#fileOf(AGENTS, keys.publicKey), 'agent', seed, keys.publicKey, this.#seal)
     this.#agents.set(toHex(keys.publicKey), keys)
     return keys
   }

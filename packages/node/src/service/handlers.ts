@@ -17,6 +17,7 @@ import type { LastHeard } from '../status/last-heard.ts'
 import type { Meta } from '../store/meta.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
+import type { Snapshots } from '../snapshots/snapshots.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { versionNumber } from '../version-number.ts'
 import { agentHandlers } from './agents.ts'
@@ -40,6 +41,7 @@ import { editingNow, presenceHandlers } from './presence.ts'
 import { quarantineHandlers } from './quarantine.ts'
 import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
+import { snapshotHandlers, snapshotStatus } from './snapshots.ts'
 import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
 import { textHandlers } from './texts.ts'
@@ -68,6 +70,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares
   readonly feed: EventFeed
+  readonly snapshots: Snapshots
   readonly refusals: Refusals
   readonly stop: () => void
 }
@@ -93,6 +96,7 @@ export function handlersOf(services: NodeServices): Handlers {
         findings: () => findingsOf(services),
         warnings: (findings) => warningsOf(services, findings),
         editing: () => editingNow(services),
+        snapshots: () => snapshotStatus(services.snapshots),
       }),
     down: () => {
       // After the answer has left: stopping closes the socket that it travels on.
@@ -113,6 +117,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...eventHandlers(services),
     ...lateHandlers(services),
     ...scrubHandlers(services),
+    ...snapshotHandlers(services),
     ...takeoverHandlers(services),
     ...pairingHandlers(services.inviter),
     ...quarantineHandlers(services),

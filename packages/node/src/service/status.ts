@@ -24,6 +24,7 @@ export interface StatusSources {
   readonly findings: () => Promise<Status['findings']>
   readonly warnings: (findings: Status['findings']) => Status['warnings']
   readonly editing: () => Status['editing']
+  readonly snapshots: () => Status['snapshots']
 }
 
 /** What is going on, in words that never claim more than is known. */
@@ -68,6 +69,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     warnings: sources.warnings(findings),
     findings,
     editing: sources.editing(),
+    snapshots: sources.snapshots(),
   }
 }
 

@@ -83,6 +83,11 @@ export class Store {
     return (this.#touched[table] ?? 0) + this.#generation
   }
 
+  /** Grows whenever the database was opened again, and whoever reads on no longer sees the state of one moment. */
+  get reopened(): number {
+    return this.#generation
+  }
+
   /**
    * Work given as a function is called when its batch is put together, in the order of the calls, so that what
    * arrives during a flight can still join. What it throws rejects this commit alone.

@@ -82,6 +82,11 @@ export class Relays {
     await (await this.#live(0)).revoke(revocation)
   }
 
+  /** The link, when there is one; rejects with RELAY_UNREACHABLE. */
+  live(): Promise<RelayLink> {
+    return this.#live(LIVE_WAIT_MS)
+  }
+
   /** Beside those of each day: where somebody writes to who is not told them. The result ends it. */
   openGuestMailbox(secret: Uint8Array): () => void {
     const key = toHex(secret)

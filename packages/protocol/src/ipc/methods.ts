@@ -7,6 +7,7 @@ import { history } from './history.ts'
 import { knowing } from './knowing.ts'
 import { machines } from './machines.ts'
 import { quarantineMethods } from './quarantine-methods.ts'
+import { snapshotMethods } from './snapshot-methods.ts'
 import { Iso, Json, Name, Nothing, Origin, Umr, WholeText } from './shapes.ts'
 
 export {
@@ -176,6 +177,12 @@ const Status = z.object({
   findings: z.array(Finding),
   /** Texts that somebody is editing now, here or at a peer. */
   editing: z.array(Editor),
+  /** When an image of this home was last left somewhere, and what came of the last try for the vault if it failed. */
+  snapshots: z.object({
+    vaultAt: Iso.nullable(),
+    fileAt: Iso.nullable(),
+    failed: z.object({ at: Iso, code: z.string() }).nullable(),
+  }),
 })
 export type Status = z.infer<typeof Status>
 
@@ -411,6 +418,8 @@ export const methods = {
   },
 
   ...quarantineMethods,
+
+  ...snapshotMethods,
 
   'pair.start': {
     params: z.object({ autoConfirm: z.boolean().default(false), code: z.boolean().default(false) }),
