@@ -15,6 +15,8 @@ import { HomeHealth } from './health/home-health.ts'
 import { HomeWatch } from './health/home-watch.ts'
 import { Scrubber } from './health/scrubber.ts'
 import { EventFeed } from './events/feed.ts'
+import { unleased } from './failover/acknowledgements.ts'
+import { openAcknowledgements } from './failover/open-acknowledgements.ts'
 import { Happenings } from './events/happenings.ts'
 import { Folders } from './folders/folders.ts'
 import { Refusals } from './events/refusals.ts'
@@ -285,12 +287,15 @@ async function compose(
       happenings.onReceived(from, reports)
     },
     onHeads: (from, heard) => withholdings.heard(from, heard),
+    onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
+  const acknowledging = openAcknowledgements({ ...context, sync, lease: unleased(node, () => log.mesh) })
+  closers.push(() => acknowledging.close())
   const withholdings = new Withholdings({
     mesh: () => log.mesh,
     aheadMs: () => now() - performance.now(),
@@ -301,16 +306,7 @@ async function compose(
   const lastHeard = await LastHeard.load(meta)
   const copies = await openLogCopies({ node, keys, log, meta, relays, sync, lastHeard, sodium, random, now, logger })
   closers.push(() => copies.close())
-  const watch = new HomeWatch({
-    health,
-    documents,
-    damage,
-    sync,
-    mesh: () => log.mesh,
-    node,
-    startedAtMs,
-    failed,
-  })
+  const watch = new HomeWatch({ health, documents, damage, sync, mesh: () => log.mesh, node, startedAtMs, failed })
   closers.push(() => watch.close())
   await watch.opened(sound.health)
   await watch.openedDiary(diary.sound.health)
@@ -446,6 +442,7 @@ async function compose(
   }
   const handlers = handlersOf({
     ...context,
+    acknowledgements: acknowledging.acknowledgements,
     home: home.path,
     startedAtMs,
     sync,

@@ -120,6 +120,7 @@ export const reactions = {
     next: 'merge or drop what sealmesh late ls shows: the node goes on within the hour',
   },
   HISTORY_ENDED: { exit: 5, retry: false, next: 'sealmesh history UMR shows how far back it goes' },
+  LEVEL_UNREACHABLE: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },
   FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },

@@ -142,6 +142,7 @@ describe('wait', () => {
     readers: ['office'],
     behind: done ? [] : [{ agent: 'claude', layer: 'semantic', machine: 'office', lacks: 2, more: 0, ...away }],
     unshared: [],
+    alone: [],
   })
   test.each([
     [['--timeout', '30'], 30_000],

@@ -275,6 +275,14 @@ const STATUS: Status = {
       holder: 'home',
       term: 1,
       holdsHere: false,
+      durability: {
+        policy: 'available',
+        syncSet: ['home'],
+        left: [{ node: 'office', at: '2026-11-20T12:00:00.000Z' }],
+        level: 'local',
+        copies: 1,
+        means: 'on this disk alone',
+      },
       layers: [
         {
           layer: 'semantic',

@@ -2,17 +2,18 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { readInput, withoutLastLineBreak } from './input.ts'
+import { type LevelOptions, tellLevel, waitingOf, withLevel } from './level-option.ts'
 import { type Cli, withDoor } from './session.ts'
 import { checkUmr } from './umr.ts'
 
-interface Options {
+interface Options extends LevelOptions {
   readonly rawJson?: boolean
   readonly tag: string[]
   readonly newLayer?: boolean
 }
 
 export const set = (cli: Cli): Command =>
-  new Command('set')
+  withLevel(new Command('set'))
     .summary('write a register')
     .description('Writes a register: kept as text unless --raw-json says that VALUE is JSON. Durable when it returns.')
     .argument('<umr>', 'agent.layer.id')
@@ -22,7 +23,8 @@ export const set = (cli: Cli): Command =>
     .option('--new-layer', 'a layer whose name is close to that of another is meant')
     .addHelpText('after', example('sealmesh set claude.semantic.deploy-day Tuesday'))
     .action(
-      withDoor(cli, async ({ door, output, terminal }, umr: string, given: string, options: Options) => {
+      withDoor(cli, async (session, umr: string, given: string, options: Options) => {
+        const { door, output, terminal } = session
         checkUmr(umr)
         const value = given === '-' ? await readInput(terminal) : given
         const json = options.rawJson === true ? checkedJson(value) : JSON.stringify(withoutInputEnd(value, given))
@@ -31,9 +33,11 @@ export const set = (cli: Cli): Command =>
           value: json,
           tags: options.tag,
           newLayer: options.newLayer === true,
+          ...waitingOf(options),
         })
         output.data(written)
         output.hint(`set ${written.umr}`)
+        tellLevel(session, written.acknowledged, options.wait)
       }),
     )
 

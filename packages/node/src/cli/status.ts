@@ -37,6 +37,7 @@ function show(session: DoorSession, now: Status): void {
   if (snapshots !== null) output.print(`saved   ${snapshots}`)
   showPeers(output, now, nowMs)
   showAgents(output, now)
+  showDurability(output, now, nowMs)
   for (const warning of now.warnings) {
     output.print('', `${output.styled('yellow', `warning ${warning.code}:`)} ${oneLine(warning.message)}`)
     const next = nextOf(warning.code)
@@ -106,6 +107,29 @@ function showAgents(output: Output, now: Status): void {
         ),
       ])
     }),
+  )
+}
+
+/** Of agents whose copies somebody relies on. */
+function showDurability(output: Output, { agents }: Status, nowMs: number): void {
+  const kept = agents.filter(({ durability }) => durability.syncSet !== null || durability.policy === 'strict')
+  if (kept.length === 0) return
+  output.print('')
+  output.table(
+    [
+      { title: 'AGENT' },
+      { title: 'DURABILITY' },
+      { title: 'REACHED' },
+      { title: 'REPLICATED MEANS' },
+      { title: 'LEFT' },
+    ],
+    kept.map(({ name, durability: { policy, level, copies, means, left } }) => [
+      name,
+      policy,
+      level === null ? '-' : `${level}, ${copies === 1 ? '1 copy' : `${copies} copies`}`,
+      means,
+      left.map(({ node, at }) => `${node} (${ago(at, nowMs)})`).join(', ') || '-',
+    ]),
   )
 }
 

@@ -1,5 +1,7 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import { parseUmr } from '@sealmesh/protocol/ids'
+import type { Waiting } from '@sealmesh/protocol/ipc/acknowledging'
+import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { DOOR_LINE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
@@ -17,8 +19,8 @@ const LINE_EXTRA_BYTES = 4_096
  */
 export interface TextSession {
   readonly text: string
-  /** The block that was written, or null when nothing had to change. */
-  save(wanted: string): Promise<string | null>
+  /** Its `write` is the block that was written, or null when nothing had to change. */
+  save(wanted: string, waiting?: Waiting): Promise<Pick<MethodResult<'text.sync'>, 'write' | 'acknowledged'>>
 }
 
 export async function openText(door: DoorClient, umr: string, newLayer = false): Promise<TextSession> {
@@ -40,7 +42,7 @@ export async function openText(door: DoorClient, umr: string, newLayer = false):
   const text = doc.getText(id)
   return {
     text: text.toString(),
-    async save(wanted) {
+    async save(wanted, waiting = {}) {
       const updates: Uint8Array[] = []
       doc.on('update', (update: Uint8Array) => updates.push(update))
       const edits = editsBetween(text.toString(), wanted)
@@ -53,13 +55,13 @@ export async function openText(door: DoorClient, umr: string, newLayer = false):
       })
       // One transaction, one update: the node makes the edit its own, so a second one would stand on nothing.
       const [update] = updates
-      if (update === undefined) return null
+      if (update === undefined) return { write: null }
       const message = messageOf((encoder) => writeUpdate(encoder, update))
       if (message.length > DOOR_LINE_BYTES_MAX - LINE_EXTRA_BYTES)
         throw new Failure('VALUE_TOO_LARGE', 'The edit is larger than the node takes at once.', {
           next: 'make it in several smaller ones, or split the text',
         })
-      return (await door.call('text.sync', { umr, message, newLayer })).write
+      return door.call('text.sync', { umr, message, newLayer, ...waiting })
     },
   }
 }

@@ -3,13 +3,14 @@ import { Command } from 'commander'
 import { shellWord } from '../keys/modes.ts'
 import { example } from './example.ts'
 import { readInput, readTextFile } from './input.ts'
+import { type LevelOptions, tellLevel, waitingOf, withLevel } from './level-option.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { canAsk } from './terminal.ts'
 import { checkUmr } from './umr.ts'
 import { ago } from './when.ts'
 
-interface EditOptions {
+interface EditOptions extends LevelOptions {
   readonly file?: string
   readonly empty?: boolean
   readonly newLayer?: boolean
@@ -43,7 +44,7 @@ const getText = (cli: Cli): Command =>
     )
 
 const edit = (cli: Cli): Command =>
-  new Command('edit')
+  withLevel(new Command('edit'))
     .summary('change a text, or write a new one')
     .description(
       'Makes a text read like FILE, like standard input, or as you leave it in $EDITOR. Only the difference is written, so that what others change meanwhile stays.',
@@ -64,9 +65,11 @@ const edit = (cli: Cli): Command =>
         const { others } = await session.door.call('text.editing', { umr })
         if (others.length > 0) session.output.say(`also edited by ${others.map(nameOf).join(', ')}: edits merge`)
         const open = await openText(session.door, umr, options.newLayer === true)
-        const write = await open.save(await wantedText(session, umr, open.text, options))
-        session.output.data({ umr, write, changed: write !== null })
+        const wanted = await wantedText(session, umr, open.text, options)
+        const { write, acknowledged } = await open.save(wanted, waitingOf(options))
+        session.output.data({ umr, write, changed: write !== null, ...(acknowledged && { acknowledged }) })
         session.output.hint(write === null ? 'nothing to change' : `edited ${umr}`)
+        tellLevel(session, acknowledged, options.wait)
       }),
     )
 

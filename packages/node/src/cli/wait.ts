@@ -1,16 +1,17 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { Command, InvalidArgumentError } from 'commander'
-import { parseDuration } from '../history/moment.ts'
+import { Command } from 'commander'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { progressBar } from './progress-bar.ts'
 import { type Cli, withDoor } from './session.ts'
 import { count } from './status.ts'
 import { atHome } from './step.ts'
+import { parseTimeout } from './timeout-option.ts'
 
 interface Options {
   readonly synced?: boolean
   readonly replicated?: boolean
+  readonly relayed?: boolean
   readonly timeout: number
   readonly peer?: string
 }
@@ -21,10 +22,11 @@ export const wait = (cli: Cli): Command =>
   new Command('wait')
     .summary('wait until other machines have what is here')
     .description(
-      '--replicated: until every other machine that may read has confirmed, durably, all that is here now. --synced: until, besides, those machines are there and everything that they have named is here. Exit code 10: the time was over.',
+      '--replicated: until every standby in step has confirmed, durably, all that is here now (every reader, while the agent has no sync set). --relayed: until the relay has it for these. --synced: until every reader has it, is there, and has named nothing that is missing here. Exit code 10: the time was over.',
     )
     .argument('[umr-or-agent]', 'of this agent, or of the layer of this item; everything without it')
     .option('--synced', 'both ways (the default)')
+    .option('--relayed', 'from here to the relay, for them')
     .option('--replicated', 'from here to them')
     .option('--peer <peer>', 'wait for this machine alone')
     .option('--timeout <time>', 'give up after so long: seconds, or 500ms, 90s, 10m, 2h', parseTimeout, TIMEOUT_MS)
@@ -32,11 +34,13 @@ export const wait = (cli: Cli): Command =>
     .action(
       withDoor(cli, async (session, target: string | undefined, options: Options) => {
         const { door, output } = session
-        if (options.synced === true && options.replicated === true)
-          throw new Failure('USAGE', 'Say --synced or --replicated, not both.', {
+        const [until = 'synced', ...more] = (['synced', 'relayed', 'replicated'] as const).filter(
+          (each) => options[each] === true,
+        )
+        if (more.length > 0)
+          throw new Failure('USAGE', 'Say one of --synced, --relayed and --replicated.', {
             next: session.command('wait --help'),
           })
-        const until = options.replicated === true ? 'replicated' : 'synced'
         // Of how much there was at most: more may be written meanwhile.
         let most = 0
         door.on('wait.progress', (now) => {
@@ -53,7 +57,13 @@ export const wait = (cli: Cli): Command =>
         })
         output.data(outcome)
         for (const { agent, layer } of target === undefined ? [] : outcome.unshared)
-          output.hint(`${oneLine(`${agent}.${layer}`)} is not shared, so nobody waited for it`)
+          output.hint(
+            `${oneLine(`${agent}.${layer}`)} is not shared with a machine that counts, so nobody waited for it`,
+          )
+        for (const { agent, layer, left } of outcome.alone)
+          output.say(
+            `only this machine has ${oneLine(`${agent}.${layer}`)}: ${left.map((name) => oneLine(name)).join(', ')} left the sync set`,
+          )
         if (outcome.done) {
           const at = outcome.readers.map((name) => oneLine(name)).join(', ')
           return output.hint(`${until}: ${count(outcome.documents, 'document')}, ${at}`)
@@ -71,15 +81,3 @@ export const wait = (cli: Cli): Command =>
         )
       }),
     )
-
-/** Seconds without a unit, as every other tool's `--timeout`. */
-function parseTimeout(text: string): number {
-  const ms = /^\d{1,6}(\.\d+)?$/.test(text)
-    ? Number(text) * 1_000
-    : /^\d{1,8}ms$/.test(text)
-      ? Number(text.slice(0, -2))
-      : parseDuration(text)
-  if (ms === undefined || ms > 86_400_000)
-    throw new InvalidArgumentError('It is a time of up to a day: 30, 90s, 10m, 2h.')
-  return Math.round(ms)
-}

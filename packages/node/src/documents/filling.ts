@@ -1,4 +1,5 @@
-import type { Block, DocumentName, TermRef } from '@sealmesh/protocol/crdt/block'
+import { type Block, type DocumentName, dotOf, type TermRef } from '@sealmesh/protocol/crdt/block'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
 import type { Change, Document } from '@sealmesh/protocol/crdt/document'
 import type { HybridTime } from '@sealmesh/protocol/crdt/hybrid-time'
 import { overFloor } from '@sealmesh/protocol/crdt/floor'
@@ -25,6 +26,8 @@ const NOTHING_KEY = '~received-'
 /** Names a write: its block and when it happened. */
 export interface Written {
   readonly block: BlockHash
+  /** Where the block stands: what receipts cover. */
+  readonly dot: Dot
   readonly time: HybridTime
 }
 
@@ -226,7 +229,7 @@ export class Filling {
     this.#store(block)
     this.local.blocks.push(block)
     this.local.changes.push(...outcome.changes)
-    const place: Written = { block: block.hash, time: block.header.time }
+    const place: Written = { block: block.hash, dot: dotOf(block), time: block.header.time }
     for (const { written } of items) written.push(place)
   }
 

@@ -6,13 +6,14 @@ import { agentByName } from '@sealmesh/protocol/membership/access'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { AcknowledgingContext } from './acknowledging.ts'
 import { agentNamed, memberNamed, nodeName, type ServiceContext, signAsHolder } from './context.ts'
 import type { MergedLate } from './merged-late.ts'
 import { agentStatus } from './status.ts'
 
 /** Agents: who there is, and which nodes may carry each. */
 export function agentHandlers(
-  context: ServiceContext & {
+  context: AcknowledgingContext & {
     readonly mergedLate: MergedLate
     readonly newAgentKey: () => Promise<KeyPair<SignPublicKey, 'agent'>>
   },

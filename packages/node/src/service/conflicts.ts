@@ -3,9 +3,12 @@ import type { Document, Entry } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { BlockHash } from '@sealmesh/protocol/ids'
+import type { Waiting } from '@sealmesh/protocol/ipc/acknowledging'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { SIBLINGS_SHOWN_MAX } from '@sealmesh/protocol/limits'
+import type { DoorContext } from '../ipc/dispatch.ts'
 import type { Handlers } from '../ipc/door.ts'
+import { type AcknowledgingContext, checkLevel } from './acknowledging.ts'
 import {
   agentName,
   agentNamed,
@@ -24,7 +27,7 @@ const LISTED_CHARACTERS_MAX = 1_024
 
 /** Registers that were written on two machines without either knowing of the other. */
 export function conflictHandlers(
-  context: ServiceContext,
+  context: AcknowledgingContext,
 ): Pick<Handlers, 'conflicts.ls' | 'conflicts.show' | 'conflicts.keep' | 'conflicts.merge'> {
   return {
     'conflicts.ls': async ({ agent, limit }) => {
@@ -54,7 +57,7 @@ export function conflictHandlers(
       return { umr: target.text, conflict: view.siblings.length + view.more > 1, ...view }
     },
 
-    'conflicts.keep': async ({ umr, write: chosen, seen }) => {
+    'conflicts.keep': async ({ umr, write: chosen, seen, ...waiting }, client) => {
       const { target, document, siblings } = await find(context, umr)
       const matching = siblings.filter((entry) => chosen !== '' && entry.dot.hash.startsWith(chosen))
       const [entry, ...more] = matching
@@ -64,13 +67,13 @@ export function conflictHandlers(
         })
       const covered = coveredBy(context, target, siblings, seen ?? shown(context, document, siblings).seen)
       if (!covered.includes(entry)) throw changed(target)
-      return settle(context, target, document, covered, entry.value)
+      return settle(context, target, document, covered, entry.value, waiting, client)
     },
 
-    'conflicts.merge': async ({ umr, value, seen }) => {
+    'conflicts.merge': async ({ umr, value, seen, ...waiting }, client) => {
       checkValue(value)
       const { target, document, siblings } = await find(context, umr)
-      return settle(context, target, document, coveredBy(context, target, siblings, seen), value)
+      return settle(context, target, document, coveredBy(context, target, siblings, seen), value, waiting, client)
     },
   }
 }
@@ -125,12 +128,15 @@ const changed = ({ text }: Target): Failure =>
   })
 
 async function settle(
-  context: ServiceContext,
+  context: AcknowledgingContext,
   target: Target,
   document: Document,
   covered: readonly Entry[],
   value: string | undefined,
+  waiting: Waiting,
+  client: DoorContext,
 ): Promise<MethodResult<'conflicts.merge'>> {
+  checkLevel(context, target.document, waiting)
   const key = target.umr.id
   const seen = covered.map(({ dot }): BlockHash => dot.hash)
   const replaced = covered.map((entry) => ({
@@ -138,7 +144,7 @@ async function settle(
     origin: originOf(context.log.mesh, document.name, entry),
   }))
   const intent: Intent = value === undefined ? { type: 'delete', key, seen } : { type: 'set', key, value, seen }
-  const written = await write(context, target, intent)
+  const written = await write(context, target, intent, waiting, client)
   const after = await context.documents.open(target.document)
   return { ...written, replaced, left: choicesOf(after.siblings(key)).length - 1 }
 }

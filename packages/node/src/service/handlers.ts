@@ -6,6 +6,7 @@ import type { ConfigKeeper } from '../config/config-keeper.ts'
 import type { EventFeed } from '../events/feed.ts'
 import type { Folders } from '../folders/folders.ts'
 import type { Refusals } from '../events/refusals.ts'
+import type { Acknowledgements } from '../failover/acknowledgements.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import type { InviterDriver } from '../pairing/inviter-driver.ts'
@@ -67,6 +68,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly mergedLate: MergedLate
   readonly compaction: Compaction
   readonly lastHeard: LastHeard
+  readonly acknowledgements: Acknowledgements
   readonly config: ConfigKeeper
   readonly defaults: DefaultShares
   readonly feed: EventFeed
@@ -92,6 +94,7 @@ export function handlersOf(services: NodeServices): Handlers {
         standings: (node) => services.sync.standings(node),
         lastHeard: services.lastHeard,
         mergedLate: services.mergedLate,
+        acknowledgements: services.acknowledgements,
         relays: () => relaysOf(services),
         findings: () => findingsOf(services),
         warnings: (findings) => warningsOf(services, findings),

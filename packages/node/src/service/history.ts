@@ -5,6 +5,7 @@ import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import { judgeWith } from '@sealmesh/protocol/membership/judge'
 import { blocksUntil, registerVersions, textAt, type TextHistory, textVersions } from '../history/versions.ts'
 import type { Handlers } from '../ipc/door.ts'
+import { acknowledged, type AcknowledgingContext, checkLevel } from './acknowledging.ts'
 import { DIARY_LAYER, iso, originOf, resolveUmr, type ServiceContext, type Target } from './context.ts'
 import { write } from './items.ts'
 import { putText } from './texts.ts'
@@ -13,7 +14,7 @@ type Version = MethodResult<'history'>['versions'][number]
 type Then = MethodResult<'history.at'>
 
 /** What an item was at earlier times, as far back as the blocks that are here tell, and bringing that back. */
-export function historyHandlers(context: ServiceContext): Pick<Handlers, 'history' | 'history.at' | 'restore'> {
+export function historyHandlers(context: AcknowledgingContext): Pick<Handlers, 'history' | 'history.at' | 'restore'> {
   return {
     history: async ({ umr, limit }) => {
       const target = itemOf(context, umr)
@@ -32,7 +33,7 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
       return { umr: target.text, ...(await thenOf(context, target, momentOf(at))) }
     },
 
-    restore: async ({ umr, at }) => {
+    restore: async ({ umr, at, ...waiting }, client) => {
       const target = itemOf(context, umr)
       const atMs = momentOf(at)
       const then = await thenOf(context, target, atMs)
@@ -41,6 +42,7 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
         throw new Failure('ITEM_NOT_FOUND', `${target.text} was not there at ${iso(atMs)}.`, {
           next: `sealmesh history ${target.text}`,
         })
+      checkLevel(context, target.document, waiting)
       const { type } = then
       const done = (written: { block: string; wallMs: number } | undefined) => ({
         umr: target.text,
@@ -51,7 +53,9 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
       })
       if (type === 'text') {
         const written = await putText(context, target, then.value ?? '')
-        return done(written && { block: written.block, wallMs: written.time.wallMs })
+        const writes = [{ document: target.document, writes: [written] }]
+        const answer = done(written && { block: written.block, wallMs: written.time.wallMs })
+        return { ...answer, ...(await acknowledged(context, writes, waiting, client)) }
       }
       const document = await context.documents.open(target.document)
       if (document.read(key)?.value === (then.value ?? undefined)) return done(undefined)
@@ -59,8 +63,11 @@ export function historyHandlers(context: ServiceContext): Pick<Handlers, 'histor
         context,
         target,
         then.value === null ? { type: 'delete', key } : { type: 'set', key, value: then.value },
+        waiting,
+        client,
       )
-      return done({ block: written.write, wallMs: Date.parse(written.at) })
+      const answer = done({ block: written.write, wallMs: Date.parse(written.at) })
+      return written.acknowledged === undefined ? answer : { ...answer, acknowledged: written.acknowledged }
     },
   }
 }

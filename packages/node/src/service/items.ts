@@ -1,16 +1,20 @@
 import { choicesOf } from '@sealmesh/protocol/crdt/choices'
 import type { Entry } from '@sealmesh/protocol/crdt/document'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { Intent } from '@sealmesh/protocol/crdt/writer'
 import { utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type BlockHash, isItemId } from '@sealmesh/protocol/ids'
+import type { Waiting } from '@sealmesh/protocol/ipc/acknowledging'
 import type { ItemView } from '@sealmesh/protocol/ipc/methods'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { z } from 'zod'
 import type { Written } from '../documents/documents.ts'
+import type { DoorContext } from '../ipc/dispatch.ts'
 import type { Handlers } from '../ipc/door.ts'
+import { acknowledged, type AcknowledgingContext, checkLevel } from './acknowledging.ts'
 import {
   agentName,
   DIARY_LAYER,
@@ -25,7 +29,7 @@ import {
 import { Places } from './places.ts'
 
 /** Registers by name: get, set, list, remove. */
-export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
+export function itemHandlers(context: AcknowledgingContext): Pick<Handlers, 'get' | 'set' | 'set.many' | 'ls' | 'rm'> {
   const places = new Places(context)
   return {
     get: async ({ umr }) => {
@@ -33,18 +37,19 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
       return { item: await read(context, target) }
     },
 
-    set: async ({ umr, value, tags, seen, newLayer }) => {
+    set: async ({ umr, value, tags, seen, newLayer, ...waiting }, client) => {
       const target = places.of(umr)
       context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
       checkValue(value)
-      if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags)
+      checkLevel(context, target.document, waiting)
+      if (target.umr.region === DIARY_LAYER) return setDiary(context, target, value, tags, waiting, client)
       const key = target.umr.id
       const intent: Intent =
         seen === undefined ? { type: 'set', key, value } : { type: 'set', key, value, ...seenBy(seen) }
-      return answerOf(target, await context.documents.write(target.document, [intent]))
+      return write(context, target, intent, waiting, client)
     },
 
-    'set.many': async ({ writes, onlyChanged, newLayer }) => {
+    'set.many': async ({ writes, onlyChanged, newLayer, ...waiting }, client) => {
       const byDocument = new Map<string, Group>()
       // Nearly always all are of one document.
       let group: Group | undefined
@@ -55,6 +60,7 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
           if (group === undefined) {
             const target = resolveUmr(context, umr)
             context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
+            checkLevel(context, target.document, waiting)
             if (target.umr.region === DIARY_LAYER)
               throw new Failure('DIARY_PRIVATE', 'Diary entries are written one at a time.')
             group = { start, target, intents: [] }
@@ -66,23 +72,24 @@ export function itemHandlers(context: ServiceContext): Pick<Handlers, 'get' | 's
         checkValue(value)
         group.intents.push({ type: 'set', key, value })
       }
-      let written = 0
-      await Promise.all(
-        [...byDocument.values()].map(async ({ target, intents }) => {
-          const wanted = onlyChanged ? await changed(context, target, intents) : intents
-          written += wanted.length
-          await context.documents.write(target.document, wanted)
+      const written = await Promise.all(
+        [...byDocument.values()].map(async ({ target: { document }, intents }) => {
+          const wanted = onlyChanged ? await changed(context, document, intents) : intents
+          return { document, writes: await context.documents.write(document, wanted) }
         }),
       )
-      return { written, unchanged: writes.length - written }
+      const count = written.reduce((sum, each) => sum + each.writes.length, 0)
+      const answer = { written: count, unchanged: writes.length - count }
+      return { ...answer, ...(await acknowledged(context, written, waiting, client)) }
     },
 
-    rm: async ({ umr, seen }) => {
+    rm: async ({ umr, seen, ...waiting }, client) => {
       const target = resolveUmr(context, umr)
       const document = await context.documents.open(target.document)
       if (document.read(target.umr.id)?.value === undefined)
         throw new Failure('ITEM_NOT_FOUND', `${target.text} is not there to remove.`)
-      return write(context, target, { type: 'delete', key: target.umr.id, ...seenBy(seen) })
+      checkLevel(context, target.document, waiting)
+      return write(context, target, { type: 'delete', key: target.umr.id, ...seenBy(seen) }, waiting, client)
     },
 
     ls: async ({ prefix: given, limit }) => {
@@ -160,14 +167,22 @@ async function read(context: ServiceContext, target: Target): Promise<ItemView |
   return text === undefined ? null : { umr: target.text, type: 'text', text }
 }
 
-async function changed(context: ServiceContext, target: Target, intents: readonly Intent[]): Promise<Intent[]> {
-  const document = await context.documents.open(target.document)
+async function changed(context: ServiceContext, name: DocumentName, intents: readonly Intent[]): Promise<Intent[]> {
+  const document = await context.documents.open(name)
   return intents.filter((intent) => intent.type !== 'set' || document.read(intent.key)?.value !== intent.value)
 }
 
-/** One register write, answered when it is durable here. */
-export async function write(context: Pick<ServiceContext, 'documents'>, target: Target, intent: Intent) {
-  return answerOf(target, await context.documents.write(target.document, [intent]))
+/** One register write, answered when it is durable here, or as far as the caller waits for it. */
+export async function write(
+  context: AcknowledgingContext,
+  target: Target,
+  intent: Intent,
+  waiting: Waiting,
+  client: DoorContext,
+) {
+  const { document } = target
+  const writes = await context.documents.write(document, [intent])
+  return { ...answerOf(target, writes), ...(await acknowledged(context, [{ document, writes }], waiting, client)) }
 }
 
 function answerOf(target: Target, [written]: readonly Written[]) {
@@ -178,12 +193,19 @@ function answerOf(target: Target, [written]: readonly Written[]) {
 const DiaryMetadata = z.object({ atMs: z.number(), characters: z.number().int(), tags: z.array(z.string()) })
 
 /** Content into the diary's own store; only time, length and the tags that the agent chose become a document. */
-async function setDiary(context: ServiceContext, target: Target, value: string, tags: readonly string[]) {
+async function setDiary(
+  context: AcknowledgingContext,
+  target: Target,
+  value: string,
+  tags: readonly string[],
+  waiting: Waiting,
+  client: DoorContext,
+) {
   const parsed: unknown = JSON.parse(value)
   const content = typeof parsed === 'string' ? parsed : value
   const entry = await context.diary.put(target.agent.id, target.umr.id, content, tags)
   const metadata = JSON.stringify({ atMs: entry.atMs, characters: entry.characters, tags: entry.tags })
-  return write(context, target, { type: 'set', key: target.umr.id, value: metadata })
+  return write(context, target, { type: 'set', key: target.umr.id, value: metadata }, waiting, client)
 }
 
 async function readDiary(context: ServiceContext, target: Target, entry: Entry | undefined): Promise<ItemView | null> {

@@ -2,12 +2,14 @@ import type { MeshAgent, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { formatId, type NodeId } from '@sealmesh/protocol/ids'
 import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Acknowledgements } from '../failover/acknowledgements.ts'
 import { isHere } from '../status/standing.ts'
 import type { LastHeard } from '../status/last-heard.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { PeerNow } from '../sync/peer-now.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { agentName, iso, nodeName, type ServiceContext } from './context.ts'
+import { type DurabilityContext, durabilityOf } from './durability.ts'
 import { type Lag, lagOf } from './lag.ts'
 import type { MergedLate } from './merged-late.ts'
 
@@ -20,6 +22,7 @@ export interface StatusSources {
   readonly standings: (node: NodeId) => readonly Standing[]
   readonly lastHeard: Pick<LastHeard, 'of'>
   readonly mergedLate: Pick<MergedLate, 'has'>
+  readonly acknowledgements: Pick<Acknowledgements, 'look'>
   readonly relays: () => Status['relays']
   readonly findings: () => Promise<Status['findings']>
   readonly warnings: (findings: Status['findings']) => Status['warnings']
@@ -55,9 +58,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     mesh: { id: formatId('mesh', mesh.id), name: mesh.name, nodes: others.length + 1, records: mesh.records.size },
     relays,
     peers,
-    agents: await Promise.all(
-      [...mesh.agents.values()].map((agent) => agentStatus({ ...context, mergedLate: sources.mergedLate }, agent)),
-    ),
+    agents: await Promise.all([...mesh.agents.values()].map((agent) => agentStatus({ ...context, ...sources }, agent))),
     summary:
       others.length === 0
         ? 'alone'
@@ -120,7 +121,7 @@ function peerStatus(
 }
 
 export async function agentStatus(
-  context: Pick<ServiceContext, 'documents' | 'log' | 'node'> & { readonly mergedLate: Pick<MergedLate, 'has'> },
+  context: DurabilityContext & { readonly mergedLate: Pick<MergedLate, 'has'> },
   agent: MeshAgent,
 ): Promise<Status['agents'][number]> {
   const mesh = context.log.mesh
@@ -155,6 +156,7 @@ export async function agentStatus(
     holder: agent.term === null ? null : nodeName(mesh, agent.term.holder),
     term: agent.term?.number ?? 0,
     holdsHere: agent.term?.holder === context.node,
+    durability: await durabilityOf(context, agent),
     layers,
   }
 }

@@ -1,10 +1,14 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import type { Waiting } from '@sealmesh/protocol/ipc/acknowledging'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
 import { messageYjsSyncStep1, messageYjsSyncStep2, messageYjsUpdate, writeSyncStep2 } from 'y-protocols/sync'
 import * as Y from 'yjs'
+import type { Written } from '../documents/documents.ts'
+import type { DoorContext } from '../ipc/dispatch.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { editsBetween } from '../text/text-edits.ts'
+import { acknowledged, type AcknowledgingContext, checkLevel } from './acknowledging.ts'
 import { DIARY_LAYER, iso, resolveUmr, type ServiceContext, type Target } from './context.ts'
 
 /**
@@ -12,9 +16,9 @@ import { DIARY_LAYER, iso, resolveUmr, type ServiceContext, type Target } from '
  * mesh stores is always written by this node's own Yjs client: a client's update is merged into a copy, and the
  * difference is made again here, as the smallest edit.
  */
-export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync' | 'text.put'> {
+export function textHandlers(context: AcknowledgingContext): Pick<Handlers, 'text.sync' | 'text.put'> {
   return {
-    'text.sync': async ({ umr, message, newLayer }) => {
+    'text.sync': async ({ umr, message, newLayer, ...waiting }, client) => {
       const target = textTarget(context, umr)
       const decoder = decoding.createDecoder(Buffer.from(message, 'base64'))
       const { kind, body } = readMessage(decoder)
@@ -25,19 +29,34 @@ export function textHandlers(context: ServiceContext): Pick<Handlers, 'text.sync
         return { reply: Buffer.from(encoding.toUint8Array(encoder)).toString('base64'), write: null }
       }
       context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
+      checkLevel(context, target.document, waiting)
       const merged = merge(document.yDoc, [body]).getText(target.umr.id).toString()
       const written = await putText(context, target, merged)
-      return { reply: null, write: written?.block ?? null }
+      return {
+        reply: null,
+        write: written?.block ?? null,
+        ...(await waited(context, target, written, waiting, client)),
+      }
     },
 
-    'text.put': async ({ umr, text, newLayer }) => {
+    'text.put': async ({ umr, text, newLayer, ...waiting }, client) => {
       const target = textTarget(context, umr)
       context.layers.refuseSlip(target.agent, target.document.layer, newLayer === true)
+      checkLevel(context, target.document, waiting)
       const written = await putText(context, target, text)
-      return { umr: target.text, write: written?.block ?? '', at: iso(written?.time.wallMs ?? context.now()) }
+      const answer = { umr: target.text, write: written?.block ?? '', at: iso(written?.time.wallMs ?? context.now()) }
+      return { ...answer, ...(await waited(context, target, written, waiting, client)) }
     },
   }
 }
+
+const waited = (
+  context: AcknowledgingContext,
+  { document }: Target,
+  written: Written | undefined,
+  waiting: Waiting,
+  client: DoorContext,
+) => acknowledged(context, [{ document, writes: [written] }], waiting, client)
 
 function textTarget(context: ServiceContext, umr: string): Target {
   const target = resolveUmr(context, umr)

@@ -2,10 +2,10 @@ import { loadSodium } from '@sealmesh/sodium/load'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { set, TestHomes } from '../documents/test-homes.ts'
+import { Acknowledgements, unleased } from '../failover/acknowledgements.ts'
 import { REACHABLE_MS } from '../status/standing.ts'
-import type { PeerSources } from './peers.ts'
 import { nobody, serviceOf } from './test-service.ts'
-import { waitHandlers } from './wait.ts'
+import { type WaitContext, waitHandlers } from './wait.ts'
 
 const sodium = await loadSodium()
 
@@ -22,6 +22,7 @@ async function world() {
   const mine = await home.documents.vectorOf(homes.semantic)
   const office = {
     receipted: [] as VersionVector,
+    stored: [] as VersionVector,
     named: undefined as VersionVector | undefined,
     toReceive: 0,
     heardAtMs: Date.now(),
@@ -38,6 +39,8 @@ async function world() {
           inFlight: 0,
         },
       ],
+      progress: () => ({ mine, receipted: office.receipted, confirmed: undefined, stored: office.stored }),
+      pushAgain: () => undefined,
       standings: () => [
         {
           name: homes.semantic,
@@ -54,8 +57,17 @@ async function world() {
     relays: { status: () => [{ state: office.live ? 'live' : 'waiting', reason: null }] },
     lastHeard: { of: () => null },
   }
-  const context = { ...serviceOf(homes, homes.mesh.home, home), ...(part as unknown as PeerSources) }
-  const wait = (until: 'synced' | 'replicated', timeoutMs = 0) =>
+  const acknowledgements = new Acknowledgements({
+    node: homes.mesh.home.id,
+    mesh: () => homes.mesh.mesh,
+    sync: part.sync,
+    sets: { want: () => undefined, wants: () => false, joining: () => [] },
+    lease: unleased(homes.mesh.home.id, () => homes.mesh.mesh),
+    monotonicMs: () => performance.now(),
+  })
+  const service = serviceOf(homes, homes.mesh.home, home)
+  const context = { ...service, ...(part as unknown as Pick<WaitContext, keyof typeof part>), acknowledgements }
+  const wait = (until: 'synced' | 'relayed' | 'replicated', timeoutMs = 0) =>
     waitHandlers(context).wait({ until, target: 'claude', timeoutMs }, nobody)
   return { home, mine, office, wait }
 }
@@ -77,6 +89,17 @@ test('replicated is the word of the receipt alone, also of a machine that has go
   expect(await wait('replicated')).toMatchObject({ done: false, behind: [{ machine: 'office', lacks: 1 }] })
   Object.assign(office, { receipted: mine, heardAtMs: Date.now() - REACHABLE_MS - 1_000, live: false })
   expect(await wait('replicated')).toMatchObject({ done: true, readers: ['office'], behind: [] })
+})
+
+test('relayed is the word of the relay that it stored it, or of the machine itself', async () => {
+  const { mine, office, wait } = await world()
+  share()
+  expect(await wait('relayed')).toMatchObject({ done: false, behind: [{ machine: 'office' }] })
+  office.stored = mine
+  expect(await wait('relayed')).toMatchObject({ done: true, readers: ['office'], alone: [] })
+  expect(await wait('replicated')).toMatchObject({ done: false })
+  Object.assign(office, { stored: [], receipted: mine })
+  expect(await wait('relayed')).toMatchObject({ done: true })
 })
 
 test('synced wants the other machine there, its word in this run, and nothing missing here', async () => {

@@ -20,7 +20,7 @@ import { introductionOf } from './introduction.ts'
 import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
 import { interestsIn } from './interests.ts'
-import { HANDED_NOTED_MS, MAIL_TICKS, TICK_MS, TURNED_AWAY_MAX } from './mesh-sync-limits.ts'
+import { HANDED_NOTED_MS, HEARD_LATELY_MS, MAIL_TICKS, TICK_MS, TURNED_AWAY_MAX } from './mesh-sync-limits.ts'
 import { type Arrived, hasRoom, isSilent, newPeer, type Peer, seenIn } from './peer.ts'
 import { Sharing } from './sharing.ts'
 import { tellAwareness } from './tell-awareness.ts'
@@ -168,6 +168,12 @@ export class MeshSync {
   /** What of a document an acknowledgement may rely on at a peer. */
   progress(node: NodeId, name: DocumentName): Progress | undefined {
     return this.#peers.get(node)?.core.progress(name)
+  }
+
+  /** It was heard of lately. */
+  isThere(node: NodeId): boolean {
+    const heardAtMs = this.#peers.get(node)?.core.lastHeardAtMs ?? Number.NEGATIVE_INFINITY
+    return this.#deps.monotonicMs() - heardAtMs < HEARD_LATELY_MS
   }
 
   /** Somebody waits for a disk that has it, and what the relay delivered has brought no receipt. */

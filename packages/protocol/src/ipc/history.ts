@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Acknowledging, Waiting } from './acknowledging.ts'
 import { Iso, Json, Origin, Umr } from './shapes.ts'
 
 /** Methods about what was: earlier versions of an item, and bringing one back. */
@@ -43,7 +44,7 @@ export const history = {
   },
   /** Writes what an item was at a time as a new write; a text by the smallest edit. */
   restore: {
-    params: z.object({ umr: Umr, at: Iso }),
+    params: z.object({ umr: Umr, at: Iso, ...Waiting }),
     result: z.object({
       umr: Umr,
       type: z.enum(['register', 'text']),
@@ -51,6 +52,7 @@ export const history = {
       /** Null: it reads so already. */
       write: z.string().nullable(),
       at: Iso.nullable(),
+      ...Acknowledging,
     }),
   },
 } as const

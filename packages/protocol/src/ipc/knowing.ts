@@ -41,6 +41,9 @@ const WhyLayer = z.object({
   notes: z.array(z.object({ code: z.string(), text: z.string(), next: z.string().nullable() })),
 })
 
+/** `relayed`, `replicated`: levels of docs/spec/13-acknowledgements.md. `synced`: every reader, both ways. */
+const Until = z.enum(['synced', 'relayed', 'replicated'])
+
 export const knowing = {
   /** Which machine has which version of an item, or of an agent's layers; what is missing where; why; what to do. */
   why: {
@@ -74,7 +77,7 @@ export const knowing = {
   /** Answers when others have what is here now, or when the time is over. Tells `wait.progress` meanwhile. */
   wait: {
     params: z.object({
-      until: z.enum(['synced', 'replicated']),
+      until: Until,
       /** An agent or a UMR; everything without. */
       target: z.string().min(1).max(700).optional(),
       /** This machine alone; every reader without. */
@@ -83,7 +86,7 @@ export const knowing = {
     }),
     result: z.object({
       done: z.boolean(),
-      until: z.enum(['synced', 'replicated']),
+      until: Until,
       waitedMs: z.number().int(),
       /** How many documents were waited for, and which machines. */
       documents: z.number().int(),
@@ -99,8 +102,10 @@ export const knowing = {
           ...Why,
         }),
       ),
-      /** Documents that no other machine may read: nobody waited for these. */
+      /** Documents that no other machine may read, or none that stands by: nobody waited for these. */
       unshared: z.array(z.object({ agent: z.string(), layer: z.string() })),
+      /** Documents that this disk alone has, since all standbys have left the sync set of an available agent. */
+      alone: z.array(z.object({ agent: z.string(), layer: z.string(), left: z.array(z.string()) })),
     }),
   },
 } as const

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LATE_BLOCKS_MAX } from '../limits.ts'
+import { Acknowledging, DurabilityStatus, Waiting } from './acknowledging.ts'
 import { events } from './events.ts'
 import { Finding } from './findings.ts'
 import { folderMethods } from './folder-methods.ts'
@@ -134,6 +135,7 @@ const AgentStatus = z.object({
   holder: z.string().nullable(),
   term: z.number().int(),
   holdsHere: z.boolean(),
+  durability: DurabilityStatus,
   layers: z.array(LayerStatus),
 })
 
@@ -186,7 +188,7 @@ const Status = z.object({
 })
 export type Status = z.infer<typeof Status>
 
-const Written = z.object({ umr: Umr, write: z.string(), at: Iso })
+const Written = z.object({ umr: Umr, write: z.string(), at: Iso, ...Acknowledging })
 const Settled = z.object({
   ...Written.shape,
   /** What is no longer shown anywhere. */
@@ -298,6 +300,7 @@ export const methods = {
       tags: z.array(z.string()).default([]),
       newLayer: NewLayer,
       seen: Seen.optional(),
+      ...Waiting,
     }),
     result: Written,
   },
@@ -311,18 +314,19 @@ export const methods = {
       /** Leaves out what already reads so here: importing the same again writes nothing. */
       onlyChanged: z.boolean().default(false),
       newLayer: NewLayer,
+      ...Waiting,
     }),
-    result: z.object({ written: z.number().int(), unchanged: z.number().int() }),
+    result: z.object({ written: z.number().int(), unchanged: z.number().int(), ...Acknowledging }),
   },
-  rm: { params: z.object({ umr: Umr, seen: Seen.optional() }), result: Written },
+  rm: { params: z.object({ umr: Umr, seen: Seen.optional(), ...Waiting }), result: Written },
 
   /** One y-protocols sync message in, at most one out, both base64: how an editor or a CLI edits a text. */
   'text.sync': {
-    params: z.object({ umr: Umr, message: z.string(), newLayer: NewLayer }),
-    result: z.object({ reply: z.string().nullable(), write: z.string().nullable() }),
+    params: z.object({ umr: Umr, message: z.string(), newLayer: NewLayer, ...Waiting }),
+    result: z.object({ reply: z.string().nullable(), write: z.string().nullable(), ...Acknowledging }),
   },
   /** Replaces the whole text by the smallest edit from what is there now. */
-  'text.put': { params: z.object({ umr: Umr, text: WholeText, newLayer: NewLayer }), result: Written },
+  'text.put': { params: z.object({ umr: Umr, text: WholeText, newLayer: NewLayer, ...Waiting }), result: Written },
 
   /**
    * Says that this connection edits a text, until it closes or says `done`. Peers that may read the text are told; it
@@ -392,9 +396,12 @@ export const methods = {
     result: z.object({ umr: Umr, conflict: z.boolean(), ...Siblings }),
   },
   /** Keeps one sibling and replaces the others that were seen; without `seen`, those that `conflicts.show` gives now. */
-  'conflicts.keep': { params: z.object({ umr: Umr, write: z.string(), seen: Seen.optional() }), result: Settled },
+  'conflicts.keep': {
+    params: z.object({ umr: Umr, write: z.string(), seen: Seen.optional(), ...Waiting }),
+    result: Settled,
+  },
   /** Writes a value in place of all siblings that were seen. */
-  'conflicts.merge': { params: z.object({ umr: Umr, value: Json, seen: Seen }), result: Settled },
+  'conflicts.merge': { params: z.object({ umr: Umr, value: Json, seen: Seen, ...Waiting }), result: Settled },
 
   ...knowing,
   ...history,

@@ -4,6 +4,8 @@ import type { Reached, Shared } from './peer-plan.ts'
 
 /** What a peer has of one document, as far as an acknowledgement may rely on it. */
 export interface Progress {
+  /** What is durable of it here and the peer's business. */
+  readonly mine: VersionVector
   readonly receipted: VersionVector
   /** Undefined when that is `receipted`: else both have to cover what is to count. */
   readonly confirmed: VersionVector | undefined
