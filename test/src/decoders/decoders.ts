@@ -28,6 +28,7 @@ import { decodeMessage, encodeMessage } from '@sealmesh/protocol/pairing/message
 import { openPairingPacket, sealPairingPacket } from '@sealmesh/protocol/pairing/pairing-packet'
 import { openLogCopy, sealLogCopy } from '@sealmesh/protocol/recovery/log-copy'
 import { recoveryKeysOf } from '@sealmesh/protocol/recovery/recovery-keys'
+import { openChunk, openRoot } from '@sealmesh/protocol/snapshots/sealed'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
@@ -41,6 +42,7 @@ import { Scene, seededRandom } from '../envelope/scene.ts'
 import { NODE, vectorKey } from '../failover/lease-vectors.ts'
 import { PairingScene } from '../pairing/pairing-scene.ts'
 import { TestMesh } from '../relay/mesh.ts'
+import { buildSnapshot } from '../snapshots/vectors.ts'
 import { SAMPLES } from '../wire/frame-samples.ts'
 import { pairingMessages, PAYLOADS } from './samples.ts'
 
@@ -81,6 +83,7 @@ export function allDecoders(sodium: Sodium): Decoder[] {
     ...relay(sodium),
     { name: 'openLogCopy', ...logCopies(sodium) },
     ...leases(sodium),
+    ...snapshots(sodium),
     {
       name: 'decodeRecord',
       samples: bytesOf(records),
@@ -245,6 +248,22 @@ function leases(sodium: Sodium): Decoder[] {
       name: 'parseToken',
       samples: [utf8(signToken(token, secretKey, sodium))],
       takes: (bytes) => parseToken(text(bytes)).ok,
+    },
+  ]
+}
+
+function snapshots(sodium: Sodium): Decoder[] {
+  const { kit, key, chunk, id, root } = buildSnapshot(sodium)
+  return [
+    {
+      name: 'openRoot',
+      samples: [root.bytes],
+      takes: (bytes) => openRoot(bytes, { kit }, sodium) !== undefined,
+    },
+    {
+      name: 'openChunk',
+      samples: [chunk],
+      takes: (bytes) => openChunk(id, bytes, key, sodium) !== undefined,
     },
   ]
 }

@@ -1,16 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
-import type { MeshId } from '@sealmesh/protocol/ids'
-import type { KeyPair, SignPublicKey } from '@sealmesh/protocol/keys'
 import { openLogCopy } from '@sealmesh/protocol/recovery/log-copy'
-import { recoveryKeysOf } from '@sealmesh/protocol/recovery/recovery-keys'
-import type { Sodium } from '@sealmesh/protocol/sodium'
-import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
-import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
-import { recoveryToken } from '../setup/identity.ts'
 import type { LinkEvent } from '../uplink/link-event.ts'
-import { openRelayLink } from '../uplink/relay-link.ts'
+import { openRecoveryLink, type RecoveryLinkOptions } from './recovery-link.ts'
 
 const RELAY_WAIT_MS = 20_000
 /** Between one packet and the next of what waits there. */
@@ -22,23 +15,9 @@ const LOOK_MS = 25
  */
 const UNACKNOWLEDGED_BYTES_MAX = 2 * 1_048_576
 
-export interface FetchOptions {
-  readonly address: string
-  readonly mesh: MeshId
-  readonly root: KeyPair<SignPublicKey, 'root'>
-  /** For a relay that was wiped, and knows this mesh no more. */
-  readonly claim?: string
-  readonly sodium: Sodium
-  readonly log: { info(fields: object, message: string): void }
-}
-
 /** The records in the recovery mailbox at one relay, in the order in which they came there. Rejects with a `Failure`. */
-export async function fetchCopies(options: FetchOptions): Promise<Uint8Array[]> {
-  const { mesh, root, claim, sodium } = options
-  const address = parseRelayAddress(options.address)
-  if (!address.ok) throw new Failure('RELAY_UNREACHABLE', 'The address of a relay of this mesh cannot be read.')
-  const { login, seal, mailboxSecret } = recoveryKeysOf(root.secretKey, sodium)
-  const mailboxes = new Set([mailboxOf(mailboxSecret, sodium)])
+export async function fetchCopies(options: RecoveryLinkOptions): Promise<Uint8Array[]> {
+  const { sodium } = options
   const records: Uint8Array[] = []
   let bytes = 0
   let heardAtMs = performance.now()
@@ -50,24 +29,12 @@ export async function fetchCopies(options: FetchOptions): Promise<Uint8Array[]> 
     if (event.type === 'drained') state = 'read'
     if (event.type === 'down') reason = event.reason
     if (event.type !== 'deliver') return
-    records.push(...(openLogCopy(event.packet, { mailboxes, keys: [seal] }, sodium) ?? []))
+    records.push(...(openLogCopy(event.packet, { mailboxes, keys: [keys.seal] }, sodium) ?? []))
     bytes += event.packet.length
     if (bytes > UNACKNOWLEDGED_BYTES_MAX) event.acknowledge()
   }
-  const link = openRelayLink({
-    address: address.value,
-    login: {
-      mesh,
-      keys: login,
-      token: encodeTokenChain([issueToken(recoveryToken(mesh, login.publicKey), 'root', root.secretKey, sodium)]),
-      ...(claim === undefined ? {} : { claim: { code: claim, rootKey: root.secretKey } }),
-    },
-    mailboxes: () => [mailboxSecret],
-    sodium,
-    log: options.log,
-    generations: { read: () => undefined, write: () => undefined },
-    onEvent,
-  })
+  const { link, keys } = openRecoveryLink(options, onEvent)
+  const mailboxes = new Set([mailboxOf(keys.mailboxSecret, sodium)])
   try {
     const isRead = (): boolean => state === 'read'
     while (!isRead()) {

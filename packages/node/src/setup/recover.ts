@@ -1,25 +1,31 @@
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
-import { Failure } from '@sealmesh/protocol/errors'
+import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import { type AgentId, formatId, type NodeId } from '@sealmesh/protocol/ids'
 import { nodeByName } from '@sealmesh/protocol/membership/access'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { recoveryKeysOf } from '@sealmesh/protocol/recovery/recovery-keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
 import { loadSodium } from '@sealmesh/sodium/load'
 import type { Logger } from 'pino'
-import { prepareHome, resolveHome } from '../keys/home.ts'
+import { type Home, prepareHome, resolveHome } from '../keys/home.ts'
 import { lockHome } from '../keys/home-lock.ts'
 import { KeyStore } from '../keys/key-store.ts'
 import { openLog } from '../log.ts'
 import { LogKeeper } from '../membership/log-keeper.ts'
 import { fetchCopies } from '../recovery/fetch-copies.ts'
+import { type FoundVault, type ImportedVault, importVaults, vaultsAt } from '../recovery/import-vaults.ts'
 import type { Kit } from '../recovery/kit.ts'
 import { readKit } from '../recovery/kit-file.ts'
+import { openVaultLink } from '../recovery/recovery-link.ts'
 import { Meta } from '../store/meta.ts'
 import { openSoundStore } from '../store/open-store.ts'
 import { RecordStore } from '../store/record-store.ts'
+import type { Store } from '../store/store.ts'
+import type { RelayLink } from '../uplink/relay-link.ts'
 import { chooseName, identityOf, MEMBERSHIP, Membership, nodeIdFrom, nodeToken, TOKEN } from './identity.ts'
 
 export interface RecoverOptions {
@@ -28,6 +34,8 @@ export interface RecoverOptions {
   readonly passphrase: string
   readonly name?: string
   readonly claim?: string
+  /** Machines whose snapshots in the vault are taken, by name; all of them when absent. */
+  readonly from?: readonly string[]
   readonly onProgress: (text: string) => void
   readonly logLevel?: string
 }
@@ -39,6 +47,16 @@ export interface Recovered {
   readonly name: string
   /** Agents that this machine speaks for again, and may carry. */
   readonly agents: string[]
+  /** What came out of the vault, by machine. */
+  readonly vaults: {
+    name: string
+    at: string | null
+    documents: number
+    /** Blocks that follow something which no snapshot has. */
+    unplaced: number
+    /** Why nothing of it could be used. */
+    code: FailureCode | null
+  }[]
   /** The other machines that the log names. */
   readonly members: { name: string; admin: boolean }[]
 }
@@ -74,10 +92,11 @@ export async function recoverMesh(options: RecoverOptions): Promise<Recovered> {
       const log = new LogKeeper({ log: new MembershipLog(kit.mesh, sodium), records, sodium, now: Date.now })
       await log.receive(kit.records)
       await log.receive(stored) // Of a try that did not come to its end.
-      await askRelays(log, kit, keys, options, { sodium, logger })
+      const relays = await askRelays(log, kit, keys, options, { sodium, logger })
       if (log.mesh.nodes.size === 0)
         throw new Failure('KIT_INVALID', 'Neither this kit nor a relay has the membership log.')
-      return await enter(log, keys, meta, kit, options, sodium)
+      const vaults = await takeVaults(relays, { store, log, keys, kit, options, sodium, logger, home })
+      return await enter(log, keys, meta, kit, vaults, options, sodium)
     } finally {
       await close()
     }
@@ -103,11 +122,11 @@ async function askRelays(
   keys: KeyStore,
   { claim, onProgress }: RecoverOptions,
   { sodium, logger }: { sodium: Sodium; logger: Logger },
-): Promise<void> {
+): Promise<string[]> {
   const { root } = keys
-  if (root === undefined) return
+  if (root === undefined) return []
   const asked = new Set<string>()
-  let answered = 0
+  const answered: string[] = []
   let failure: unknown
   for (;;) {
     // What the log names now goes before what it named when the kit was made.
@@ -121,12 +140,12 @@ async function askRelays(
       const copies = await fetchCopies({ address, mesh: kit.mesh, root, sodium, log: logger, ...given })
       const { added } = await log.receive(copies)
       onProgress(`${added} records that the kit had not`)
-      answered++
+      answered.push(address)
     } catch (error) {
       failure = error
     }
   }
-  if (answered > 0 || asked.size === 0) return
+  if (answered.length > 0 || asked.size === 0) return answered
   if (failure instanceof Failure && failure.code === 'MESH_NOT_ADMITTED')
     throw new Failure('CLAIM_REQUIRED', 'The relay has forgotten this mesh.', {
       cause: failure,
@@ -135,11 +154,62 @@ async function askRelays(
   throw failure
 }
 
+/** Documents of machines that are gone, out of what they left at these relays. */
+async function takeVaults(
+  relays: readonly string[],
+  {
+    store,
+    log,
+    keys,
+    kit,
+    options: { claim, from, onProgress },
+    sodium,
+    logger,
+    home,
+  }: {
+    store: Store
+    log: LogKeeper
+    keys: KeyStore
+    kit: Kit
+    options: RecoverOptions
+    sodium: Sodium
+    logger: Logger
+    home: Home
+  },
+): Promise<ImportedVault[]> {
+  const { root } = keys
+  if (root === undefined) return []
+  const links: RelayLink[] = []
+  try {
+    const found: FoundVault[] = []
+    for (const address of relays) {
+      const given = claim === undefined ? {} : { claim }
+      links.push(await openVaultLink({ address, mesh: kit.mesh, root, sodium, log: logger, ...given }))
+      found.push(...(await vaultsAt(links.at(-1)!, { log, sodium })))
+    }
+    const named = (node: NodeId): boolean => from?.includes(log.mesh.nodes.get(node)?.name ?? '') ?? true
+    for (const name of from ?? [])
+      if (nodeByName(log.mesh, name) === undefined)
+        throw new Failure('NODE_UNKNOWN', `No machine of this mesh is called ${name}.`)
+    const { seal } = recoveryKeysOf(root.secretKey, sodium)
+    const cachePath = join(home.path, 'vault-chunks')
+    const node = nodeIdFrom(keys, sodium)
+    const deps = { store, log, keys, node, seal, sodium, logger, cachePath, onProgress }
+    return await importVaults(
+      found.filter((each) => named(each.node)),
+      deps,
+    )
+  } finally {
+    for (const link of links) await link.close()
+  }
+}
+
 async function enter(
   log: LogKeeper,
   keys: KeyStore,
   meta: Meta,
   kit: Kit,
+  vaults: readonly ImportedVault[],
   options: RecoverOptions,
   sodium: Sodium,
 ): Promise<Recovered> {
@@ -153,8 +223,9 @@ async function enter(
   ])
   if (!log.mesh.nodes.has(node))
     await log.append({ type: 'admit', node: identity, admin: true, token }, { type: 'root' }, root.secretKey)
-  const agents = kit.agents.filter(({ id }) => keys.agentKeys(id) !== undefined)
-  for (const { id } of agents) await hostHere(log, keys, id, node)
+  const ids = new Set([...kit.agents.map(({ id }) => id), ...vaults.flatMap(({ agents }) => agents)])
+  const agents = [...ids].filter((id) => keys.agentKeys(id) !== undefined)
+  for (const id of agents) await hostHere(log, keys, id, node)
   await meta.writeBytes(TOKEN, token)
   await meta.write(MEMBERSHIP, Membership, { mesh: kit.mesh, node: name, agent: name })
   const { mesh } = log
@@ -163,7 +234,14 @@ async function enter(
     mesh: formatId('mesh', kit.mesh),
     meshName: mesh.name,
     name,
-    agents: agents.flatMap(({ id }) => mesh.agents.get(id)?.name ?? []),
+    agents: agents.flatMap((id) => mesh.agents.get(id)?.name ?? []),
+    vaults: vaults.map(({ node: from, atMs, documents, unplaced, code }) => ({
+      name: mesh.nodes.get(from)?.name ?? from.slice(0, 8),
+      at: atMs === null ? null : new Date(atMs).toISOString(),
+      documents,
+      unplaced,
+      code,
+    })),
     members: [...mesh.nodes.values()]
       .filter(({ id, revocations }) => id !== node && revocations.length === 0)
       .map((each) => ({ name: each.name, admin: each.admin })),

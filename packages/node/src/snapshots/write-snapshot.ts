@@ -96,7 +96,8 @@ export async function writeSnapshot(
   await sink.put(root.id, root.bytes)
   await sink.keep(root.id)
   const entries = parts.reduce((sum, { part }) => sum + part.entries, 0)
-  return { root: root.id, entries, bytes, chunks: ids.length + index.length + 1, fresh: writer.fresh }
+  const fresh = { chunks: writer.fresh.chunks + 1, bytes: writer.fresh.bytes + root.bytes.length }
+  return { root: root.id, entries, bytes, chunks: ids.length + index.length + 1, fresh }
 }
 
 /** Chunks in the clear in, ids out; what the sink has is neither compressed nor sealed. */
