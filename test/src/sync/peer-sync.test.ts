@@ -421,3 +421,23 @@ test('what a peer named while it read a document is neither missing nor to be se
   core.heard(both, LOG_HEADS, false, 3)
   expect(core.view().toReceive).toBe(6)
 })
+
+test('a reader that was restored says so to a writer that may not read, since no heads would', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const vector: VersionVector = [
+    {
+      incarnation: mintIncarnation(ENDS.peer, new Uint8Array(SALT_BYTES), fakeSodium),
+      sequence: 2,
+      hash: sha('x') as BlockHash,
+    },
+  ]
+  const said = () => core.plan(1_000)?.items.filter(({ type }) => type === 'vectors')
+  core.share({ name, peerReads: false, bothRead: false, vector, receipted: [] })
+  expect(said()).toMatchObject([{ asks: false, documents: [{ document: name, vector }] }])
+  core.share({ name, peerReads: true, bothRead: true, vector, receipted: [] })
+  core.planned(core.plan(1_000)!, [])
+  expect(said() ?? []).toEqual([])
+  core.share({ name, peerReads: false, bothRead: false, vector, receipted: [] })
+  expect(core.plan(2_000)?.items.filter(({ type }) => type === 'vectors')).toHaveLength(1)
+})

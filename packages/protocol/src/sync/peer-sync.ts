@@ -93,6 +93,7 @@ export class PeerSync {
     }
     this.#documents.set(key, shared)
     this.#weigh(shared, {})
+    if (!bothRead && !peerReads) this.#owing.add(shared)
   }
 
   isShared(name: DocumentName): boolean {
@@ -397,13 +398,15 @@ export class PeerSync {
 
   /** Invariant (4). */
   #weigh(shared: Shared, change: Partial<Shared>): void {
-    const wasInHeads = shared.bothRead
+    const [wasInHeads, couldRead] = [shared.bothRead, shared.peerReads]
     if (shared.named === undefined && change.named !== undefined) this.#named += 1
     Object.assign(shared, change)
     const { peerReads, bothRead, mine, receipted, sent } = shared
     // Of a word from when it read more, what no longer concerns us is neither missing here nor withheld.
     const named = shared.named && this.#authors.concerning(peerReads, bothRead, shared.named)
     shared.named = named
+    // No heads name what only we read: its writer would never hear that we have lost some of it.
+    if (couldRead && !bothRead && !peerReads) this.#owing.add(shared)
     this.#toSend -= shared.toSend
     this.#toReceive -= shared.toReceive
     shared.toSend = peerReads && receipted !== mine ? countMissing(receipted, mine) : 0
