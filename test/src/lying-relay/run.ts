@@ -21,7 +21,7 @@ import { LyingServer } from './lying-server.ts'
 import { tailsOf, type Temper, temperOf } from './lies.ts'
 import { MemoryDatabase } from './memory-database.ts'
 import { type Held, Oracle } from './oracle.ts'
-import { SimulatedNode } from './simulated-node.ts'
+import { SimulatedNode } from '../sim/simulated-node.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 const LIES_S = 95
@@ -206,7 +206,8 @@ class Run {
         mailboxes: own[at]!,
         prekeys: prekeys[at]!,
         database: new MemoryDatabase(() => void (this.#time.stirred += 1)),
-        time: this.#time,
+        clock: { wallMs: () => this.#time.nowMs, monotonicMs: () => this.#time.nowMs },
+        incarnationSalt: random(SALT_BYTES),
         random,
         dice: this.#dice.random,
         relay: this.#relay.id as RelayId,

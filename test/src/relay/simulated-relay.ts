@@ -1,6 +1,7 @@
 import { answerChallenge } from '@sealmesh/node/uplink/greeting'
 import { toHex } from '@sealmesh/protocol/bytes'
 import type { MailboxId, MeshId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import { ok } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodeFrame, encodeFrame, type Frame, type Outcome } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
@@ -38,6 +39,8 @@ export class SimulatedRelay {
   #startedMs = this.nowMs
   #generations = 9
   #queue: { operations: readonly Operation[]; receipt: number | null }[] = []
+  #durable: Disk | undefined
+  #unsynced: { readonly atMs: number; readonly operations: readonly Operation[] }[] = []
   readonly clients = new Map<number, Client>()
   #reads: (() => void)[] = []
   #nextId = 1
@@ -93,6 +96,28 @@ export class SimulatedRelay {
     this.feed({ type: 'persisted', receipts })
   }
 
+  /** The same, but the disk has it only after `syncBefore`: what a store without fsync does. */
+  commitUnsynced(nowMs: number): void {
+    this.#durable ??= this.#disk.copy()
+    this.#unsynced.push(...this.#queue.map(({ operations }) => ({ atMs: nowMs, operations })))
+    this.commit()
+  }
+
+  syncBefore(atMs: number): void {
+    if (this.#durable === undefined) return
+    while ((this.#unsynced[0]?.atMs ?? atMs) < atMs)
+      for (const operation of this.#unsynced.shift()!.operations) this.#durable.apply(operation)
+  }
+
+  undoUnsynced(): void {
+    if (this.#durable !== undefined) this.#disk = this.#durable.copy()
+    this.#unsynced = []
+  }
+
+  get wantsDisk(): boolean {
+    return this.#queue.length > 0 || this.#reads.length > 0
+  }
+
   /** The disk answers what was asked of it until now. */
   finishReads(): void {
     const reads = this.#reads
@@ -133,12 +158,30 @@ export class SimulatedRelay {
   /** As if its owner had put back a copy of its data. All connections are gone. */
   restore(snapshot: Disk): void {
     this.#disk = snapshot.copy()
+    this.#durable = undefined
     this.crash()
+  }
+
+  /** What its owner does after putting back a copy. */
+  renewGeneration(): void {
+    this.#generations += 1
+    this.state = { ...this.state, generation: new Uint8Array(16).fill(this.#generations) }
+  }
+
+  /** The steady clock begins with a start. */
+  startClock(): void {
+    this.#startedMs = this.nowMs
+  }
+
+  /** Every packet that its disk holds. */
+  packets(): Iterable<Uint8Array> {
+    return this.#disk.packets()
   }
 
   /** As if its data had been deleted: another generation, and no mesh. */
   wipe(): void {
     this.#disk = new Disk()
+    this.#durable = undefined
     this.crash()
     this.#generations += 1
     this.state = newRelay(this.state.relay, new Uint8Array(16).fill(this.#generations), 0, this.#limits)
@@ -248,9 +291,10 @@ export class Client {
   }
 
   hear(frame: Frame): void {
+    // Whoever listens in has cables of their own to put it through.
+    if (this.tap !== undefined) return this.tap.hear(frame)
     const decoded = decodeFrame(encodeFrame(frame))
     if (!decoded.ok) throw new Error(`the core made a frame that cannot be read: ${frame.type}`)
-    if (this.tap !== undefined) return this.tap.hear(decoded.value)
     this.frames.push(decoded.value)
     if (frame.type === 'notice' && frame.reason === null) {
       this.before.push(this.got)
@@ -270,7 +314,7 @@ export class Client {
 
   say(frame: Frame): void {
     if (!this.open) return
-    const decoded = decodeFrame(encodeFrame(frame))
+    const decoded = this.tap === undefined ? decodeFrame(encodeFrame(frame)) : ok(frame)
     if (!decoded.ok) throw new Error(`a client made a frame that cannot be read: ${frame.type}`)
     const claims = frame.type === 'login' && frame.claim !== null ? this.#relay.claims : []
     this.#relay.feed({ type: 'frame', connection: this.id, frame: decoded.value, claims })
@@ -382,6 +426,10 @@ export class Disk {
       .filter(([sequence]) => sequence >= first && sequence <= last)
       .map(([sequence, { packet }]) => ({ sequence, packet }))
       .toSorted((a, b) => a.sequence - b.sequence)
+  }
+
+  *packets(): Generator<Uint8Array> {
+    for (const packets of this.#packets.values()) for (const { packet } of packets.values()) yield packet
   }
 
   load(relay: RelayId, generation: Uint8Array, limits: RelayLimits, sodium: Sodium): RelayState {

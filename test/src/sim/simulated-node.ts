@@ -1,11 +1,15 @@
 import { ClosedSets } from '@sealmesh/node/documents/closed-sets'
 import { type Commit, Documents } from '@sealmesh/node/documents/documents'
 import type { TestMesh, TestNode } from '@sealmesh/node/documents/fixture'
-import { LogKeeper } from '@sealmesh/node/membership/log-keeper'
+import { HomeHealth } from '@sealmesh/node/health/home-health'
+import { HomeWatch } from '@sealmesh/node/health/home-watch'
+import { LogKeeper, storedRecord } from '@sealmesh/node/membership/log-keeper'
+import type { ServiceContext } from '@sealmesh/node/service/context'
 import { DamageBook } from '@sealmesh/node/store/damage-book'
 import { DocumentIndex } from '@sealmesh/node/store/document-index'
 import type { Database } from '@sealmesh/node/store/database'
 import { TABLES } from '@sealmesh/node/store/keys'
+import { Meta } from '@sealmesh/node/store/meta'
 import { ReceiptStore } from '@sealmesh/node/store/receipt-store'
 import { RecordStore } from '@sealmesh/node/store/record-store'
 import { StandingStore } from '@sealmesh/node/store/standing-store'
@@ -18,8 +22,9 @@ import { Forks } from '@sealmesh/node/trust/forks'
 import { Withholdings } from '@sealmesh/node/trust/withholdings'
 import type { dial } from '@sealmesh/node/uplink/dial'
 import type { SeenGeneration } from '@sealmesh/node/uplink/greeting'
-import { openRelayLink, type RelayLink } from '@sealmesh/node/uplink/relay-link'
-import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
+import { openRelayLink, type RelayLink, type RelayLinkOptions } from '@sealmesh/node/uplink/relay-link'
+import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
+import { mintIncarnation } from '@sealmesh/protocol/crdt/incarnation'
 import type { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
@@ -28,7 +33,11 @@ import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Withheld } from '@sealmesh/protocol/sync/withholding'
 import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
-import type { VirtualTime } from './virtual-time.ts'
+
+/** As the node keeps it: with what else its disk holds. */
+const GENERATION = 'relay-generation'
+
+const HELD_CHECK_MS = 15_000
 
 export interface NodeDeps {
   readonly sodium: Sodium
@@ -39,7 +48,9 @@ export interface NodeDeps {
   /** The newest first; one more with each record that it signs. */
   readonly prekeys: KeyPair<SealPublicKey, 'seal'>[]
   readonly database: Database
-  readonly time: VirtualTime
+  readonly clock: NodeClock
+  /** Of every start another one. */
+  readonly incarnationSalt: Uint8Array
   readonly random: (bytes: number) => Uint8Array
   readonly dice: () => number
   readonly relay: RelayId
@@ -53,6 +64,13 @@ export interface NodeDeps {
   readonly onError: (fields: object, text: string) => void
 }
 
+/** What a machine's clocks show. */
+export interface NodeClock {
+  wallMs(): number
+  /** Since the machine was started; stands while it sleeps. */
+  monotonicMs(): number
+}
+
 /** Everything of a node that speaks with relays, as `main.ts` puts it together: documents, log, packets, sync, link. */
 export class SimulatedNode {
   readonly id: NodeId
@@ -61,30 +79,42 @@ export class SimulatedNode {
   readonly sync: MeshSync
   readonly forks: Forks
   readonly withholdings: Withholdings
+  readonly health: HomeHealth
   readonly #store: Store
+  readonly #watch: HomeWatch
+  readonly #due: NodeJS.Timeout
+  readonly #generations: RelayLinkOptions['generations']
   readonly #deps: NodeDeps
   #link: RelayLink
-  #seen: SeenGeneration | undefined
 
   private constructor(
     deps: NodeDeps,
-    parts: Pick<SimulatedNode, 'documents' | 'log' | 'sync' | 'forks' | 'withholdings'>,
+    parts: Pick<SimulatedNode, 'documents' | 'log' | 'sync' | 'forks' | 'withholdings' | 'health'>,
     store: Store,
+    watch: HomeWatch,
+    generations: RelayLinkOptions['generations'],
   ) {
     this.id = deps.self.id
     this.#deps = deps
     this.#store = store
+    this.#watch = watch
+    this.#generations = generations
+    this.health = parts.health
     this.documents = parts.documents
     this.log = parts.log
     this.sync = parts.sync
     this.forks = parts.forks
     this.withholdings = parts.withholdings
     this.#link = this.#connect()
+    this.#due = setInterval(() => {
+      this.documents.rest()
+      this.documents.meshChanged().catch((err: unknown) => deps.onError({ err }, 'held blocks were not judged again'))
+    }, HELD_CHECK_MS)
     this.sync.attach({ send: (packet) => this.#link.send(packet) })
   }
 
   static async start(deps: NodeDeps): Promise<SimulatedNode> {
-    const { sodium, mesh, self, time, random, database } = deps
+    const { sodium, mesh, self, clock, random, database } = deps
     const store = await openStore(self.id, database)
     const silent = { info: () => {}, warn: () => {}, error: deps.onError } as unknown as MeshSyncDeps['logger']
     const surveyed = {
@@ -93,18 +123,24 @@ export class SimulatedNode {
       decode: (bytes: Uint8Array) => decodedBlock(bytes, sodium),
       exists: () => true,
     }
-    const membership = MembershipLog.restore(mesh.id, mesh.mesh.records.values(), sodium)
-    const { records } = await RecordStore.load(store)
-    const now = () => time.nowMs
+    const meta = new Meta(store)
+    const { records, stored } = await RecordStore.load(store)
+    const begun = [...mesh.mesh.records.values()]
+    const learnt = stored.map((bytes) => storedRecord(bytes, sodium))
+    const known = new Map([...begun, ...learnt].map((record) => [record.hash, record]))
+    const membership = MembershipLog.restore(mesh.id, known.values(), sodium)
+    const now = () => clock.wallMs()
+    const monotonicMs = () => clock.monotonicMs()
     const log = new LogKeeper({ log: membership, records, sodium, now })
-    const incarnation = mintIncarnation(self.id, random(SALT_BYTES), sodium)
+    const incarnation = mintIncarnation(self.id, deps.incarnationSalt, sodium)
     const signKey = self.keys.secretKey
     const closed = await ClosedSets.load(store, sodium)
     const index = await DocumentIndex.load(store)
+    const damage = await DamageBook.load(surveyed)
     const documents = new Documents({
       store,
       index,
-      damage: await DamageBook.load(surveyed),
+      damage,
       standings: await StandingStore.load(store),
       closed,
       sodium,
@@ -135,7 +171,7 @@ export class SimulatedNode {
     }
     const withholdings = new Withholdings({
       mesh: () => log.mesh,
-      aheadMs: () => 0,
+      aheadMs: () => now() - monotonicMs(),
       isBusy: (name) => documents.isComing(name),
       onNews: deps.onNews,
     })
@@ -155,7 +191,7 @@ export class SimulatedNode {
         withholdings.heard(from, heard)
         deps.onHeads(from, heard)
       },
-      monotonicMs: now,
+      monotonicMs,
       wallMs: now,
       logger: silent,
     })
@@ -167,18 +203,41 @@ export class SimulatedNode {
       await sync.meshChanged(changed)
     })
     sync.meet(log.mesh)
-    const node = new SimulatedNode(deps, { documents, log, sync, forks, withholdings }, store)
+    const failed = (err: unknown) => deps.onError({ err }, 'the state of this home could not be kept')
+    const health = await HomeHealth.load(meta, now, failed)
+    const watch = new HomeWatch({
+      health,
+      documents,
+      damage,
+      sync,
+      mesh: () => log.mesh,
+      node: self.id,
+      startedAtMs: now(),
+      failed,
+    })
+    const read = await meta.readBytes(GENERATION)
+    let seen = read && (JSON.parse(fromUtf8(read) ?? 'null') as SeenGeneration)
+    const generations = {
+      read: () => seen,
+      write: (now: SeenGeneration) => {
+        seen = now
+        meta.writeBytes(GENERATION, utf8(JSON.stringify(now))).catch(failed)
+      },
+    }
+    const parts = { documents, log, sync, forks, withholdings, health }
+    const node = new SimulatedNode(deps, parts, store, watch, generations)
     await sync.meshChanged(log.mesh)
     return node
   }
 
   /** A new prekey of its own: a record that others have to learn. */
   async signRecord(): Promise<void> {
-    const { self, mailboxes, prekeys, time, sodium, random } = this.#deps
+    const { self, mailboxes, prekeys, clock, sodium, random } = this.#deps
     const pair = sodium.sealKeys(random(32))
     prekeys.unshift(pair)
     const { publicKey } = pair
-    const life = { notBeforeMs: time.nowMs, expiresMs: time.nowMs + PREKEY_LIFE_MS }
+    const notBeforeMs = clock.wallMs()
+    const life = { notBeforeMs, expiresMs: notBeforeMs + PREKEY_LIFE_MS }
     await this.log.append(
       { type: 'prekey', node: self.id, publicKey, ...life, mailboxes: mailboxes.announced(life) },
       { type: 'node', node: self.id },
@@ -186,11 +245,23 @@ export class SimulatedNode {
     )
   }
 
+  /** What the handlers of the local socket work on, but what no handler of these tests touches. */
+  get context(): ServiceContext & { readonly sync: MeshSync } {
+    const { self, sodium, clock } = this.#deps
+    const { documents, log, sync } = this
+    const incarnation = documents.incarnation
+    const parts = { node: this.id, incarnation, signKey: self.keys.secretKey, log, documents, sync, sodium }
+    return { ...parts, now: () => clock.wallMs() } as unknown as ServiceContext & { readonly sync: MeshSync }
+  }
+
   get linkState(): string {
     return this.#link.status.state
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#due)
+    this.#watch.close()
+    await this.health.close()
     await this.#link.close()
     await this.sync.close()
     await this.documents.close()
@@ -198,7 +269,7 @@ export class SimulatedNode {
   }
 
   #connect(): RelayLink {
-    const { sodium, mesh, login, mailboxes, time, relay, url, dice } = this.#deps
+    const { sodium, mesh, login, mailboxes, clock, relay, url, dice } = this.#deps
     const draft = {
       mesh: mesh.id,
       loginKey: login.publicKey,
@@ -214,12 +285,15 @@ export class SimulatedNode {
         keys: login,
         token: encodeTokenChain([issueToken(draft, 'root', mesh.root.secretKey, sodium)]),
       },
-      mailboxes: () => mailboxes.secrets(time.nowMs),
+      mailboxes: () => mailboxes.secrets(clock.wallMs()),
       sodium,
       log: { info: () => {} },
-      generations: { read: () => this.#seen, write: (seen) => void (this.#seen = seen) },
-      onEvent: (event) => this.sync.onLinkEvent(event),
-      now: () => time.nowMs,
+      generations: this.#generations,
+      onEvent: (event) => {
+        this.sync.onLinkEvent(event)
+        this.#watch.onLinkEvent(event)
+      },
+      now: () => clock.monotonicMs(),
       dice,
       dial: this.#deps.dial,
     })

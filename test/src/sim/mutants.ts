@@ -1,0 +1,119 @@
+import type { WorldOptions } from './world.ts'
+
+/** One rule taken away. */
+export interface Mutant {
+  readonly name: string
+  readonly rule: string
+  /** In what `tsc -b` has built: the end of a file's path, and what stands there exactly once. */
+  readonly patch?: { readonly file: string; readonly from: string; readonly to: string }
+  /** Of the world around the code: a disk, the dice. */
+  readonly world?: WorldOptions
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'drop-late-blocks',
+    rule: 'a block of a term that is over is stored and listed, not refused',
+    patch: {
+      file: 'node/dist/documents/arrivals.js',
+      from: '    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {',
+      to: `    const highest = mesh.agents.get(name.agent)?.term?.number ?? 0;
+    if (block.header.term !== null && block.header.term.number < highest) return undefined;
+    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {`,
+    },
+  },
+  {
+    name: 'fold-late-blocks',
+    rule: 'a block that the basis of a higher term does not cover is set aside',
+    patch: {
+      file: 'protocol/dist/membership/judge.js',
+      from: "return overtaken ? { type: 'late', term: held.number } : { type: 'fold' };",
+      to: "return { type: 'fold' };",
+    },
+  },
+  {
+    name: 'no-second-judgement',
+    rule: 'what the log says anew is asked of blocks that were judged before',
+    patch: {
+      file: 'node/dist/documents/documents.js',
+      from: 'await Promise.all(this.#open.all().map((document) => document.judgeAgain()));',
+      to: '',
+    },
+  },
+  {
+    name: 'wall-clock-first',
+    rule: 'a write comes after what it replaces, whatever the clock on the wall shows',
+    patch: {
+      file: 'protocol/dist/crdt/writer.js',
+      from: 'const time = timeBeyond(latest, world);',
+      to: 'const time = { wallMs: world.nowMs, counter: 0 };',
+    },
+  },
+  {
+    name: 'basis-from-nothing',
+    rule: 'a term starts from what its holder has',
+    patch: {
+      file: 'protocol/dist/failover/takeover.js',
+      from: 'basis: documents.toSorted((a, b) => (a.layer < b.layer ? -1 : 1)),',
+      to: 'basis: [],',
+    },
+  },
+  {
+    name: 'reuse-incarnation',
+    rule: 'every start writes under an incarnation of its own',
+    world: { sameIncarnation: true },
+  },
+  {
+    name: 'ack-before-fsync',
+    rule: 'what is answered is on the disk',
+    world: { disksAnswerEarly: true },
+  },
+  {
+    name: 'torn-batch',
+    rule: 'a batch is on the disk whole or not at all',
+    world: { batchesTear: true },
+  },
+  {
+    name: 'receipts-never-fall',
+    rule: 'a peer that names less than before has lost it, and gets it again',
+    patch: {
+      file: 'protocol/dist/sync/peer-sync.js',
+      from: 'this.#weigh(shared, { named: vector, receipted: vector, sent: asks ? vector : joinTips(shared.sent, vector) });',
+      to: 'this.#weigh(shared, { named: vector, receipted: joinTips(shared.receipted, vector), sent: joinTips(shared.sent, vector) });',
+    },
+  },
+  {
+    name: 'grants-not-asked',
+    rule: 'blocks go to those only whom a grant names',
+    patch: {
+      file: 'protocol/dist/membership/access.js',
+      from: 'return membersOf(mesh, [...readers, ...holderOf(known)]);',
+      to: 'return membersOf(mesh, [...readers, ...known.hosts]);',
+    },
+  },
+  {
+    name: 'words-outlive-rights',
+    rule: 'what a peer named while it read more is neither missing nor withheld when it reads less',
+    patch: {
+      file: 'protocol/dist/sync/peer-sync.js',
+      from: 'shared.named && this.#concerning(peerReads, bothRead, shared.named);',
+      to: 'shared.named;',
+    },
+  },
+  {
+    name: 'plaintext-on-the-wire',
+    rule: 'what leaves a machine is sealed',
+    world: { sealsNothing: true },
+  },
+  {
+    name: 'stored-before-durable',
+    rule: 'a packet is acknowledged to the relay when what it brought is stored',
+    patch: {
+      file: 'node/dist/sync/mesh-sync.js',
+      from: 'this.#inHand.set(key, [acknowledge]);',
+      to: 'this.#inHand.set(key, []); acknowledge();',
+    },
+  },
+]
+
+export const mutantNamed = (name: string): Mutant | undefined => MUTANTS.find((each) => each.name === name)

@@ -1,0 +1,77 @@
+import { dice } from '@sealmesh/protocol/test-dice'
+
+/** What one seed's world is like. Rare mixtures occur because each of these is drawn apart. */
+export interface Parameters {
+  readonly nodes: number
+  /** Milliseconds of faults, after which everything is put right. */
+  readonly faultsMs: number
+  /** One way, least and most. */
+  readonly delayMs: readonly [number, number]
+  /** Of frames that take a while longer, and hold up what is behind them. */
+  readonly loss: number
+  /** Milliseconds that a disk takes to make a batch durable, at most. */
+  readonly syncMs: number
+  readonly relaySyncMs: number
+  /** Of the clocks' rates, and of the wall clocks. */
+  readonly drift: number
+  readonly skewMs: number
+  /** Between two writes of one node, on average. */
+  readonly writeEveryMs: number
+  readonly actEveryMs: number
+  /** Per node and second. */
+  readonly kill: number
+  readonly powerCut: number
+  readonly pause: number
+  readonly suspend: number
+  readonly cutOneWay: number
+  readonly cutBothWays: number
+  readonly reset: number
+  readonly diskFull: number
+  readonly clockStep: number
+  readonly takeover: number
+  /** Of starts after a crash, those from an older image. */
+  readonly rollback: number
+  /** Per second. */
+  readonly relayCrash: number
+  readonly relayRestore: number
+  readonly relayWipe: number
+  readonly clone: number
+  readonly revoke: number
+}
+
+export function parametersOf(seed: number): Parameters {
+  const { random, pick } = dice(seed * 31 + 17)
+  const sometimes = (share: number, most: number): number => {
+    const [happens, much] = [random() < share, random()]
+    return happens ? most * much : 0
+  }
+  const least = random() < 0.2 ? 0.05 : 5 + random() * 30
+  return {
+    nodes: 2 + pick(2),
+    faultsMs: 75_000 + pick(40_000),
+    delayMs: [least, least * (1.1 + random() * 3) + (random() < 0.3 ? random() * 400 : random() * 20)],
+    loss: random() < 0.6 ? random() * 0.2 : 0,
+    syncMs: random() < 0.7 ? 1 + random() * 10 : random() * 200,
+    relaySyncMs: random() < 0.7 ? 1 + random() * 10 : random() * 100,
+    drift: random() < 0.8 ? 0.01 : 0,
+    skewMs: random() < 0.5 ? 2_000 : random() < 0.9 ? 120_000 : 300_000,
+    writeEveryMs: 500 + random() * 1_900,
+    actEveryMs: 300 + random() * 700,
+    kill: sometimes(0.7, 0.02),
+    powerCut: sometimes(0.6, 0.02),
+    pause: sometimes(0.6, 0.02),
+    suspend: sometimes(0.4, 0.01),
+    cutOneWay: sometimes(0.5, 0.03),
+    cutBothWays: sometimes(0.6, 0.03),
+    reset: sometimes(0.5, 0.02),
+    diskFull: sometimes(0.3, 0.01),
+    clockStep: sometimes(0.3, 0.01),
+    takeover: sometimes(0.8, 0.04),
+    rollback: random() < 0.4 ? 0.4 : 0,
+    relayCrash: sometimes(0.5, 0.02),
+    relayRestore: sometimes(0.3, 0.01),
+    relayWipe: sometimes(0.2, 0.01),
+    clone: sometimes(0.3, 0.006),
+    revoke: sometimes(0.2, 0.01),
+  }
+}

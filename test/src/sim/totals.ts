@@ -1,0 +1,64 @@
+/** What happened in a run, or in many. */
+export interface Totals {
+  simulatedMs: number
+  writes: number
+  local: number
+  replicated: number
+  crashes: number
+  partitions: number
+  pauses: number
+  rollbacks: number
+  clones: number
+  relayCrashes: number
+  takeovers: number
+  acts: number
+  overlaps: number
+  violations: number
+}
+
+export const emptyTotals = (): Totals => ({
+  simulatedMs: 0,
+  writes: 0,
+  local: 0,
+  replicated: 0,
+  crashes: 0,
+  partitions: 0,
+  pauses: 0,
+  rollbacks: 0,
+  clones: 0,
+  relayCrashes: 0,
+  takeovers: 0,
+  acts: 0,
+  overlaps: 0,
+  violations: 0,
+})
+
+interface Said {
+  readonly seeds: number
+  readonly from: number
+  readonly failed: number
+  readonly mutant: string
+  readonly crypto: string
+  readonly trace: string
+}
+
+const HOUR_MS = 3_600_000
+
+/** The last line of a run. `local` counts every write that was answered, the other levels those that came that far. */
+export function totalsLine({ seeds, from, failed, mutant, crypto, trace }: Said, totals: Totals): string {
+  const { simulatedMs, local, replicated, violations, overlaps, ...counts } = totals
+  const said = Object.entries(counts).map(([name, count]) => `${count} ${IN_WORDS[name] ?? name}`)
+  return [
+    `${seeds} seeds from ${from}: ${failed} failed`,
+    `${violations} violations`,
+    `${(simulatedMs / HOUR_MS).toFixed(1)} simulated hours`,
+    `acknowledged ${local} local, ${replicated} replicated`,
+    ...said,
+    `${overlaps} acts of unwitnessed terms that were over`,
+    `mutant ${mutant}`,
+    `crypto ${crypto}`,
+    `trace ${trace}`,
+  ].join(', ')
+}
+
+const IN_WORDS: Readonly<Record<string, string>> = { relayCrashes: 'relay crashes' }
