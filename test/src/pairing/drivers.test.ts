@@ -130,6 +130,7 @@ class Office {
       revoke: () => Promise.reject(new Error('A guest revokes nobody')),
       slot: () => Promise.reject(new Error('nobody asks')),
       vault: () => Promise.reject(new Error('nobody asks')),
+      drained: async () => {},
       openMailboxes: () => undefined,
       nudge: () => undefined,
       close: () => Promise.resolve(void this.#links.delete(mailbox)),

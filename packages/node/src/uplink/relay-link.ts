@@ -34,6 +34,8 @@ export interface RelayLink {
   slot(question: SlotQuestion): Promise<SlotAnswer>
   /** Of the vault of this relay, where sealed snapshots lie. Rejects with a `Failure`. */
   vault<Question extends VaultQuestion>(question: Question): Promise<VaultAnswer<Question>>
+  /** Resolves when all that lay at the relay before has been delivered here. Rejects with a `Failure`. */
+  drained(): Promise<void>
   /** Call it when what `mailboxes` gives has changed. */
   openMailboxes(): void
   /** Dials now instead of when it is due: the network, the token or the relay's record has changed. */
@@ -163,6 +165,10 @@ class Link implements RelayLink {
       (request) => ({ ...question, request }) as Frame,
       (frame) => judgeVault(question, frame),
     )
+  }
+
+  drained(): Promise<void> {
+    return this.#request((number) => ({ type: 'ping', number }), whenDone)
   }
 
   openMailboxes(): void {
@@ -316,6 +322,7 @@ class Link implements RelayLink {
         // Before its pong a relay that keeps us idle says so again: one that does not has changed its mind, or lied.
         if (this.#idled && !session.idledAgain) this.#activate()
         session.idledAgain = false
+        if (frame.number > 0) this.#requests.get(frame.number)?.answer(null)
         return
       case 'challenge':
       case 'welcome':

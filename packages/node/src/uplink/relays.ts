@@ -87,6 +87,17 @@ export class Relays {
     return this.#live(LIVE_WAIT_MS)
   }
 
+  /** Whose link it is, or will be. */
+  get relay(): RelayId | undefined {
+    const parsed = this.#address === undefined ? undefined : parseRelayAddress(this.#address)
+    return parsed?.ok === true ? parsed.value.relay : undefined
+  }
+
+  /** Of the relay that is in use now. */
+  get linkNow(): Pick<RelayLink, 'slot' | 'drained'> | undefined {
+    return this.#link?.status.state === 'live' ? this.#link : undefined
+  }
+
   /** Beside those of each day: where somebody writes to who is not told them. The result ends it. */
   openGuestMailbox(secret: Uint8Array): () => void {
     const key = toHex(secret)

@@ -71,6 +71,10 @@ export function pump(reader: Connection, state: RelayState, world: World, effect
     }
   }
   reader.isCaughtUp = true
+  if (reader.pongOwed > 0) {
+    effects.push({ type: 'send', connection: reader.id, frame: { type: 'pong', number: reader.pongOwed } })
+    reader.pongOwed = 0
+  }
   if (reader.drainedTold || reader.open.length === 0) return
   reader.drainedTold = true
   effects.push({ type: 'send', connection: reader.id, frame: { type: 'drained' } })

@@ -126,7 +126,9 @@ function take(
         const frame = { type: 'notice', reason: 'DUPLICATE_LOGIN', retryAfterMs: 0 } as const
         effects.push({ type: 'send', connection: connection.id, frame })
       }
-      effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
+      if (frame.number > 0 && connection.state === 'active' && !connection.isCaughtUp)
+        connection.pongOwed = frame.number
+      else effects.push({ type: 'send', connection: connection.id, frame: { type: 'pong', number: frame.number } })
       tellOfCopy(who, connection, world, effects)
       return
     case 'login':

@@ -49,6 +49,7 @@ export function greet(
     inHand: new Fifo(),
     unackedBytes: 0,
     isCaughtUp: false,
+    pongOwed: 0,
     progressMs: world.nowMs,
     reading: null,
     drainedTold: false,

@@ -208,6 +208,8 @@ export interface Connection {
   unackedBytes: number
   /** Everything that its mailboxes hold has been handed over. */
   isCaughtUp: boolean
+  /** The number of a ping that is answered when it is; 0 for none. */
+  pongOwed: number
   /** When it last acknowledged something, or began to owe. */
   progressMs: number
   /** The read from disk that is on its way. */
