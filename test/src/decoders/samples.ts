@@ -27,6 +27,7 @@ const ITEMS: { readonly [Type in SyncItem['type']]: Extract<SyncItem, { type: Ty
   },
   heads: { type: 'heads', fresh: true, root: new Uint8Array(32).fill(5), documents: 300 },
   'want-records': { type: 'want-records' },
+  failover: { type: 'failover', word: 'heads?', agent: document.agent, nonce: new Uint8Array(16).fill(4) },
   buckets: {
     type: 'buckets',
     buckets: [0, 7, 255].map((bucket) => ({ bucket, digest: new Uint8Array(32).fill(bucket) })),

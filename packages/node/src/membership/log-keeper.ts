@@ -74,6 +74,16 @@ export class LogKeeper {
     })
   }
 
+  /** The same record, signed and not entered: for what somebody else has to allow first. `receive` enters it. */
+  draft(body: (mesh: Mesh) => RecordBody, signer: RecordSigner, secret: Secret<'sign'>): Promise<SignedRecord> {
+    return this.#inTurn(async () => {
+      await this.#settle()
+      const { mesh } = this
+      const parents = mesh.heads
+      return signRecord({ mesh: mesh.id, parents, timeMs: this.#now(), signer, body: body(mesh) }, secret, this.#sodium)
+    })
+  }
+
   /** Records from a peer, in any order. Bad ones are dropped and counted; good ones are durable when this resolves. */
   receive(records: readonly Uint8Array[]): Promise<{ added: number; refused: number }> {
     return this.#inTurn(async () => {

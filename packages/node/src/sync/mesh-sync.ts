@@ -22,6 +22,7 @@ import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
 import { interestsIn } from './interests.ts'
 import { HANDED_NOTED_MS, HEARD_LATELY_MS, MAIL_TICKS, TICK_MS, TURNED_AWAY_MAX } from './mesh-sync-limits.ts'
 import { type Arrived, hasRoom, isSilent, newPeer, type Peer, seenIn } from './peer.ts'
+import { settled } from './settled.ts'
 import { Sharing } from './sharing.ts'
 import { tellAwareness } from './tell-awareness.ts'
 
@@ -120,9 +121,7 @@ export class MeshSync {
         this.#relayForgot = event.newGeneration
         // A relay that may have forgotten what it stored is refilled; else only what it never answered is in doubt.
         if (event.newGeneration)
-          this.#forgetHanded().catch((error: unknown) =>
-            this.#deps.logger.error({ err: error }, 'what a relay had answered for could not be forgotten'),
-          )
+          this.#forgetHanded().catch(this.#failed('what a relay had answered for could not be forgotten'))
         for (const peer of this.#peers.values()) {
           if (!event.newGeneration && peer.flight.size > 0) peer.core.doubt('link')
           peer.flight.forget()
@@ -155,6 +154,9 @@ export class MeshSync {
         return
     }
   }
+
+  /** Whether all that has been delivered until now is durable. */
+  readonly settled = (): Promise<boolean> => settled(() => this.#peers.values())
 
   peers(): PeerNow[] {
     return [...this.#peers.values()].map((peer) => peerNow({ ...peer, inFlight: peer.flight.size }, this.#aheadMs()))
@@ -233,9 +235,7 @@ export class MeshSync {
     this.#sharing.tick(nowMs)
     if (nowMs - this.#notedAtMs >= HANDED_NOTED_MS) {
       this.#notedAtMs = nowMs
-      this.#noteHanded().catch((error: unknown) =>
-        this.#deps.logger.error({ err: error }, 'what the relay answered for could not be noted'),
-      )
+      this.#noteHanded().catch(this.#failed('what the relay answered for could not be noted'))
     }
     this.#flushAll()
   }
@@ -244,10 +244,7 @@ export class MeshSync {
   #advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
     // The first block of a document: who shares it has to be worked out once.
     if (!this.#sharing.advanced(name, vector, authoredHere)) return
-    this.#sharing.refresh(name).then(
-      () => this.#flushAll(),
-      (error: unknown) => this.#deps.logger.error({ err: error }, 'sharing could not be worked out'),
-    )
+    this.#sharing.refresh(name).then(() => this.#flushAll(), this.#failed('sharing could not be worked out'))
   }
 
   /** Damage was found, or mended: peers are told what is durable now, and asked for what is not. */
@@ -260,6 +257,8 @@ export class MeshSync {
       this.#deps.logger.error({ err: error }, 'a damaged document could not be asked for')
     }
   }
+
+  readonly #failed = (what: string) => (error: unknown) => this.#deps.logger.error({ err: error }, what)
 
   /** So that a restart does not fill the mailbox of a peer that is away a second time. */
   readonly #noteHanded = (): Promise<void> => noteHanded(this.#peers.values(), this.#deps.handed)
@@ -385,6 +384,7 @@ export class MeshSync {
       if (this.#mail === 'read' && peer.latest.isChance(each, nowMs))
         this.#deps.onHeads?.(peer.node, { ...seenIn(each.packet, peer), lacksRecords, nowMs })
       await this.#receipted(peer, said)
+      for (const item of news) if (item.type === 'failover') this.#deps.onFailover?.(peer.node, item, lacksRecords)
     }
   }
 

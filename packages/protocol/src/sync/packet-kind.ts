@@ -12,6 +12,7 @@ function isControl({ type }: SyncItem): boolean {
     case 'want-records':
     case 'buckets':
     case 'want-closed':
+    case 'failover':
       return true
     // These go by the size of a document, and awareness by that of a cursor.
     case 'blocks':

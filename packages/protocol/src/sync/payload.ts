@@ -57,6 +57,7 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *                 (after: the sequence before it, bytes of a row)
  *   0x09 want-closed  agent | layer | digest: send me this closed set's link, and the links before it
  *   0x0a closed   agent | layer | list of link bytes, each the parent of the one before
+ *   0x0b failover word 1B | agent | nonce 16: news of the moment between those who may hold an agent; never stored
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -73,8 +74,19 @@ export type SyncItem =
   | { readonly type: 'want-closed'; readonly document: DocumentName; readonly digest: ClosedDigest }
   /** Links of a closed set (docs/spec/03-blocks.md §2.1), the asked one first. */
   | { readonly type: 'closed'; readonly document: DocumentName; readonly links: readonly Uint8Array[] }
+  /** `take`: it is handed to you. `heads?` is answered by `heads`, in a packet that names the log heads of then. */
+  | FailoverItem
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
+
+export const FAILOVER_WORDS = ['take', 'heads?', 'heads'] as const
+export interface FailoverItem {
+  readonly type: 'failover'
+  readonly word: (typeof FAILOVER_WORDS)[number]
+  readonly agent: AgentId
+  readonly nonce: Uint8Array
+}
+export const FAILOVER_NONCE_BYTES = 16
 
 export interface PrunedItem {
   readonly type: 'pruned'
@@ -168,6 +180,11 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           writeId(w, item.document.agent)
           writeText(w, item.document.layer)
           return writeList(w, item.links, (bytes) => writeBytes(w, bytes))
+        case 'failover':
+          writeByte(w, 0x0b)
+          writeByte(w, FAILOVER_WORDS.indexOf(item.word))
+          writeId(w, item.agent)
+          return writeFixed(w, item.nonce)
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -230,9 +247,17 @@ function readItem(r: Reader): SyncItem {
         document: readDocument(r),
         links: readList(r, LINKS_MAX, () => readBytes(r, LINK_BYTES_MAX)),
       }
+    case 0x0b:
+      return readFailover(r)
     default:
       throw new Malformed()
   }
+}
+
+function readFailover(r: Reader): SyncItem {
+  const word = FAILOVER_WORDS[readByte(r)]
+  if (word === undefined) throw new Malformed()
+  return { type: 'failover', word, agent: readId<AgentId>(r, 32), nonce: readFixed(r, FAILOVER_NONCE_BYTES) }
 }
 
 function readPruned(r: Reader): PrunedItem {

@@ -250,6 +250,7 @@ export class PeerSync {
         case 'want-closed':
         case 'closed':
         case 'awareness':
+        case 'failover':
           break
       }
     }
