@@ -7,17 +7,17 @@ import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { ConfigKeeper } from './config/config-keeper.ts'
+import { onHangUp } from './config/on-hang-up.ts'
 import { Diary } from './diary/diary.ts'
 import { Compaction } from './documents/compaction.ts'
 import { ClosedSets } from './documents/closed-sets.ts'
 import { Documents } from './documents/documents.ts'
 import { HomeHealth } from './health/home-health.ts'
-import { HomeWatch } from './health/home-watch.ts'
-import { Scrubber } from './health/scrubber.ts'
+import { openHealth } from './health/open-health.ts'
 import { EventFeed } from './events/feed.ts'
-import { unleased } from './failover/acknowledgements.ts'
 import { openAcknowledgements } from './failover/open-acknowledgements.ts'
 import { Happenings } from './events/happenings.ts'
+import { openFailover } from './failover/open-failover.ts'
 import { Folders } from './folders/folders.ts'
 import { Refusals } from './events/refusals.ts'
 import { type Handlers, serveDoor } from './ipc/door.ts'
@@ -225,6 +225,7 @@ async function compose(
     incarnation,
     random,
     now,
+    fence: (agent) => opened.failover.fence(agent),
     baseRefused: (name, code) => refusals.noteBase(name, code),
   })
   closers.push(() => documents.close())
@@ -288,13 +289,27 @@ async function compose(
     },
     onHeads: (from, heard) => withholdings.heard(from, heard),
     onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
+    onFailover: (from, item, lacksRecords) => opened.failover.onItem(from, item, lacksRecords),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,
   })
   closers.push(() => sync.close())
-  const acknowledging = openAcknowledgements({ ...context, sync, lease: unleased(node, () => log.mesh) })
+  const opened = await openFailover({
+    ...context,
+    port,
+    sync,
+    relays,
+    meta,
+    store,
+    health,
+    random,
+    happenings: () => happenings,
+    config: () => config.now,
+  })
+  const { failover } = opened
+  const acknowledging = openAcknowledgements({ ...context, sync, lease: failover })
   closers.push(() => acknowledging.close())
   const withholdings = new Withholdings({
     mesh: () => log.mesh,
@@ -306,29 +321,10 @@ async function compose(
   const lastHeard = await LastHeard.load(meta)
   const copies = await openLogCopies({ node, keys, log, meta, relays, sync, lastHeard, sodium, random, now, logger })
   closers.push(() => copies.close())
-  const watch = new HomeWatch({ health, documents, damage, sync, mesh: () => log.mesh, node, startedAtMs, failed })
-  closers.push(() => watch.close())
-  await watch.opened(sound.health)
-  await watch.openedDiary(diary.sound.health)
-  for (const path of keys.damagedFiles) await health.event(`the key file ${path} was damaged, and is set aside`)
-  const scrubber = await Scrubber.load({
-    scrub: {
-      main: sound,
-      diary: diary.sound,
-      documents,
-      index,
-      damage,
-      surveyed,
-      record: (hash) => log.mesh.records.get(hash)?.bytes,
-      wantRecords: () => sync.wantRecords(),
-      checkKeys: () => keys.lookAgain(),
-    },
-    meta,
-    health,
-    now,
-    failed,
-  })
-  closers.push(() => scrubber.close())
+  const common = { meta, health, documents, index, damage, sync, mesh: () => log.mesh, node, now, failed }
+  const watched = await openHealth({ ...common, sound, diary, keys, surveyed, startedAtMs })
+  const { watch, scrubber } = watched
+  closers.push(() => watched.close())
   scrubAtOnce = () => void scrubber.run().catch(failed)
   const feed = new EventFeed(toHex(random(4)))
   const happenings = new Happenings({ feed, documents, log, node, heard: () => sync.heard(), now })
@@ -358,9 +354,11 @@ async function compose(
     copies.onLinkEvent(event)
     watch.onLinkEvent(event)
     happenings.onLink(event)
+    failover.onLinkEvent(event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
   }
   sync.attach(relays)
+  closers.push(() => opened.close())
 
   const defaults = new DefaultShares(context, () => config.now)
   const folders = await Folders.open({
@@ -377,6 +375,7 @@ async function compose(
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)
     await documents.meshChanged()
+    failover.meshChanged()
     await sync.meshChanged(mesh)
     folders.meshChanged()
     await relays.meshChanged(mesh)
@@ -402,15 +401,15 @@ async function compose(
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
   await defaults.apply()
-  const onHangUp = (): void => {
-    config.reload().then(
-      () => defaults.apply(),
-      (error: unknown) => logger.error({ err: error }, 'the config was not read again'),
-    )
-  }
-  // A terminal that closes means the end, as ever; to a process without one the signal says: read the config again.
-  if (process.stdin.isTTY !== true) process.on('SIGHUP', onHangUp)
-  closers.push(() => void process.off('SIGHUP', onHangUp))
+  failover.start()
+  closers.push(
+    onHangUp(() =>
+      config.reload().then(
+        () => defaults.apply(),
+        (error: unknown) => logger.error({ err: error }, 'the config was not read again'),
+      ),
+    ),
+  )
 
   const snapshots = await Snapshots.load({
     home: home.path,
@@ -470,6 +469,8 @@ async function compose(
     refusals,
     withholdings,
     forks,
+    failover,
+    journal: opened.journal,
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, handlers, log: logger })

@@ -69,6 +69,28 @@ export const reactions = {
   NOT_ADMIN: { exit: 4, retry: false, next: 'run it on an admin node: sealmesh status shows which' },
   NOT_A_WRITER: { exit: 4, retry: false, next: 'sealmesh share ls shows who may write this layer' },
   NOT_THE_HOLDER: { exit: 4, retry: false, next: 'sealmesh takeover AGENT moves the term here' },
+  FENCED: {
+    exit: 4,
+    retry: true,
+    next: 'sealmesh failover status AGENT says what is missing; once this node may act again it writes again',
+  },
+  WITNESS_NEEDED: { exit: 4, retry: false, next: 'sealmesh witness set, on an admin node' },
+  LEASE_RUNS: {
+    exit: 9,
+    retry: true,
+    next: 'wait until its lease has run out, or on its holder: sealmesh handover AGENT; --force does not wait',
+  },
+  LEASE_UNKNOWN: {
+    exit: 9,
+    retry: true,
+    next: 'wait until the nodes have spoken with each other, or look at the old machine and add --force',
+  },
+  TAKEOVER_BLOCKED: {
+    exit: 4,
+    retry: true,
+    next: 'bring back a node that has it, or accept the loss: --accept-data-loss REASON',
+  },
+  HANDOVER_FAILED: { exit: 10, retry: true, next: 'sealmesh failover status AGENT, and try again: nothing was moved' },
   NOT_A_HOST: { exit: 4, retry: false, next: 'name this node on the holder: sealmesh agents add AGENT --standby NODE' },
   DIARY_PRIVATE: { exit: 4, retry: false, next: 'read it on the node that wrote it: only metadata is shared' },
 

@@ -1,5 +1,6 @@
 import { cutsOf } from '@sealmesh/node/service/context'
-import { takeoverHandlers } from '@sealmesh/node/service/takeover'
+import { documentsOf } from '@sealmesh/node/failover/basis'
+import { planTakeover } from '@sealmesh/protocol/failover/takeover'
 import type { Written } from '@sealmesh/node/documents/documents'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
@@ -69,7 +70,6 @@ export class Work {
     const known = mesh.agents.get(agent)
     if (known === undefined || known.term?.holder === node.id || !known.hosts.includes(node.id)) return
     const vectors = new Map<string, VersionVector>()
-    const { takeover } = takeoverHandlers(node.context)
     const before = this.takeovers
     const taken = async () => {
       // What is receipted between here and the record, an unwitnessed takeover leaves behind.
@@ -77,7 +77,14 @@ export class Work {
       for (const name of node.documents.names())
         if (name.agent === agent) vectors.set(keyOf(name), (await node.documents.open(name)).vector)
       checks.takenOver(player, vectors)
-      await takeover({ agent: known.name, reason: `takeover ${before}` }, undefined as never)
+      const documents = (await documentsOf(node.documents, agent)).filter(({ layer }) => isSingleWriter(layer))
+      const { signKey } = node.context
+      const plan = (mesh: Mesh) => {
+        const planned = planTakeover({ mesh, agent, node: node.id, documents, reason: `takeover ${before}` })
+        if (!planned.ok) throw new Error(planned.error.code)
+        return planned.value
+      }
+      await node.log.append(plan, { type: 'node', node: node.id }, signKey)
       this.takeovers += 1
       checks.termOf(player, node.log.mesh)
     }

@@ -17,7 +17,7 @@ interface Options {
 
 const VALUE_CHARACTERS_MAX = 100
 const TYPES =
-  'write, conflict, late, set-aside, held, refused, peer, relay, machine, hosts, grant, ungrant, takeover, rolled-back, copied, compaction, scrub, folder, gap'
+  'write, conflict, late, set-aside, held, refused, peer, relay, machine, hosts, grant, ungrant, takeover, act-gained, act-lost, takeover-proposed, takeover-blocked, rolled-back, copied, compaction, scrub, folder, gap'
 
 export const events = (cli: Cli): Command =>
   new Command('events')

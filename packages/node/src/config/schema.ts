@@ -45,6 +45,8 @@ const Recipients = z
 
 const Aliases = z.record(AliasName, Name)
 
+const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64)
+
 const Agent = z
   .strictObject({
     share: z
@@ -52,6 +54,10 @@ const Agent = z
       .default({})
       .describe('Default sharing, by layer. Applied where this node holds the agent; `share set` has the last word.'),
     aliases: Aliases.default({}).describe("Names of your own for this agent's layers."),
+    on_active: Command.optional().describe(
+      'Runs while this node may act for the agent, and is stopped when it may not. Program and arguments, no shell; SEALMESH_AGENT, SEALMESH_TERM and SEALMESH_TOKEN are in its environment.',
+    ),
+    on_standby: Command.optional().describe('Runs once when this node may not act for the agent any more.'),
   })
   .superRefine(({ share, aliases }, check) => {
     // A default for an alias of the diary would share the diary.

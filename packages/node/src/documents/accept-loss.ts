@@ -12,7 +12,7 @@ import type { Documents } from './documents.ts'
 
 const INTENTS_AT_ONCE = 256
 /** What a mesh says to a node whose turn to write is over. */
-const NOT_OURS: readonly FailureCode[] = ['NOT_A_WRITER', 'NOT_THE_HOLDER', 'AGENT_UNKNOWN']
+const NOT_OURS: readonly FailureCode[] = ['NOT_A_WRITER', 'NOT_THE_HOLDER', 'FENCED', 'AGENT_UNKNOWN']
 
 export interface AcceptedLoss {
   /** Blocks that were given up. */

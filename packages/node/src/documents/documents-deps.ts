@@ -1,5 +1,6 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import type { IncarnationId, NodeId } from '@sealmesh/protocol/ids'
+import type { Failure } from '@sealmesh/protocol/errors'
+import type { AgentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { Secret } from '@sealmesh/protocol/keys'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -27,6 +28,8 @@ export interface DocumentsDeps {
   readonly incarnation: IncarnationId
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
+  /** Why nothing is to be written now under the agent's term, though it is ours: asked at the moment of the write. */
+  readonly fence?: (agent: AgentId) => Failure | null
   /** A base that a peer sent was not taken, for `why`. */
   readonly baseRefused?: (name: DocumentName, code: string) => void
   readonly documentsOpenMax?: number

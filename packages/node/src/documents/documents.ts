@@ -139,6 +139,7 @@ export class Documents {
       mesh,
       now,
       author: this.#author,
+      fence: deps.fence,
       catchUp: this.catchUp,
       recent: this.#recent,
       judge: this.#judge,
@@ -160,7 +161,7 @@ export class Documents {
 
   /**
    * Durable when it resolves; one result for each intent, in their order. Callers share blocks and fsyncs. Throws
-   * NOT_A_WRITER, NOT_THE_HOLDER, AGENT_UNKNOWN, VALUE_TOO_LARGE, DISK_FULL, DISK_FAILED or STORE_DAMAGED.
+   * NOT_A_WRITER, NOT_THE_HOLDER, FENCED, AGENT_UNKNOWN, VALUE_TOO_LARGE, DISK_FULL, DISK_FAILED or STORE_DAMAGED.
    */
   write(name: DocumentName, intents: readonly Intent[]): Promise<Written[]> {
     const flaw = flawOf(intents)

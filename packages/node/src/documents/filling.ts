@@ -320,7 +320,8 @@ export class Filling {
   }
 
   #permission(): Result<TermRef | null, Failure> {
-    return permissionToWrite(this.#around.mesh(), this.#around.node, this.document.name)
+    const { mesh, node, fence } = this.#around
+    return permissionToWrite(mesh(), node, this.document.name, fence)
   }
 }
 

@@ -20,6 +20,7 @@ import type { Author } from './author.ts'
 import { inTurns } from './in-turns.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { ClosedSets } from './closed-sets.ts'
+import type { DocumentsDeps } from './documents-deps.ts'
 import { differenceBetween, seenOf } from './difference.ts'
 import { Filling, type Job } from './filling.ts'
 import { Gathering } from './gathering.ts'
@@ -40,6 +41,7 @@ export interface Surroundings {
   readonly author: Author
   readonly catchUp: CatchUp
   readonly mesh: () => Mesh
+  readonly fence: DocumentsDeps['fence']
   readonly judge: () => Judge
   readonly now: () => number
   /** Durable and readable; in the same turn as the callers of its writes are answered. */

@@ -22,6 +22,8 @@ const CONFLICTS_MAX = 10_000
 const PEERS_LOOKED_AT_MS = 1_000
 
 type Detail = NodeEvent['detail']
+/** A document, or all of an agent. */
+type About = { readonly agent: DocumentName['agent']; readonly layer: string | null }
 
 export interface HappeningsDeps {
   readonly feed: EventFeed
@@ -60,7 +62,7 @@ export class Happenings {
   }
 
   /** For parts that have news of their own: compaction, scrub. */
-  tell(type: NodeEventType, name: DocumentName | undefined, detail: Detail): void {
+  tell(type: NodeEventType, name: About | undefined, detail: Detail): void {
     this.#tell(type, name, detail)
   }
 
@@ -183,7 +185,7 @@ export class Happenings {
 
   #tell(
     type: NodeEventType,
-    name: { readonly agent: DocumentName['agent']; readonly layer: string | null } | undefined,
+    name: About | undefined,
     detail: Detail,
     about: { readonly umr?: string; readonly from?: NodeId; readonly local?: boolean } = {},
   ): void {

@@ -29,6 +29,9 @@ import type { DefaultShares } from './default-shares.ts'
 import { deviceHandlers } from './devices.ts'
 import { diffHandlers } from './diff.ts'
 import { eventHandlers } from './events.ts'
+import type { ActJournal } from '../failover/act-journal.ts'
+import type { Failover } from '../failover/failover.ts'
+import { failoverHandlers } from './failover.ts'
 import { findingsOf, type FindingSources } from './findings.ts'
 import { historyHandlers } from './history.ts'
 import { folderHandlers } from './folders.ts'
@@ -43,6 +46,7 @@ import { quarantineHandlers } from './quarantine.ts'
 import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
 import { snapshotHandlers, snapshotStatus } from './snapshots.ts'
+import { reconcileHandlers } from './reconcile.ts'
 import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
 import { textHandlers } from './texts.ts'
@@ -73,6 +77,8 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly defaults: DefaultShares
   readonly feed: EventFeed
   readonly snapshots: Snapshots
+  readonly failover: Failover
+  readonly journal: ActJournal
   readonly refusals: Refusals
   readonly stop: () => void
 }
@@ -122,6 +128,8 @@ export function handlersOf(services: NodeServices): Handlers {
     ...scrubHandlers(services),
     ...snapshotHandlers(services),
     ...takeoverHandlers(services),
+    ...failoverHandlers(services),
+    ...reconcileHandlers(services),
     ...pairingHandlers(services.inviter),
     ...quarantineHandlers(services),
     ...deviceHandlers(services),

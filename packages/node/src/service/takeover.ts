@@ -1,23 +1,24 @@
 import { isSingleWriter } from '@sealmesh/protocol/membership/access'
 import { type Missing, previewTakeover, type Unknowable } from '@sealmesh/protocol/failover/preview'
-import { planTakeover } from '@sealmesh/protocol/failover/takeover'
-import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import { documentsOf } from '../failover/basis.ts'
+import { takeByPerson } from '../failover/by-person.ts'
+import type { Failover } from '../failover/failover.ts'
 import type { Handlers } from '../ipc/door.ts'
 import { counted } from '../status/words.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentNamed, iso, nodeName, type ServiceContext } from './context.ts'
 
-/** Manual takeover: a person is shown what is known, what may be lost and what cannot be known, and confirms. */
+/** Takeover by a person: a person is shown what is known, what may be lost and what cannot be known, and confirms. */
 export function takeoverHandlers(
-  context: ServiceContext & { readonly sync: MeshSync },
+  context: ServiceContext & { readonly sync: MeshSync; readonly failover: Failover },
 ): Pick<Handlers, 'takeover' | 'takeover.preview'> {
   return {
     'takeover.preview': async ({ agent: name }) => {
       const mesh = context.log.mesh
       const agent = agentNamed(mesh, name)
-      const all = await documentsOf(context, agent)
+      const all = await documentsOf(context.documents, agent.id)
       const documents = all.filter(({ layer }) => isSingleWriter(layer))
       const peers = context.sync.peers()
       const words = peers.flatMap(({ node, view, words: said }) => {
@@ -46,30 +47,17 @@ export function takeoverHandlers(
       }
     },
 
-    takeover: async ({ agent: name, reason }) => {
+    takeover: async ({ agent: name, reason, force, acceptDataLoss }) => {
       const agent = agentNamed(context.log.mesh, name)
-      if (agent.term?.holder === context.node)
-        return {
-          agent: agent.name,
-          term: agent.term.number,
-          holder: nodeName(context.log.mesh, context.node),
-          record: agent.term.record,
-        }
-      const documents = (await documentsOf(context, agent)).filter(({ layer }) => isSingleWriter(layer))
-      const record = await context.log.append(
-        (mesh) => {
-          const plan = planTakeover({ mesh, agent: agent.id, node: context.node, documents, reason })
-          if (!plan.ok) throw new Failure(plan.error.code, `${agent.name} cannot be taken over here.`)
-          return plan.value
-        },
-        { type: 'node', node: context.node },
-        context.signKey,
-      )
+      if (agent.term?.holder !== context.node)
+        await takeByPerson(context.failover, context.log, agent.id, { reason, force, acceptDataLoss })
+      // A person says that nobody else holds it, whatever the witness has forgotten.
+      else if (force) context.failover.byWord(agent.id)
       const mesh = context.log.mesh
       const term = mesh.agents.get(agent.id)?.term
-      if (term === undefined || term === null || term.record !== record.hash)
+      if (term?.holder !== context.node)
         throw new Failure('TERM_NOT_HIGHER', `Another node took ${agent.name} over at the same moment.`)
-      return { agent: agent.name, term: term.number, holder: nodeName(mesh, term.holder), record: record.hash }
+      return { agent: agent.name, term: term.number, holder: nodeName(mesh, term.holder), record: term.record }
     },
   }
 }
@@ -91,32 +79,4 @@ function unknownInWords(mesh: Mesh, agent: MeshAgent, unknown: Unknowable): stri
     case 'not-granted':
       return `what is in ${unknown.layers.join(', ')}: not shared with this node, so it stays behind`
   }
-}
-
-interface Held {
-  readonly layer: string
-  readonly vector: VersionVector
-  readonly digest: Uint8Array
-  readonly blocks: number
-  readonly registers: number
-  readonly texts: number
-}
-
-/** The agent's documents as they stand here. A term starts from the single-writer ones: only their blocks can be late. */
-async function documentsOf(context: ServiceContext, agent: MeshAgent): Promise<Held[]> {
-  const held: Held[] = []
-  for (const name of context.documents.names()) {
-    if (name.agent !== agent.id) continue
-    const document = await context.documents.open(name)
-    const { received, registers, texts } = document.counts()
-    held.push({
-      layer: name.layer,
-      vector: document.vector,
-      digest: document.digest(),
-      blocks: received,
-      registers,
-      texts,
-    })
-  }
-  return held
 }

@@ -37,6 +37,7 @@ import type {
  *   0x50 folder 8 | 0x01 path                                         what a mirrored folder and its document last agreed on
  *   0x50 folder 8 | 0x02 path                                         the text of that
  *   0x51 folder 8                                                     which folders are mirrored
+ *   0x60 agent 32 | place 6, big-endian                                an act that the agent was let do
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
  *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
@@ -63,6 +64,7 @@ export const TABLES = {
   diary: 0x40,
   folderBase: 0x50,
   folder: 0x51,
+  act: 0x60,
   aside: 0x7e,
 } as const
 
@@ -223,6 +225,8 @@ export function describeKey(key: Uint8Array): string {
     case TABLES.folderBase:
     case TABLES.folder:
       return `a record of folder ${toHex(key.subarray(1, 9))}`
+    case TABLES.act:
+      return `an act of agent ${toHex(key.subarray(1, 33))}`
     case TABLES.diary:
       return 'a diary entry'
     default:

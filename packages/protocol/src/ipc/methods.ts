@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { LATE_BLOCKS_MAX } from '../limits.ts'
 import { Acknowledging, DurabilityStatus, Waiting } from './acknowledging.ts'
 import { events } from './events.ts'
+import { failoverMethods, takeoverParams } from './failover-methods.ts'
 import { Finding } from './findings.ts'
 import { folderMethods } from './folder-methods.ts'
 import { history } from './history.ts'
@@ -454,9 +455,10 @@ export const methods = {
     }),
   },
   takeover: {
-    params: z.object({ agent: Name, reason: z.string().max(200).default('') }),
+    params: takeoverParams,
     result: z.object({ agent: Name, term: z.number().int(), holder: z.string(), record: z.string() }),
   },
+  ...failoverMethods,
 
   ...machines,
 

@@ -1,0 +1,433 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { ACT_ID_BYTES, type NoAct, signToken } from '@sealmesh/protocol/failover/authority'
+import type { Moment } from '@sealmesh/protocol/failover/elapsed'
+import { type LeaseKey, leaseKeyOf } from '@sealmesh/protocol/failover/lease-blob'
+import type { LeaseListing } from '@sealmesh/protocol/failover/lease-listing'
+import { NodeLease, type Wanted } from '@sealmesh/protocol/failover/node-lease'
+import { prefixOf } from '@sealmesh/protocol/failover/prefix'
+import { LEASE_TIMINGS, type LeaseTiming } from '@sealmesh/protocol/failover/timing'
+import type { AgentId, IncarnationId, NodeId, RecordHash, RelayId } from '@sealmesh/protocol/ids'
+import type { Secret } from '@sealmesh/protocol/keys'
+import type { MeshAgent, Term } from '@sealmesh/protocol/membership/mesh'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Result } from '@sealmesh/protocol/result'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { FailoverItem } from '@sealmesh/protocol/sync/payload'
+import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Logger } from 'pino'
+import type { Documents } from '../documents/documents.ts'
+import type { HomeHealth } from '../health/home-health.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import type { PacketPort } from '../sync/packet-port.ts'
+import type { LinkEvent } from '../uplink/link-event.ts'
+import type { RelayLink } from '../uplink/relay-link.ts'
+import type { ActJournal } from './act-journal.ts'
+import { Acting } from './acting.ts'
+import { CatchingUp } from './catching-up.ts'
+import { Doubt } from './doubt.ts'
+import { fencedBy } from './fenced.ts'
+import { Handover } from './handover.ts'
+import type { LeaseStore } from './lease-store.ts'
+import { OwnRegister } from './own-register.ts'
+import { RelayWitness } from './relay-witness.ts'
+import { type Outlook, Standby } from './standby.ts'
+import { FailoverTalk } from './talk.ts'
+import { Taker } from './taker.ts'
+import { within } from './within.ts'
+import type { SlotSeen, Witness } from './witness.ts'
+
+export interface FailoverDeps {
+  readonly node: NodeId
+  readonly incarnation: IncarnationId
+  readonly signKey: Secret<'sign'>
+  readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
+  readonly dice: () => number
+  readonly moment: () => Moment
+  readonly now: () => number
+  readonly log: LogKeeper
+  readonly documents: Pick<Documents, 'names' | 'open'>
+  readonly sync: { settled(): Promise<boolean>; standings(node: NodeId): readonly Standing[] }
+  readonly port: Pick<PacketPort, 'seal'>
+  readonly link: {
+    send(packet: Uint8Array): 'sent' | 'full' | 'down'
+    readonly linkNow: Pick<RelayLink, 'slot' | 'drained'> | undefined
+    /** Whose link that is, or will be. */
+    readonly relay: RelayId | undefined
+  }
+  readonly store: LeaseStore
+  readonly journal: Pick<ActJournal, 'add'>
+  readonly health: Pick<HomeHealth, 'facts' | 'rolledBack'>
+  /** The agent gained or lost the right to act here. */
+  readonly told: (agent: AgentId, news: FailoverNews) => void
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** For tests and three relays; one relay over the link otherwise. */
+  readonly witness?: () => Witness | null
+}
+
+export type FailoverNews =
+  | { readonly type: 'act-gained'; readonly term: Term; readonly token: string }
+  | { readonly type: 'act-lost'; readonly term: number }
+  | { readonly type: 'outlook'; readonly outlook: Outlook }
+
+export interface Granted {
+  readonly term: Term
+  readonly witnessed: boolean
+  readonly act: Uint8Array
+  readonly token: string
+}
+
+/** How often hosts are asked for their log heads while the witness is in doubt. */
+const ASK_HEADS_MS = 1_000
+
+/** A node's part in who may act for which agent (docs/spec/12-failover.md): its own lease, those of others, its word. */
+export class Failover implements LeaseListing {
+  readonly #deps: FailoverDeps
+  readonly lease: NodeLease
+  readonly own: OwnRegister
+  readonly standby: Standby
+  readonly taker: Taker
+  readonly acting: Acting
+  readonly handover: Handover
+  readonly #talk: FailoverTalk
+  readonly #doubt: Doubt
+  readonly #acted = new Map<AgentId, number>()
+  readonly #byWord = new Set<AgentId>()
+  readonly #catchingUp: CatchingUp
+  #aheadRaised = false
+  #key: LeaseKey | null = null
+  #asking: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(deps: FailoverDeps) {
+    this.#deps = deps
+    const { node, sodium, store, log, random, moment, sync } = deps
+    const monotonicMs = (): number => moment().monotonicMs
+    const common = {
+      node,
+      sodium,
+      store,
+      log,
+      random,
+      moment,
+      monotonicMs,
+      mesh: () => log.mesh,
+      witness: () => this.#witness(),
+      timing: () => this.timing,
+      key: () => this.#leaseKey(),
+      heard: (seen: SlotSeen) => this.#heard(seen),
+      rolledBack: () => deps.health.facts.rolledBack !== null,
+      standings: (peer: NodeId) => sync.standings(peer),
+      failed: (error: unknown) => this.#failed(error),
+    }
+    this.lease = new NodeLease(node, deps.incarnation, store.memory)
+    this.#doubt = new Doubt(node)
+    this.#talk = new FailoverTalk({ port: deps.port, send: (packet) => deps.link.send(packet), random })
+    this.acting = new Acting({
+      ...common,
+      lease: this.lease,
+      hasWitness: () => this.#isWitnessed(),
+      isQuarantined: () => false,
+      confirm: () => void this.own.renew(),
+      changed: (agent, may) => this.#mayChanged(agent, may),
+    })
+    this.own = new OwnRegister({
+      ...common,
+      lease: this.lease,
+      wanted: () => this.#wanted(),
+      handed: () => this.handover.handed,
+      isKnown: ({ agent, term, record }) => this.#knowsTaking(agent, term, record),
+      ahead: () => this.#ahead(),
+      broken: () => store.noteFailure(deps.now()),
+      won: (sent, continued) => this.#won(sent, continued),
+      leftOut: (agents) => this.acting.leaveOut(agents),
+    })
+    this.handover = new Handover({ ...common, lease: this.lease, own: this.own, acting: this.acting, talk: this.#talk })
+    const drained = (waitMs: number): Promise<boolean> => this.#drained(waitMs)
+    this.#catchingUp = new CatchingUp({ ...common, lease: this.lease, acting: this.acting, talk: this.#talk, drained })
+    this.taker = new Taker({
+      ...common,
+      signKey: deps.signKey,
+      documents: deps.documents,
+      drained,
+      taken: (_, record) => this.#taken(record),
+    })
+    this.standby = new Standby({
+      ...common,
+      lease: this.lease,
+      taker: this.taker,
+      doubt: this.#doubt,
+      dice: deps.dice,
+      now: deps.now,
+      outlookChanged: (agent, outlook) => deps.told(agent, { type: 'outlook', outlook }),
+    })
+  }
+
+  /** Once the log and the link are there. */
+  start(): void {
+    this.acting.start()
+    this.standby.start()
+    void this.own.renew()
+    this.#asking = setInterval(() => this.#askHeads(), ASK_HEADS_MS)
+    this.#asking.unref()
+  }
+
+  /** Releases the lease first, so that nobody has to wait for it to run out. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#asking)
+    this.standby.close()
+    const timing = this.timing
+    if (timing !== null) await within(timing.retryMs, this.own.release()).catch(() => false)
+    this.acting.close()
+    this.#catchingUp.close()
+    this.own.close()
+    this.acting.review()
+  }
+
+  /** Null without a witness. */
+  get timing(): LeaseTiming | null {
+    const { witness } = this.#deps.log.mesh
+    return witness === null ? null : LEASE_TIMINGS[witness.profile]
+  }
+
+  /** Whether this node may act as the agent in this very tick, and under which term. */
+  mustHold(agent: AgentId): Result<{ readonly term: Term; readonly witnessed: boolean }, NoAct> {
+    return this.acting.judge(agent)
+  }
+
+  /** A token for one act, in the journal before it is given away. Throws FENCED and NOT_THE_HOLDER. */
+  async grantAct(agent: AgentId, act = this.#deps.random(ACT_ID_BYTES)): Promise<Granted> {
+    const asked = this.#mustHold(agent)
+    const { term } = asked
+    await this.#deps.journal.add(agent, { act, term: term.number, record: term.record, atMs: this.#deps.now() })
+    // Writing it down took time.
+    const now = this.#mustHold(agent)
+    if (now.term.record !== term.record) throw new Failure('FENCED', 'The term has changed at this moment.')
+    return { term, witnessed: now.witnessed, act, token: this.#tokenFor(agent, term, act) }
+  }
+
+  /** Why nothing is to be written under the agent's term now; null when it may be. */
+  readonly fence = (agent: AgentId): Failure | null => {
+    const judged = this.mustHold(agent)
+    return judged.ok ? null : fencedBy(judged.error)
+  }
+
+  meshChanged(): void {
+    this.handover.review()
+    this.acting.review()
+    if (this.#wantsChange()) void this.own.renew()
+  }
+
+  onLinkEvent(event: LinkEvent): void {
+    this.#talk.onLinkEvent(event)
+    if (event.type === 'live') void this.own.renew()
+  }
+
+  onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean): void {
+    if (item.word === 'heads?') return this.#talk.say(from, 'heads', item.agent, item.nonce)
+    if (item.word === 'heads') return this.#talk.heardHeads(item, lacksRecords)
+    this.#takeHanded(from, item.agent).catch((error: unknown) => this.#failed(error))
+  }
+
+  /** A person says that this node may list it although the witness forgot, or that its old holder is gone. */
+  byWord(agent: AgentId): void {
+    this.#byWord.add(agent)
+    void this.own.renew()
+  }
+
+  listedSync(agent: AgentId): RecordHash | null {
+    return this.lease.holds(agent, this.#deps.moment())?.sync ?? null
+  }
+
+  relistSoon(_agent: AgentId): void {
+    void this.own.renew()
+  }
+
+  mayAcknowledge(agent: AgentId): boolean {
+    const judged = this.mustHold(agent)
+    return judged.ok || (judged.error === 'DRAINING' && this.lease.holds(agent, this.#deps.moment()) !== undefined)
+  }
+
+  /** Whom an agent waits for before it may be listed again, after the witness forgot. */
+  waitsFor(agent: AgentId): NodeId[] {
+    return this.lease.isInDoubt ? this.#doubt.waitsFor(this.#deps.log.mesh, agent) : []
+  }
+
+  #mustHold(agent: AgentId): { readonly term: Term; readonly witnessed: boolean } {
+    const judged = this.mustHold(agent)
+    if (!judged.ok) throw fencedBy(judged.error)
+    return judged.value
+  }
+
+  #tokenFor(agent: AgentId, { number, record }: Term, act: Uint8Array): string {
+    const { log, node, signKey, sodium } = this.#deps
+    return signToken({ mesh: log.mesh.id, agent, node, term: number, record, act }, signKey, sodium)
+  }
+
+  #witness(): Witness | null {
+    const { witness } = this.#deps.log.mesh
+    if (witness === null) return null
+    if (this.#deps.witness !== undefined) return this.#deps.witness()
+    const [relay] = witness.relays
+    if (relay === undefined || !this.#isWitnessed()) return null
+    return new RelayWitness(relay, () => this.#deps.link.linkNow)
+  }
+
+  #isWitnessed(): boolean {
+    const { witness } = this.#deps.log.mesh
+    if (witness === null) return false
+    return (
+      this.#deps.witness !== undefined || (witness.relays.length === 1 && witness.relays[0] === this.#deps.link.relay)
+    )
+  }
+
+  #leaseKey(): LeaseKey | null {
+    if (this.#key !== null) return this.#key
+    const { mesh } = this.#deps.log
+    for (const [hash, { body }] of mesh.records)
+      if (body.type === 'found' && !mesh.voided.has(hash)) {
+        this.#key = leaseKeyOf(mesh.id, hash, this.#deps.sodium)
+        break
+      }
+    return this.#key
+  }
+
+  #leased(): MeshAgent[] {
+    return [...this.#deps.log.mesh.agents.values()].filter(({ failover }) => failover.mode !== 'manual')
+  }
+
+  /** Null while this home does not know what it has written: it claims nothing. */
+  #wanted(): Wanted[] | null {
+    const { node, log, health, moment } = this.#deps
+    const { timing } = this
+    if (health.facts.rolledBack !== null || timing === null) return null
+    return this.#leased()
+      .filter(({ term, hosts }) => term?.holder === node && hosts.includes(node))
+      .map(({ id, term, syncSet }) => ({
+        agent: id,
+        term: term!.number,
+        record: term!.record,
+        sync: syncSet?.record ?? null,
+        settled: this.#byWord.has(id) || this.#doubt.isSettled(log.mesh, id, timing, moment().monotonicMs),
+      }))
+  }
+
+  /** Whether the register says something else than it would say now. */
+  #wantsChange(): boolean {
+    const wanted = this.#wanted() ?? []
+    const { won, memory } = this.lease
+    if (wanted.length === 0) return memory.listed.length > 0
+    return wanted.some(({ agent, record, sync }) => {
+      const held = won?.held.get(agent)
+      return held?.record !== record || held.sync !== sync
+    })
+  }
+
+  #knowsTaking(agent: string, term: number, record: string): boolean {
+    for (const known of this.#deps.log.mesh.agents.values())
+      if (prefixOf(known.id) === agent)
+        return (known.term?.number ?? 0) > term || known.terms.some((each) => prefixOf(each.record) === record)
+    return false
+  }
+
+  async #heard({ witness }: SlotSeen): Promise<void> {
+    if (this.lease.heardFrom(witness)) this.standby.forget()
+    this.#noteDoubt()
+    await this.#deps.store.keep(this.lease.memory)
+  }
+
+  #noteDoubt(): void {
+    const about = this.lease.memory.doubt
+    if (!this.#doubt.note(about, this.#deps.moment().monotonicMs)) return
+    this.#byWord.clear()
+    this.#deps.logger.warn({}, 'the witness has forgotten leases: nothing is taken from it until others were heard')
+    this.#askHeads()
+  }
+
+  #askHeads(): void {
+    this.#noteDoubt()
+    if (!this.lease.isInDoubt || this.timing === null) return
+    const { log, node, moment } = this.#deps
+    const mine = [...log.mesh.agents.values()].filter(({ hosts }) => hosts.includes(node))
+    for (const agent of mine)
+      for (const host of this.#doubt.waitsFor(log.mesh, agent.id))
+        this.#talk.askHeads(host, agent.id, () => this.#doubt.heard(host))
+    const { timing } = this
+    if (!mine.every(({ id }) => this.#doubt.isSettled(log.mesh, id, timing, moment().monotonicMs))) {
+      if (this.#wantsChange()) void this.own.renew()
+      return
+    }
+    void this.own.renew().then(async (won) => {
+      if (!won) return
+      this.lease.endDoubt()
+      await this.#deps.store.keep(this.lease.memory)
+    })
+  }
+
+  async #ahead(): Promise<boolean> {
+    const { health } = this.#deps
+    if (this.#aheadRaised && health.facts.rolledBack === null) {
+      this.#aheadRaised = false
+      return true
+    }
+    this.#aheadRaised = true
+    await health.rolledBack('the witness knows of leases of this node that its home does not')
+    return false
+  }
+
+  #won(sent: Moment, continued: boolean): void {
+    this.#noteDoubt()
+    this.acting.won(sent, continued)
+    this.handover.review()
+    this.#catchingUp.won(continued)
+  }
+
+  #taken(record: SignedRecord): void {
+    this.#deps.logger.info({ record: record.hash }, 'an agent was taken over')
+    void this.own.renew()
+  }
+
+  async #drained(waitMs: number): Promise<boolean> {
+    const { linkNow } = this.#deps.link
+    if (linkNow === undefined) return false
+    try {
+      await within(waitMs, linkNow.drained())
+      return await within(waitMs, this.#deps.sync.settled())
+    } catch {
+      return false
+    }
+  }
+
+  /** Somebody says that he hands it to us: the register, or without one the log, has to say so too. */
+  async #takeHanded(from: NodeId, agentId: AgentId): Promise<void> {
+    const { log, node } = this.#deps
+    const agent = log.mesh.agents.get(agentId)
+    if (agent?.term?.holder !== from || !agent.hosts.includes(node)) return
+    if (agent.failover.mode === 'manual' || this.#witness() === null)
+      return void (await this.taker.byLog(agentId, 'handed over'))
+    const watched = await this.standby.look(from, true)
+    if (
+      watched?.blob?.handed.some(({ agent: each, to }) => each === prefixOf(agentId) && to === prefixOf(node)) !== true
+    )
+      return
+    await this.taker.take(agentId, watched, { how: 'accept', reason: 'handed over', acceptDataLoss: false })
+  }
+
+  #mayChanged(agent: AgentId, term: Term | null): void {
+    if (term === null) {
+      const number = this.#acted.get(agent) ?? 0
+      this.#acted.delete(agent)
+      return this.#deps.told(agent, { type: 'act-lost', term: number })
+    }
+    this.#acted.set(agent, term.number)
+    const token = this.#tokenFor(agent, term, new Uint8Array(ACT_ID_BYTES))
+    this.#deps.told(agent, { type: 'act-gained', term, token })
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Failure && error.code === 'RELAY_UNREACHABLE') return
+    this.#deps.logger.warn({ err: error }, 'a step of failover did not succeed')
+  }
+}

@@ -1,0 +1,182 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import type { Watched } from '@sealmesh/protocol/failover/challenger'
+import { type Blocked, whatBlocks } from '@sealmesh/protocol/failover/electable'
+import { type LeaseKey, leaseSlotOf, sealLease } from '@sealmesh/protocol/failover/lease-blob'
+import { prefixOf } from '@sealmesh/protocol/failover/prefix'
+import { planTakeover, type TakeoverError } from '@sealmesh/protocol/failover/takeover'
+import { acceptHanded, breakLease } from '@sealmesh/protocol/failover/taking'
+import type { LeaseTiming } from '@sealmesh/protocol/failover/timing'
+import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
+import { NONCE_BYTES, type Secret } from '@sealmesh/protocol/keys'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Result } from '@sealmesh/protocol/result'
+import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Documents } from '../documents/documents.ts'
+import type { LogKeeper } from '../membership/log-keeper.ts'
+import { basisOf } from './basis.ts'
+import type { KeptDraft, LeaseStore } from './lease-store.ts'
+import { within } from './within.ts'
+import type { SlotSeen, Witness } from './witness.ts'
+
+export interface TakerDeps {
+  readonly node: NodeId
+  readonly signKey: Secret<'sign'>
+  readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
+  readonly log: LogKeeper
+  readonly documents: Pick<Documents, 'names' | 'open'>
+  readonly standings: (node: NodeId) => readonly Standing[]
+  readonly store: LeaseStore
+  readonly witness: () => Witness | null
+  readonly timing: () => LeaseTiming | null
+  readonly key: () => LeaseKey | null
+  /** All that lies at the relay for this node is durable here when it resolves to true. */
+  readonly drained: (waitMs: number) => Promise<boolean>
+  readonly rolledBack: () => boolean
+  readonly heard: (seen: SlotSeen) => Promise<void>
+  /** This node holds it by the log now, and no other has acted since the register said so. */
+  readonly taken: (agent: AgentId, record: SignedRecord) => void
+}
+
+export interface Asked {
+  readonly how: 'break' | 'accept'
+  readonly reason: string
+  /** A person's word that what could be lost may be. */
+  readonly acceptDataLoss: boolean
+}
+
+export type TakeOutcome =
+  | { readonly type: 'taken'; readonly record: SignedRecord }
+  | { readonly type: 'blocked'; readonly why: Blocked }
+  /** The register changed, or is not as old as it has to be: its owner, or somebody else, was there. */
+  | { readonly type: 'not-now' }
+
+/** One takeover through a register (docs/spec/12-failover.md §4): draft, keep, compare-and-set, and only then the log. */
+export class Taker {
+  readonly #deps: TakerDeps
+  /** One at a time: a draft is signed over the heads that the one before left. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(deps: TakerDeps) {
+    this.#deps = deps
+  }
+
+  take(agent: AgentId, watched: Watched, asked: Asked): Promise<TakeOutcome> {
+    const turn = this.#tail.then(() => this.#take(agent, watched, asked))
+    this.#tail = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Without a register: the log alone says who holds it, and two may at once until each has heard of the other. */
+  async byLog(agentId: AgentId, reason: string): Promise<SignedRecord> {
+    const { log, node, documents: all, signKey } = this.#deps
+    const documents = await basisOf(all, agentId)
+    const record = await log.append(
+      (mesh) => planned(planTakeover({ mesh, agent: agentId, node, documents, reason })),
+      { type: 'node', node },
+      signKey,
+    )
+    if (log.mesh.agents.get(agentId)?.term?.record !== record.hash)
+      throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
+    this.#deps.taken(agentId, record)
+    return record
+  }
+
+  /** The register has said that this draft won. */
+  async enter(draft: Pick<KeptDraft, 'agent' | 'record' | 'term' | 'bytes'>): Promise<SignedRecord | undefined> {
+    const { log, store } = this.#deps
+    const before = log.mesh.agents.get(draft.agent)?.term
+    if ((before?.number ?? 0) < draft.term) {
+      await store.noteUntold(draft.record)
+      await log.receive([draft.bytes])
+    }
+    await store.dropDraft(draft.record)
+    const record = log.mesh.records.get(draft.record)
+    if (record === undefined || log.mesh.agents.get(draft.agent)?.term?.record !== draft.record) return undefined
+    this.#deps.taken(draft.agent, record)
+    return record
+  }
+
+  /** Blocks of the agent that its holder has named and that are not here. */
+  behind(agent: MeshAgent): number {
+    if (agent.term === null) return 0
+    return this.#deps
+      .standings(agent.term.holder)
+      .filter(({ name }) => name.agent === agent.id)
+      .reduce((sum, { toReceive }) => sum + toReceive, 0)
+  }
+
+  async #take(agentId: AgentId, watched: Watched, asked: Asked): Promise<TakeOutcome> {
+    const { node, log, store, sodium } = this.#deps
+    const [witness, timing, key] = [this.#deps.witness(), this.#deps.timing(), this.#deps.key()]
+    const { blob, hash } = watched
+    if (witness === null || timing === null || key === null)
+      throw new Failure('WITNESS_NEEDED', 'No relay keeps leases for this mesh, or it is not the one in use.')
+    // A second time, after the wait: what was acknowledged as kept by the relay may have come to lie there meanwhile.
+    const drained = await this.#deps.drained(timing.retryMs)
+    const agent = log.mesh.agents.get(agentId)
+    const term = agent?.term
+    if (
+      agent === undefined ||
+      term === undefined ||
+      term === null ||
+      blob === null ||
+      hash === null ||
+      blob.node !== term.holder
+    )
+      return { type: 'not-now' }
+    const held = blob.held.find((each) => each.agent === prefixOf(agentId) && each.record === prefixOf(term.record))
+    if (held === undefined) return { type: 'not-now' }
+    const ready = { drained, rolledBack: this.#deps.rolledBack(), behind: this.behind(agent) }
+    // What is handed over is all receipted: its giver has looked.
+    const why = asked.how === 'accept' ? null : whatBlocks(log.mesh, agentId, held, node, ready)
+    if (why !== null && !asked.acceptDataLoss) return { type: 'blocked', why }
+    const documents = await basisOf(this.#deps.documents, agentId)
+    const record = await log.draft(
+      (mesh) => planned(planTakeover({ mesh, agent: agentId, node, documents, reason: asked.reason })),
+      { type: 'node', node },
+      this.#deps.signKey,
+    )
+    if (record.body.type !== 'assign' || record.body.previous !== term.record) return { type: 'not-now' }
+    const entry = {
+      agent: prefixOf(agentId),
+      term: record.body.term,
+      record: prefixOf(record.hash),
+      holder: prefixOf(node),
+      from: term.record,
+    }
+    const taking = asked.how === 'accept' ? acceptHanded(blob, node, entry) : breakLease(blob, node, [entry])
+    if (taking === undefined) return { type: 'not-now' }
+    const sealed = sealLease(taking.blob, key, this.#deps.random(NONCE_BYTES), sodium)
+    if (!sealed.ok) throw new Failure('INTERNAL', 'A broken lease did not fit its register.')
+    const draft: KeptDraft = {
+      agent: agentId,
+      register: blob.node,
+      record: record.hash,
+      term: record.body.term,
+      expected: hash,
+      witness: store.memory.witness ?? { relays: '', generation: '' },
+      bytes: record.bytes,
+    }
+    await store.keepDraft(draft)
+    const slot = leaseSlotOf(key, blob.node, sodium)
+    // No answer leaves the draft: what lies in the register decides when it is looked at next.
+    const said = await within(timing.retryMs, witness.set(slot, hash, sealed.value, taking.leastAgeMs))
+    await this.#deps.heard(said)
+    if (said.result !== 'set') {
+      await store.dropDraft(record.hash)
+      return { type: 'not-now' }
+    }
+    const entered = await this.enter(draft)
+    if (entered === undefined)
+      throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
+    return { type: 'taken', record: entered }
+  }
+}
+
+function planned<T>(plan: Result<T, TakeoverError>): T {
+  if (!plan.ok) throw new Failure(plan.error.code, 'The agent cannot be taken over here.')
+  return plan.value
+}

@@ -1,0 +1,169 @@
+import { toHex, fromHex } from '@sealmesh/protocol/bytes'
+import { Failure } from '@sealmesh/protocol/errors'
+import { parseToken, verifyToken } from '@sealmesh/protocol/failover/authority'
+import { type NodeId, parseId } from '@sealmesh/protocol/ids'
+import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import { readersOf } from '@sealmesh/protocol/membership/access'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { Failover } from '../failover/failover.ts'
+import { blockedWords, NO_ACT_WORDS } from '../failover/fenced.ts'
+import type { Handlers } from '../ipc/door.ts'
+import type { HomeHealth } from '../health/home-health.ts'
+import type { Relays } from '../uplink/relays.ts'
+import { agentName, agentNamed, nodeName, nodeNamed, type ServiceContext, signAsHolder } from './context.ts'
+
+export interface FailoverServices {
+  readonly failover: Failover
+  readonly relays: Pick<Relays, 'relay'>
+  readonly health: Pick<HomeHealth, 'facts'>
+}
+
+/** Leases, modes, handing over: who may act for an agent, and what a person may say about it. */
+export function failoverHandlers(
+  context: ServiceContext & FailoverServices,
+): Pick<
+  Handlers,
+  'must-hold' | 'must-hold.check' | 'failover.set' | 'failover.status' | 'witness.set' | 'handover' | 'release'
+> {
+  const { failover, log } = context
+  return {
+    'must-hold': async ({ agent: name, act }) => {
+      const agent = agentNamed(log.mesh, name)
+      const granted = await failover.grantAct(agent.id, act === undefined ? undefined : fromHex(act))
+      const { number, record } = granted.term
+      const { token, witnessed } = granted
+      return { agent: agent.name, term: number, record, witnessed, act: toHex(granted.act), token }
+    },
+
+    'must-hold.check': ({ token: text }) => {
+      const token = parseToken(text)
+      if (!token.ok) return { verdict: 'bad', agent: null, nodeName: null, term: null, act: null }
+      const { agent, node, term, act } = token.value
+      return {
+        verdict: verifyToken(token.value, log.mesh, context.sodium),
+        agent: agentName(log.mesh, agent),
+        nodeName: nodeName(log.mesh, node),
+        term,
+        act: toHex(act),
+      }
+    },
+
+    'failover.set': async ({ agent: name, mode, durability }) => {
+      const agent = agentNamed(log.mesh, name)
+      const wanted = { mode: mode ?? agent.failover.mode, durability: durability ?? agent.failover.durability }
+      if (wanted.mode === 'auto' && log.mesh.witness === null)
+        throw new Failure(
+          'WITNESS_NEEDED',
+          'No relay of this mesh keeps leases, so that two machines could act at once.',
+        )
+      if (wanted.mode === agent.failover.mode && wanted.durability === agent.failover.durability)
+        return { agent: agent.name, ...wanted, record: agent.failover.record }
+      const { hash } = await signAsHolder(context, agent, { type: 'failover', agent: agent.id, ...wanted })
+      return { agent: agent.name, ...wanted, record: hash }
+    },
+
+    'failover.status': ({ agent: name }) => {
+      const { witness } = log.mesh
+      const agents = name === undefined ? [...log.mesh.agents.values()] : [agentNamed(log.mesh, name)]
+      return {
+        witness:
+          witness === null
+            ? null
+            : { ...wordsOf(witness), inUse: witness.relays.some((relay) => relay === context.relays.relay) },
+        released: failover.own.isReleased,
+        agents: agents.map((agent) => agentRow(context, agent)).toSorted((a, b) => (a.agent < b.agent ? -1 : 1)),
+      }
+    },
+
+    'witness.set': async ({ profile }) => {
+      const relay = context.relays.relay
+      if (relay === undefined) throw new Failure('RELAY_UNREACHABLE', 'This mesh has no relay that could keep leases.')
+      const by = { type: 'node', node: context.node } as const
+      const record = await log.append({ type: 'witness', relays: [relay], profile }, by, context.signKey)
+      return { relays: [`relay_${relay}`], profile, record: record.hash }
+    },
+
+    handover: async ({ agent: name, to }) => {
+      const agent = agentNamed(log.mesh, name)
+      if (agent.term?.holder !== context.node)
+        throw new Failure('NOT_THE_HOLDER', `${agent.name} is held by another node, and only its holder hands it over.`)
+      const successor = to === undefined ? nextHost(context, agent) : hostNamed(context, to)
+      const startedMs = performance.now()
+      const term = await failover.handover.run(agent.id, successor)
+      const holder = nodeName(log.mesh, term.holder)
+      const tookMs = Math.round(performance.now() - startedMs)
+      return { agent: agent.name, term: term.number, holder, record: term.record, tookMs }
+    },
+
+    release: async ({ undo }) => {
+      if (undo) {
+        failover.own.resume()
+        return { released: false }
+      }
+      const released = await failover.own.release()
+      failover.acting.review()
+      return { released }
+    },
+  }
+}
+
+const wordsOf = ({ relays, profile }: NonNullable<ServiceContext['log']['mesh']['witness']>) => ({
+  relays: relays.map((relay) => `relay_${relay}`),
+  profile,
+})
+
+/** The first other host that may read what a holder writes. */
+function nextHost({ log: { mesh }, node }: ServiceContext, agent: MeshAgent): NodeId {
+  const readers = readersOf(mesh, agent.id, 'session')
+  const next = agent.hosts.find((host) => host !== node && readers.includes(host))
+  if (next !== undefined) return next
+  throw new Failure('NOT_SHARED', `No other host of ${agent.name} reads its session layer.`, {
+    next: `sealmesh share set ${agent.name} session=standby`,
+  })
+}
+
+const hostNamed = ({ log: { mesh } }: ServiceContext, named: string): NodeId =>
+  parseId('node', named) ?? nodeNamed(mesh, named).id
+
+type Row = MethodResult<'failover.status'>['agents'][number]
+
+function agentRow({ log: { mesh }, node, failover, health }: ServiceContext & FailoverServices, agent: MeshAgent): Row {
+  const { mode, durability } = agent.failover
+  const base = {
+    agent: agentName(mesh, agent.id),
+    mode,
+    durability,
+    holder: agent.term === null ? null : nodeName(mesh, agent.term.holder),
+    term: agent.term?.number ?? 0,
+    may: false,
+    witnessed: false,
+    waitsFor: failover.waitsFor(agent.id).map((each) => nodeName(mesh, each)),
+  }
+  if (agent.term?.holder === node) {
+    const judged = failover.mustHold(agent.id)
+    if (judged.ok) return { ...base, state: 'active', may: true, witnessed: judged.value.witnessed, why: null }
+    const why = NO_ACT_WORDS[judged.error]
+    const state = judged.error === 'DRAINING' ? 'draining' : judged.error === 'CATCHING_UP' ? 'catch-up' : 'fenced'
+    return { ...base, state: health.facts.rolledBack === null ? state : 'rolled-back', why }
+  }
+  if (!agent.hosts.includes(node)) return { ...base, state: 'observer', why: null }
+  const outlook = failover.standby.outlookOf(agent.id)
+  switch (outlook.type) {
+    case 'watching':
+      return { ...base, state: 'standby', why: null }
+    case 'not-listed':
+      return { ...base, state: 'standby', why: 'its holder lists it in no lease' }
+    case 'proposed':
+      return { ...base, state: 'candidate', why: `its holder's lease is over: sealmesh takeover ${base.agent}` }
+    case 'blocked':
+      return { ...base, state: 'blocked', why: blockedWords(outlook.why) }
+    case 'cooling-down':
+      return { ...base, state: 'blocked', why: 'this node lost two leases within an hour' }
+    case 'witness-forgot':
+      return {
+        ...base,
+        state: 'blocked',
+        why: 'the witness has forgotten leases, and not every host has been heard since',
+      }
+  }
+}
