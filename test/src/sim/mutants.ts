@@ -4,6 +4,8 @@ import type { WorldOptions } from './world.ts'
 export interface Mutant {
   readonly name: string
   readonly rule: string
+  /** A seed whose world shows it; undefined for one that no seed has shown yet (docs/sim-survivors.md). */
+  readonly seed?: number
   /** In what `tsc -b` has built: the end of a file's path, and what stands there exactly once. */
   readonly patch?: { readonly file: string; readonly from: string; readonly to: string }
   /** Of the world around the code: a disk, the dice. */
@@ -14,6 +16,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'drop-late-blocks',
     rule: 'a block of a term that is over is stored and listed, not refused',
+    seed: 1,
     patch: {
       file: 'node/dist/documents/arrivals.js',
       from: '    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {',
@@ -25,6 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fold-late-blocks',
     rule: 'a block that the basis of a higher term does not cover is set aside',
+    seed: 1,
     patch: {
       file: 'protocol/dist/membership/judge.js',
       from: "return overtaken ? { type: 'late', term: held.number } : { type: 'fold' };",
@@ -34,6 +38,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-second-judgement',
     rule: 'what the log says anew is asked of blocks that were judged before',
+    seed: 1,
     patch: {
       file: 'node/dist/documents/documents.js',
       from: 'await Promise.all(this.#open.all().map((document) => document.judgeAgain()));',
@@ -43,6 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'wall-clock-first',
     rule: 'a write comes after what it replaces, whatever the clock on the wall shows',
+    seed: 11,
     patch: {
       file: 'protocol/dist/crdt/writer.js',
       from: 'const time = timeBeyond(latest, world);',
@@ -52,6 +58,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'basis-from-nothing',
     rule: 'a term starts from what its holder has',
+    seed: 1,
     patch: {
       file: 'protocol/dist/failover/takeover.js',
       from: 'basis: documents.toSorted((a, b) => (a.layer < b.layer ? -1 : 1)),',
@@ -61,11 +68,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'reuse-incarnation',
     rule: 'every start writes under an incarnation of its own',
+    seed: 2,
     world: { sameIncarnation: true },
   },
   {
     name: 'ack-before-fsync',
     rule: 'what is answered is on the disk',
+    seed: 1,
     world: { disksAnswerEarly: true },
   },
   {
@@ -76,15 +85,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'receipts-never-fall',
     rule: 'a peer that names less than before has lost it, and gets it again',
+    seed: 1,
     patch: {
       file: 'protocol/dist/sync/peer-sync.js',
-      from: 'this.#weigh(shared, { named: vector, receipted: vector, sent: asks ? vector : joinTips(shared.sent, vector) });',
-      to: 'this.#weigh(shared, { named: vector, receipted: joinTips(shared.receipted, vector), sent: joinTips(shared.sent, vector) });',
+      from: 'this.#says(shared, { named: vector, receipted: vector, sent }, receipts);',
+      to: 'this.#says(shared, { named: vector, receipted: joinTips(shared.receipted, vector), sent: joinTips(shared.sent, vector) }, receipts);',
     },
   },
   {
     name: 'grants-not-asked',
     rule: 'blocks go to those only whom a grant names',
+    seed: 1,
     patch: {
       file: 'protocol/dist/membership/access.js',
       from: 'return membersOf(mesh, [...readers, ...holderOf(known)]);',
@@ -94,15 +105,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'words-outlive-rights',
     rule: 'what a peer named while it read more is neither missing nor withheld when it reads less',
+    seed: 1,
     patch: {
       file: 'protocol/dist/sync/peer-sync.js',
-      from: 'shared.named && this.#concerning(peerReads, bothRead, shared.named);',
+      from: 'shared.named && this.#authors.concerning(peerReads, bothRead, shared.named);',
       to: 'shared.named;',
     },
   },
   {
     name: 'plaintext-on-the-wire',
     rule: 'what leaves a machine is sealed',
+    seed: 1,
     world: { sealsNothing: true },
   },
   {
