@@ -12,6 +12,9 @@ export interface Known {
 const nextSteps: Partial<Record<FailureCode, (known: Known) => string>> = {
   NODE_NOT_RUNNING: ({ command }) => command('up'),
   NOT_THE_HOLDER: ({ command, agent }) => `${command(`takeover ${agent}`)} moves the term here`,
+  FENCED: ({ command, agent }) =>
+    `${command(`failover status ${agent}`)} says what is missing; once this node may act again it writes again`,
+  WITNESS_NEEDED: ({ command }) => `${command('witness set')}, on an admin node`,
   TERM_NOT_HIGHER: ({ command, agent }) => `${command(`takeover ${agent}`)} again: somebody else was faster`,
   NOT_A_HOST: ({ agent }) => `name this node on the holder: sealmesh agents add ${agent} --standby NODE`,
   NOT_A_WRITER: ({ command }) => `${command('share ls')} shows who may write this layer`,

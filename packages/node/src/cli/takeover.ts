@@ -11,6 +11,8 @@ import { ago } from './when.ts'
 interface Options {
   readonly yes?: boolean
   readonly reason?: string
+  readonly acceptDataLoss?: string
+  readonly force?: boolean
 }
 
 export const takeover = (cli: Cli): Command =>
@@ -22,6 +24,8 @@ export const takeover = (cli: Cli): Command =>
     .argument('<agent>', 'the agent')
     .option('--yes', 'do not ask')
     .option('--reason <text>', 'for the record, which every node of the mesh keeps')
+    .option('--accept-data-loss <reason>', 'go on although something that was acknowledged could be lost')
+    .option('--force', 'go past the lease of the old machine: you have seen that it does not act')
     .addHelpText('after', example('sealmesh takeover claude --reason "laptop stolen"'))
     .action(
       withDoor(cli, async (session, agent: string, options: Options) => {
@@ -29,7 +33,7 @@ export const takeover = (cli: Cli): Command =>
         const unattended = options.yes === true
         const preview = await door.call('takeover.preview', { agent })
         const { agents } = await door.call('status', {})
-        if (agents.find(({ name }) => name === preview.agent)?.holdsHere === true) {
+        if (options.force !== true && agents.find(({ name }) => name === preview.agent)?.holdsHere === true) {
           const { term, holder } = preview
           output.data({ agent: preview.agent, term, holder, record: null, preview })
           return output.print(`this node holds ${oneLine(preview.agent)} already, term ${term}: nothing to take over`)
@@ -38,7 +42,9 @@ export const takeover = (cli: Cli): Command =>
         show(output, preview)
         if (!unattended && !(await ask(session, `Move ${oneLine(agent)} to this node?`)))
           return output.say('nothing was changed')
-        const taken = await door.call('takeover', { agent, reason: options.reason ?? '' })
+        const { acceptDataLoss, force = false } = options
+        const more = acceptDataLoss === undefined ? { force } : { force, acceptDataLoss }
+        const taken = await door.call('takeover', { agent, reason: options.reason ?? '', ...more })
         output.data({ ...taken, preview })
         output.print(`${oneLine(taken.agent)} is held by ${oneLine(taken.holder)}, term ${taken.term}`)
         output.hint(
