@@ -1,3 +1,5 @@
+import type { Machine } from '../machine.ts'
+import type { Progress } from '../narrator.ts'
 import { check, waitFor } from '../stage.ts'
 import { AGENT, type Play, SOON_MS } from '../play.ts'
 
@@ -9,12 +11,25 @@ const SCRATCH = `${SESSION}.scratch`
 const DRAFT = `${SESSION}.draft.md`
 const DRAFT_TEXT = '# Draft\n\nSplit the tide feed into its own service.\n'
 
-/** Home dies with work that nobody has seen; the office goes on; home returns. */
-export async function takeover({ narrator, home, office, cable }: Play): Promise<void> {
-  narrator.act('Home dies, the office takes over')
+/** A lease of 15 seconds has to run out, on every clock, before anybody may take it. */
+const TAKEN_WITHIN_MS = 60_000
 
+/** Home dies with work that nobody has seen; the office goes on by itself; home returns. */
+export async function takeover({ narrator, home, office, cable }: Play): Promise<void> {
+  narrator.act('Home dies, the office takes over by itself')
+
+  await narrator.step('the relay keeps leases now, and the agent fails over without a person', async (progress) => {
+    await home.call('witness.set', ['witness', 'set'])
+    await home.call('failover.set', ['failover', 'set', AGENT, '--mode', 'auto'])
+    for (const [machine, state] of [
+      [home, 'active'],
+      [office, 'standby'],
+    ] as const)
+      await inState(machine, state, { withinMs: SOON_MS, progress })
+    return 'home is active under its lease, the office stands by'
+  })
   await narrator.step("home, the holder, keeps the agent's session; the office follows", async (progress) => {
-    await home.set(TASK, 'migrate the berth table')
+    await home.call('set', ['set', TASK, 'migrate the berth table', '--wait', 'replicated'])
     await home.edit(PLAN, () => '# Plan\n\n1. Copy the rows.\n')
     await waitFor(
       'the session at the office',
@@ -35,18 +50,24 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
   await narrator.step("home's line is cut, and home writes on alone", async () => {
     cable.cut(home.name)
     await home.waitForStatus('cut off', (s) => s.summary === 'cut off' || s.summary, { withinMs: SOON_MS })
-    await home.set(TASK, 'drop the old berth table')
-    await home.set(SCRATCH, 'row 4711 has no harbour')
-    await home.edit(PLAN, (text) => `${text}2. Drop the old table.\n`)
-    await home.edit(DRAFT, () => DRAFT_TEXT)
-    return 'two keys and two texts'
+    // At once: when its lease is over, home may write none of these any more.
+    await Promise.all([
+      home.set(TASK, 'drop the old berth table'),
+      home.set(SCRATCH, 'row 4711 has no harbour'),
+      home.edit(PLAN, (text) => `${text}2. Drop the old table.\n`),
+      home.edit(DRAFT, () => DRAFT_TEXT),
+    ])
+    return 'two keys and two texts, as long as its lease runs'
   })
   await narrator.step('home is killed: SIGKILL', () => home.kill())
 
-  await narrator.step('the office takes the agent over', async () => {
-    const taken = await office.call('takeover', ['takeover', AGENT, '--yes'])
-    check(taken.term === 2 && taken.holder === 'office', 'the office holds term 2', taken)
-    return `term ${taken.term}, held by ${taken.holder}`
+  await narrator.step('nobody types anything: the office takes the agent over', async (progress) => {
+    await inState(office, 'active', { withinMs: TAKEN_WITHIN_MS, progress })
+    const agent = (await office.status()).agents.find(({ name }) => name === AGENT)
+    check(agent?.term === 2 && agent.holder === 'office', 'the office holds term 2', agent)
+    const task = await office.value(TASK)
+    check(task === 'migrate the berth table', 'what was acknowledged as replicated is there', task)
+    return `term 2, held by the office`
   })
   await narrator.step('and writes on', async () => {
     await office.set(TASK, 'verify the copied rows')
@@ -129,3 +150,19 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
     return 'NOT_THE_HOLDER'
   })
 }
+
+/** Until the machine says of itself that it stands so to the agent. */
+const inState = (
+  machine: Machine,
+  state: 'active' | 'standby',
+  options: { readonly withinMs: number; readonly progress: Progress },
+): Promise<void> =>
+  waitFor(
+    `${machine.name} to be ${state}`,
+    async () => {
+      const [agent] = (await machine.call('failover.status', ['failover', 'status', AGENT])).agents
+      const seen = `${agent?.state ?? 'no word'}${agent?.why ? `: ${agent.why}` : ''}`
+      return agent?.state === state ? { done: undefined } : { waiting: seen }
+    },
+    options,
+  )
