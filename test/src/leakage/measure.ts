@@ -3,11 +3,12 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { decodeFrame } from '@sealmesh/protocol/wire/frame'
+import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import { openWireTap, type WireTap } from '../canary/wire-tap.ts'
 import { NodeProcess } from '../processes/node.ts'
 import { pairNodes, shareLayers, untilInSync } from '../processes/pair.ts'
 import { RelayProcess } from '../processes/relay.ts'
+import { until } from '../processes/wait.ts'
 
 /** What a relay sees of the sizes of packets, while two real machines do one thing after another. */
 export interface Seen {
@@ -17,6 +18,10 @@ export interface Seen {
 }
 
 const IDLE_MS = 25_000
+/** A few renewals of the fast profile. */
+const LEASE_MS = 8_000
+/** Type and length before a packet that is sent alone: what a question about a slot has as well. */
+const SEND_BYTES = 3
 /** Receipts and answers of what was done a moment ago belong to it. */
 const SETTLE_MS = 1_500
 
@@ -71,6 +76,14 @@ export async function measure(): Promise<Seen[]> {
         agents.some(({ name, holdsHere }) => name === 'home' && !holdsHere),
       )
     })
+    await phase('a lease: claimed, renewed and looked at', async () => {
+      const there = await office?.door()
+      if (there === undefined) throw new Error('nobody is at the office')
+      await door.call('witness.set', { profile: 'fast' })
+      await there.call('failover.set', { agent: 'home', mode: 'auto' })
+      await until('a lease is renewed', async () => tap.fromClients().some(isRenewal))
+      await pause(LEASE_MS)
+    })
     return seen
   } finally {
     for (const close of closers.reverse()) await close()
@@ -88,10 +101,21 @@ function sizesOf(tap: WireTap, from: number): Seen['sizes'] {
   const counts = new Map<number, number>()
   for (const message of tap.fromClients().slice(from)) {
     const frame = decodeFrame(message)
-    if (!frame.ok || frame.value.type !== 'send') continue
-    for (const { length } of frame.value.packets) counts.set(length, (counts.get(length) ?? 0) + 1)
+    const lengths = !frame.ok ? [] : lengthsIn(frame.value, message.length)
+    for (const length of lengths) counts.set(length, (counts.get(length) ?? 0) + 1)
   }
   return [...counts].toSorted(([a], [b]) => a - b)
+}
+
+const isRenewal = (message: Uint8Array): boolean => {
+  const frame = decodeFrame(message)
+  return frame.ok && frame.value.type === 'setSlot'
+}
+
+/** Of packets, and of questions about slots as if they were packets. */
+function lengthsIn(frame: Frame, bytes: number): number[] {
+  if (frame.type === 'send') return frame.packets.map(({ length }) => length)
+  return frame.type === 'readSlot' || frame.type === 'setSlot' ? [bytes - SEND_BYTES] : []
 }
 
 /** One line for each thing that was done. */

@@ -7,7 +7,7 @@ import { measure } from './measure.ts'
 const AROUND_BYTES = 24 + 112 + 24 + 16
 const CONTROL = AROUND_BYTES + CONTROL_PADDING_BYTES
 
-test('T-curious-2: on the wire heads, receipts and takeovers have one size, and everything has a padded one', async () => {
+test('T-curious-2: on the wire heads, receipts, takeovers and leases have one size, and everything has a padded one', async () => {
   const seen = await measure()
   const of = (what: string): number[] =>
     seen.find((each) => each.what.includes(what))?.sizes.map(([bytes]) => bytes) ?? []
@@ -17,6 +17,7 @@ test('T-curious-2: on the wire heads, receipts and takeovers have one size, and 
   }
   expect(of('heartbeats')).toEqual([CONTROL])
   expect(of('takeover')).toEqual([CONTROL])
+  expect(of('a lease')).toEqual([CONTROL])
   expect(of('standby and sharing')).toEqual([CONTROL])
   // The write, and its receipt like a heartbeat.
   expect(of('20 characters').filter((bytes) => bytes !== CONTROL).length).toBe(1)
