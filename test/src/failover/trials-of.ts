@@ -14,18 +14,21 @@ export interface Trial {
   readonly lost: number
   /** How long before the kill the oldest of these was answered. */
   readonly lostMs: number
-  /** Of those that were waited for, as replicated. */
+  /** Of the writes, those that were answered with these levels, and what of them was lost. */
+  readonly relayed: number
+  readonly replicated: number
+  readonly lostRelayed: number
   readonly lostReplicated: number
 }
 
-const NOTHING_LOST = { writes: 0, lost: 0, lostMs: 0, lostReplicated: 0 }
+const NOTHING_LOST = { writes: 0, lost: 0, lostMs: 0, relayed: 0, replicated: 0, lostRelayed: 0, lostReplicated: 0 }
 
 /** The holder is killed while it writes. */
-export async function killTrial(name: string, profile: Profile): Promise<Trial> {
+export async function killTrial(name: string, profile: Profile, writingMs: number): Promise<Trial> {
   const mesh = await startTrialMesh(name, 'auto', profile)
   try {
     const writer = new Writer(mesh.home)
-    await writer.runFor(1_500)
+    await writer.runFor(writingMs)
     const killedAtMs = performance.now()
     await mesh.household.home.kill()
     await writer.ended
@@ -47,8 +50,8 @@ export async function killTrial(name: string, profile: Profile): Promise<Trial> 
     const report = await back.call('reconcile', { agent: AGENT })
     if (!report.layers.every(({ adds }) => adds)) throw new Error(`does not add up: ${JSON.stringify(report.layers)}`)
     const late = report.layers.reduce((sum, layer) => sum + layer.late, 0)
-    // The write that was on its way when the process died may be on its disk, and was answered to nobody.
-    if (late > lost.lost + 1) throw new Error(`${late} late blocks of ${lost.lost} writes`)
+    // Writes that were on their way when the process died may be on its disk, and were answered to nobody.
+    if (late > lost.lost + IN_FLIGHT_MAX) throw new Error(`${late} late blocks of ${lost.lost} writes`)
     return { ms, ...lost }
   } finally {
     await endTrialMesh(mesh)
@@ -139,53 +142,62 @@ const tries = async (door: DoorClient): Promise<boolean> => !(await refused(door
 const writes = async (door: DoorClient, umr: string): Promise<boolean> =>
   !(await refused(door.call('set', { umr, value: '0' })))
 
-/** Writes one register after another, and from time to time waits until other machines have them. */
+const IN_FLIGHT_MAX = 64
+type Level = 'local' | 'relayed' | 'replicated'
+/** So many callers at once ask for each level. */
+const CALLERS: readonly (readonly [Level, number])[] = [
+  ['local', 4],
+  ['relayed', 30],
+  ['replicated', 30],
+]
+const DONE_WITHIN_MS = 5_000
+
+/** Callers that write one register after another, each waiting for its level. */
 class Writer {
   readonly #door: DoorClient
-  readonly #answered: { readonly umr: string; readonly atMs: number }[] = []
-  #replicated = 0
-  #stopAtMs = Number.POSITIVE_INFINITY
-  ended: Promise<void> = Promise.resolve()
+  readonly #answered: { readonly umr: string; readonly atMs: number; readonly level: Level }[] = []
+  #stopped = false
+  ended: Promise<unknown> = Promise.resolve()
 
   constructor(door: DoorClient) {
     this.#door = door
   }
 
-  /** Resolves after that; it goes on until its door closes. */
+  /** Resolves after that; they go on until their door closes. */
   async runFor(ms: number): Promise<void> {
-    this.ended = this.#write().catch(() => undefined)
-    void this.#confirm().catch(() => undefined)
+    const callers = CALLERS.flatMap(([level, count]) =>
+      Array.from({ length: count }, (_, at) => this.#write(level, at)),
+    )
+    this.ended = Promise.allSettled(callers)
     await pause(ms)
   }
 
   async missingAt(door: DoorClient, killedAtMs: number): Promise<Omit<Trial, 'ms'>> {
-    this.#stopAtMs = 0
+    this.#stopped = true
     const { items } = await door.call('ls', { prefix: `${AGENT}.session.w`, limit: 100_000 })
     const there = new Set(items.map(({ umr }) => umr))
-    const missing = this.#answered.map((write, at) => ({ ...write, at })).filter(({ umr }) => !there.has(umr))
-    const oldest = Math.min(killedAtMs, ...missing.map(({ atMs }) => atMs))
+    const missing = this.#answered.filter(({ umr }) => !there.has(umr))
+    const count = (all: readonly { readonly level: Level }[], level: Level): number =>
+      all.filter((each) => each.level === level).length
     return {
       writes: this.#answered.length,
-      lost: missing.length,
-      lostMs: killedAtMs - oldest,
-      lostReplicated: missing.filter(({ at }) => at < this.#replicated).length,
+      relayed: count(this.#answered, 'relayed'),
+      replicated: count(this.#answered, 'replicated'),
+      lost: count(missing, 'local'),
+      lostMs: killedAtMs - Math.min(killedAtMs, ...missing.map(({ atMs }) => atMs)),
+      lostRelayed: count(missing, 'relayed'),
+      lostReplicated: count(missing, 'replicated'),
     }
   }
 
-  async #write(): Promise<void> {
-    for (let at = 0; performance.now() < this.#stopAtMs; at++) {
-      const umr = `${AGENT}.session.w${at}`
-      await this.#door.call('set', { umr, value: String(at) })
-      this.#answered.push({ umr, atMs: performance.now() })
-    }
-  }
-
-  async #confirm(): Promise<void> {
-    while (performance.now() < this.#stopAtMs) {
-      const upTo = this.#answered.length
-      const { done } = await this.#door.call('wait', { until: 'replicated', target: AGENT, timeoutMs: 5_000 })
-      if (done) this.#replicated = upTo
-      await pause(20)
+  async #write(wait: Level, caller: number): Promise<void> {
+    for (let at = 0; !this.#stopped; at++) {
+      const umr = `${AGENT}.session.w-${wait}-${caller}-${at}`
+      const asked = wait === 'local' ? {} : { wait, timeoutMs: DONE_WITHIN_MS }
+      const { acknowledged } = await this.#door.call('set', { umr, value: String(at), ...asked })
+      // One that was not reached promised no more than this disk; more than was asked for counts as what was asked.
+      const reached = acknowledged?.done === true && acknowledged.level !== 'local' ? wait : 'local'
+      this.#answered.push({ umr, atMs: performance.now(), level: reached })
     }
   }
 }
