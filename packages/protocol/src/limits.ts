@@ -38,6 +38,8 @@ export const BLOCK_WRITES_MAX = 1_024
 /** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */
 export const AWARENESS_BYTES_MAX = 4_096
 /** Incarnations that one vector may write out: a node that restarts hourly for a year stays below. */
+/** What standby and holder say to each other in a drill, beside which a payload holds nothing else. */
+export const DRILL_BODY_BYTES_MAX = 204_800
 export const VECTOR_ENTRIES_MAX = 16_384
 /** Entries of one link of a closed set: three fit a packet, at 57 B each. */
 export const CLOSED_LINK_ENTRIES_MAX = 1_024

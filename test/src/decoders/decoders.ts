@@ -32,11 +32,15 @@ import { openChunk, openRoot } from '@sealmesh/protocol/snapshots/sealed'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
+import { decodeWord, encodeWord, vectorOfText, vectorText } from '@sealmesh/protocol/drills/exchange'
+import { decodeFiled, encodeFiled } from '@sealmesh/protocol/drills/report'
 import { TAGS } from '@sealmesh/protocol/tags'
 import { formatRelayAddress, parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { decodeFrame, encodeFrame } from '@sealmesh/protocol/wire/frame'
 import { decodeRevocation, signRevocation } from '@sealmesh/protocol/wire/revocation'
 import { decodeTokenChain, encodeTokenChain } from '@sealmesh/protocol/wire/token'
+import { FACTS, filedOf } from '../drills/sample.ts'
 import { craft, rightParts } from '../envelope/crafted-packet.ts'
 import { Scene, seededRandom } from '../envelope/scene.ts'
 import { NODE, vectorKey } from '../failover/lease-vectors.ts'
@@ -84,6 +88,7 @@ export function allDecoders(sodium: Sodium): Decoder[] {
     { name: 'openLogCopy', ...logCopies(sodium) },
     ...leases(sodium),
     ...snapshots(sodium),
+    ...drills(sodium),
     {
       name: 'decodeRecord',
       samples: bytesOf(records),
@@ -264,6 +269,24 @@ function snapshots(sodium: Sodium): Decoder[] {
       name: 'openChunk',
       samples: [chunk],
       takes: (bytes) => openChunk(id, bytes, key, sodium) !== undefined,
+    },
+  ]
+}
+
+function drills(sodium: Sodium): Decoder[] {
+  const { report, signatures } = filedOf(FACTS, sodium)
+  const [{ signature } = { signature: '' }] = signatures
+  const words = [
+    encodeWord({ word: 'ask', agent: report.agent.id, kind: 'shadow', last: null }),
+    encodeWord({ word: 'report', report, signature }),
+  ]
+  return [
+    { name: 'decodeFiled', samples: [encodeFiled({ report, signatures })], takes: (bytes) => decodeFiled(bytes).ok },
+    { name: 'decodeWord', samples: words, takes: (bytes) => decodeWord(bytes) !== undefined },
+    {
+      name: 'vectorOfText',
+      samples: [utf8(vectorText([{ incarnation: '1c'.repeat(16), sequence: 9, hash: 'ab'.repeat(32) } as Dot]))],
+      takes: (bytes) => vectorOfText(text(bytes)) !== undefined,
     },
   ]
 }

@@ -47,6 +47,7 @@ const ITEMS: { readonly [Type in SyncItem['type']]: Extract<SyncItem, { type: Ty
   },
   'want-closed': { type: 'want-closed', document, digest },
   closed: { type: 'closed', document, links: [Uint8Array.of(1, 2), Uint8Array.of(3)] },
+  drill: { type: 'drill', drill: 'd1'.repeat(16), body: new Uint8Array([1, 2]) },
   awareness: { type: 'awareness', document, update: new Uint8Array([1, 2]) },
 }
 

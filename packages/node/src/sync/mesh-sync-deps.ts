@@ -2,7 +2,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import type { FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
+import type { DrillItem, FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { HeadsView } from '@sealmesh/protocol/sync/peer-plan'
 import type { Logger } from 'pino'
 import type { ClosedSets } from '../documents/closed-sets.ts'
@@ -38,6 +38,8 @@ export interface MeshSyncDeps {
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** A peer's word about who holds an agent, once what came with it is stored; whether it named records that are not here. */
   readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean) => void
+  /** A peer's word in a drill. */
+  readonly onDrill?: (from: NodeId, item: DrillItem) => void
   /** What became of a peer's blocks. */
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
   /** A peer that is there has named its heads: what they show, and whether it named records that are not here. */

@@ -285,8 +285,11 @@ export class MeshSync {
       return acknowledge()
     }
     // News of the moment: passed on at once, never stored and in nobody's way.
-    for (const item of items.value) if (item.type === 'awareness') this.#deps.onAwareness(sender, item)
-    if (items.value.length > 0 && items.value.every(({ type }) => type === 'awareness')) {
+    for (const item of items.value) {
+      if (item.type === 'awareness') this.#deps.onAwareness(sender, item)
+      if (item.type === 'drill') this.#deps.onDrill?.(sender, item)
+    }
+    if (items.value.length > 0 && items.value.every(({ type }) => type === 'awareness' || type === 'drill')) {
       port.accept(opened.value)
       return acknowledge()
     }

@@ -14,10 +14,11 @@ function isControl({ type }: SyncItem): boolean {
     case 'want-closed':
     case 'failover':
       return true
-    // These go by the size of a document, and awareness by that of a cursor.
+    // These go by the size of a document, awareness by that of a cursor, and a drill's words by that of vectors.
     case 'blocks':
     case 'pruned':
     case 'closed':
+    case 'drill':
     case 'awareness':
       return false
   }

@@ -32,6 +32,7 @@ import { readFloor, type Floor, writeFloor } from '../crdt/floor.ts'
 import { type AgentId, type BlockHash, type ClosedDigest, type IncarnationId, isName } from '../ids.ts'
 import { HASH_BYTES } from '../keys.ts'
 import {
+  DRILL_BODY_BYTES_MAX,
   AWARENESS_BYTES_MAX,
   BLOCK_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
@@ -58,6 +59,7 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x09 want-closed  agent | layer | digest: send me this closed set's link, and the links before it
  *   0x0a closed   agent | layer | list of link bytes, each the parent of the one before
  *   0x0b failover word 1B | agent | nonce 16: news of the moment between those who may hold an agent; never stored
+ *   0x0c drill    id 16 | bytes: a word of a drill (drills/exchange.ts); never stored
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -76,6 +78,8 @@ export type SyncItem =
   | { readonly type: 'closed'; readonly document: DocumentName; readonly links: readonly Uint8Array[] }
   /** `take`: it is handed to you. `heads?` is answered by `heads`, in a packet that names the log heads of then. */
   | FailoverItem
+  /** What standby and holder say to each other in a drill (docs/spec/13-drills.md §4). */
+  | DrillItem
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
@@ -87,6 +91,13 @@ export interface FailoverItem {
   readonly nonce: Uint8Array
 }
 export const FAILOVER_NONCE_BYTES = 16
+
+export interface DrillItem {
+  readonly type: 'drill'
+  /** 16 bytes in hexadecimal, of the standby's choice. */
+  readonly drill: string
+  readonly body: Uint8Array
+}
 
 export interface PrunedItem {
   readonly type: 'pruned'
@@ -122,6 +133,7 @@ const LINKS_MAX = 16 // Three full ones fit; the last of many sets are small.
 const LINK_BYTES_MAX = 65_536
 const FLAG = 0x01
 const LAYER_BYTES_MAX = 64
+const DRILL_ID_BYTES = 16
 
 export function encodePayload(items: readonly SyncItem[]): Uint8Array {
   return encode((w) =>
@@ -185,6 +197,10 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           writeByte(w, FAILOVER_WORDS.indexOf(item.word))
           writeId(w, item.agent)
           return writeFixed(w, item.nonce)
+        case 'drill':
+          writeByte(w, 0x0c)
+          writeId(w, item.drill)
+          return writeBytes(w, item.body)
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -249,6 +265,8 @@ function readItem(r: Reader): SyncItem {
       }
     case 0x0b:
       return readFailover(r)
+    case 0x0c:
+      return { type: 'drill', drill: readId<string>(r, DRILL_ID_BYTES), body: readBytes(r, DRILL_BODY_BYTES_MAX) }
     default:
       throw new Malformed()
   }

@@ -249,6 +249,7 @@ export class PeerSync {
         case 'pruned':
         case 'want-closed':
         case 'closed':
+        case 'drill':
         case 'awareness':
         case 'failover':
           break
