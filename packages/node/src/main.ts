@@ -7,7 +7,9 @@ import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { ConfigKeeper } from './config/config-keeper.ts'
-import { onHangUp } from './config/on-hang-up.ts'
+import { CommitTimes } from './drills/commit-times.ts'
+import { openDrills } from './service/open-drills.ts'
+import { reloadOnHangUp } from './service/reload-on-hang-up.ts'
 import { Diary } from './diary/diary.ts'
 import { Compaction } from './documents/compaction.ts'
 import { ClosedSets } from './documents/closed-sets.ts'
@@ -211,6 +213,7 @@ async function compose(
   closers.push(() => index.writePages().catch(() => undefined))
   const refusals = new Refusals()
   const closed = await ClosedSets.load(store, sodium)
+  const times = new CommitTimes(() => performance.now())
   const documents = new Documents({
     store,
     index,
@@ -227,6 +230,7 @@ async function compose(
     now,
     fence: (agent) => opened.failover.fence(agent),
     baseRefused: (name, code) => refusals.noteBase(name, code),
+    onWritten: times.note,
   })
   closers.push(() => documents.close())
   if (sound.health.fellBack !== undefined || sound.health.rebuilt !== undefined) await documents.catchUp.wasPutBack()
@@ -290,6 +294,7 @@ async function compose(
     onHeads: (from, heard) => withholdings.heard(from, heard),
     onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
     onFailover: (from, item, lacksRecords) => opened.failover.onItem(from, item, lacksRecords),
+    onDrill: (from, item) => drills.onItem(from, item),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),
     wallMs: now,
@@ -372,6 +377,9 @@ async function compose(
     tell: (name, news) => happenings.folder(name, news),
   })
   closers.push(() => folders.close())
+  const parts = { store, closed, receipts, port, meta, relays, sync, config, home, random, times, health, withholdings }
+  const drills = await openDrills({ ...context, ...parts })
+  closers.push(() => drills.close())
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)
     await documents.meshChanged()
@@ -392,24 +400,13 @@ async function compose(
     ensurePrekeys(log, keys, node, now()).catch((error: unknown) =>
       logger.error({ err: error }, 'prekeys were not rotated'),
     )
-  log.onChange((mesh) => {
-    // Not awaited: the record that it appends comes back here.
-    if (mesh.nodes.get(node)?.lapsed === true) void rotate()
-  })
-  closers.push(keepUp({ documents, sync, lastHeard, rotate, logger }))
+  closers.push(keepUp({ documents, sync, lastHeard, rotate, logger, log, node }))
   if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
   await defaults.apply()
   failover.start()
-  closers.push(
-    onHangUp(() =>
-      config.reload().then(
-        () => defaults.apply(),
-        (error: unknown) => logger.error({ err: error }, 'the config was not read again'),
-      ),
-    ),
-  )
+  closers.push(reloadOnHangUp(config, defaults, logger))
 
   const snapshots = await Snapshots.load({
     home: home.path,
@@ -462,6 +459,7 @@ async function compose(
     defaults,
     scrubber,
     snapshots,
+    drills,
     health,
     damage,
     index,

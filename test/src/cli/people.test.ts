@@ -236,6 +236,7 @@ describe('takeover and revoke ask', () => {
 
 const STATUS: Status = {
   findings: [],
+  drills: [],
   snapshots: { vaultAt: null, fileAt: null, failed: null },
   version: '0.1.0',
   home: '/h',

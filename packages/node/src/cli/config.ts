@@ -80,7 +80,7 @@ const setValue = (cli: Cli): Command =>
     .action(
       withHome(cli, async (session, key: string, value: string) => {
         const { withValue } = await import('../config/edit.ts')
-        await rewrite(session, (text) => withValue(text, key, value))
+        await rewriteConfig(session, (text) => withValue(text, key, value))
       }),
     )
 
@@ -93,7 +93,7 @@ const unset = (cli: Cli): Command =>
     .action(
       withHome(cli, async (session, key: string) => {
         const { withoutValue } = await import('../config/edit.ts')
-        await rewrite(session, (text) => withoutValue(text, key))
+        await rewriteConfig(session, (text) => withoutValue(text, key))
       }),
     )
 
@@ -111,7 +111,7 @@ const edit = (cli: Cli): Command =>
           import('../config/check.ts'),
           import('../keys/durable-file.ts'),
         ])
-        await rewrite(session, async (text) => {
+        await rewriteConfig(session, async (text) => {
           const edited = await editInEditor(session, text, 'config.toml')
           const checked = checkConfig(edited)
           if (checked.ok) return edited
@@ -161,7 +161,10 @@ const schema = (cli: Cli): Command =>
     )
 
 /** Writes the config anew, whole or not at all, with its schema beside it, and tells a running node. */
-async function rewrite(session: Session, change: (text: string) => string | Promise<string>): Promise<void> {
+export async function rewriteConfig(
+  session: Session,
+  change: (text: string) => string | Promise<string>,
+): Promise<void> {
   const { home, output } = session
   const [{ readConfigText }, { NEW_CONFIG }, { jsonSchemaText }, { makePrivateDirectory, writeDurably }] =
     await Promise.all([

@@ -1,11 +1,11 @@
-import { type FailureCode, reactions } from '@sealmesh/protocol/errors'
+import { Failure, type FailureCode, reactions } from '@sealmesh/protocol/errors'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import type { Output } from './output.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
-import { ago, span } from './when.ts'
+import { ago, moment, span } from './when.ts'
 
 export const status = (cli: Cli): Command =>
   new Command('status')
@@ -19,6 +19,9 @@ export const status = (cli: Cli): Command =>
         const now = await session.door.call('status', {})
         session.output.data(now)
         if (!session.output.json) show(session, now)
+        // Last, and with an exit code of its own: what answers for recovery looks at nothing else.
+        const drill = now.warnings.find(({ code }) => code === 'DRILL_FAILED' || code === 'DRILL_OVERDUE')
+        if (drill !== undefined) throw new Failure(drill.code as FailureCode, sentence(drill.message))
       }),
     )
 
@@ -38,6 +41,7 @@ function show(session: DoorSession, now: Status): void {
   showPeers(output, now, nowMs)
   showAgents(output, now)
   showDurability(output, now, nowMs)
+  showDrills(output, now, nowMs)
   for (const warning of now.warnings) {
     output.print('', `${output.styled('yellow', `warning ${warning.code}:`)} ${oneLine(warning.message)}`)
     const next = nextOf(warning.code)
@@ -132,6 +136,22 @@ function showDurability(output: Output, { agents }: Status, nowMs: number): void
     ]),
   )
 }
+
+function showDrills(output: Output, { drills }: Status, nowMs: number): void {
+  if (drills.length === 0) return
+  output.print('')
+  output.table(
+    [{ title: 'DRILLS OF' }, { title: 'LAST' }, { title: '' }, { title: 'DUE' }],
+    drills.map(({ agent, last, failure, dueAt, overdue }) => [
+      agent,
+      last === null ? 'never' : ago(last.at, nowMs),
+      failure !== null ? `no report: ${failure.code}` : last === null ? '' : last.passed ? 'passed' : 'FAILED',
+      dueAt === null ? '-' : overdue ? 'overdue' : moment(dueAt),
+    ]),
+  )
+}
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, '')}.`
 
 /** Why it is not in step, and what to do: the question that people bring to a status page. */
 function explain({ command }: DoorSession, now: Status): string {

@@ -36,6 +36,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   'must-hold': async (cli) => (await import('./must-hold.ts')).mustHold(cli),
   reconcile: async (cli) => (await import('./reconcile.ts')).reconcile(cli),
   device: async (cli) => (await import('./device.ts')).device(cli),
+  drill: async (cli) => (await import('./drill.ts')).drill(cli),
   key: async (cli) => (await import('./key.ts')).key(cli),
   snapshot: async (cli) => (await import('./snapshot.ts')).snapshot(cli),
   recover: async (cli) => (await import('./recover.ts')).recover(cli),

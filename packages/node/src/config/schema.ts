@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DURATION, TIME_OF_DAY } from '../drills/schedule.ts'
 import { DIARY_LAYER, REGION_ALIASES, STANDARD_LAYERS } from './layer-names.ts'
 
 /**
@@ -47,6 +48,26 @@ const Aliases = z.record(AliasName, Name)
 
 const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64)
 
+const Duration = z.string().regex(new RegExp(`^${DURATION}$`), 'expected a time such as 250ms, 30s, 5m, 6h or 1d')
+
+const Drill = z
+  .strictObject({
+    rto: Duration.optional().describe('How long a recovery may take. A drill that takes longer is red.'),
+    rpo: Duration.optional().describe(
+      'How old a write may be that no standby has. A drill that finds an older one is red.',
+    ),
+    every: Duration.optional().describe('How often this node drills, as a standby of the agent.'),
+    at: z
+      .string()
+      .regex(new RegExp(`^${TIME_OF_DAY}$`), 'expected a time of day such as 03:00')
+      .optional()
+      .describe('At what local time, where days lie between two drills.'),
+  })
+  .superRefine(({ every, at }, check) => {
+    if (at !== undefined && !(every ?? '').endsWith('d'))
+      check.addIssue({ code: 'custom', path: ['at'], message: 'expected only beside every = "1d" or more days' })
+  })
+
 const Agent = z
   .strictObject({
     share: z
@@ -58,6 +79,7 @@ const Agent = z
       'Runs while this node may act for the agent, and is stopped when it may not. Program and arguments, no shell; SEALMESH_AGENT, SEALMESH_TERM and SEALMESH_TOKEN are in its environment.',
     ),
     on_standby: Command.optional().describe('Runs once when this node may not act for the agent any more.'),
+    drill: Drill.prefault({}).describe('Rehearsed takeovers: what they have to show, and how often.'),
   })
   .superRefine(({ share, aliases }, check) => {
     // A default for an alias of the diary would share the diary.

@@ -32,6 +32,8 @@ export interface DocumentsDeps {
   readonly fence?: (agent: AgentId) => Failure | null
   /** A base that a peer sent was not taken, for `why`. */
   readonly baseRefused?: (name: DocumentName, code: string) => void
+  /** How long a write of this node took until it was durable. */
+  readonly onWritten?: (tookMs: number) => void
   readonly documentsOpenMax?: number
   readonly openBytesMax?: number
 }

@@ -9,6 +9,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { ClosedDigest, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import type { PrunedItem } from '@sealmesh/protocol/sync/payload'
 import type { Doc } from 'yjs'
+import { timed } from '../drills/commit-times.ts'
 import { BlockStore } from '../store/block-store.ts'
 import type { Examination } from '../store/damage-book.ts'
 import { LeftOutStore } from '../store/left-out-store.ts'
@@ -25,7 +26,7 @@ import { closeBelowBase, drawnBase, standBelowBase } from './closed-bases.ts'
 import type { Delta } from './delta.ts'
 import type { DocumentsDeps } from './documents-deps.ts'
 import { blocksWith } from './history-blocks.ts'
-import { type Drawing, drawBase, tidy } from './draw-base.ts'
+import { type BaseLimits, drawBase, tidy } from './draw-base.ts'
 import { judging } from './judging.ts'
 import { isOvergrown } from './overgrown.ts'
 import type { Job, ReceiveReport, Written } from './filling.ts'
@@ -42,12 +43,6 @@ export type { Delta } from './delta.ts'
 export type { DocumentsDeps } from './documents-deps.ts'
 export type { ReceiveReport, Written } from './filling.ts'
 export type { Commit } from './open-document.ts'
-
-/** Up to where a base may be drawn. */
-export type BaseLimits = Pick<
-  Drawing,
-  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked' | 'turn'
->
 
 type Answers<T> = [resolve: (value: T) => void, reject: (reason: unknown) => void]
 /** Signatures checked before others get a turn: some 4 ms in WASM. */
@@ -167,7 +162,8 @@ export class Documents {
     const flaw = flawOf(intents)
     if (flaw !== undefined) return Promise.reject(flaw)
     if (intents.length === 0) return Promise.resolve([])
-    return this.#ask<Written[]>(name, (resolve, reject) => ({ type: 'write', intents, resolve, reject }))
+    const written = this.#ask<Written[]>(name, (resolve, reject) => ({ type: 'write', intents, resolve, reject }))
+    return timed(written, this.#deps.onWritten)
   }
 
   /**

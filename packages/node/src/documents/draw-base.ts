@@ -74,6 +74,12 @@ export interface Drawing {
   readonly drawn: (remains: Remains, forgotten: ReadonlyMap<string, BlockHash>) => void
 }
 
+/** Up to where a base may be drawn. */
+export type BaseLimits = Pick<
+  Drawing,
+  'receipts' | 'writerReceipts' | 'historyMs' | 'historyBytes' | 'floorBytes' | 'isOver' | 'looked' | 'turn'
+>
+
 export interface Above {
   readonly bytes: number
   /** Of its first block; infinite when there is none. */

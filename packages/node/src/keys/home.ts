@@ -12,6 +12,7 @@ import { refuseOtherOwner, refuseWideModes } from './modes.ts'
  *     keys/              private halves; `KeyStore` makes it, whole or not at all
  *     db/                LevelDB: blocks, records, receipts, outbox
  *     diary/             LevelDB of its own: diary content, which has no path outward
+ *     drills/            reports of drills, and for as long as one lasts its sandbox
  *     run/               what lives as long as a process: socket, socket-path, lock/, node.pid, node.log
  *     way-back           the relay's address, once more: `uplink/way-back.ts`
  *     config.toml        optional
@@ -21,6 +22,7 @@ export interface Home {
   readonly keys: string
   readonly db: string
   readonly diary: string
+  readonly drills: string
   readonly run: string
   readonly wayBack: string
   readonly config: string
@@ -47,6 +49,7 @@ export function resolveHome(flag: string | undefined, env: NodeJS.ProcessEnv): H
     keys: join(path, 'keys'),
     db: join(path, 'db'),
     diary: join(path, 'diary'),
+    drills: join(path, 'drills'),
     run,
     wayBack: join(path, 'way-back'),
     config: join(path, 'config.toml'),
@@ -68,7 +71,7 @@ export async function prepareHome(home: Home): Promise<void> {
     const stats = await stat(home.path)
     refuseOtherOwner(home.path, stats)
     refuseWideModes(home.path, stats, 'reading')
-    for (const directory of [home.db, home.diary, home.run]) {
+    for (const directory of [home.db, home.diary, home.drills, home.run]) {
       await makePrivateDirectory(directory)
       const inside = await lstat(directory)
       if (!inside.isDirectory()) throw new Failure('HOME_UNUSABLE', `${directory} is not a folder.`)

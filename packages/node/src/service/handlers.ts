@@ -19,6 +19,7 @@ import type { Meta } from '../store/meta.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Snapshots } from '../snapshots/snapshots.ts'
+import type { Drills } from '../drills/drills.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { versionNumber } from '../version-number.ts'
 import { agentHandlers } from './agents.ts'
@@ -28,6 +29,7 @@ import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
 import { deviceHandlers } from './devices.ts'
 import { diffHandlers } from './diff.ts'
+import { drillHandlers, drillStatus } from './drills.ts'
 import { eventHandlers } from './events.ts'
 import type { ActJournal } from '../failover/act-journal.ts'
 import type { Failover } from '../failover/failover.ts'
@@ -79,6 +81,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly snapshots: Snapshots
   readonly failover: Failover
   readonly journal: ActJournal
+  readonly drills: Drills
   readonly refusals: Refusals
   readonly stop: () => void
 }
@@ -106,6 +109,7 @@ export function handlersOf(services: NodeServices): Handlers {
         warnings: (findings) => warningsOf(services, findings),
         editing: () => editingNow(services),
         snapshots: () => snapshotStatus(services.snapshots),
+        drills: () => drillStatus(services.drills),
       }),
     down: () => {
       // After the answer has left: stopping closes the socket that it travels on.
@@ -127,6 +131,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...lateHandlers(services),
     ...scrubHandlers(services),
     ...snapshotHandlers(services),
+    ...drillHandlers(services),
     ...takeoverHandlers(services),
     ...failoverHandlers(services),
     ...reconcileHandlers(services),

@@ -28,6 +28,7 @@ export interface StatusSources {
   readonly warnings: (findings: Status['findings']) => Status['warnings']
   readonly editing: () => Status['editing']
   readonly snapshots: () => Status['snapshots']
+  readonly drills: () => Status['drills']
 }
 
 /** What is going on, in words that never claim more than is known. */
@@ -71,6 +72,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     findings,
     editing: sources.editing(),
     snapshots: sources.snapshots(),
+    drills: sources.drills(),
   }
 }
 

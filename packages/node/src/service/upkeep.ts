@@ -9,7 +9,7 @@ const HELD_CHECK_MS = 15_000
 /** What a crash may make `last heard` forget. */
 const HEARD_NOTED_MS = 60_000
 
-export interface UpkeepDeps extends Pick<ServiceContext, 'logger'> {
+export interface UpkeepDeps extends Pick<ServiceContext, 'logger' | 'log' | 'node'> {
   readonly documents: Pick<Documents, 'rest' | 'meshChanged'>
   readonly sync: Pick<MeshSync, 'heard'>
   readonly lastHeard: LastHeard
@@ -17,7 +17,7 @@ export interface UpkeepDeps extends Pick<ServiceContext, 'logger'> {
 }
 
 /** What a node does now and then, whatever happens. Gives what ends it. */
-export function keepUp({ documents, sync, lastHeard, rotate, logger }: UpkeepDeps): () => Promise<void> {
+export function keepUp({ documents, sync, lastHeard, rotate, logger, log, node }: UpkeepDeps): () => Promise<void> {
   const noteHeard = (): Promise<void> =>
     lastHeard.note(sync.heard()).catch((error: unknown) => {
       logger.error({ err: error }, 'when peers were last heard was not written down')
@@ -26,6 +26,10 @@ export function keepUp({ documents, sync, lastHeard, rotate, logger }: UpkeepDep
     documents.rest()
     documents.meshChanged().catch((error: unknown) => logger.error({ err: error }, 'held blocks were not judged again'))
   }
+  log.onChange((mesh) => {
+    // Not awaited: the record that it appends comes back here.
+    if (mesh.nodes.get(node)?.lapsed === true) void rotate()
+  })
   const timers = [
     setInterval(() => void noteHeard(), HEARD_NOTED_MS),
     setInterval(() => void rotate(), PREKEY_CHECK_MS),

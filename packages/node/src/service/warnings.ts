@@ -3,6 +3,7 @@ import { reactions } from '@sealmesh/protocol/errors'
 import type { Fact } from '../health/home-health.ts'
 import { notRelearntFrom } from '../health/relearnt.ts'
 import { agentName, iso, nodeName } from './context.ts'
+import { drillWarnings } from './drills.ts'
 import { folderWarnings } from './folders.ts'
 import { quarantineWarnings } from './quarantine.ts'
 import type { NodeServices } from './handlers.ts'
@@ -24,6 +25,7 @@ export function warningsOf(
     now,
     keys,
     kitNote,
+    drills,
   }: Pick<
     NodeServices,
     | 'relays'
@@ -38,6 +40,7 @@ export function warningsOf(
     | 'now'
     | 'keys'
     | 'kitNote'
+    | 'drills'
   >,
   findings: Status['findings'],
 ): Status['warnings'] {
@@ -101,5 +104,10 @@ export function warningsOf(
           ? 'there is no recovery kit: if this machine is lost, nobody can let machines in or remove them any more'
           : `the recovery kit has no key of ${unkept.map((agent) => agentName(log.mesh, agent)).join(', ')}`,
     })
-  return [...warnings, ...quarantineWarnings({ quarantine, now }), ...folderWarnings({ folders })]
+  return [
+    ...warnings,
+    ...quarantineWarnings({ quarantine, now }),
+    ...folderWarnings({ folders }),
+    ...drillWarnings({ drills }),
+  ]
 }

@@ -55,7 +55,7 @@ export async function verifySnapshot(
 }
 
 /** By its author, and what its key says; a row below a base stands for the block that it is of. */
-function isSigned(key: Uint8Array, value: Uint8Array, mesh: Mesh, sodium: Sodium): boolean {
+export function isSigned(key: Uint8Array, value: Uint8Array, mesh: Mesh, sodium: Sodium): boolean {
   if (key[0] === TABLES.block) {
     const block = decodeBlock(value, sodium)
     if (!block.ok) return false

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LATE_BLOCKS_MAX } from '../limits.ts'
 import { Acknowledging, DurabilityStatus, Waiting } from './acknowledging.ts'
+import { drillMethods, DrillStatus } from './drill-methods.ts'
 import { events } from './events.ts'
 import { failoverMethods, takeoverParams } from './failover-methods.ts'
 import { Finding } from './findings.ts'
@@ -9,6 +10,7 @@ import { history } from './history.ts'
 import { knowing } from './knowing.ts'
 import { machines } from './machines.ts'
 import { quarantineMethods } from './quarantine-methods.ts'
+import { scrubMethods } from './scrub-methods.ts'
 import { snapshotMethods } from './snapshot-methods.ts'
 import { Iso, Json, Name, Nothing, Origin, Umr, WholeText } from './shapes.ts'
 
@@ -24,37 +26,6 @@ export {
  * Every method of the local socket: what it takes and what it gives. The door checks parameters with these, the CLI
  * takes its types from them, and both refuse what is not here (docs/spec/06-local-socket.md).
  */
-
-/** Something about this home as a whole, with what speaks for it. */
-const HomeFact = z.object({ since: Iso, last: Iso, evidence: z.array(z.string()) }).nullable()
-
-const ScrubState = z.object({
-  running: z.boolean(),
-  /** By itself, over a day; else at full speed. */
-  slow: z.boolean(),
-  startedAt: Iso.nullable(),
-  finishedAt: Iso.nullable(),
-  bytes: z.number().int(),
-  bytesExpected: z.number().int().nullable(),
-  findings: z.array(z.object({ what: z.string(), state: z.enum(['mended', 'asked', 'lost']) })),
-  /** Documents that are refused until they are whole again. */
-  damaged: z.array(
-    z.object({
-      document: z.string(),
-      agent: Name.nullable(),
-      layer: z.string().nullable(),
-      missing: z.array(z.object({ incarnation: z.string(), from: z.number().int(), to: z.number().int() })),
-      /** `lost`: every other reader has said that it lacks it too, or there is none. */
-      state: z.enum(['asked', 'lost']),
-      waitingFor: z.array(z.string()),
-    }),
-  ),
-  /** This home holds less than it once did, and what it wrote is being learnt again. */
-  rolledBack: HomeFact,
-  /** Another process uses the keys of this home. */
-  copied: HomeFact,
-  events: z.array(z.object({ at: Iso, what: z.string() })),
-})
 
 /** Writes of a register that the caller has looked at; every other one is left as it is. */
 const Seen = z
@@ -186,6 +157,8 @@ const Status = z.object({
     fileAt: Iso.nullable(),
     failed: z.object({ at: Iso, code: z.string() }).nullable(),
   }),
+  /** Of agents that were drilled here, or are to be. */
+  drills: z.array(DrillStatus),
 })
 export type Status = z.infer<typeof Status>
 
@@ -416,18 +389,13 @@ export const methods = {
     result: z.object({ dropped: z.array(z.string()) }),
   },
 
-  /** Starts a scrub, or goes on with a slow one at full speed. */
-  'scrub.start': { params: Nothing, result: ScrubState },
-  'scrub.status': { params: Nothing, result: ScrubState },
-  /** Gives up what is missing of a document; the writes of whole blocks behind it are written again. */
-  'scrub.accept': {
-    params: z.object({ agent: Name, layer: Name }),
-    result: z.object({ missing: z.number().int(), rewritten: z.number().int(), unwritten: z.number().int() }),
-  },
+  ...scrubMethods,
 
   ...quarantineMethods,
 
   ...snapshotMethods,
+
+  ...drillMethods,
 
   'pair.start': {
     params: z.object({ autoConfirm: z.boolean().default(false), code: z.boolean().default(false) }),
