@@ -9,7 +9,7 @@ export function buildVectors(sodium: Sodium): unknown {
   const { home, office } = keysOf(sodium)
   return {
     about:
-      'A filed drill report (docs/spec/13-drills.md). Keys and hashes in hexadecimal; the file is the text as UTF-8.',
+      'A filed drill report (docs/spec/14-drills.md). Keys and hashes in hexadecimal; the file is the text as UTF-8.',
     keys: { [HOME]: toHex(home.publicKey), [OFFICE]: toHex(office.publicKey) },
     hash: hashOfReport(filed.report, sodium),
     file: fromUtf8(encodeFiled(filed)),

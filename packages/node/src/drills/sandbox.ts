@@ -44,7 +44,7 @@ export interface Rebuilt {
 }
 
 /**
- * A database for one drill (docs/spec/13-drills.md §5): filled from the live one, read back, thrown away. Nothing that
+ * A database for one drill (docs/spec/14-drills.md §5): filled from the live one, read back, thrown away. Nothing that
  * is in it goes anywhere else.
  */
 export class Sandbox {

@@ -37,7 +37,7 @@ export interface Dialogue {
 
 /**
  * Rebuilds an agent that another node holds, in a sandbox, at a point that the holder names; observes, and judges
- * nothing (docs/spec/13-drills.md).
+ * nothing (docs/spec/14-drills.md).
  */
 export async function shadowDrill(
   deps: DrillsDeps,

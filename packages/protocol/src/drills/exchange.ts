@@ -7,7 +7,7 @@ import { canonicalBytes } from './canonical.ts'
 import { Report } from './report.ts'
 import { Agent, DRILL_KINDS, Earlier, HolderAfter, LAYERS_MAX, RecoveryPoint, Signed } from './facts.ts'
 
-/** What standby and holder say to each other in a drill, as JSON in a *drill* item (docs/spec/13-drills.md §4). */
+/** What standby and holder say to each other in a drill, as JSON in a *drill* item (docs/spec/14-drills.md §4). */
 
 export const REASONS_MAX = 16
 

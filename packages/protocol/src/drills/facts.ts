@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { AgentId, MeshId, NodeId, RecordHash } from '../ids.ts'
 
-/** What two nodes observed in a drill: numbers and names, never anything that a document says (docs/spec/13-drills.md §3). */
+/** What two nodes observed in a drill: numbers and names, never anything that a document says (docs/spec/14-drills.md §3). */
 
 export const DRILL_KINDS = ['shadow', 'switchover', 'kill'] as const
 export type DrillKind = (typeof DRILL_KINDS)[number]

@@ -78,7 +78,7 @@ export type SyncItem =
   | { readonly type: 'closed'; readonly document: DocumentName; readonly links: readonly Uint8Array[] }
   /** `take`: it is handed to you. `heads?` is answered by `heads`, in a packet that names the log heads of then. */
   | FailoverItem
-  /** What standby and holder say to each other in a drill (docs/spec/13-drills.md §4). */
+  /** What standby and holder say to each other in a drill (docs/spec/14-drills.md §4). */
   | DrillItem
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
