@@ -244,14 +244,7 @@ export class PeerSync {
         case 'want-records':
           this.#records.asked(logHeads)
           break
-        case 'records':
-        case 'blocks':
-        case 'pruned':
-        case 'want-closed':
-        case 'closed':
-        case 'drill':
-        case 'awareness':
-        case 'failover':
+        default: // The driver's.
           break
       }
     }
