@@ -33,7 +33,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload, encodePayload } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import type { Dot } from '@sealmesh/protocol/crdt/clock'
-import { decodeWord, encodeWord, vectorOfText, vectorText } from '@sealmesh/protocol/drills/exchange'
+import { decodeWord, encodeWord, parseVectorText, vectorText } from '@sealmesh/protocol/drills/exchange'
 import { decodeFiled, encodeFiled } from '@sealmesh/protocol/drills/report'
 import { TAGS } from '@sealmesh/protocol/tags'
 import { formatRelayAddress, parseRelayAddress } from '@sealmesh/protocol/wire/address'
@@ -284,9 +284,9 @@ function drills(sodium: Sodium): Decoder[] {
     { name: 'decodeFiled', samples: [encodeFiled({ report, signatures })], takes: (bytes) => decodeFiled(bytes).ok },
     { name: 'decodeWord', samples: words, takes: (bytes) => decodeWord(bytes) !== undefined },
     {
-      name: 'vectorOfText',
+      name: 'parseVectorText',
       samples: [utf8(vectorText([{ incarnation: '1c'.repeat(16), sequence: 9, hash: 'ab'.repeat(32) } as Dot]))],
-      takes: (bytes) => vectorOfText(text(bytes)) !== undefined,
+      takes: (bytes) => parseVectorText(text(bytes)) !== undefined,
     },
   ]
 }

@@ -4,7 +4,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { countMissing, digestOf } from '@sealmesh/protocol/crdt/vector'
-import { vectorOfText } from '@sealmesh/protocol/drills/exchange'
+import { parseVectorText } from '@sealmesh/protocol/drills/exchange'
 import type { DrillFacts, RebuiltLayer } from '@sealmesh/protocol/drills/facts'
 import { isPointOf } from '@sealmesh/protocol/drills/report'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -123,8 +123,8 @@ function layersOf(
     point.standby === node
   if (!isOurs || signKey === undefined || !isPointOf(point, signature, signKey, sodium)) throw notSigned()
   return point.layers.map(({ layer, vector: digest }, at) => {
-    const vector = vectorOfText(vectors[at]?.vector ?? '')
-    const receipted = vectorOfText(vectors[at]?.receipted ?? '')
+    const vector = parseVectorText(vectors[at]?.vector ?? '')
+    const receipted = parseVectorText(vectors[at]?.receipted ?? '')
     if (vector === undefined || receipted === undefined || toHex(digestOf(vector, sodium)) !== digest) throw notSigned()
     return { name: { agent: asked.agent, layer }, vector, receipted }
   })

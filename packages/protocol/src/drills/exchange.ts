@@ -49,7 +49,7 @@ export function decodeWord(bytes: Uint8Array): DrillWord | undefined {
 
 export const vectorText = (vector: VersionVector): string => toBase64Url(encode((writer) => writeClock(writer, vector)))
 
-export function vectorOfText(text: string): VersionVector | undefined {
+export function parseVectorText(text: string): VersionVector | undefined {
   const bytes = fromBase64Url(text)
   const vector = bytes.ok ? decode(bytes.value, (reader) => readClock(reader, VECTOR_ENTRIES_MAX)) : bytes
   return vector.ok ? vector.value : undefined
