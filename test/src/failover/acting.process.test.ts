@@ -53,6 +53,8 @@ test('what runs an agent is started where it may act and stopped where it may no
     expect(await mesh.office.call('release', {})).toEqual({ released: true })
     expect(await code(mesh.office.call('must-hold', { agent: AGENT }))).toBe('FENCED')
     expect(await code(mesh.office.call('set', { umr: `${AGENT}.session.x`, value: '1' }))).toBe('FENCED')
+    const { warnings } = await mesh.office.call('status', {})
+    expect(warnings.map((warning) => warning.code)).toContain('FENCED')
     await mesh.office.call('release', { undo: true })
     await untilMay(mesh.office)
     mesh.household = { ...mesh.household, home: await restart(mesh.household.home) }

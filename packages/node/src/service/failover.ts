@@ -2,7 +2,7 @@ import { toHex, fromHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { parseToken, verifyToken } from '@sealmesh/protocol/failover/authority'
 import { type NodeId, parseId } from '@sealmesh/protocol/ids'
-import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
+import type { MethodResult, Status } from '@sealmesh/protocol/ipc/methods'
 import { readersOf } from '@sealmesh/protocol/membership/access'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Failover } from '../failover/failover.ts'
@@ -125,9 +125,34 @@ function nextHost({ log: { mesh }, node }: ServiceContext, agent: MeshAgent): No
 const hostNamed = ({ log: { mesh } }: ServiceContext, named: string): NodeId =>
   parseId('node', named) ?? nodeNamed(mesh, named).id
 
+/** Agents that should go on by themselves, and do not or could not. */
+export function failoverWarnings(
+  context: Pick<ServiceContext, 'log' | 'node'> & Pick<FailoverServices, 'failover' | 'health'>,
+): Status['warnings'] {
+  const warnings: Status['warnings'] = []
+  for (const agent of context.log.mesh.agents.values()) {
+    if (agent.failover.mode === 'manual') continue
+    const { state, why, agent: name } = agentRow(context, agent)
+    if (state === 'fenced') warnings.push({ code: 'FENCED', message: `nothing is done for ${name} here: ${why}` })
+    if (state === 'blocked')
+      warnings.push({ code: 'TAKEOVER_BLOCKED', message: `this machine does not take ${name} over by itself: ${why}` })
+    if (state === 'candidate')
+      warnings.push({ code: 'TAKEOVER_BLOCKED', message: `${name} waits for a person: ${why}` })
+  }
+  return warnings
+}
+
 type Row = MethodResult<'failover.status'>['agents'][number]
 
-function agentRow({ log: { mesh }, node, failover, health }: ServiceContext & FailoverServices, agent: MeshAgent): Row {
+function agentRow(
+  {
+    log: { mesh },
+    node,
+    failover,
+    health,
+  }: Pick<ServiceContext, 'log' | 'node'> & Pick<FailoverServices, 'failover' | 'health'>,
+  agent: MeshAgent,
+): Row {
   const { mode, durability } = agent.failover
   const base = {
     agent: agentName(mesh, agent.id),

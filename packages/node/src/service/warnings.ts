@@ -4,6 +4,7 @@ import type { Fact } from '../health/home-health.ts'
 import { notRelearntFrom } from '../health/relearnt.ts'
 import { agentName, iso, nodeName } from './context.ts'
 import { drillWarnings } from './drills.ts'
+import { failoverWarnings } from './failover.ts'
 import { folderWarnings } from './folders.ts'
 import { quarantineWarnings } from './quarantine.ts'
 import type { NodeServices } from './handlers.ts'
@@ -26,6 +27,7 @@ export function warningsOf(
     keys,
     kitNote,
     drills,
+    failover,
   }: Pick<
     NodeServices,
     | 'relays'
@@ -41,6 +43,7 @@ export function warningsOf(
     | 'keys'
     | 'kitNote'
     | 'drills'
+    | 'failover'
   >,
   findings: Status['findings'],
 ): Status['warnings'] {
@@ -106,6 +109,7 @@ export function warningsOf(
     })
   return [
     ...warnings,
+    ...failoverWarnings({ failover, health, log, node }),
     ...quarantineWarnings({ quarantine, now }),
     ...folderWarnings({ folders }),
     ...drillWarnings({ drills }),
