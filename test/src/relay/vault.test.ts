@@ -50,9 +50,9 @@ const lacks = (client: Client, whats: readonly string[], first = true): string[]
   const frame = told(client, names(client, whats, first))
   return frame?.type === 'vaultLacks' ? frame.places.map((place) => whats[place] ?? '?') : []
 }
-const put = (client: Client, what: string): number => {
+const put = (client: Client, what: string, bytes = CHUNK_BYTES): number => {
   request += 1
-  client.say({ type: 'vaultPut', request, ...chunkOf(what) })
+  client.say({ type: 'vaultPut', request, chunk: chunkOf(what).chunk, bytes: chunkOf(what).bytes.subarray(0, bytes) })
   return request
 }
 const keep = (client: Client, root: string): number => {
@@ -236,6 +236,39 @@ describe('room in a vault', () => {
     expect(numbersOf(alice)).toEqual([1, 2])
   })
 
+  test('T-peer-6: is not made for a chunk that is refused, neither in memory nor on the disk', () => {
+    begin({ loginVaultBytesMax: 3.5 * CHUNK_BYTES })
+    const one = relay.login(alice)
+    names(one, ['a', 'b', 'c'])
+    for (const what of ['a', 'b', 'c']) put(one, what)
+    for (const stray of ['s', 't', 'u']) {
+      names(one, ['a', 'b', 'c'])
+      const small = put(one, stray, 400)
+      relay.settle()
+      expect(reasonOf(one, small)).toBe('done')
+      names(one, ['a', 'b', 'c'])
+      expect(reasonOf(one, put(one, 'd'))).toBe('QUOTA_VAULT')
+    }
+    const counted = stateOf(alice)?.bytes
+    relay.crash()
+    expect(stateOf(alice)?.bytes).toBe(counted)
+  })
+
+  test('is not made by older snapshots when these are not enough', () => {
+    begin({ loginVaultBytesMax: 4 * CHUNK_BYTES })
+    const one = relay.login(alice)
+    leave(one, ['a'])
+    leave(one, ['b', 'c'])
+    names(one, ['d', 'b', 'c'])
+    put(one, 'd')
+    relay.settle()
+    names(one, ['a', 'd', 'b', 'c'])
+    expect(reasonOf(one, put(one, 'e'))).toBe('QUOTA_VAULT')
+    expect(numbersOf(alice)).toEqual([1, 2])
+    relay.crash()
+    expect(numbersOf(alice)).toEqual([1, 2])
+  })
+
   test('T-peer-6: has bounds that whatever is said keeps to', () => {
     const limits = {
       loginVaultBytesMax: 3_500,
@@ -278,9 +311,11 @@ describe('room in a vault', () => {
           expect([state?.vaultBytes, state?.vaultChunks]).toEqual([bytes, chunks])
           expect(bytes).toBeLessThanOrEqual(limits.meshVaultBytesMax)
         }
-        // Every snapshot that is listed is there, whole, and after a crash as well.
+        // Every snapshot that is listed is there, whole, and after a crash as well; and what counts is what is there.
         relay.settle()
+        const counted = relay.state.meshes.get(mesh.id)?.vaultBytes
         relay.crash()
+        expect(relay.state.meshes.get(mesh.id)?.vaultBytes).toBe(counted)
         for (const vault of relay.state.meshes.get(mesh.id)?.vaults.values() ?? [])
           for (const { number, chunks, root } of vault.snapshots) {
             expect(vault.chunks.has(root)).toBe(true)

@@ -1,5 +1,5 @@
 import type { ChunkId, VaultId } from '@sealmesh/protocol/ids'
-import { VAULTS_MAX } from '@sealmesh/protocol/wire/vault'
+import { VAULTS_MAX, type VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { Operation } from './event.ts'
 import type { KeyName } from './key-name.ts'
 import type { MeshState, RelayState, Vault, VaultDraft } from './state.ts'
@@ -7,7 +7,7 @@ import type { MeshState, RelayState, Vault, VaultDraft } from './state.ts'
 /**
  * What makes room for a chunk, in this order: what this node left and never finished, its own older snapshots, and of
  * the mesh those of logins that were removed, whole vaults, the oldest first. Never the newest of a node that is let
- * in, and nothing else of another node.
+ * in, and nothing else of another node. Undefined where all of that is not enough: then nothing is let go of.
  */
 export function makeRoom(
   state: RelayState,
@@ -16,25 +16,60 @@ export function makeRoom(
   draft: VaultDraft,
   bytes: number,
 ): Operation[] | undefined {
-  const { loginVaultBytesMax, loginVaultChunksMax, meshVaultBytesMax, meshVaultChunksMax } = state.limits
-  const isOwnFull = (): boolean => vault.bytes + bytes > loginVaultBytesMax || vault.chunks.size >= loginVaultChunksMax
+  const room = findRoom(state, mesh, vault, draft, bytes)
+  if (room === undefined) return undefined
+  const operations = room.sweeps ? sweep(mesh, vault, draft) : []
+  for (let count = 0; count < room.snapshots; count++) operations.push(...dropOldest(mesh, vault, draft))
+  for (const removed of room.vaults) operations.push(...dropVault(mesh, removed))
+  return operations
+}
+
+/** What is to go, and how much. */
+interface Room {
+  readonly sweeps: boolean
+  readonly snapshots: number
+  readonly vaults: readonly Vault[]
+}
+
+/** Only looks. What memory let go of for a chunk that is then refused would lie on the disk, counted nowhere. */
+function findRoom(
+  { limits }: RelayState,
+  mesh: MeshState,
+  vault: Vault,
+  draft: VaultDraft,
+  bytes: number,
+): Room | undefined {
+  const { loginVaultBytesMax, loginVaultChunksMax, meshVaultBytesMax, meshVaultChunksMax } = limits
+  let freed = { bytes: 0, chunks: 0 }
+  const isOwnFull = (): boolean =>
+    vault.bytes - freed.bytes + bytes > loginVaultBytesMax || vault.chunks.size - freed.chunks >= loginVaultChunksMax
   const isMeshFull = (): boolean =>
-    mesh.vaultBytes + bytes > meshVaultBytesMax || mesh.vaultChunks >= meshVaultChunksMax
-  const operations: Operation[] = []
-  if (isOwnFull() || isMeshFull()) operations.push(...sweep(mesh, vault, draft))
-  while ((isOwnFull() || isMeshFull()) && vault.snapshots.length > 1) operations.push(...dropOldest(mesh, vault, draft))
-  while (!isOwnFull() && isMeshFull()) {
-    const removed = oldestRemoved(mesh, vault)
-    if (removed === undefined) break
-    operations.push(...dropVault(mesh, removed))
+    mesh.vaultBytes - freed.bytes + bytes > meshVaultBytesMax || mesh.vaultChunks - freed.chunks >= meshVaultChunksMax
+  if (!isOwnFull() && !isMeshFull()) return { sweeps: false, snapshots: 0, vaults: [] }
+  const freeUpTo = (oldest: VaultSnapshot | undefined): void => {
+    const chunks = strays(vault, draft, oldest?.number ?? Number.MAX_SAFE_INTEGER)
+    freed = { bytes: chunks.reduce((sum, id) => sum + (vault.chunks.get(id)?.bytes ?? 0), 0), chunks: chunks.length }
   }
-  return isOwnFull() || isMeshFull() ? undefined : operations
+  let snapshots = 0
+  freeUpTo(vault.snapshots[0])
+  while ((isOwnFull() || isMeshFull()) && snapshots < vault.snapshots.length - 1) {
+    snapshots += 1
+    freeUpTo(vault.snapshots[snapshots])
+  }
+  if (isOwnFull()) return undefined
+  const vaults: Vault[] = []
+  for (const removed of removedVaults(mesh, vault)) {
+    if (!isMeshFull()) break
+    vaults.push(removed)
+    freed = { bytes: freed.bytes + removed.bytes, chunks: freed.chunks + removed.chunks.size }
+  }
+  return isMeshFull() ? undefined : { sweeps: true, snapshots, vaults }
 }
 
 /** For a login that has none yet; undefined when there are as many as can be listed. */
 export function roomForVault(mesh: MeshState, vault: Vault): Operation[] | undefined {
   if (mesh.vaults.has(vault.id) || mesh.vaults.size < VAULTS_MAX) return []
-  const removed = oldestRemoved(mesh, vault)
+  const [removed] = removedVaults(mesh, vault)
   return removed === undefined ? undefined : dropVault(mesh, removed)
 }
 
@@ -80,14 +115,11 @@ function dropVault(mesh: MeshState, vault: Vault): Operation[] {
   return operations
 }
 
-/** One whose writes are on their way is left alone: what arrives later would belong to nothing. */
-function oldestRemoved(mesh: MeshState, but: Vault): Vault | undefined {
-  let oldest: Vault | undefined
-  for (const vault of mesh.vaults.values()) {
-    if (vault === but || !mesh.revokedLogins.has(vault.id as string as KeyName)) continue
-    if (vault.draft?.keeping === true || [...vault.chunks.values()].some(({ writing }) => writing > 0)) continue
-    const atMs = vault.snapshots.at(-1)?.atMs ?? 0
-    if (oldest === undefined || atMs < (oldest.snapshots.at(-1)?.atMs ?? 0)) oldest = vault
-  }
-  return oldest
+/** The oldest first. One whose writes are on their way is left alone: what arrives later would belong to nothing. */
+function removedVaults(mesh: MeshState, but: Vault): Vault[] {
+  const isIdle = ({ draft, chunks }: Vault): boolean =>
+    draft?.keeping !== true && ![...chunks.values()].some(({ writing }) => writing > 0)
+  return [...mesh.vaults.values()]
+    .filter((vault) => vault !== but && mesh.revokedLogins.has(vault.id as string as KeyName) && isIdle(vault))
+    .toSorted((a, b) => (a.snapshots.at(-1)?.atMs ?? 0) - (b.snapshots.at(-1)?.atMs ?? 0))
 }
