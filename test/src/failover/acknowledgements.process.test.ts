@@ -108,3 +108,44 @@ test('without its relay a write waits in vain, is told who is missing, and is ke
     return now?.level === 'replicated' && now.syncSet?.includes('office') === true
   })
 })
+
+test('a strict agent acknowledges nothing without its standby, however long that stands still', async () => {
+  await door.call('failover.set', { agent: 'home', durability: 'strict' })
+  expect(await write('replicated')).toMatchObject({ level: 'replicated', copies: 2 })
+  house.office.program.child.kill('SIGSTOP')
+  try {
+    // Twice as long as a member of an available agent's set may take.
+    expect(await write('replicated', 8_000)).toMatchObject({
+      done: false,
+      level: 'local',
+      copies: 1,
+      missing: [{ machine: 'office' }],
+      left: [],
+      unreachable: false,
+    })
+    expect(await durability()).toMatchObject({ policy: 'strict', syncSet: expect.arrayContaining(['home', 'office']) })
+  } finally {
+    house.office.program.child.kill('SIGCONT')
+  }
+  expect(await write('replicated')).toMatchObject({ done: true, level: 'replicated', copies: 2 })
+})
+
+test('a leased agent acknowledges by the set that its register lists, and a level that it cannot have is refused', async () => {
+  await door.call('share.set', { agent: 'home', changes: [{ layer: 'session', to: 'standby' }] })
+  await door.call('witness.set', { profile: 'fast' })
+  await door.call('failover.set', { agent: 'home', mode: 'auto', durability: 'available' })
+  const session = async (timeoutMs: number) =>
+    (await door.call('set', { umr: `home.session.s-${count++}`, value: '1', wait: 'replicated', timeoutMs }))
+      .acknowledged
+  await until('the lease lists the agent', async () => (await session(2_000))?.level === 'replicated')
+  expect(await write('replicated')).toMatchObject({ done: true, level: 'replicated', copies: 2, members: ['office'] })
+  // Without its relay the lease ends, and with it every word of the holder about its own layers.
+  await house.relay.kill()
+  await until('it may not act', async () => {
+    const refused = await cli('set', 'home.session.fenced', '1', '--wait', 'replicated')
+    const said = refused.program.stderr.toString()
+    return refused.exit.code === 4 && (said.includes('LEVEL_UNREACHABLE') || said.includes('FENCED'))
+  })
+  house = { ...house, relay: await RelayProcess.start({ data: `${house.directory}/relay`, port: house.relay.port }) }
+  await until('it acts again', async () => (await session(2_000))?.level === 'replicated', 90_000)
+})
