@@ -73,6 +73,8 @@ export class Stage {
       env: this.#environment(step.machine),
       cwd: this.#machine(step.machine),
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, so that all of a block that does not end can be ended.
+      detached: !step.stays,
     })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
@@ -83,7 +85,11 @@ export class Stage {
       await until('it prints something', () => output.includes('\n') && TAKES.some((taken) => taken.test(output)))
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
     } else {
-      const [code] = await within(once(child, 'close'), BLOCK_MS, () => `line ${step.line} does not end:\n${output}`)
+      const ended = within(once(child, 'close'), BLOCK_MS, () => `line ${step.line} does not end:\n${output}`)
+      const [code] = await ended.catch((error: unknown) => {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+        throw error
+      })
       if (code !== 0) throw new Error(`line ${step.line} ended with ${code}:\n${output}`)
     }
     for (const [name, pattern] of Object.entries(TAKEN)) {
