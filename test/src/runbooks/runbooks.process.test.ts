@@ -23,7 +23,7 @@ describe('what a runbook says', () => {
   beforeEach(async () => {
     stage = new Stage()
     await stage.open()
-  })
+  }, RUNBOOK_MS)
   afterEach(async () => await stage.close())
 
   test.each(runbooks)('%s', { timeout: RUNBOOK_MS }, async (name) => {
