@@ -206,7 +206,11 @@ class Run {
         mailboxes: own[at]!,
         prekeys: prekeys[at]!,
         database: new MemoryDatabase(() => void (this.#time.stirred += 1)),
-        clock: { wallMs: () => this.#time.nowMs, monotonicMs: () => this.#time.nowMs },
+        clock: {
+          wallMs: () => this.#time.nowMs,
+          monotonicMs: () => this.#time.nowMs,
+          uptimeMs: () => this.#time.nowMs,
+        },
         incarnationSalt: random(SALT_BYTES),
         random,
         dice: this.#dice.random,

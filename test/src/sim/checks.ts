@@ -2,10 +2,12 @@ import type { Commit } from '@sealmesh/node/documents/documents'
 import { type Block, type DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
+import type { Level } from '@sealmesh/protocol/failover/levels'
 import type { BlockHash, IncarnationId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import { isSingleWriter, readersOf } from '@sealmesh/protocol/membership/access'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { Mesh, Term } from '@sealmesh/protocol/membership/mesh'
 import { keyOf } from '@sealmesh/protocol/sync/peer-sync'
+import { Acts } from './acts.ts'
 import type { Player } from './player.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
@@ -22,7 +24,7 @@ export interface Acknowledged {
   /** Written once in the run, and by nobody else: so it is to be read for ever. Null for what others overwrite. */
   readonly key: string | null
   readonly value: string
-  level: 'local' | 'replicated'
+  level: Level
   /** The disk that it was written to is still the same. */
   isOnDisk: boolean
   /** Somebody has forced a takeover without it, or its author was removed. */
@@ -38,8 +40,14 @@ export class Checks {
   readonly acknowledged: Acknowledged[] = []
   /** Whoever was removed, whether they have heard of it or not. */
   readonly removed = new Set<NodeId>()
-  /** In any log. */
-  highestTerm = 0
+  readonly acts = new Acts((what) => this.violated(what))
+  readonly count = { relayed: 0, replicated: 0, byRegister: 0 }
+  /** Records of terms that some log holds. */
+  readonly #known = new Map<RecordHash, Term>()
+  /** Numbers of terms whose holder was let go past what was blocked. */
+  readonly #lossAccepted = new Set<number>()
+  /** Nodes whose disk was put back at some time: what they had receipted may be gone, and they need not know. */
+  readonly #putBack = new Set<NodeId>()
   readonly #places = new Map<BlockHash, Pick<Acknowledged, 'incarnation' | 'sequence' | 'term'>>()
   readonly #terms = new Map<Player, number>()
   readonly #issuedMs = new Map<string, number>()
@@ -105,33 +113,63 @@ export class Checks {
     return entry
   }
 
-  /** Terms never fall, as long as the disk is the same. */
+  /** It has come so far, by the node's own word. */
+  reached(entry: Acknowledged, level: Level): void {
+    if (level === 'local') return
+    this.count[level] += 1
+    entry.level = level
+    if (entry.term === null) return
+    // Who goes past a register goes past whoever still acknowledges.
+    for (const term of this.#known.values()) this.#isCarried(entry, term)
+  }
+
+  /** A person has been asked, and has said yes. */
+  lossAccepted(term: number): void {
+    this.#lossAccepted.add(term)
+  }
+
+  get terms(): number {
+    return this.#known.size
+  }
+
+  /** Terms never fall, as long as the disk is the same; what is acknowledged is in the basis of every later one. */
   termOf(player: Player, mesh: Mesh): void {
-    for (const { term } of mesh.agents.values()) {
+    for (const { term, terms } of mesh.agents.values()) {
+      for (const each of terms.toSorted((a, b) => a.number - b.number)) this.#meets(each)
       const before = this.#terms.get(player) ?? 0
       // With a node's removal its last word may go, too, and the number of it.
       if (term === null || this.removed.size > 0) continue
-      this.highestTerm = Math.max(this.highestTerm, term.number)
       if (term.number < before) this.violated(`${player.name} went from term ${before} back to ${term.number}`)
       this.#terms.set(player, Math.max(before, term.number))
     }
   }
 
+  #meets(term: Term): void {
+    if (this.#known.has(term.record)) return
+    this.#known.set(term.record, term)
+    if (!this.acts.isByLog(term.number)) this.count.byRegister += 1
+    for (const entry of this.acknowledged) if (entry.level !== 'local') this.#isCarried(entry, term)
+  }
+
+  #isCarried(entry: Acknowledged, term: Term): void {
+    const own = this.#known.get(entry.term ?? ('' as RecordHash))
+    if (own === undefined || own.number >= term.number || entry.excused) return
+    if (covers(term.basis.find(({ layer }) => layer === entry.name.layer)?.vector ?? [], entry)) return
+    const isPersons = this.acts.isByLog(term.number) || this.#lossAccepted.has(term.number)
+    if (isPersons || this.#putBack.has(term.holder) || this.removed.size > 0) entry.excused = true
+    else this.violated(`term ${term.number} begins without a ${entry.level} block of ${entry.name.layer}`)
+  }
+
   /** Its disk is an older one, or gone: what it had told nobody is lost. */
   putBack(player: Player): void {
     this.#terms.delete(player)
+    this.#putBack.add(player.identity.self.id)
     for (const each of this.acknowledged) if (each.by === player) each.isOnDisk = false
   }
 
-  /** Before somebody takes over with what `node` has. Whoever confirms without seeing what is missing has forced it. */
-  takenOver(player: Player, vectors: ReadonlyMap<string, VersionVector>): void {
-    if (this.removed.has(player.identity.self.id)) return
-    for (const each of this.acknowledged) {
-      if (each.level !== 'replicated' || !isSingleWriter(each.name.layer) || each.excused) continue
-      if (covers(vectors.get(keyOf(each.name)) ?? [], each)) continue
-      if (player.wasPutBack) each.excused = true
-      else this.violated(`${player.name} takes over without a block of ${each.name.layer} that it has receipted`)
-    }
+  /** The relay has lost what it had stored: `relayed` holds as long as its disk does. */
+  relayForgot(): void {
+    for (const each of this.acknowledged) if (each.level === 'relayed') each.level = 'local'
   }
 
   /** After everything was put right: of one node, all that it has to have. */
@@ -159,7 +197,7 @@ export class Checks {
     if (write.excused) return
     const aside = document.aside().find(({ block }) => block.hash === hash)
     if (aside !== undefined) {
-      if (level === 'replicated' || aside.reason !== 'LATE')
+      if (level !== 'local' || aside.reason !== 'LATE')
         this.violated(`${player.name} has set aside (${aside.reason}) ${what}`)
       return
     }

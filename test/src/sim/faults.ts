@@ -2,11 +2,11 @@ import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Disk } from '../relay/simulated-relay.ts'
 import type { Checks } from './checks.ts'
 import type { Parameters } from './parameters.ts'
+import type { People } from './people.ts'
 import type { Player } from './player.ts'
 import type { RelayHost } from './relay-host.ts'
 import type { Dice } from '@sealmesh/protocol/test-dice'
 import type { Timeline } from './timeline.ts'
-import type { Work } from './work.ts'
 
 const STEP_MS = 250
 const BACKUP_EVERY_MS = 10_000
@@ -18,7 +18,7 @@ export interface FaultsDeps {
   readonly parameters: Parameters
   readonly players: readonly Player[]
   readonly relay: RelayHost
-  readonly work: Work
+  readonly people: People
   readonly checks: Checks
   /** A second machine with the same home. */
   readonly cloneOf: (player: Player) => Player
@@ -27,7 +27,7 @@ export interface FaultsDeps {
 
 /** Everything that happens to machines, cables and the relay until somebody puts it right. */
 export class Faults {
-  readonly counts = { crashes: 0, partitions: 0, relayCrashes: 0, pauses: 0, rollbacks: 0, clones: 0 }
+  readonly counts = { crashes: 0, partitions: 0, relayCrashes: 0, pauses: 0, rollbacks: 0, clones: 0, stops: 0 }
   readonly clones: Player[] = []
   /** Whose disk is put back or copied: of two at a time nobody could keep what both had promised. */
   #unlucky: Player | undefined
@@ -73,7 +73,10 @@ export class Faults {
         if (happens(p.reset)) player.resetConnections()
         if (happens(p.diskFull)) this.#fill(player)
         if (happens(p.clockStep)) player.machine.skewMs = (dice.random() * 2 - 1) * p.skewMs
-        if (happens(p.takeover)) player.soon(0, (node) => this.#deps.work.takeOver(player, node))
+        if (happens(p.takeover)) player.soon(0, (node) => this.#deps.people.takeOver(player, node))
+        if (happens(p.handover)) player.soon(0, (node) => this.#deps.people.handOver(node))
+        if (happens(p.modeChange)) player.soon(0, (node) => this.#deps.people.setMode(node))
+        if (player.isUp && happens(p.stop)) this.#stop(player)
         if (player.isUp && happens(p.clone) && this.#isUnlucky(player)) this.#clone(player)
       }
       if (happens(p.relayCrash)) this.#crashRelay('keep')
@@ -109,6 +112,13 @@ export class Faults {
       checks.putBack(player)
     }
     time.after(200 + dice.random() * (power ? 20_000 : 12_000), undefined, () => player.start())
+  }
+
+  #stop(player: Player): void {
+    const { time, dice } = this.#deps
+    this.counts.stops += 1
+    const again = () => time.after(200 + dice.random() * 12_000, undefined, () => player.start())
+    player.stop(again)
   }
 
   #isUnlucky(player: Player): boolean {
@@ -164,20 +174,21 @@ export class Faults {
     if (!relay.isUp) return
     this.counts.relayCrashes += 1
     relay.crash(dice.pick(2) === 0)
+    if (then !== 'keep') this.#deps.checks.relayForgot()
     if (then === 'wipe') relay.wipe()
     if (then === 'restore' && this.#relayBackups.length > 0) relay.restore(dice.one(this.#relayBackups))
     time.after(100 + dice.random() * 8_000, undefined, () => relay.start())
   }
 
   #revoke(): void {
-    const { players: all, work, checks } = this.#deps
+    const { players: all, people, checks } = this.#deps
     const [admin, , last] = all
     if (admin === undefined || last === undefined || this.revoked !== undefined) return
     const removed = last.identity.self.id
     this.revoked = removed
     admin.soon(0, (node) => {
       checks.removed.add(removed)
-      work.revoke(node, removed)
+      people.revoke(node, removed)
     })
   }
 }

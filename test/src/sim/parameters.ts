@@ -1,3 +1,4 @@
+import type { Durability, FailoverMode } from '@sealmesh/protocol/membership/record'
 import { dice } from '@sealmesh/protocol/test-dice'
 
 /** What one seed's world is like. Rare mixtures occur because each of these is drawn apart. */
@@ -29,6 +30,16 @@ export interface Parameters {
   readonly diskFull: number
   readonly clockStep: number
   readonly takeover: number
+  readonly handover: number
+  /** Stopped as an owner does it. */
+  readonly stop: number
+  /** The mode of the agent is set to another one. */
+  readonly modeChange: number
+  /** Of takeovers by people, those that go past the register, and those past what could be lost. */
+  readonly forced: number
+  readonly lossAccepted: number
+  readonly mode: FailoverMode
+  readonly durability: Durability
   /** Of starts after a crash, those from an older image. */
   readonly rollback: number
   /** Per second. */
@@ -46,7 +57,15 @@ export function parametersOf(seed: number): Parameters {
     return happens ? most * much : 0
   }
   const least = random() < 0.2 ? 0.05 : 5 + random() * 30
+  const mode = random()
   return {
+    mode: mode < 0.75 ? 'auto' : mode < 0.85 ? 'ask' : 'manual',
+    durability: random() < 0.25 ? 'strict' : 'available',
+    handover: sometimes(0.4, 0.02),
+    stop: sometimes(0.4, 0.015),
+    modeChange: sometimes(0.1, 0.02),
+    forced: random() < 0.15 ? 0.5 : 0,
+    lossAccepted: random() < 0.2 ? 0.5 : 0,
     nodes: 2 + pick(2),
     faultsMs: 75_000 + pick(40_000),
     delayMs: [least, least * (1.1 + random() * 3) + (random() < 0.3 ? random() * 400 : random() * 20)],

@@ -1,5 +1,6 @@
 import type { Commit } from '@sealmesh/node/documents/documents'
 import type { TestMesh, TestNode } from '@sealmesh/node/documents/fixture'
+import type { FailoverNews } from '@sealmesh/node/failover/failover'
 import type { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { KeyPair, LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -32,6 +33,7 @@ export interface PlayerDeps {
   readonly saltOf: (identity: Identity) => Uint8Array
   readonly onCommit: (player: Player, commit: Commit) => void
   readonly onStarted: (player: Player, node: SimulatedNode) => void
+  readonly onNews: (player: Player, news: FailoverNews) => void
   readonly onError: (player: Player, text: string, error: unknown) => void
   readonly note: (what: string, value: number) => void
   /** At everything that leaves a machine. */
@@ -105,6 +107,7 @@ export class Player {
           this.#connections.add(connection)
           return connection
         },
+        leases: { told: (_, news) => process.alive && this.#deps.onNews(this, news) },
         onSealed: () => {},
         onHeads: () => {},
         onNews: () => {},
@@ -129,6 +132,19 @@ export class Player {
   kill(): void {
     for (const connection of this.#connections) connection.abandoned()
     this.#end()
+  }
+
+  /** As its owner stops it: it releases what it holds and says so, if anybody listens. */
+  stop(then: () => void): void {
+    const process = this.#process
+    this.soon(0, (node) => {
+      const ended = () => {
+        if (this.#process !== process) return
+        this.kill()
+        then()
+      }
+      node.failover.close().then(ended, ended)
+    })
   }
 
   /** The machine stops and begins anew: what was not durable is gone, and nobody is told. */

@@ -1,3 +1,8 @@
+import { ActJournal } from '@sealmesh/node/failover/act-journal'
+import type { Acknowledgements } from '@sealmesh/node/failover/acknowledgements'
+import { Failover, type FailoverNews } from '@sealmesh/node/failover/failover'
+import { LeaseStore } from '@sealmesh/node/failover/lease-store'
+import { openAcknowledgements } from '@sealmesh/node/failover/open-acknowledgements'
 import { ClosedSets } from '@sealmesh/node/documents/closed-sets'
 import { type Commit, Documents } from '@sealmesh/node/documents/documents'
 import type { TestMesh, TestNode } from '@sealmesh/node/documents/fixture'
@@ -26,7 +31,7 @@ import { openRelayLink, type RelayLink, type RelayLinkOptions } from '@sealmesh/
 import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import { mintIncarnation } from '@sealmesh/protocol/crdt/incarnation'
 import type { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
-import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { AgentId, IncarnationId, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, SealPublicKey } from '@sealmesh/protocol/keys'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
@@ -62,6 +67,8 @@ export interface NodeDeps {
   readonly onCommit: (commit: Commit) => void
   readonly onNews: (from: NodeId, withheld: Withheld, healed: boolean) => void
   readonly onError: (fields: object, text: string) => void
+  /** Somebody keeps leases; undefined: terms are the log's alone. */
+  readonly leases?: { readonly told: (agent: AgentId, news: FailoverNews) => void }
 }
 
 /** What a machine's clocks show. */
@@ -69,6 +76,15 @@ export interface NodeClock {
   wallMs(): number
   /** Since the machine was started; stands while it sleeps. */
   monotonicMs(): number
+  /** The same, sleep counted. */
+  uptimeMs(): number
+}
+
+/** What failover adds to a node. */
+interface Leases {
+  readonly failover: Failover
+  readonly acknowledgements: Acknowledgements
+  readonly close: () => Promise<void>
 }
 
 /** Everything of a node that speaks with relays, as `main.ts` puts it together: documents, log, packets, sync, link. */
@@ -86,6 +102,7 @@ export class SimulatedNode {
   readonly #generations: RelayLinkOptions['generations']
   readonly #deps: NodeDeps
   #link: RelayLink
+  #leases: Leases | undefined
 
   private constructor(
     deps: NodeDeps,
@@ -151,6 +168,7 @@ export class SimulatedNode {
       incarnation,
       random,
       now,
+      fence: (agent) => node.#leases?.failover.fence(agent) ?? null,
     })
     const port = new PacketPort({
       sodium,
@@ -187,6 +205,8 @@ export class SimulatedNode {
       port,
       onUnopened: () => {},
       onAwareness: () => {},
+      onProgress: (_, names) => node.#leases?.acknowledgements.progressed(names),
+      onFailover: (from, item, lacksRecords) => node.#leases?.failover.onItem(from, item, lacksRecords),
       onHeads: (from, heard) => {
         withholdings.heard(from, heard)
         deps.onHeads(from, heard)
@@ -200,6 +220,7 @@ export class SimulatedNode {
     log.onChange(async (changed) => {
       port.meshChanged(changed)
       await documents.meshChanged()
+      node.#leases?.failover.meshChanged()
       await sync.meshChanged(changed)
     })
     sync.meet(log.mesh)
@@ -225,8 +246,9 @@ export class SimulatedNode {
       },
     }
     const parts = { documents, log, sync, forks, withholdings, health }
-    const node = new SimulatedNode(deps, parts, store, watch, generations)
+    const node: SimulatedNode = new SimulatedNode(deps, parts, store, watch, generations)
     await sync.meshChanged(log.mesh)
+    if (deps.leases !== undefined) await node.#beginLeases(deps.leases.told, store, meta, port, incarnation)
     return node
   }
 
@@ -254,12 +276,68 @@ export class SimulatedNode {
     return { ...parts, now: () => clock.wallMs() } as unknown as ServiceContext & { readonly sync: MeshSync }
   }
 
+  /** Only with `leases`. */
+  get failover(): Failover {
+    return this.#leases!.failover
+  }
+
+  get acknowledgements(): Acknowledgements {
+    return this.#leases!.acknowledgements
+  }
+
+  /** As `main.ts` does it. */
+  async #beginLeases(
+    told: (agent: AgentId, news: FailoverNews) => void,
+    store: Store,
+    meta: Meta,
+    port: PacketPort,
+    incarnation: IncarnationId,
+  ): Promise<void> {
+    const { sodium, self, clock, random, dice, relay, onError } = this.#deps
+    const { documents, log, sync, health } = this
+    const logger = { info: () => {}, warn: () => {}, error: onError } as unknown as MeshSyncDeps['logger']
+    const common = { node: this.id, signKey: self.keys.secretKey, log, documents, sync, logger }
+    const link = () => this.#link
+    const failover = new Failover({
+      ...common,
+      incarnation,
+      sodium,
+      random,
+      dice,
+      moment: () => ({ monotonicMs: clock.monotonicMs(), uptimeMs: clock.uptimeMs() }),
+      now: () => clock.wallMs(),
+      port,
+      link: {
+        send: (packet) => link().send(packet),
+        get linkNow() {
+          return link().status.state === 'live' ? link() : undefined
+        },
+        relay,
+      },
+      store: await LeaseStore.load(meta),
+      journal: new ActJournal(store),
+      health,
+      told,
+    })
+    const acknowledging = openAcknowledgements({ ...common, lease: failover }, () => clock.monotonicMs())
+    this.#leases = {
+      failover,
+      acknowledgements: acknowledging.acknowledgements,
+      close: async () => {
+        acknowledging.close()
+        await failover.close()
+      },
+    }
+    failover.start()
+  }
+
   get linkState(): string {
     return this.#link.status.state
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#due)
+    await this.#leases?.close()
     this.#watch.close()
     await this.health.close()
     await this.#link.close()
@@ -292,6 +370,7 @@ export class SimulatedNode {
       onEvent: (event) => {
         this.sync.onLinkEvent(event)
         this.#watch.onLinkEvent(event)
+        this.#leases?.failover.onLinkEvent(event)
       },
       now: () => clock.monotonicMs(),
       dice,

@@ -3,15 +3,20 @@ export interface Totals {
   simulatedMs: number
   writes: number
   local: number
+  relayed: number
   replicated: number
   crashes: number
   partitions: number
   pauses: number
   rollbacks: number
   clones: number
+  stops: number
   relayCrashes: number
   takeovers: number
+  byRegister: number
+  handovers: number
   acts: number
+  witnessed: number
   overlaps: number
   violations: number
 }
@@ -20,15 +25,20 @@ export const emptyTotals = (): Totals => ({
   simulatedMs: 0,
   writes: 0,
   local: 0,
+  relayed: 0,
   replicated: 0,
   crashes: 0,
   partitions: 0,
   pauses: 0,
   rollbacks: 0,
   clones: 0,
+  stops: 0,
   relayCrashes: 0,
   takeovers: 0,
+  byRegister: 0,
+  handovers: 0,
   acts: 0,
+  witnessed: 0,
   overlaps: 0,
   violations: 0,
 })
@@ -46,13 +56,13 @@ const HOUR_MS = 3_600_000
 
 /** The last line of a run. `local` counts every write that was answered, the other levels those that came that far. */
 export function totalsLine({ seeds, from, failed, mutant, crypto, trace }: Said, totals: Totals): string {
-  const { simulatedMs, local, replicated, violations, overlaps, ...counts } = totals
+  const { simulatedMs, local, relayed, replicated, violations, overlaps, ...counts } = totals
   const said = Object.entries(counts).map(([name, count]) => `${count} ${IN_WORDS[name] ?? name}`)
   return [
     `${seeds} seeds from ${from}: ${failed} failed`,
     `${violations} violations`,
     `${(simulatedMs / HOUR_MS).toFixed(1)} simulated hours`,
-    `acknowledged ${local} local, ${replicated} replicated`,
+    `acknowledged ${local} local, ${relayed} relayed, ${replicated} replicated`,
     ...said,
     `${overlaps} acts of unwitnessed terms that were over`,
     `mutant ${mutant}`,
@@ -61,4 +71,9 @@ export function totalsLine({ seeds, from, failed, mutant, crypto, trace }: Said,
   ].join(', ')
 }
 
-const IN_WORDS: Readonly<Record<string, string>> = { relayCrashes: 'relay crashes' }
+const IN_WORDS: Readonly<Record<string, string>> = {
+  relayCrashes: 'relay crashes',
+  takeovers: 'new terms',
+  byRegister: 'of them by registers',
+  witnessed: 'of them witnessed',
+}

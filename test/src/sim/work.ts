@@ -1,13 +1,7 @@
-import { cutsOf } from '@sealmesh/node/service/context'
-import { documentsOf } from '@sealmesh/node/failover/basis'
-import { planTakeover } from '@sealmesh/protocol/failover/takeover'
 import type { Written } from '@sealmesh/node/documents/documents'
-import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
-import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
-import { isSingleWriter, readersOf } from '@sealmesh/protocol/membership/access'
-import type { Mesh } from '@sealmesh/protocol/membership/mesh'
-import { keyOf } from '@sealmesh/protocol/sync/peer-sync'
+import { LEVELS } from '@sealmesh/protocol/failover/levels'
+import type { AgentId } from '@sealmesh/protocol/ids'
 import type { Dice } from '@sealmesh/protocol/test-dice'
 import { type Acknowledged, type Checks, PRIVATE_LAYER, SHARED_KEYS } from './checks.ts'
 import type { Parameters } from './parameters.ts'
@@ -18,30 +12,22 @@ import type { SimulatedNode } from './simulated-node.ts'
 export const CANARY = 'canary-in-clear'
 
 const LOOK_EVERY_MS = 1_000
-const WAITED_FOR_MAX = 200
-
-export interface Act {
-  readonly term: number
-  readonly by: Player
-  readonly atMs: number
-}
+const WAITED_MS = 12_000
+const NEVER = new AbortController().signal
 
 export interface WorkDeps {
   readonly agent: AgentId
   readonly dice: Dice
   readonly parameters: Parameters
   readonly checks: Checks
-  readonly nowMs: () => number
+  readonly note: (what: string, value: number) => void
   readonly isOver: () => boolean
 }
 
-/** What agents and people do on every machine: write, act where they may, wait for acknowledgements, take over. */
+/** What agents do on every machine: write, act where they may, wait for acknowledgements. */
 export class Work {
   writes = 0
   refused = 0
-  replicated = 0
-  takeovers = 0
-  readonly acts: Act[] = []
   readonly #deps: WorkDeps
 
   constructor(deps: WorkDeps) {
@@ -56,50 +42,26 @@ export class Work {
 
   /** For one run of one node. */
   begin(player: Player, node: SimulatedNode): void {
-    const { parameters } = this.#deps
-    const waiting: Acknowledged[] = []
-    this.#every(player, node, parameters.writeEveryMs, () => this.#write(player, node, waiting))
-    this.#every(player, node, parameters.actEveryMs, () => this.#act(player, node))
-    this.#every(player, node, LOOK_EVERY_MS, () => this.#look(player, node, waiting))
+    const { agent, checks, parameters } = this.#deps
+    const { taker } = node.failover
+    const byLog = taker.byLog.bind(taker)
+    taker.byLog = (...given) => {
+      checks.acts.byLog((node.log.mesh.agents.get(agent)?.term?.number ?? 0) + 1)
+      return byLog(...given)
+    }
+    this.#every(player, node, parameters.writeEveryMs, () => this.#write(player, node))
+    this.#every(player, node, parameters.actEveryMs, () => this.act(player, node))
+    this.#every(player, node, LOOK_EVERY_MS, () => checks.termOf(player, node.log.mesh))
   }
 
-  /** A person sits down at this machine, and confirms whatever they are shown. */
-  takeOver(player: Player, node: SimulatedNode): void {
-    const { agent, checks } = this.#deps
-    const mesh = node.log.mesh
-    const known = mesh.agents.get(agent)
-    if (known === undefined || known.term?.holder === node.id || !known.hosts.includes(node.id)) return
-    const vectors = new Map<string, VersionVector>()
-    const before = this.takeovers
-    const taken = async () => {
-      // What is receipted between here and the record, an unwitnessed takeover leaves behind.
-      checks.highestTerm = Math.max(checks.highestTerm, (known.term?.number ?? 0) + 1)
-      for (const name of node.documents.names())
-        if (name.agent === agent) vectors.set(keyOf(name), (await node.documents.open(name)).vector)
-      checks.takenOver(player, vectors)
-      const documents = (await documentsOf(node.documents, agent)).filter(({ layer }) => isSingleWriter(layer))
-      const { signKey } = node.context
-      const plan = (mesh: Mesh) => {
-        const planned = planTakeover({ mesh, agent, node: node.id, documents, reason: `takeover ${before}` })
-        if (!planned.ok) throw new Error(planned.error.code)
-        return planned.value
-      }
-      await node.log.append(plan, { type: 'node', node: node.id }, signKey)
-      this.takeovers += 1
-      checks.termOf(player, node.log.mesh)
-    }
-    taken().catch(() => (this.refused += 1))
-  }
-
-  /** An admin removes a machine, with what it has of its blocks as the cut. */
-  revoke(node: SimulatedNode, removed: NodeId): void {
-    const { context } = node
-    const signed = async () => {
-      const cuts = await cutsOf(context, node.documents.names(), [removed])
-      const body = { type: 'revoke', node: removed, reason: 'removed by the simulator', cuts } as const
-      await node.log.append(body, { type: 'node', node: node.id }, context.signKey)
-    }
-    signed().catch(() => (this.refused += 1))
+  act(player: Player, node: SimulatedNode): boolean {
+    const { agent, checks, note } = this.#deps
+    const judged = node.failover.mustHold(agent)
+    if (!judged.ok) return false
+    const { term, witnessed } = judged.value
+    note(`${player.name} acts`, term.number)
+    checks.acts.add({ term: term.number, record: term.record, by: node.id, name: player.name, witnessed })
+    return true
   }
 
   #every(player: Player, node: SimulatedNode, everyMs: number, run: () => void): void {
@@ -113,7 +75,7 @@ export class Work {
     again()
   }
 
-  #write(player: Player, node: SimulatedNode, waiting: Acknowledged[]): void {
+  #write(player: Player, node: SimulatedNode): void {
     const { agent, dice, checks } = this.#deps
     const isHolder = node.log.mesh.agents.get(agent)?.term?.holder === node.id
     const drawn = dice.random()
@@ -125,57 +87,28 @@ export class Work {
     const unique = dice.random() < 0.5
     const key = unique ? `u${this.writes}` : dice.one(SHARED_KEYS)
     checks.issued(value)
+    const wanted = dice.one(LEVELS)
     node.documents.write(name, [{ type: 'set', key, value }]).then(
       ([written]: Written[]) => {
         if (written === undefined || player.node !== node) return
         const entry = checks.answered({ name, hash: written.block, by: player, key: unique ? key : null, value })
-        if (entry !== undefined && waiting.length < WAITED_FOR_MAX) waiting.push(entry)
+        if (entry === undefined || wanted === 'local') return
+        this.#wait(player, node, entry, written, wanted)
       },
       () => (this.refused += 1),
     )
   }
 
-  /** Where no lease says who may, the log does. */
-  #act(player: Player, node: SimulatedNode): void {
-    const { agent, nowMs } = this.#deps
-    const term = node.log.mesh.agents.get(agent)?.term
-    if (term?.holder === node.id) this.acts.push({ term: term.number, by: player, atMs: nowMs() })
-  }
-
-  #look(player: Player, node: SimulatedNode, waiting: Acknowledged[]): void {
+  #wait(
+    player: Player,
+    node: SimulatedNode,
+    entry: Acknowledged,
+    { dot }: Written,
+    wanted: (typeof LEVELS)[number],
+  ): void {
     const { checks } = this.#deps
-    checks.termOf(player, node.log.mesh)
-    if (waiting.length === 0) return
-    const { mesh } = node.log
-    const said = new Map<string, VersionVector>()
-    for (const { node: peer } of node.sync.peers())
-      for (const { name, receipted } of node.sync.standings(peer)) said.set(peer + keyOf(name), receipted)
-    const readersIn = readersOnce()
-    for (let at = waiting.length - 1; at >= 0; at--) {
-      const entry = waiting[at]!
-      const { name, incarnation, sequence } = entry
-      const readers = readersIn(mesh, name).filter((each) => each !== node.id)
-      if (readers.length === 0) continue
-      const isWith = (reader: string) =>
-        said.get(reader + keyOf(name))?.some((dot) => dot.incarnation === incarnation && dot.sequence >= sequence)
-      if (!readers.every(isWith)) continue
-      // Under a term that is over it may be late by now.
-      if (entry.term !== null && mesh.agents.get(name.agent)?.term?.record !== entry.term) continue
-      // No witness keeps others from having taken over unheard.
-      if (isSingleWriter(name.layer) && checks.highestTerm > (mesh.agents.get(name.agent)?.term?.number ?? 0)) continue
-      entry.level = 'replicated'
-      this.replicated += 1
-      waiting.splice(at, 1)
-    }
-  }
-}
-
-/** Asked of one log once for each document. */
-function readersOnce(): (mesh: Mesh, name: DocumentName) => readonly NodeId[] {
-  const known = new Map<string, readonly NodeId[]>()
-  return (mesh, name) => {
-    const readers = known.get(name.layer) ?? readersOf(mesh, name.agent, name.layer)
-    known.set(name.layer, readers)
-    return readers
+    void node.acknowledgements.wait(entry.name, [dot], wanted, WAITED_MS, NEVER).then(({ level }) => {
+      if (player.node === node) checks.reached(entry, level)
+    })
   }
 }

@@ -4,6 +4,7 @@ import { compareText, toHex } from '@sealmesh/protocol/bytes'
 import { SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { AEAD_TAG_BYTES, type KeyPair, type LoginPublicKey } from '@sealmesh/protocol/keys'
+import type { AgentId, RelayId } from '@sealmesh/protocol/ids'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import { readersOf } from '@sealmesh/protocol/membership/access'
 import { keyOf } from '@sealmesh/protocol/sync/peer-sync'
@@ -14,6 +15,7 @@ import { Faults } from './faults.ts'
 import { BEGUN_WALL_MS, Machine } from './machine.ts'
 import { type Cables, Direction } from './network.ts'
 import { type Parameters, parametersOf } from './parameters.ts'
+import { People } from './people.ts'
 import { type Identity, Player, type PlayerDeps } from './player.ts'
 import { RelayHost } from './relay-host.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -65,6 +67,8 @@ class World {
   readonly #playerDeps: PlayerDeps
   readonly #checks: Checks
   readonly #work: Work
+  readonly #people: People
+  readonly #agent: AgentId
   readonly #trace = new TraceHash()
   #isOver = false
   #isCalm = false
@@ -78,7 +82,7 @@ class World {
     const { random, pick } = this.#dice
     const sodium = options.sealsNothing === true ? sealingNothing(given) : given
     const mesh = new TestMesh(sodium)
-    const identities = identitiesOf(mesh, sodium, parameters.nodes, this.#dice)
+    this.#agent = mesh.agent
     const upTo = (ms: number) => () => ms * random()
     this.#relay = new RelayHost({
       sodium,
@@ -88,6 +92,7 @@ class World {
       skewMs: (random() - 0.5) * parameters.skewMs,
       answersEarly: options.relayAnswersEarly ?? false,
     })
+    const identities = identitiesOf(mesh, sodium, parameters, this.#dice, this.#relay.id)
     const salts = new Map<Identity, Uint8Array>()
     this.#playerDeps = {
       sodium,
@@ -109,6 +114,7 @@ class World {
         for (const { hash } of commit.blocks) this.#trace.add(hash, time.nowMs)
       },
       onStarted: (player, node) => this.#work.begin(player, node),
+      onNews: (player, news) => this.#trace.add(`${player.name} ${news.type}`, time.nowMs),
       onError: (player, text, error) => this.#logged(player, text, error),
       note: (what, value) => this.#trace.add(what, time.nowMs + value),
       look: (bytes) => this.#look(bytes),
@@ -118,9 +124,10 @@ class World {
       dice: this.#dice,
       parameters,
       checks: this.#checks,
-      nowMs: () => time.nowMs,
+      note: this.#playerDeps.note,
       isOver: () => this.#isOver,
     })
+    this.#people = new People({ agent: mesh.agent, dice: this.#dice, parameters, checks: this.#checks })
     this.#players = identities.map(
       (identity) => new Player(this.#playerDeps, identity, this.#machine(), this.#cables()),
     )
@@ -143,7 +150,7 @@ class World {
       parameters,
       players,
       relay,
-      work,
+      people: this.#people,
       checks,
       cloneOf: ({ identity, image }) => {
         const clone = new Player(this.#playerDeps, identity, this.#machine(), this.#cables(), image.copy())
@@ -157,7 +164,7 @@ class World {
     faults.putRight()
     await this.#mend()
     await this.#judge()
-    const { acts, writes, takeovers, replicated } = work
+    const { acts, count, terms } = checks
     return {
       seed: this.#seed,
       violations: [...checks.violations],
@@ -167,12 +174,14 @@ class World {
         ...faults.counts,
         simulatedMs: time.nowMs,
         violations: checks.violations.size,
-        writes,
+        writes: work.writes,
         local: checks.acknowledged.length,
-        replicated,
-        takeovers,
-        acts: acts.length,
-        overlaps: overlapsIn(acts),
+        ...count,
+        takeovers: terms - 1,
+        handovers: this.#people.handovers,
+        acts: acts.count,
+        witnessed: acts.witnessed,
+        overlaps: acts.overlaps,
       },
     }
   }
@@ -237,7 +246,18 @@ class World {
       for (const { withheld } of node.withholdings.all()) stuck.push(`${name} still misses ${withheld.what}`)
     }
     if (heads.size > 1) stuck.push('the logs differ')
+    const acting = members.filter(({ node }) => node?.failover.mustHold(this.#agent).ok === true)
+    if (acting.length !== 1)
+      stuck.push(`${acting.length} nodes may act: ${members.map((each) => this.#why(each)).join(', ')}`)
     return stuck
+  }
+
+  #why({ name, node }: Player): string {
+    if (node === undefined) return `${name} is down`
+    const judged = node.failover.mustHold(this.#agent)
+    if (judged.ok) return `${name} may`
+    const outlook = node.failover.standby.outlookOf(this.#agent)
+    return `${name} ${judged.error} ${outlook.type} ${outlook.type === 'blocked' ? outlook.why.type : ''}`
   }
 
   /** Something counts only when its time has come. */
@@ -288,7 +308,13 @@ class World {
   }
 }
 
-function identitiesOf(mesh: TestMesh, sodium: Sodium, count: number, { pick }: Dice): Identity[] {
+function identitiesOf(
+  mesh: TestMesh,
+  sodium: Sodium,
+  { nodes: count, mode, durability }: Parameters,
+  { pick }: Dice,
+  relay: RelayId,
+): Identity[] {
   const { home, office, laptop, agent } = mesh
   const named: [string, typeof home, number][] = [
     ['home', home, 12],
@@ -299,6 +325,10 @@ function identitiesOf(mesh: TestMesh, sodium: Sodium, count: number, { pick }: D
   if (count > 2) mesh.host(nodes.map(([, self]) => self))
   for (const layer of GRANTED)
     mesh.append({ type: 'grant', agent, layer, to: { type: 'standby' }, access: 'write' }, 'agent')
+  mesh.append({ type: 'relay', relays: [{ address: 'wss://relay.test', relay }] }, 'root')
+  mesh.append({ type: 'witness', relays: [relay], profile: 'fast' }, 'root')
+  if (mode !== 'manual' || durability !== 'available')
+    mesh.append({ type: 'failover', agent, mode, durability }, 'agent')
   return nodes.map(([name, self, loginSeed]) => {
     const seed = new Uint8Array(32).fill(loginSeed)
     const login = sodium.signKeys('login', seed) as unknown as KeyPair<LoginPublicKey, 'login'>
@@ -322,13 +352,3 @@ const sealingNothing = (sodium: Sodium): Sodium => ({
   encrypt: (plain) => Buffer.concat([plain, new Uint8Array(AEAD_TAG_BYTES)]),
   decrypt: (cipher) => cipher.slice(0, -AEAD_TAG_BYTES),
 })
-
-/** Acts of a term after one of a higher: nothing forbids them to a term that no witness has seen. */
-function overlapsIn(acts: readonly { readonly term: number }[]): number {
-  let [highest, overlaps] = [0, 0]
-  for (const { term } of acts) {
-    if (term < highest) overlaps += 1
-    highest = Math.max(highest, term)
-  }
-  return overlaps
-}

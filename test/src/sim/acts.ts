@@ -1,0 +1,62 @@
+import type { NodeId, RecordHash } from '@sealmesh/protocol/ids'
+
+export interface Act {
+  readonly term: number
+  readonly record: RecordHash
+  readonly by: NodeId
+  readonly name: string
+  /** A lease says that nobody else acts. */
+  readonly witnessed: boolean
+}
+
+/**
+ * Every act of every machine in true order, the clones' too. Of terms that came about by the log alone, or by a person
+ * who went past the register, exclusivity is not claimed: it ends with the first of them and begins anew with the
+ * first act of a term that is higher than any of these.
+ */
+export class Acts {
+  readonly #violated: (what: string) => void
+  readonly #unwitnessed = new Set<number>()
+  readonly #holders = new Map<number, Act>()
+  #highest = 0
+  count = 0
+  witnessed = 0
+  overlaps = 0
+
+  constructor(violated: (what: string) => void) {
+    this.#violated = violated
+  }
+
+  /** Somebody is about to sign this term without asking a register. */
+  byLog(term: number): void {
+    this.#unwitnessed.add(term)
+  }
+
+  isByLog(term: number): boolean {
+    return this.#unwitnessed.has(term)
+  }
+
+  add(act: Act): void {
+    this.count += 1
+    if (act.term < this.#highest) this.overlaps += 1
+    if (!act.witnessed) {
+      this.#unwitnessed.add(act.term)
+      this.#highest = Math.max(this.#highest, act.term)
+      return
+    }
+    this.witnessed += 1
+    if (act.term < this.#highest && !this.#isExcused(act.term, this.#highest))
+      this.#violated(`${act.name} acts under term ${act.term} after an act under term ${this.#highest}`)
+    this.#highest = Math.max(this.#highest, act.term)
+    const other = this.#holders.get(act.term)
+    if (other === undefined) this.#holders.set(act.term, act)
+    else if ((other.record !== act.record || other.by !== act.by) && !this.#unwitnessed.has(act.term))
+      this.#violated(`${act.name} and ${other.name} both act under term ${act.term}`)
+  }
+
+  /** Whoever still acted under the lower one was passed over by one of these. */
+  #isExcused(from: number, to: number): boolean {
+    for (let term = from; term <= to; term++) if (this.#unwitnessed.has(term)) return true
+    return false
+  }
+}

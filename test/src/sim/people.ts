@@ -1,0 +1,72 @@
+import { takeByPerson } from '@sealmesh/node/failover/by-person'
+import { cutsOf, signAsHolder } from '@sealmesh/node/service/context'
+import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
+import { FAILOVER_MODES } from '@sealmesh/protocol/membership/record'
+import type { Dice } from '@sealmesh/protocol/test-dice'
+import type { Checks } from './checks.ts'
+import type { Parameters } from './parameters.ts'
+import type { Player } from './player.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+
+export interface PeopleDeps {
+  readonly agent: AgentId
+  readonly dice: Dice
+  readonly parameters: Parameters
+  readonly checks: Checks
+}
+
+/** What people ask of the machines that they sit at; most of it is refused somewhere. */
+export class People {
+  handovers = 0
+  readonly refused = new Map<string, number>()
+  readonly #deps: PeopleDeps
+
+  constructor(deps: PeopleDeps) {
+    this.#deps = deps
+  }
+
+  takeOver(player: Player, node: SimulatedNode): void {
+    const { agent, dice, parameters, checks } = this.#deps
+    const known = node.log.mesh.agents.get(agent)
+    if (known === undefined || known.term?.holder === node.id || !known.hosts.includes(node.id)) return
+    const force = dice.random() < parameters.forced
+    const acceptDataLoss = dice.random() < parameters.lossAccepted ? 'nothing else is left' : undefined
+    if (acceptDataLoss !== undefined) checks.lossAccepted((known.term?.number ?? 0) + 1)
+    this.#try(takeByPerson(node.failover, node.log, agent, { reason: `by ${player.name}`, force, acceptDataLoss }))
+  }
+
+  handOver(node: SimulatedNode): void {
+    const { agent, dice } = this.#deps
+    const known = node.log.mesh.agents.get(agent)
+    const others = known?.hosts.filter((host) => host !== node.id) ?? []
+    if (known?.term?.holder !== node.id || others.length === 0) return
+    this.#try(node.failover.handover.run(agent, dice.one(others)).then(() => (this.handovers += 1)))
+  }
+
+  setMode(node: SimulatedNode): void {
+    const { agent: id, dice } = this.#deps
+    const agent = node.log.mesh.agents.get(id)
+    if (agent?.term?.holder !== node.id) return
+    const { durability } = agent.failover
+    const body = { type: 'failover', agent: id, mode: dice.one(FAILOVER_MODES), durability } as const
+    this.#try(signAsHolder(node.context, agent, body))
+  }
+
+  /** An admin removes a machine, with what it has of its blocks as the cut. */
+  revoke(node: SimulatedNode, removed: NodeId): void {
+    const { context } = node
+    const signed = async () => {
+      const cuts = await cutsOf(context, node.documents.names(), [removed])
+      const body = { type: 'revoke', node: removed, reason: 'removed by the simulator', cuts } as const
+      await node.log.append(body, { type: 'node', node: node.id }, context.signKey)
+    }
+    this.#try(signed())
+  }
+
+  #try(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      const code = (error as { code?: string }).code ?? String(error)
+      this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
+    })
+  }
+}
