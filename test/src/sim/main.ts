@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { mutate } from './mutate.ts'
-import { type Mutant, mutantNamed, MUTANTS } from './mutants.ts'
+import type { Mutant } from './mutant.ts'
+import { mutantNamed, MUTANTS } from './mutants.ts'
 import { emptyTotals, type Totals, totalsLine } from './totals.ts'
 import { TraceHash } from './trace-hash.ts'
 

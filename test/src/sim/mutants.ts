@@ -1,69 +1,68 @@
-import type { WorldOptions } from './world.ts'
-
-/** One rule taken away. */
-export interface Mutant {
-  readonly name: string
-  readonly rule: string
-  /** A seed whose world shows it; undefined for one that no seed has shown yet (docs/sim-survivors.md). */
-  readonly seed?: number
-  /** In what `tsc -b` has built: the end of a file's path, and what stands there exactly once. */
-  readonly patch?: { readonly file: string; readonly from: string; readonly to: string }
-  /** Of the world around the code: a disk, the dice. */
-  readonly world?: WorldOptions
-}
+import { LEASE_MUTANTS } from './lease-mutants.ts'
+import type { Mutant } from './mutant.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'drop-late-blocks',
     rule: 'a block of a term that is over is stored and listed, not refused',
     seed: 1,
-    patch: {
-      file: 'node/dist/documents/arrivals.js',
-      from: '    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {',
-      to: `    const highest = mesh.agents.get(name.agent)?.term?.number ?? 0;
-    if (block.header.term !== null && block.header.term.number < highest) return undefined;
-    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {`,
-    },
+    patches: [
+      {
+        file: 'node/dist/documents/arrivals.js',
+        from: '    if (signKey === undefined || !mayEverWrite(mesh, author, name)) {',
+        to: `    const highest = mesh.agents.get(name.agent)?.term?.number ?? 0;
+      if (block.header.term !== null && block.header.term.number < highest) return undefined;
+      if (signKey === undefined || !mayEverWrite(mesh, author, name)) {`,
+      },
+    ],
   },
   {
     name: 'fold-late-blocks',
     rule: 'a block that the basis of a higher term does not cover is set aside',
     seed: 1,
-    patch: {
-      file: 'protocol/dist/membership/judge.js',
-      from: "return overtaken ? { type: 'late', term: held.number } : { type: 'fold' };",
-      to: "return { type: 'fold' };",
-    },
+    patches: [
+      {
+        file: 'protocol/dist/membership/judge.js',
+        from: "return overtaken ? { type: 'late', term: held.number } : { type: 'fold' };",
+        to: "return { type: 'fold' };",
+      },
+    ],
   },
   {
     name: 'no-second-judgement',
     rule: 'what the log says anew is asked of blocks that were judged before',
     seed: 1,
-    patch: {
-      file: 'node/dist/documents/documents.js',
-      from: 'await Promise.all(this.#open.all().map((document) => document.judgeAgain()));',
-      to: '',
-    },
+    patches: [
+      {
+        file: 'node/dist/documents/documents.js',
+        from: 'await Promise.all(this.#open.all().map((document) => document.judgeAgain()));',
+        to: '',
+      },
+    ],
   },
   {
     name: 'wall-clock-first',
     rule: 'a write comes after what it replaces, whatever the clock on the wall shows',
     seed: 11,
-    patch: {
-      file: 'protocol/dist/crdt/writer.js',
-      from: 'const time = timeBeyond(latest, world);',
-      to: 'const time = { wallMs: world.nowMs, counter: 0 };',
-    },
+    patches: [
+      {
+        file: 'protocol/dist/crdt/writer.js',
+        from: 'const time = timeBeyond(latest, world);',
+        to: 'const time = { wallMs: world.nowMs, counter: 0 };',
+      },
+    ],
   },
   {
     name: 'basis-from-nothing',
     rule: 'a term starts from what its holder has',
     seed: 1,
-    patch: {
-      file: 'protocol/dist/failover/takeover.js',
-      from: 'basis: documents.toSorted((a, b) => (a.layer < b.layer ? -1 : 1)),',
-      to: 'basis: [],',
-    },
+    patches: [
+      {
+        file: 'protocol/dist/failover/takeover.js',
+        from: 'basis: documents.toSorted((a, b) => (a.layer < b.layer ? -1 : 1)),',
+        to: 'basis: [],',
+      },
+    ],
   },
   {
     name: 'reuse-incarnation',
@@ -86,31 +85,37 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'receipts-never-fall',
     rule: 'a peer that names less than before has lost it, and gets it again',
     seed: 1,
-    patch: {
-      file: 'protocol/dist/sync/peer-sync.js',
-      from: 'this.#says(shared, { named: vector, receipted: vector, sent }, receipts);',
-      to: 'this.#says(shared, { named: vector, receipted: joinTips(shared.receipted, vector), sent: joinTips(shared.sent, vector) }, receipts);',
-    },
+    patches: [
+      {
+        file: 'protocol/dist/sync/peer-sync.js',
+        from: 'this.#says(shared, { named: vector, receipted: vector, sent }, receipts);',
+        to: 'this.#says(shared, { named: vector, receipted: joinTips(shared.receipted, vector), sent: joinTips(shared.sent, vector) }, receipts);',
+      },
+    ],
   },
   {
     name: 'grants-not-asked',
     rule: 'blocks go to those only whom a grant names',
     seed: 1,
-    patch: {
-      file: 'protocol/dist/membership/access.js',
-      from: 'return membersOf(mesh, [...readers, ...holderOf(known)]);',
-      to: 'return membersOf(mesh, [...readers, ...known.hosts]);',
-    },
+    patches: [
+      {
+        file: 'protocol/dist/membership/access.js',
+        from: 'return membersOf(mesh, [...readers, ...holderOf(known)]);',
+        to: 'return membersOf(mesh, [...readers, ...known.hosts]);',
+      },
+    ],
   },
   {
     name: 'words-outlive-rights',
     rule: 'what a peer named while it read more is neither missing nor withheld when it reads less',
     seed: 1,
-    patch: {
-      file: 'protocol/dist/sync/peer-sync.js',
-      from: 'shared.named && this.#authors.concerning(peerReads, bothRead, shared.named);',
-      to: 'shared.named;',
-    },
+    patches: [
+      {
+        file: 'protocol/dist/sync/peer-sync.js',
+        from: 'this.#authors.word(peerReads, bothRead, mine, shared.named)',
+        to: 'shared.named',
+      },
+    ],
   },
   {
     name: 'plaintext-on-the-wire',
@@ -121,12 +126,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stored-before-durable',
     rule: 'a packet is acknowledged to the relay when what it brought is stored',
-    patch: {
-      file: 'node/dist/sync/mesh-sync.js',
-      from: 'this.#inHand.set(key, [acknowledge]);',
-      to: 'this.#inHand.set(key, []); acknowledge();',
-    },
+    patches: [
+      {
+        file: 'node/dist/sync/mesh-sync.js',
+        from: 'this.#inHand.set(key, [acknowledge]);',
+        to: 'this.#inHand.set(key, []); acknowledge();',
+      },
+    ],
   },
+  ...LEASE_MUTANTS,
 ]
 
 export const mutantNamed = (name: string): Mutant | undefined => MUTANTS.find((each) => each.name === name)

@@ -34,12 +34,6 @@ export class Work {
     this.#deps = deps
   }
 
-  /** What a machine has lost of a layer that it reads no more, nobody gives back to it. */
-  get #writesPrivate(): boolean {
-    const { rollback, clone } = this.#deps.parameters
-    return rollback === 0 && clone === 0
-  }
-
   /** For one run of one node. */
   begin(player: Player, node: SimulatedNode): void {
     const { agent, checks, parameters } = this.#deps
@@ -79,8 +73,7 @@ export class Work {
     const { agent, dice, checks } = this.#deps
     const isHolder = node.log.mesh.agents.get(agent)?.term?.holder === node.id
     const drawn = dice.random()
-    const layer =
-      isHolder && drawn < 0.6 ? (drawn < 0.1 && this.#writesPrivate ? PRIVATE_LAYER : 'session') : 'semantic'
+    const layer = isHolder && drawn < 0.6 ? (drawn < 0.1 ? PRIVATE_LAYER : 'session') : 'semantic'
     const name: DocumentName = { agent, layer }
     this.writes += 1
     const value = JSON.stringify(`${CANARY} ${player.name} ${this.writes}`)

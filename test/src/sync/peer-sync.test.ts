@@ -422,6 +422,20 @@ test('what a peer named while it read a document is neither missing nor to be se
   expect(core.view().toReceive).toBe(6)
 })
 
+test('a writer that has lost what it wrote and may not read is not waiting for it', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const incarnation = mintIncarnation(ENDS.me, new Uint8Array(SALT_BYTES), fakeSodium)
+  const upTo = (sequence: number): VersionVector => [{ incarnation, sequence, hash: sha(`${sequence}`) as BlockHash }]
+  const [kept, lost] = [upTo(2), upTo(6)]
+  core.share({ name, peerReads: true, bothRead: false, vector: kept, receipted: [] })
+  core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: lost }] }], LOG_HEADS, false, 1)
+  expect(core.view()).toMatchObject({ toSend: 0, toReceive: 0 })
+  core.share({ name, peerReads: true, bothRead: true, vector: kept, receipted: [] })
+  core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: lost }] }], LOG_HEADS, false, 2)
+  expect(core.view().toReceive).toBe(4)
+})
+
 test('a reader that was restored says so to a writer that may not read, since no heads would', () => {
   const core = new PeerSync(fakeSodium, ENDS)
   const name = documents[0]!

@@ -2,6 +2,7 @@ import type { VersionVector } from '../crdt/clock.ts'
 import { isIncarnationOf } from '../crdt/incarnation.ts'
 import type { IncarnationId, NodeId } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
+import { countMissing } from '../crdt/vector.ts'
 
 /** Whose incarnations they are is worked out once; of more than this, again. */
 const INCARNATIONS_MAX = 16_384
@@ -26,6 +27,15 @@ export class Authorship {
     const author = peerReads ? 'me' : 'peer'
     const concerns = vector.filter((dot) => this.isBy(author, dot.incarnation))
     return concerns.length === vector.length ? vector : concerns
+  }
+
+  /**
+   * What of a peer's word can be missing here. Of one from when it read more, only what still concerns us; and what we
+   * wrote, have lost and may not read any more nobody gives back.
+   */
+  word(peerReads: boolean, bothRead: boolean, mine: VersionVector, named: VersionVector): VersionVector {
+    const said = this.concerning(peerReads, bothRead, named)
+    return peerReads && !bothRead && said !== mine && countMissing(mine, said) > 0 ? mine : said
   }
 
   isBy(end: 'me' | 'peer', incarnation: IncarnationId): boolean {

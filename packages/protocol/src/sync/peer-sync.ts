@@ -397,8 +397,7 @@ export class PeerSync {
     if (shared.named === undefined && change.named !== undefined) this.#named += 1
     Object.assign(shared, change)
     const { peerReads, bothRead, mine, receipted, sent } = shared
-    // Of a word from when it read more, what no longer concerns us is neither missing here nor withheld.
-    const named = (shared.named &&= this.#authors.concerning(peerReads, bothRead, shared.named))
+    const named = (shared.named &&= this.#authors.word(peerReads, bothRead, mine, shared.named))
     // No heads name what only we read: its writer would never hear that we have lost some of it.
     if (couldRead && !bothRead && !peerReads) this.#owing.add(shared)
     this.#toSend -= shared.toSend
