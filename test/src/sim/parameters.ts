@@ -67,7 +67,7 @@ export function parametersOf(seed: number): Parameters {
     forced: random() < 0.15 ? 0.5 : 0,
     lossAccepted: random() < 0.2 ? 0.5 : 0,
     nodes: 2 + pick(2),
-    faultsMs: 75_000 + pick(40_000),
+    faultsMs: 100_000 + pick(20_000),
     delayMs: [least, least * (1.1 + random() * 3) + (random() < 0.3 ? random() * 400 : random() * 20)],
     loss: random() < 0.6 ? random() * 0.2 : 0,
     syncMs: random() < 0.7 ? 1 + random() * 10 : random() * 200,

@@ -32,7 +32,7 @@ import { OwnRegister } from './own-register.ts'
 import { RelayWitness } from './relay-witness.ts'
 import { type Outlook, Standby } from './standby.ts'
 import { FailoverTalk } from './talk.ts'
-import { Taker } from './taker.ts'
+import { Taker, type TakerDeps } from './taker.ts'
 import { within } from './within.ts'
 import type { SlotSeen, Witness } from './witness.ts'
 
@@ -47,7 +47,11 @@ export interface FailoverDeps {
   readonly now: () => number
   readonly log: LogKeeper
   readonly documents: Pick<Documents, 'names' | 'open'>
-  readonly sync: { settled(): Promise<boolean>; standings(node: NodeId): readonly Standing[] }
+  readonly sync: {
+    settled(): Promise<boolean>
+    standings(node: NodeId): readonly Standing[]
+    quietly: TakerDeps['quietly']
+  }
   readonly port: Pick<PacketPort, 'seal'>
   readonly link: {
     send(packet: Uint8Array): 'sent' | 'full' | 'down'
@@ -150,6 +154,7 @@ export class Failover implements LeaseListing {
       signKey: deps.signKey,
       documents: deps.documents,
       drained,
+      quietly: (work) => sync.quietly(work),
       taken: (_, record) => this.#taken(record),
     })
     this.standby = new Standby({

@@ -8,7 +8,7 @@ import { acceptHanded, breakLease } from '@sealmesh/protocol/failover/taking'
 import type { LeaseTiming } from '@sealmesh/protocol/failover/timing'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, type Secret } from '@sealmesh/protocol/keys'
-import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Result } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -34,6 +34,8 @@ export interface TakerDeps {
   readonly key: () => LeaseKey | null
   /** All that lies at the relay for this node is durable here when it resolves to true. */
   readonly drained: (waitMs: number) => Promise<boolean>
+  /** While this runs nothing is receipted to anybody. */
+  readonly quietly: <T>(work: () => Promise<T>) => Promise<T>
   readonly rolledBack: () => boolean
   readonly heard: (seen: SlotSeen) => Promise<void>
   /** This node holds it by the log now, and no other has acted since the register said so. */
@@ -69,15 +71,17 @@ export class Taker {
     return turn
   }
 
-  /** Without a register: the log alone says who holds it, and two may at once until each has heard of the other. */
+  /**
+   * Without a register: the log alone says who holds it, and two may at once until each has heard of the other. What the
+   * old holder writes after the basis was read is late: its receipt names the new term, so that it is not acknowledged.
+   */
   async byLog(agentId: AgentId, reason: string): Promise<SignedRecord> {
-    const { log, node, documents: all, signKey } = this.#deps
-    const documents = await basisOf(all, agentId)
-    const record = await log.append(
-      (mesh) => planned(planTakeover({ mesh, agent: agentId, node, documents, reason })),
-      { type: 'node', node },
-      signKey,
-    )
+    const { log, node, documents: all, signKey, quietly } = this.#deps
+    const plan = async (mesh: Mesh) => {
+      const documents = await basisOf(all, agentId)
+      return planned(planTakeover({ mesh, agent: agentId, node, documents, reason }))
+    }
+    const record = await quietly(() => log.append(plan, { type: 'node', node }, signKey))
     if (log.mesh.agents.get(agentId)?.term?.record !== record.hash)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     this.#deps.taken(agentId, record)

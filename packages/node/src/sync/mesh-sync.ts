@@ -189,6 +189,18 @@ export class MeshSync {
     return [...this.#peers.values()].map((peer) => heardNow(peer, this.#aheadMs()))
   }
 
+  /** Nothing is said meanwhile: what comes in is receipted under the log heads that `work` leaves. */
+  async quietly<T>(work: () => Promise<T>): Promise<T> {
+    this.#quiet += 1
+    try {
+      return await work()
+    } finally {
+      this.#quiet -= 1
+      this.#flushAll()
+    }
+  }
+  #quiet = 0
+
   readonly #aheadMs = (): number => this.#deps.wallMs() - this.#deps.monotonicMs()
 
   /** Records of ours were lost: whoever has them sends what our heads do not cover. */
@@ -411,7 +423,7 @@ export class MeshSync {
   }
 
   #flush(peer: Peer): void {
-    if (!this.#live || this.#closed || peer.sending || !hasRoom(peer)) return
+    if (!this.#live || this.#closed || this.#quiet > 0 || peer.sending || !hasRoom(peer)) return
     if (!this.#sharing.settled) return
     if (this.#deps.monotonicMs() < peer.pausedUntilMs) return
     this.#closedSets.answer(peer)
