@@ -378,7 +378,7 @@ async function compose(
   })
   closers.push(() => folders.close())
   const parts = { store, closed, receipts, port, meta, relays, sync, config, home, random, times, health, withholdings }
-  const drills = await openDrills({ ...context, ...parts })
+  const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)

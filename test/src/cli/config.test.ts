@@ -28,7 +28,7 @@ describe('config', () => {
       node: { log_level: 'info' },
       snapshots: { vault: 'daily' },
       aliases: {},
-      agents: { claude: { share: { semantic: 'standby' }, aliases: {} } },
+      agents: { claude: { share: { semantic: 'standby' }, aliases: {}, drill: {} } },
     })
   })
   test('check names file, line and column, and gives them as JSON', async () => {

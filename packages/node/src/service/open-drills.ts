@@ -1,6 +1,7 @@
 import type { ConfigKeeper } from '../config/config-keeper.ts'
 import { Drills } from '../drills/drills.ts'
 import type { DrillsDeps } from '../drills/drills-deps.ts'
+import type { Failover } from '../failover/failover.ts'
 import type { HomeHealth } from '../health/home-health.ts'
 import type { Home } from '../keys/home.ts'
 import { openStore } from '../store/store.ts'
@@ -18,6 +19,7 @@ interface Parts
   readonly home: Pick<Home, 'drills'>
   readonly health: Pick<HomeHealth, 'facts'>
   readonly withholdings: Pick<Withholdings, 'all'>
+  readonly failover: Pick<Failover, 'fence'>
 }
 
 export const openDrills = (parts: Parts): Promise<Drills> =>
@@ -26,7 +28,7 @@ export const openDrills = (parts: Parts): Promise<Drills> =>
     mesh: () => parts.log.mesh,
     send: (packet) => parts.relays.send(packet),
     askAgain: () => parts.sync.askAgain(),
-    incidents: parts,
+    incidents: { ...parts, fence: parts.failover.fence },
     config: () => parts.config.now,
     directory: parts.home.drills,
     openStore,

@@ -448,8 +448,7 @@ export class PeerSync {
   }
 
   #heardHeads(fresh: boolean, root: Uint8Array, nowMs: number, receipts: Receipt[]): void {
-    const mine = this.root()
-    const matches = mine.every((byte, at) => byte === root[at])
+    const matches = this.root().every((byte, at) => byte === root[at])
     this.#rootMatched = matches
     if (fresh && this.#owesHeads === 'no') this.#owesHeads = 'yes'
     if (matches) {
