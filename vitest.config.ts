@@ -5,7 +5,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 const ALL = ['packages/*/src/**/*.test.ts', 'test/src/**/*.test.ts']
 /** Tests that compare what things cost. */
-const ALONE = ['packages/*/src/**/*-many.process.test.ts']
+const ALONE = ['{packages/*,test}/src/**/*-many.process.test.ts']
 /** Tests that start real nodes and relays, kill them and cut their power. */
 const PROCESSES = [
   'test/src/{canary,cli,crash,e2e,power-cut,processes,relay,store}/**/*.test.ts',

@@ -2,7 +2,7 @@ import { pairsOf, ratioOf } from './latency.ts'
 
 /** `pnpm drill-latency [PAIRS] [WINDOW_MS]`: exit code 1 when drills slow the median write by more than a quarter. */
 const BAR = 1.25
-const [pairs = 10, windowMs = 3_000] = process.argv.slice(2).map(Number)
+const [pairs = 40, windowMs = 750] = process.argv.slice(2).map(Number)
 const measured = await pairsOf(pairs, windowMs)
 for (const { withoutMs, duringMs, drills } of measured)
   process.stdout.write(
