@@ -133,9 +133,7 @@ export class MeshSync {
         this.#flushAll()
         return
       case 'lost':
-        for (const { core } of this.#peers.values()) core.greet(this.#deps.monotonicMs())
-        this.#flushAll()
-        return
+        return this.askAgain()
       case 'room':
         for (const peer of this.#peers.values()) peer.pausedUntilMs = 0
         this.#flushAll()
