@@ -51,11 +51,11 @@ export const recover = (cli: Cli): Command =>
         const names = recovered.members.map((each) => oneLine(each.name)).join(', ')
         if (names !== '') output.hint(`other machines: ${names}`)
         const [agent] = recovered.agents
-        for (const { name, at, documents, unplaced, code } of recovered.vaults)
+        for (const { name, at, documents, unplaced, refused, code } of recovered.vaults)
           if (at === null) output.say(`nothing of ${oneLine(name)}: its snapshots cannot be used (${code})`)
           else
             output.print(
-              `${count(documents, 'document')} of ${oneLine(name)} as of ${moment(at)}${unplaced === 0 ? '' : `, without ${count(unplaced, 'block')} that follow what no snapshot has`}`,
+              `${count(documents, 'document')} of ${oneLine(name)} as of ${moment(at)}${unplaced === 0 ? '' : `, without ${count(unplaced, 'block')} that follow what no snapshot has`}${refused === 0 ? '' : `, without ${count(refused, 'block')} of who had no right to write there`}`,
             )
         output.say(`Next: ${command('up')}`)
         if (agent !== undefined)

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toHex } from '@sealmesh/protocol/bytes'
+import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { ChunkId, NodeId, VaultId } from '@sealmesh/protocol/ids'
 import { vaultKeyOf } from '@sealmesh/protocol/snapshots/sealed'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -20,6 +21,7 @@ import { imageOf } from '../snapshots/image-of-home.ts'
 import { type VaultPort, vaultSink } from '../snapshots/vault-client.ts'
 import { writeSnapshot } from '../snapshots/write-snapshot.ts'
 import type { VaultAnswer, VaultQuestion } from '../uplink/vault-question.ts'
+import { BaseStore } from '../store/base-store.ts'
 import { importVaults, vaultsAt } from './import-vaults.ts'
 
 /** A vault in memory: every login of it is who `as` says. */
@@ -209,6 +211,54 @@ describe('what two machines left', () => {
     expect(of(homes.mesh.home)).toMatchObject({ code: null })
     expect(of(homes.mesh.office)).toMatchObject({ atMs: null, code: 'SNAPSHOT_INVALID' })
     expect(of(homes.mesh.laptop)).toMatchObject({ atMs: null, code: 'SNAPSHOT_INVALID' })
+  })
+
+  test('T-relay-12: with a block that its author has not signed is left out, whoever says to be the latest', async () => {
+    await write(home, 0, 10)
+    await leave(homes.mesh.home, home, 10)
+    const keys = sodium.signKeys('sign', new Uint8Array(32).fill(99))
+    const forger = await homes.start('forger', { ...homes.mesh.home, keys })
+    await forger.documents.write(homes.semantic, [set('key-1', 'forged')])
+    await leave(homes.mesh.office, forger, 99)
+    const { imported, desk } = await recover()
+    const of = (node: TestNode) => imported.find((each) => each.node === node.id)
+    expect(of(homes.mesh.home)).toMatchObject({ atMs: 10, code: null, refused: 0, unplaced: 0 })
+    expect(of(homes.mesh.office)).toMatchObject({ atMs: null, code: 'SNAPSHOT_INVALID', agents: [] })
+    expect(await stateOf(desk.documents)).toEqual(await stateOf(home.documents))
+  })
+
+  // What nobody signs of a document: here its base, which says what counts below it.
+  for (const who of [
+    'a member without a grant',
+    'a machine that was removed',
+    'another writer than the holder',
+  ] as const)
+    test(`T-relay-12: gives blocks only, from ${who}`, async () => {
+      const node = who === 'a member without a grant' ? homes.mesh.laptop : homes.mesh.office
+      await write(home, 0, 30)
+      await sync(home.documents, office.documents, homes.semantic)
+      await compact(office, homes.mesh.office.id)
+      await write(home, 30, 10)
+      await leave(homes.mesh.home, home, 10)
+      await leave(node, office, 99)
+      if (who === 'a machine that was removed')
+        homes.mesh.append({ type: 'revoke', node: node.id, reason: 'test', cuts: [] }, 'root')
+      const { imported, desk } = await recover()
+      expect(imported).toHaveLength(2)
+      expect(imported).toMatchObject([{ code: null }, { code: null }])
+      const id = documentIdOf(homes.semantic, sodium)
+      expect(await new BaseStore(desk.store).read(id)).toBeUndefined()
+      expect(await stateOf(desk.documents)).toEqual(await stateOf(home.documents))
+    })
+
+  test('comes from who may not read it where nobody else has left it, block by block', async () => {
+    const laptop = await homes.start('laptop', homes.mesh.laptop)
+    await write(home, 0, 30)
+    await sync(home.documents, laptop.documents, homes.semantic)
+    await leave(homes.mesh.laptop, laptop, 99)
+    const { imported, desk } = await recover()
+    expect(imported).toMatchObject([{ code: null, unplaced: 0 }])
+    expect(await stateOf(desk.documents)).toEqual(await stateOf(home.documents))
   })
 
   test('brings the keys of its agents along', async () => {

@@ -4,7 +4,6 @@ import { mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation
 import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import type { AgentId, DocumentId, NodeId } from '@sealmesh/protocol/ids'
 import type { KeyPair, SealPublicKey } from '@sealmesh/protocol/keys'
-import type { Entry } from '@sealmesh/protocol/snapshots/image'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { type VaultSnapshot, vaultOf } from '@sealmesh/protocol/wire/vault'
 import type { Logger } from 'pino'
@@ -14,7 +13,6 @@ import type { KeyStore } from '../keys/key-store.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import { ChunkCache } from '../snapshots/chunk-cache.ts'
 import { documentsIn, fillStore, markPartial } from '../snapshots/fill-store.ts'
-import { readHomePart } from '../snapshots/home-part.ts'
 import { SnapshotReader } from '../snapshots/read-snapshot.ts'
 import { type VaultPort, vaultSource } from '../snapshots/vault-client.ts'
 import { DamageBook } from '../store/damage-book.ts'
@@ -23,6 +21,7 @@ import { documentOfKey, TABLES } from '../store/keys.ts'
 import { StandingStore } from '../store/standing-store.ts'
 import type { Operation, Store } from '../store/store.ts'
 import { decodedBlock } from '../store/survey.ts'
+import { makersOf, storedOf, type TrustedVault, verifyVault } from './vault-trust.ts'
 
 export interface ImportDeps {
   readonly store: Store
@@ -45,6 +44,8 @@ export interface ImportedVault {
   readonly documents: number
   /** Blocks that follow something which is in no snapshot. */
   readonly unplaced: number
+  /** Blocks of authors that had no right to write there. */
+  readonly refused: number
   readonly agents: readonly AgentId[]
   readonly code: FailureCode | null
 }
@@ -76,8 +77,8 @@ export async function vaultsAt(
 
 /**
  * Documents and agents' keys out of the newest snapshot of each machine that can be used (docs/spec/11-recovery.md §4).
- * The newest comes first and as it is: whatever an older one has let go of, it had received. Of documents that are here
- * already only blocks are taken, as if their machine had sent them.
+ * Each is verified before anything of it is stored. A document is taken as it lies there from one machine that has its
+ * word on it; of what the others left of it only blocks are taken, as if that machine had sent them.
  */
 export async function importVaults(found: readonly FoundVault[], deps: ImportDeps): Promise<ImportedVault[]> {
   const cache = await ChunkCache.open(deps.cachePath)
@@ -92,24 +93,48 @@ async function importAll(
   found: readonly FoundVault[],
   deps: ImportDeps & { readonly cache: ChunkCache },
 ): Promise<ImportedVault[]> {
-  await clearDocuments(deps.store)
+  const { store, log, sodium } = deps
+  await clearDocuments(store)
   const results: ImportedVault[] = []
-  const open: { snapshot: SnapshotReader; node: NodeId }[] = []
+  const leaveOut = (node: NodeId, code: FailureCode): void =>
+    void results.push({ node, atMs: null, documents: 0, unplaced: 0, refused: 0, agents: [], code })
+  let open: { snapshot: SnapshotReader; node: NodeId }[] = []
   for (const [node, vaults] of byNode(found)) {
     deps.onProgress('opening snapshots in the vault')
     const opened = await openNewest(node, vaults, deps)
     if (opened instanceof SnapshotReader) open.push({ snapshot: opened, node })
-    else results.push({ node, atMs: null, documents: 0, unplaced: 0, agents: [], code: opened })
+    else leaveOut(node, opened)
   }
-  for (const { snapshot } of open) await deps.log.receive((await snapshot.log()).records)
-  for (const { snapshot, node } of open.toSorted((a, b) => b.snapshot.root.atMs - a.snapshot.root.atMs)) {
-    const { documents, unplaced } = await importDocuments(snapshot, deps)
-    const agents = await adoptAgents(snapshot, deps)
-    results.push({ node, atMs: snapshot.root.atMs, documents, unplaced, agents, code: null })
+  /** What comes of each that does not fail; of those that do, why. */
+  const each = async <T>(work: (opened: { snapshot: SnapshotReader; node: NodeId }) => Promise<T>): Promise<T[]> => {
+    const done: T[] = []
+    for (const opened of open)
+      try {
+        done.push(await work(opened))
+      } catch (error) {
+        if (!isInvalid(error)) throw error
+        deps.logger.warn({ code: error.code, err: error.message, node: opened.node }, 'a snapshot is left out')
+        leaveOut(opened.node, error.code)
+        open = open.filter((other) => other !== opened)
+      }
+    return done
   }
-  await markPartial(deps.store, await documentsIn(deps.store))
+  // All of the logs first: they name the keys of who signed, and who was removed since.
+  await each(async ({ snapshot }) => log.receive((await snapshot.log()).records))
+  deps.onProgress('comparing snapshots with their signatures')
+  const vaults = await each(({ snapshot, node }) => verifyVault(node, snapshot, log.mesh, sodium))
+  const received = await importDocuments(vaults, deps)
+  for (const vault of vaults) {
+    const { unplaced, refused } = received.get(vault) ?? { unplaced: 0, refused: 0 }
+    const agents = await adoptAgents(vault, deps)
+    const { node, snapshot, names } = vault
+    results.push({ node, atMs: snapshot.root.atMs, documents: names.size, unplaced, refused, agents, code: null })
+  }
+  await markPartial(store, await documentsIn(store))
   return results
 }
+
+const isInvalid = (error: unknown): error is Failure => error instanceof Failure && error.code.startsWith('SNAPSHOT_')
 
 /** Of a try that was cut off: part of a document is none. */
 async function clearDocuments(store: Store): Promise<void> {
@@ -150,7 +175,7 @@ async function openNewest(
         return reader
       }
     } catch (error) {
-      if (!(error instanceof Failure) || !error.code.startsWith('SNAPSHOT_')) throw error
+      if (!isInvalid(error)) throw error
       code = error.code
     }
     logger.warn({ code, number: snapshot.number }, 'a snapshot in the vault cannot be used')
@@ -163,63 +188,62 @@ async function requireChunks(reader: SnapshotReader): Promise<void> {
   for (const { name } of reader.root.parts) for await (const _ of reader.entries(name));
 }
 
-/** First what is not here yet, as it lay there; then blocks of what is, as long as they bring one another forward. */
+/** First each document as one machine had it; then blocks of what others had, while they bring one another forward. */
 async function importDocuments(
-  snapshot: SnapshotReader,
+  vaults: readonly TrustedVault[],
   deps: ImportDeps,
-): Promise<{ documents: number; unplaced: number }> {
-  const { store, onProgress } = deps
-  const here = await documentsIn(store)
-  const inSnapshot = new Set<DocumentId>()
-  let [bytes, known] = [0, 0]
-  const isNew = ({ key }: Entry): boolean => {
-    const id = documentOfKey(key)
-    inSnapshot.add(id)
-    // How that machine stood to what others have is its own affair.
-    if (key[0] === TABLES.caughtUp) return false
-    if (!here.has(id)) return true
-    if (key[0] === TABLES.block) known += 1
-    // What blocks stand on, named by its own hash.
-    return key[0] === TABLES.closed || key[0] === TABLES.closedTwin
-  }
-  await fillStore(snapshot, 'documents', store, isNew, (more) => {
-    bytes += more
-    onProgress(`${(bytes / 1_048_576).toFixed(1)} MiB from the vault`)
-  })
-  if (known === 0) return { documents: inSnapshot.size, unplaced: 0 }
+): Promise<Map<TrustedVault, Received>> {
+  const { store, log, sodium, onProgress } = deps
+  const makers = makersOf(vaults, log.mesh)
+  let bytes = 0
+  for (const vault of vaults)
+    await fillStore(vault.snapshot, 'documents', store, storedOf(vault, makers, log.mesh, sodium), (more) => {
+      bytes += more
+      onProgress(`${(bytes / 1_048_576).toFixed(1)} MiB from the vault`)
+    })
   const { documents, close } = await openDocuments(deps)
   try {
-    let unplaced = Number.POSITIVE_INFINITY
+    let before = Number.POSITIVE_INFINITY
     for (;;) {
-      const left = await receiveBlocks(snapshot, documents, here)
-      if (left === 0 || left >= unplaced) return { documents: inSnapshot.size, unplaced: left }
-      unplaced = left
+      const received = new Map<TrustedVault, Received>()
+      for (const vault of vaults) received.set(vault, await receiveBlocks(vault, documents, makers))
+      const left = [...received.values()].reduce((sum, { unplaced }) => sum + unplaced, 0)
+      if (left === 0 || left >= before) return received
+      before = left
     }
   } finally {
     await close()
   }
 }
 
-/** Gives how many follow something that is not here. What is here already is no news. */
+interface Received {
+  readonly unplaced: number
+  readonly refused: number
+}
+
+/** What is here already is no news. */
 async function receiveBlocks(
-  snapshot: SnapshotReader,
+  { node, snapshot }: TrustedVault,
   documents: Documents,
-  here: ReadonlySet<DocumentId>,
-): Promise<number> {
-  let unplaced = 0
+  makers: ReadonlyMap<DocumentId, NodeId>,
+): Promise<Received> {
+  let [unplaced, refused] = [0, 0]
   let blocks: Uint8Array[] = []
   const receive = async (): Promise<void> => {
-    for (const { waiting, refused } of await documents.receive(blocks)) unplaced += waiting + refused
+    for (const report of await documents.receive(blocks)) {
+      unplaced += report.waiting + (report.unknownFloors?.length ?? 0)
+      refused += report.refused
+    }
     blocks = []
   }
   for await (const entries of snapshot.entries('documents'))
     for (const { key, value } of entries) {
-      if (key[0] !== TABLES.block || !here.has(documentOfKey(key))) continue
+      if (key[0] !== TABLES.block || makers.get(documentOfKey(key)) === node) continue
       blocks.push(value)
       if (blocks.length >= BLOCKS_AT_ONCE) await receive()
     }
   await receive()
-  return unplaced
+  return { unplaced, refused }
 }
 
 /** As a running node has them, for as long as it takes. */
@@ -244,8 +268,8 @@ async function openDocuments({ store, log, keys, node, sodium, logger }: ImportD
   return { documents, close: () => documents.close() }
 }
 
-async function adoptAgents(snapshot: SnapshotReader, { keys, sodium }: ImportDeps): Promise<AgentId[]> {
-  const { foundingAgent, agents } = await readHomePart(snapshot, sodium)
+async function adoptAgents({ home }: TrustedVault, { keys }: ImportDeps): Promise<AgentId[]> {
+  const { foundingAgent, agents } = home
   const adopted: AgentId[] = []
   for (const seed of [...(foundingAgent === undefined ? [] : [foundingAgent]), ...agents.values()])
     adopted.push(toHex((await keys.adoptAgent(seed)).publicKey) as AgentId)

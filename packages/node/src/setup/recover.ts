@@ -54,6 +54,8 @@ export interface Recovered {
     documents: number
     /** Blocks that follow something which no snapshot has. */
     unplaced: number
+    /** Blocks of authors that had no right to write there. */
+    refused: number
     /** Why nothing of it could be used. */
     code: FailureCode | null
   }[]
@@ -235,11 +237,12 @@ async function enter(
     meshName: mesh.name,
     name,
     agents: agents.flatMap((id) => mesh.agents.get(id)?.name ?? []),
-    vaults: vaults.map(({ node: from, atMs, documents, unplaced, code }) => ({
+    vaults: vaults.map(({ node: from, atMs, documents, unplaced, refused, code }) => ({
       name: mesh.nodes.get(from)?.name ?? from.slice(0, 8),
       at: atMs === null ? null : new Date(atMs).toISOString(),
       documents,
       unplaced,
+      refused,
       code,
     })),
     members: [...mesh.nodes.values()]

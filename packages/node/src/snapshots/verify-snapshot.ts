@@ -1,5 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Block } from '@sealmesh/protocol/crdt/block'
 import { decodeBlock, documentIdOf, verifyBlock } from '@sealmesh/protocol/crdt/block-codec'
+import type { Dot } from '@sealmesh/protocol/crdt/clock'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
 import { verifyPruned } from '@sealmesh/protocol/crdt/pruned'
 import { blockOf, decodeRow } from '@sealmesh/protocol/crdt/row'
 import type { DocumentId } from '@sealmesh/protocol/ids'
@@ -23,14 +26,17 @@ const PER_TURN = 64
 
 /**
  * Reads all of a snapshot and changes nothing: every piece against its hash, the whole against its node's signature,
- * every membership record, and every block against its author's. Throws SNAPSHOT_INVALID.
+ * every membership record, and every block against its author's. Throws SNAPSHOT_INVALID. `known`: a log that says more
+ * than the one in it.
  */
 export async function verifySnapshot(
   snapshot: SnapshotReader,
   sodium: Sodium,
   onProgress: (bytes: number) => void,
+  known?: Mesh,
 ): Promise<Verified> {
-  const { mesh, records } = await snapshot.log()
+  const { mesh: own, records } = await snapshot.log()
+  const mesh = known ?? own
   snapshot.requireSignature(mesh)
   const documents = new Set<DocumentId>()
   let [blocks, bytes, diary, turn] = [0, 0, 0, 0]
@@ -59,12 +65,10 @@ export function isSigned(key: Uint8Array, value: Uint8Array, mesh: Mesh, sodium:
   if (key[0] === TABLES.block) {
     const block = decodeBlock(value, sodium)
     if (!block.ok) return false
-    const { document, author } = block.value.header
-    const signKey = mesh.nodes.get(author)?.signKey
+    const signKey = mesh.nodes.get(block.value.header.author)?.signKey
     return (
       signKey !== undefined &&
-      block.value.hash === dotOfKey(key).hash &&
-      documentIdOf(document, sodium) === documentOfKey(key) &&
+      isUnder(block.value, documentOfKey(key), dotOfKey(key), mesh, sodium) &&
       verifyBlock(block.value, signKey, sodium)
     )
   }
@@ -72,7 +76,29 @@ export function isSigned(key: Uint8Array, value: Uint8Array, mesh: Mesh, sodium:
   if (!row.ok) return false
   const block = blockOf(row.value)
   const signKey = mesh.nodes.get(block.header.author)?.signKey
-  return signKey !== undefined && block.hash === dotOfPrunedKey(key).hash && verifyPruned(block, signKey, sodium)
+  return (
+    signKey !== undefined &&
+    isUnder(block, documentOfKey(key), dotOfPrunedKey(key), mesh, sodium) &&
+    verifyPruned(block, signKey, sodium)
+  )
+}
+
+/** It lies where it belongs, in its own mesh, and its incarnation is one of its author's. */
+function isUnder(
+  { header, hash }: Pick<Block, 'header' | 'hash'>,
+  document: DocumentId,
+  dot: Dot,
+  mesh: Mesh,
+  sodium: Sodium,
+): boolean {
+  return (
+    header.mesh === mesh.id &&
+    hash === dot.hash &&
+    header.sequence === dot.sequence &&
+    header.incarnation === dot.incarnation &&
+    documentIdOf(header.document, sodium) === document &&
+    isIncarnationOf(header.incarnation, header.author, sodium)
+  )
 }
 
 const bytesOf = (entries: readonly Entry[]): number =>

@@ -105,12 +105,18 @@ export class ClosedStore {
   }
 
   #read(key: Uint8Array, value: Uint8Array | undefined): BroughtLink | undefined {
-    const link = value && decodeLink(value.subarray(NODE_BYTES), this.#sodium)
-    const { document, digest } = named(key)
-    if (value === undefined || link?.digest !== digest || link.document !== document) return undefined
+    const link = value && linkUnder(key, value, this.#sodium)
+    if (value === undefined || link === undefined) return undefined
     const from = toHex(value.subarray(0, NODE_BYTES)) as NodeId
     return { link, from: from === NOBODY ? null : from }
   }
+}
+
+/** Undefined where it is not the one that its key names. */
+export function linkUnder(key: Uint8Array, value: Uint8Array, sodium: Sodium): ClosedLink | undefined {
+  const link = decodeLink(value.subarray(NODE_BYTES), sodium)
+  const { document, digest } = named(key)
+  return link?.digest === digest && link.document === document ? link : undefined
 }
 
 const BOTH: readonly ClosedTable[] = [TABLES.closed, TABLES.closedTwin]

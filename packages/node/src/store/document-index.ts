@@ -128,7 +128,7 @@ const writeEntry = (entry: IndexEntry): Uint8Array =>
     writeList(w, entry.forked, (incarnation) => writeId(w, incarnation))
   })
 
-const readEntry = (value: Uint8Array): Result<IndexEntry, DecodeError> =>
+export const readEntry = (value: Uint8Array): Result<IndexEntry, DecodeError> =>
   decode(value, (r): IndexEntry => {
     const name = { agent: readId<AgentId>(r, 32), layer: readText(r, NAME_CHARACTERS_MAX) }
     if (!isName(name.layer)) throw new Malformed()
