@@ -147,7 +147,7 @@ export class Checks {
   #meets(term: Term): void {
     if (this.#known.has(term.record)) return
     this.#known.set(term.record, term)
-    if (!this.acts.isByLog(term.number)) this.count.byRegister += 1
+    if (term.number > 1 && !this.acts.isByLog(term.number)) this.count.byRegister += 1
     for (const entry of this.acknowledged) if (entry.level !== 'local') this.#isCarried(entry, term)
   }
 

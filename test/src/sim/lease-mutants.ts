@@ -9,8 +9,8 @@ const OWN = 'node/dist/failover/own-register.js'
 export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'resume-from-disk',
-    seed: 1,
     rule: 'a run of a node holds nothing until a compare-and-set of its own has succeeded',
+    seed: 1,
     patches: [
       {
         file: ACTING,
@@ -28,6 +28,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-by-timer',
     rule: 'whether the lease runs is asked in the tick of the act, not from a timer that may be late',
+    seed: 68,
     patches: [
       { file: ACTING, from: 'const now = this.#look();', to: 'const now = this.#looked;' },
       {
@@ -40,6 +41,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'monotonic-only',
     rule: 'time that the machine slept counts',
+    seed: 68,
     patches: [
       {
         file: 'protocol/dist/failover/elapsed.js',
@@ -67,6 +69,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'acts-by-log',
     rule: 'a leased agent acts under a lease',
+    seed: 1,
     patches: [
       {
         file: 'protocol/dist/failover/authority.js',
@@ -79,6 +82,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-min-age',
     rule: 'a lease is broken only when nobody can count on it any more',
+    seed: 22,
     patches: [
       {
         file: 'protocol/dist/failover/timing.js',
@@ -176,6 +180,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'not-frozen',
     rule: 'what is being handed over does not act',
+    seed: 59,
     patches: [{ file: 'node/dist/failover/handover.js', from: 'acting.freeze(agentId);', to: '' }],
   },
   {

@@ -6,8 +6,9 @@ import { emptyTotals, type Totals, totalsLine } from './totals.ts'
 import { TraceHash } from './trace-hash.ts'
 
 /**
- * `pnpm sim --seeds N [--from S] [--mutant NAME] [--list-mutants] [--real-crypto]`: prints what failed, with the command
- * that repeats it, and one line of totals; fails if anything did. `--until-found` stops at the first that does.
+ * `pnpm sim --seeds N [--from S] [--mutant NAME] [--list-mutants] [--real-crypto] [--twice]`: prints what failed, with the command
+ * that repeats it, and one line of totals; fails if anything did. `--until-found` stops at the first that does;
+ * `--twice` runs each seed once more, and fails if that goes another way.
  */
 const { values } = parseArgs({
   options: {
@@ -17,12 +18,13 @@ const { values } = parseArgs({
     'list-mutants': { type: 'boolean', default: false },
     'real-crypto': { type: 'boolean', default: false },
     'until-found': { type: 'boolean', default: false },
+    twice: { type: 'boolean', default: false },
   },
 })
 
 function usage(text: string): never {
   process.stderr.write(
-    `${text}\nusage: pnpm sim --seeds N [--from S] [--mutant NAME] [--list-mutants] [--real-crypto]\n`,
+    `${text}\nusage: pnpm sim --seeds N [--from S] [--mutant NAME] [--list-mutants] [--real-crypto] [--twice]\n`,
   )
   process.exit(2)
 }
@@ -43,10 +45,13 @@ async function run(mutant: Mutant | undefined, count: number, from: number): Pro
     seeds += 1
     for (const key of Object.keys(totals) as (keyof Totals)[]) totals[key] += result.totals[key]
     trace.add(result.trace, 0)
-    if (result.violations.length === 0) continue
+    const violations = [...result.violations]
+    if (values.twice && (await runSeed(seed, sodium, mutant?.world)).trace !== result.trace)
+      violations.push('it goes another way the second time')
+    if (violations.length === 0) continue
     failed += 1
     const again = `pnpm sim --seeds 1 --from ${seed}${mutant === undefined ? '' : ` --mutant ${mutant.name}`}`
-    process.stdout.write(`seed ${seed}: ${result.violations.join('; ')} (again: ${again})\n`)
+    process.stdout.write(`seed ${seed}: ${violations.join('; ')} (again: ${again})\n`)
     if (values['until-found']) break
   }
   const crypto = values['real-crypto'] ? 'real' : 'fast-crypto-double'

@@ -1,0 +1,3 @@
+import { slice } from './slice.ts'
+
+slice(0)
