@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 
 /** From the first signal to the one that cannot be ignored: the lease's guard is no longer. */
@@ -6,6 +7,8 @@ const KILLED_AFTER_MS = 400
 /** A command that ends is started again after this; each time longer, up to the most. */
 const AGAIN_AFTER_MS = 1_000
 const AGAIN_AFTER_MS_MAX = 60_000
+/** What is to run once may not keep anything else from running for longer. */
+const ONCE_MS_MAX = 60_000
 /** What of its output reaches the log at once. */
 const LINE_BYTES_MAX = 4_096
 
@@ -21,10 +24,15 @@ export interface AgentCommandsDeps {
 }
 
 interface Running {
-  child: ChildProcess | undefined
+  /** Of the leader of its group, which may outlive it. */
+  pid: number | undefined
   /** What is to run; another one means that this is over. */
   readonly state: 'active' | 'standby'
   ended: boolean
+  /** Ends the pause before the next try. */
+  wake: () => void
+  /** Resolves when nothing of it runs any more, once it has been stopped. */
+  gone: Promise<void>
 }
 
 /**
@@ -36,6 +44,8 @@ export class AgentCommands {
   readonly #deps: AgentCommandsDeps
   readonly #running = new Map<string, Running>()
   readonly #tails = new Map<string, Promise<void>>()
+  readonly #going = new Set<Promise<void>>()
+  #closed = false
 
   constructor(deps: AgentCommandsDeps) {
     this.#deps = deps
@@ -51,21 +61,27 @@ export class AgentCommands {
     this.#switch(agent, 'standby', line, { SEALMESH_AGENT: agent, SEALMESH_TERM: `${term}` })
   }
 
-  /** Resolves when nothing runs any more. */
+  /** Resolves when what was stopped so far has ended: its right may be given to others now. */
+  async stopped(): Promise<void> {
+    await Promise.all(this.#going)
+  }
+
+  /** Resolves when nothing runs any more; nothing is started from now on. */
   async close(): Promise<void> {
-    for (const running of this.#running.values()) stop(running)
+    this.#closed = true
+    for (const running of this.#running.values()) this.#stop(running)
     await Promise.all(this.#tails.values())
   }
 
   #switch(agent: string, state: Running['state'], line: CommandLine | undefined, env: NodeJS.ProcessEnv): void {
     const before = this.#running.get(agent)
     // In this turn: the right is gone already.
-    if (before !== undefined) stop(before)
-    if (line === undefined || line.length === 0) {
+    if (before !== undefined) this.#stop(before)
+    if (this.#closed || line === undefined || line.length === 0) {
       this.#running.delete(agent)
       return
     }
-    const running: Running = { child: undefined, state, ended: false }
+    const running: Running = { pid: undefined, state, ended: false, wake: () => {}, gone: Promise.resolve() }
     this.#running.set(agent, running)
     const tail = (this.#tails.get(agent) ?? Promise.resolve()).then(() => this.#run(agent, running, line, env))
     this.#tails.set(agent, tail)
@@ -75,21 +91,53 @@ export class AgentCommands {
     for (let againMs = AGAIN_AFTER_MS; !running.ended; againMs = Math.min(2 * againMs, AGAIN_AFTER_MS_MAX)) {
       const code = await this.#once(agent, running, line, env)
       this.#deps.logger.info({ agent, state: running.state, code }, 'an agent command has ended')
-      if (running.ended || running.state === 'standby') return
-      await new Promise<void>((resolve) => void setTimeout(resolve, againMs).unref())
+      if (running.ended || running.state === 'standby') break
+      // What it had started is not to run beside the next one.
+      kill(running.pid, 'SIGKILL')
+      await new Promise<void>((resolve) => {
+        running.wake = resolve
+        setTimeout(resolve, againMs).unref()
+      })
     }
+    await running.gone
+  }
+
+  #stop(running: Running): void {
+    if (running.ended) return
+    running.ended = true
+    running.wake()
+    const { pid } = running
+    if (pid === undefined) return
+    kill(pid, 'SIGTERM')
+    // Whether or not the leader has gone: what it started may ignore the first signal, or never have been passed it.
+    running.gone = new Promise((resolve) => {
+      setTimeout(() => {
+        kill(pid, 'SIGKILL')
+        resolve()
+      }, KILLED_AFTER_MS)
+    })
+    const { gone } = running
+    this.#going.add(gone)
+    void gone.then(() => this.#going.delete(gone))
   }
 
   #once(agent: string, running: Running, line: CommandLine, env: NodeJS.ProcessEnv): Promise<number | null> {
     const [program = '', ...rest] = line
     return new Promise((resolve) => {
       // A group of its own, so that what it started is stopped with it.
-      const child = spawn(program, rest, {
-        env: { ...this.#deps.env, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-      })
-      running.child = child
+      let child: ChildProcessByStdio<null, Readable, Readable>
+      try {
+        child = spawn(program, rest, {
+          env: { ...this.#deps.env, ...env },
+          stdio: ['ignore', 'pipe', 'pipe'],
+          detached: true,
+        })
+      } catch (error) {
+        this.#deps.logger.warn({ agent, err: error }, 'an agent command could not be started')
+        return resolve(null)
+      }
+      running.pid = child.pid
+      const limit = running.state === 'standby' ? setTimeout(() => this.#stop(running), ONCE_MS_MAX) : undefined
       const say = (chunk: Buffer): void =>
         this.#deps.logger.info({ agent, output: chunk.toString('utf8', 0, LINE_BYTES_MAX) }, 'an agent command says')
       child.stdout.on('data', say)
@@ -99,25 +147,15 @@ export class AgentCommands {
         resolve(null)
       })
       child.once('exit', (code) => {
-        running.child = undefined
+        clearTimeout(limit)
         resolve(code)
       })
     })
   }
 }
 
-function stop(running: Running): void {
-  running.ended = true
-  const { child } = running
-  if (child?.pid === undefined || running.state === 'standby') return
-  const { pid } = child
-  kill(pid, 'SIGTERM')
-  setTimeout(() => {
-    if (running.child !== undefined) kill(pid, 'SIGKILL')
-  }, KILLED_AFTER_MS)
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
+function kill(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return
   try {
     process.kill(-pid, signal)
   } catch {

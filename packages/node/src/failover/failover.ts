@@ -64,6 +64,8 @@ export interface FailoverDeps {
   readonly health: Pick<HomeHealth, 'facts' | 'rolledBack'>
   /** The agent gained or lost the right to act here. */
   readonly told: (agent: AgentId, news: FailoverNews) => void
+  /** Resolves when what acted for agents that lost the right has ended. */
+  readonly stopped?: () => Promise<void>
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
   /** For tests and three relays; one relay over the link otherwise. */
   readonly witness?: () => Witness | null
@@ -146,7 +148,15 @@ export class Failover implements LeaseListing {
       won: (sent, continued) => this.#won(sent, continued),
       leftOut: (agents) => this.acting.leaveOut(agents),
     })
-    this.handover = new Handover({ ...common, lease: this.lease, own: this.own, acting: this.acting, talk: this.#talk })
+    const { stopped } = deps
+    this.handover = new Handover({
+      ...common,
+      ...(stopped && { stopped }),
+      lease: this.lease,
+      own: this.own,
+      acting: this.acting,
+      talk: this.#talk,
+    })
     const drained = (waitMs: number): Promise<boolean> => this.#drained(waitMs)
     this.#catchingUp = new CatchingUp({ ...common, lease: this.lease, acting: this.acting, talk: this.#talk, drained })
     this.taker = new Taker({
@@ -183,12 +193,24 @@ export class Failover implements LeaseListing {
     this.#closed = true
     clearInterval(this.#asking)
     this.standby.close()
-    const timing = this.timing
-    if (timing !== null) await within(timing.retryMs, this.own.release()).catch(() => false)
+    await this.release().catch(() => false)
     this.acting.close()
     this.#catchingUp.close()
     this.own.close()
     this.acting.review()
+  }
+
+  /** Lets go of all that is leased here, once nothing acts for it any more. False when the register may not say so. */
+  async release(): Promise<boolean> {
+    const { timing } = this
+    if (timing === null) return false
+    const now = this.#deps.moment()
+    const held = [...this.#deps.log.mesh.agents.keys()].filter((agent) => this.lease.holds(agent, now) !== undefined)
+    for (const agent of held) this.acting.freeze(agent)
+    await this.#deps.stopped?.()
+    const released = await within(timing.retryMs, this.own.release()).catch(() => false)
+    for (const agent of held) this.acting.thaw(agent)
+    return released
   }
 
   /** Null without a witness. */
@@ -377,8 +399,10 @@ export class Failover implements LeaseListing {
       this.#aheadRaised = false
       return true
     }
+    // Once: from then on others have to be heard, and each telling would begin that anew.
+    const isNews = !this.#aheadRaised
     this.#aheadRaised = true
-    await health.rolledBack('the witness knows of leases of this node that its home does not')
+    if (isNews) await health.rolledBack('the witness knows of leases of this node that its home does not')
     return false
   }
 

@@ -26,6 +26,8 @@ export interface HandoverDeps {
   readonly log: LogKeeper
   readonly standings: (node: NodeId) => readonly Standing[]
   readonly monotonicMs: () => number
+  /** Resolves when what acted for agents that lost the right has ended. */
+  readonly stopped?: () => Promise<void>
 }
 
 /** The holder's side of a planned handover (docs/spec/12-failover.md §8). */
@@ -58,6 +60,7 @@ export class Handover {
       const receipted = await this.#until(RECEIPTED_WITHIN_MS, () => this.#hasAll(agentId, to))
       if (receipted === undefined)
         throw new Failure('HANDOVER_FAILED', 'The other node has not receipted all that was written here.')
+      await this.#deps.stopped?.()
       if (isLeased) {
         this.#handed.set(agentId, to)
         if (!(await own.renew()) || !this.#isHanded(agentId))

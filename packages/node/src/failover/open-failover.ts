@@ -58,6 +58,7 @@ export async function openFailover(parts: Parts): Promise<OpenFailover> {
     store: await LeaseStore.load(parts.meta),
     journal,
     told,
+    stopped: () => commands.stopped(),
   })
   return {
     failover,

@@ -100,9 +100,7 @@ export function failoverHandlers(
         failover.own.resume()
         return { released: false }
       }
-      const released = await failover.own.release()
-      failover.acting.review()
-      return { released }
+      return { released: await failover.release() }
     },
   }
 }
