@@ -323,6 +323,8 @@ function identitiesOf(
   ]
   const nodes = named.slice(0, count)
   if (count > 2) mesh.host(nodes.map(([, self]) => self))
+  // A member that is never heard would keep a restored home from ever knowing that it has all back.
+  else mesh.append({ type: 'revoke', node: laptop.id, reason: 'has no machine in this world', cuts: [] }, 'root')
   for (const layer of GRANTED)
     mesh.append({ type: 'grant', agent, layer, to: { type: 'standby' }, access: 'write' }, 'agent')
   mesh.append({ type: 'relay', relays: [{ address: 'wss://relay.test', relay }] }, 'root')
