@@ -399,10 +399,10 @@ export class Failover implements LeaseListing {
       this.#aheadRaised = false
       return true
     }
-    // Once: from then on others have to be heard, and each telling would begin that anew.
-    const isNews = !this.#aheadRaised
+    // Once: raised anew at every look it would ask for peers that were heard since the last one, and never end.
+    if (this.#aheadRaised) return false
     this.#aheadRaised = true
-    if (isNews) await health.rolledBack('the witness knows of leases of this node that its home does not')
+    await health.rolledBack('the witness knows of leases of this node that its home does not')
     return false
   }
 
