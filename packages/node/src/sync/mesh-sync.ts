@@ -188,14 +188,12 @@ export class MeshSync {
   }
 
   /** Nothing is said meanwhile: what comes in is receipted under the log heads that `work` leaves. */
-  async quietly<T>(work: () => Promise<T>): Promise<T> {
+  quietly<T>(work: () => Promise<T>): Promise<T> {
     this.#quiet += 1
-    try {
-      return await work()
-    } finally {
+    return work().finally(() => {
       this.#quiet -= 1
       this.#flushAll()
-    }
+    })
   }
   #quiet = 0
 
