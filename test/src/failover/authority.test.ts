@@ -18,7 +18,10 @@ const sodium = await loadSodium('wasm')
 const keys = sodium.signKeys('sign', new Uint8Array(32).fill(7))
 const [HOME, OFFICE] = ['0a'.repeat(32), '0b'.repeat(32)] as NodeId[]
 const AGENT = 'a9'.repeat(32) as AgentId
-const [FIRST, SECOND, SYNC] = ['c1'.repeat(32), 'c2'.repeat(32), 'd1'.repeat(32)] as RecordHash[]
+const [FIRST, SECOND, SYNC, NARROWER] = ['c1', 'c2', 'd1', 'd2'].map((byte) => byte.repeat(32)) as RecordHash[]
+
+const syncRecord = (hash: RecordHash, members: readonly NodeId[]) =>
+  [hash, { hash, timeMs: 0, body: { type: 'sync', agent: AGENT, term: SECOND, members } }] as const
 
 function meshWith(changes: Partial<MeshAgent> = {}): Mesh {
   const term = (number: number, holder: NodeId, record: RecordHash) => ({
@@ -48,6 +51,9 @@ function meshWith(changes: Partial<MeshAgent> = {}): Mesh {
     id: 'e5'.repeat(32) as MeshId,
     agents: new Map([[AGENT, agent]]),
     nodes: new Map([HOME!, OFFICE!].map((id) => [id, node])),
+    records: new Map([syncRecord(SYNC!, [HOME!, OFFICE!]), syncRecord(NARROWER!, [HOME!])]),
+    voided: new Map(),
+    isInPast: () => false,
   } as unknown as Mesh
 }
 
@@ -112,7 +118,7 @@ test('a token is checked with one public key, falls with its term, and not a byt
   }
 })
 
-const ready: Readiness = { drained: true, rolledBack: false, behind: 0 }
+const ready: Readiness = { drained: true, rolledBack: false, behind: 0, heard: true }
 const held = (sync: RecordHash | null) => ({
   agent: prefixOf(AGENT),
   term: 2,
@@ -127,7 +133,9 @@ test('who takes over by itself is a member of the newest set, has read its mail,
   expect(blocks({ rolledBack: true })).toBe('rolled-back')
   expect(blocks({ drained: false })).toBe('mail-unread')
   expect(blocks({ behind: 3 })).toBe('behind')
-  expect(blocks({}, meshWith({ syncSet: { record: SYNC!, members: [HOME!] } }))).toBe('not-in-sync-set')
+  expect(blocks({}, meshWith(), NARROWER!)).toBe('not-in-sync-set')
+  // Signed, and not listed before the holder died: what the register names is what acknowledgements waited for.
+  expect(blocks({}, meshWith({ syncSet: { record: NARROWER!, members: [HOME!] } }))).toBe(null)
   expect(blocks({}, meshWith(), FIRST!)).toBe('not-in-sync-set')
   expect(blocks({}, meshWith({ grants: [] }))).toBe('not-granted')
 })
@@ -135,7 +143,11 @@ test('who takes over by itself is a member of the newest set, has read its mail,
 test('where the register names no set nothing was acknowledged in the term: the first needs none, a later one a person', () => {
   expect(blocks({}, meshWith(), null)).toBe('not-in-sync-set')
   const first = { ...meshWith().agents.get(AGENT)!.term!, number: 1, previous: null }
-  expect(blocks({}, meshWith({ term: first, syncSet: null }), null)).toBe(null)
+  const fresh = meshWith({ term: first, syncSet: null })
+  expect(blocks({}, fresh, null)).toBe(null)
+  expect(blocks({ heard: false }, fresh, null)).toBe('unheard')
+  // A register of before there was a set, shown once more.
+  expect(blocks({}, meshWith({ term: first }), null)).toBe('not-in-sync-set')
 })
 
 test('two failures within an hour, and a node waits for a person', () => {

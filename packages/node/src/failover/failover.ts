@@ -50,6 +50,7 @@ export interface FailoverDeps {
   readonly sync: {
     settled(): Promise<boolean>
     standings(node: NodeId): readonly Standing[]
+    heard(): readonly { readonly node: NodeId; readonly atMs: number | null }[]
     quietly: TakerDeps['quietly']
   }
   readonly port: Pick<PacketPort, 'seal'>
@@ -165,6 +166,7 @@ export class Failover implements LeaseListing {
       documents: deps.documents,
       drained,
       quietly: (work) => sync.quietly(work),
+      isHeard: (peer) => sync.heard().some(({ node, atMs }) => node === peer && atMs !== null),
       taken: (_, record) => this.#taken(record),
     })
     this.standby = new Standby({

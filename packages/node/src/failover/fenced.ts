@@ -36,6 +36,8 @@ export function blockedWords(why: Blocked): string {
       return 'this node is not in the set that acknowledgements waited for, or does not know the newest'
     case 'mail-unread':
       return 'what lies at the relay for this node has not been read to the end'
+    case 'unheard':
+      return 'the holder has not said yet what there is of the agent'
     case 'behind':
       return `the holder has named ${why.blocks} block${why.blocks === 1 ? '' : 's'} that ${why.blocks === 1 ? 'is' : 'are'} not here`
     case 'rolled-back':

@@ -28,6 +28,8 @@ export interface TakerDeps {
   readonly log: LogKeeper
   readonly documents: Pick<Documents, 'names' | 'open'>
   readonly standings: (node: NodeId) => readonly Standing[]
+  /** Whether it has said in this run what it has. */
+  readonly isHeard: (node: NodeId) => boolean
   readonly store: LeaseStore
   readonly witness: () => Witness | null
   readonly timing: () => LeaseTiming | null
@@ -133,7 +135,8 @@ export class Taker {
       return { type: 'not-now' }
     const held = blob.held.find((each) => each.agent === prefixOf(agentId) && each.record === prefixOf(term.record))
     if (held === undefined) return { type: 'not-now' }
-    const ready = { drained, rolledBack: this.#deps.rolledBack(), behind: this.behind(agent) }
+    const heard = this.#deps.isHeard(term.holder)
+    const ready = { drained, rolledBack: this.#deps.rolledBack(), behind: this.behind(agent), heard }
     // What is handed over is all receipted: its giver has looked.
     const why = asked.how === 'accept' ? null : whatBlocks(log.mesh, agentId, held, node, ready)
     if (why !== null && !asked.acceptDataLoss) return { type: 'blocked', why }

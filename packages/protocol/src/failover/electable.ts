@@ -3,12 +3,15 @@ import { readersOf, SINGLE_WRITER_LAYERS } from '../membership/access.ts'
 import type { Mesh } from '../membership/mesh.ts'
 import type { Held } from './lease-blob.ts'
 import { prefixOf } from './prefix.ts'
+import { setsOf } from './set-history.ts'
 
 /** Why a node does not take an agent over by itself: what somebody was promised could be lost. */
 export type Blocked =
   /** It is no member of the set that the holder's acknowledgements waited for, or knows only an older one. */
   | { readonly type: 'not-in-sync-set' }
   | { readonly type: 'mail-unread' }
+  /** Nobody has promised anything yet, and the holder has not said what there is. */
+  | { readonly type: 'unheard' }
   /** The holder has named blocks that are not here. */
   | { readonly type: 'behind'; readonly blocks: number }
   | { readonly type: 'rolled-back' }
@@ -21,19 +24,22 @@ export interface Readiness {
   readonly rolledBack: boolean
   /** Blocks of the agent that the holder named and that are not here. */
   readonly behind: number
+  /** Whether the holder has said in this run what it has. */
+  readonly heard: boolean
 }
 
 /**
  * Rule 7: whether `node` may take the agent over without a person. Every acknowledged write of this term is with every
- * member of the set that the register names; with no set named, none was acknowledged in it, so that the first term
- * needs none and a later one leaves it to a person.
+ * member of the set that the register names, which the log may have moved on from. With no set named, here or there,
+ * none was acknowledged in it: the first term then needs the holder's own word of what there is, and a later one leaves
+ * it to a person.
  */
 export function whatBlocks(
   mesh: Mesh,
   agentId: AgentId,
   held: Held,
   node: NodeId,
-  { drained, rolledBack, behind }: Readiness,
+  { drained, rolledBack, behind, heard }: Readiness,
 ): Blocked | null {
   const agent = mesh.agents.get(agentId)
   if (agent === undefined) return { type: 'not-granted', layers: [...SINGLE_WRITER_LAYERS] }
@@ -41,9 +47,11 @@ export function whatBlocks(
   const layers = [...SINGLE_WRITER_LAYERS].filter((layer) => !readersOf(mesh, agentId, layer).includes(node))
   if (layers.length > 0) return { type: 'not-granted', layers }
   const { syncSet, term } = agent
-  const isFirst = held.sync === null && (term?.previous ?? null) === null
-  const isMember = syncSet !== null && held.sync === prefixOf(syncSet.record) && syncSet.members.includes(node)
+  const isFirst = held.sync === null && syncSet === null && (term?.previous ?? null) === null
+  const sets = held.sync === null || term === null ? [] : setsOf(mesh, agentId, term.record)
+  const isMember = sets.some(({ record, members }) => prefixOf(record) === held.sync && members.includes(node))
   if (!isFirst && !isMember) return { type: 'not-in-sync-set' }
+  if (isFirst && !heard) return { type: 'unheard' }
   if (!drained) return { type: 'mail-unread' }
   return behind > 0 ? { type: 'behind', blocks: behind } : null
 }
