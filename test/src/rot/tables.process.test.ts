@@ -48,6 +48,7 @@ beforeAll(async () => {
   const node = await scene.start()
   expect(await read(node, `home.${PRIVATE}.habit-0`)).toEqual({ refused: 'STORE_DAMAGED' })
   await call(node, 'set', { umr: 'home.episodic.fresh', value: '1' })
+  await call(node, 'must-hold', { agent: 'home' })
   // Copied while it runs, as a crash would leave it: what is written anew when a node closes is still to be written.
   copyFolder(scene.home, pristine())
   fs.rmSync(path.join(pristine(), 'run'), { recursive: true, force: true })
