@@ -80,6 +80,10 @@ export async function measure(): Promise<Seen[]> {
       const there = await office?.door()
       if (there === undefined) throw new Error('nobody is at the office')
       await door.call('witness.set', { profile: 'fast' })
+      await until('the office knows who keeps leases', async () => {
+        const { witness } = await there.call('failover.status', {})
+        return witness !== null
+      })
       await there.call('failover.set', { agent: 'home', mode: 'auto' })
       await until('a lease is renewed', async () => tap.fromClients().some(isRenewal))
       await pause(LEASE_MS)

@@ -10,7 +10,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'resume-from-disk',
     rule: 'a run of a node holds nothing until a compare-and-set of its own has succeeded',
-    seed: 1,
+    seed: 18,
     patches: [
       {
         file: ACTING,
@@ -69,7 +69,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'acts-by-log',
     rule: 'a leased agent acts under a lease',
-    seed: 1,
+    seed: 5,
     patches: [
       {
         file: 'protocol/dist/failover/authority.js',
