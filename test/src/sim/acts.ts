@@ -18,6 +18,8 @@ export class Acts {
   readonly #violated: (what: string) => void
   readonly #unwitnessed = new Set<number>()
   readonly #holders = new Map<number, Act>()
+  /** Of each node that was removed: the terms that whoever removed it knew of. */
+  readonly #removed = new Map<NodeId, ReadonlySet<RecordHash>>()
   #highest = 0
   count = 0
   witnessed = 0
@@ -36,10 +38,19 @@ export class Acts {
     return this.#unwitnessed.has(term)
   }
 
+  /**
+   * Whoever removed it knew of these terms only: others of it have never been, in any log, so that its agents go on
+   * under the terms before them.
+   */
+  removed(by: NodeId, known: ReadonlySet<RecordHash>): void {
+    this.#removed.set(by, known)
+    for (const act of this.#holders.values()) if (this.#isVoid(act)) this.#unwitnessed.add(act.term)
+  }
+
   add(act: Act): void {
     this.count += 1
     if (act.term < this.#highest) this.overlaps += 1
-    if (!act.witnessed) {
+    if (!act.witnessed || this.#isVoid(act)) {
       this.#unwitnessed.add(act.term)
       this.#highest = Math.max(this.#highest, act.term)
       return
@@ -52,6 +63,10 @@ export class Acts {
     if (other === undefined) this.#holders.set(act.term, act)
     else if ((other.record !== act.record || other.by !== act.by) && !this.#unwitnessed.has(act.term))
       this.#violated(`${act.name} and ${other.name} both act under term ${act.term}`)
+  }
+
+  #isVoid({ by, record }: Act): boolean {
+    return this.#removed.get(by)?.has(record) === false
   }
 
   /** Whoever still acted under the lower one was passed over by one of these. */

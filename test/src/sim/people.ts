@@ -55,10 +55,13 @@ export class People {
   /** An admin removes a machine, with what it has of its blocks as the cut. */
   revoke(node: SimulatedNode, removed: NodeId): void {
     const { context } = node
+    const { agent, checks } = this.#deps
     const signed = async () => {
       const cuts = await cutsOf(context, node.documents.names(), [removed])
       const body = { type: 'revoke', node: removed, reason: 'removed by the simulator', cuts } as const
+      const known = new Set(node.log.mesh.agents.get(agent)?.terms.map(({ record }) => record))
       await node.log.append(body, { type: 'node', node: node.id }, context.signKey)
+      checks.acts.removed(removed, known)
     }
     this.#try(signed())
   }
