@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
+import { redialMsMax } from '@sealmesh/protocol/failover/redial'
 import { isIncarnationOf, mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
@@ -255,6 +256,7 @@ async function compose(
     mailboxes: keys.mailboxes,
     now,
     mesh: meshId,
+    redialMsMax: () => redialMsMax(log.mesh, node),
     root: keys.root?.secretKey,
     claim: options.claim,
     sodium,

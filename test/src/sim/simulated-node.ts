@@ -29,6 +29,7 @@ import type { dial } from '@sealmesh/node/uplink/dial'
 import type { SeenGeneration } from '@sealmesh/node/uplink/greeting'
 import { openRelayLink, type RelayLink, type RelayLinkOptions } from '@sealmesh/node/uplink/relay-link'
 import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
+import { redialMsMax } from '@sealmesh/protocol/failover/redial'
 import { mintIncarnation } from '@sealmesh/protocol/crdt/incarnation'
 import type { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import type { AgentId, IncarnationId, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
@@ -367,6 +368,7 @@ export class SimulatedNode {
       sodium,
       log: { info: () => {} },
       generations: this.#generations,
+      backoffMsMax: () => redialMsMax(this.log.mesh, this.id),
       onEvent: (event) => {
         this.sync.onLinkEvent(event)
         this.#watch.onLinkEvent(event)

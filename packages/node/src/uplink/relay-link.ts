@@ -53,6 +53,8 @@ export interface RelayLinkOptions {
   /** Where the node keeps how far this relay had come. */
   readonly generations: { read(): SeenGeneration | undefined; write(seen: SeenGeneration): void }
   readonly onEvent: (event: LinkEvent) => void
+  /** The longest pause before the relay is dialled again, where it is to be shorter than usual. */
+  readonly backoffMsMax?: () => number | undefined
   /** For tests; the real ones otherwise. Monotonic, so that a clock that is set back delays nothing. */
   readonly now?: () => number
   readonly dice?: () => number
@@ -194,7 +196,11 @@ class Link implements RelayLink {
   #feed(event: UplinkEvent): void {
     if (this.#closed) return
     const before = this.#uplink
-    const { next, effects } = stepUplink(before, event, { nowMs: this.#now(), dice: this.#dice() })
+    const { next, effects } = stepUplink(before, event, {
+      nowMs: this.#now(),
+      dice: this.#dice(),
+      backoffMsMax: this.#options.backoffMsMax?.(),
+    })
     this.#uplink = next
     for (const effect of effects) {
       switch (effect.type) {

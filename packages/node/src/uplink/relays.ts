@@ -170,7 +170,7 @@ export class Relays {
   }
 
   async #open(text: string): Promise<void> {
-    const { meta, sodium, log, login, mailboxes, mesh, root, claim, now } = this.#deps
+    const { meta, sodium, log, login, mailboxes, mesh, redialMsMax, root, claim, now } = this.#deps
     const address = parseRelayAddress(text)
     if (!address.ok) {
       log.warn({ code: address.error.code }, 'the mesh names a relay whose address cannot be read')
@@ -187,6 +187,7 @@ export class Relays {
         ...(claim !== undefined && root !== undefined ? { claim: { code: claim, rootKey: root } } : {}),
       },
       mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
+      backoffMsMax: redialMsMax,
       generations: {
         read: () => this.#generations[relay],
         write: (session) => {
@@ -214,6 +215,8 @@ export interface RelaysDeps {
   readonly mailboxes: OwnMailboxes
   readonly now: () => number
   readonly mesh: MeshId
+  /** The longest pause before the relay is dialled again, where it is to be shorter than usual. */
+  readonly redialMsMax: () => number | undefined
   readonly root: Secret<'root'> | undefined
   readonly claim: string | undefined
   readonly sodium: Sodium

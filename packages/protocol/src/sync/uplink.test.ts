@@ -37,6 +37,20 @@ test('after any run of failures the node dials again within half a minute', () =
   )
 })
 
+test('who may not stay away for long never waits for longer, whatever has failed before', () => {
+  fc.assert(
+    fc.property(fc.nat(40), dice, fc.integer({ min: 500, max: 60_000 }), (failures, roll, backoffMsMax) => {
+      let uplink = live(0)
+      for (let count = 0; count <= failures; count++) {
+        uplink = stepUplink(uplink, failed('RELAY_UNREACHABLE'), { nowMs: 0, dice: roll, backoffMsMax }).next
+        if (uplink.state !== 'waiting') throw new Error('it has to wait')
+        expect(uplink.dialAtMs).toBeLessThanOrEqual(Math.min(BACKOFF_MS_MAX, backoffMsMax))
+        uplink = stepUplink(uplink, { type: 'tick' }, { nowMs: BACKOFF_MS_MAX, dice: roll }).next
+      }
+    }),
+  )
+})
+
 test('a relay that asks for patience gets it, and the wait is bounded', () => {
   fc.assert(
     fc.property(fc.nat(10_000_000), dice, (retryAfterMs, roll) => {

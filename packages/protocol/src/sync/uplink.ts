@@ -44,6 +44,8 @@ export interface UplinkWorld {
   readonly nowMs: number
   /** In [0, 1). */
   readonly dice: number
+  /** Where less than `BACKOFF_MS_MAX` is all that may pass. */
+  readonly backoffMsMax?: number | undefined
 }
 
 export interface UplinkStep {
@@ -147,7 +149,11 @@ function redial(
     return { next: { state: 'refused', attempt: attempt + 1, dialAtMs, reason: failure.reason }, effects: [] }
   }
   // 2^16 s is beyond any ceiling; without the bound a year of failures would overflow.
-  const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** Math.min(attempt, 16))
+  const ceiling = Math.min(
+    BACKOFF_MS_MAX,
+    world.backoffMsMax ?? BACKOFF_MS_MAX,
+    BACKOFF_MS_FIRST * 2 ** Math.min(attempt, 16),
+  )
   const jittered = world.dice * ceiling
   const asked = Math.min(Math.max(0, failure.retryAfterMs), RETRY_AFTER_MS_MAX)
   const slow = patience === 'slow' ? REFUSED_RETRY_MS * (0.75 + world.dice / 2) : 0
