@@ -60,5 +60,6 @@ export const TAGS = {
   leaseKey: tag('lease key'),
   leaseSlot: tag('lease slot'),
   leaseBlob: tag('lease blob'),
+  leaseBallot: tag('lease ballot'),
   fencingToken: tag('fencing token'),
 } as const

@@ -14,6 +14,7 @@ import { decodeInside } from '@sealmesh/protocol/envelope/inside'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { openPacket } from '@sealmesh/protocol/envelope/open'
 import { parseToken, signToken } from '@sealmesh/protocol/failover/authority'
+import { decodeAcceptor, openAcceptor, sealAcceptor } from '@sealmesh/protocol/failover/ballot'
 import { decodeLease, openLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { parseId, parseUmr } from '@sealmesh/protocol/ids'
@@ -43,7 +44,7 @@ import { decodeTokenChain, encodeTokenChain } from '@sealmesh/protocol/wire/toke
 import { FACTS, filedOf } from '../drills/sample.ts'
 import { craft, rightParts } from '../envelope/crafted-packet.ts'
 import { Scene, seededRandom } from '../envelope/scene.ts'
-import { NODE, vectorKey } from '../failover/lease-vectors.ts'
+import { ACCEPTORS, NODE, SLOT, vectorKey } from '../failover/lease-vectors.ts'
 import { PairingScene } from '../pairing/pairing-scene.ts'
 import { TestMesh } from '../relay/mesh.ts'
 import { buildSnapshot } from '../snapshots/vectors.ts'
@@ -243,12 +244,22 @@ function leases(sodium: Sodium): Decoder[] {
   const plain = samples.flatMap(
     (bytes) => sodium.decrypt(bytes.subarray(24), bound, bytes.subarray(0, 24), key.secret.expose()) ?? [],
   )
+  const acceptors = ACCEPTORS.map(({ acceptor }, at) => {
+    const random = new Uint8Array(24).fill(at)
+    return sealAcceptor(acceptor, SLOT, key, random, sodium)
+  })
+  const boundToSlot = concatBytes(TAGS.leaseBallot, fromHex(key.mesh), fromHex(SLOT))
+  const plainAcceptors = acceptors.flatMap(
+    (bytes) => sodium.decrypt(bytes.subarray(24), boundToSlot, bytes.subarray(0, 24), key.secret.expose()) ?? [],
+  )
   const { secretKey } = sodium.signKeys('sign', new Uint8Array(32).fill(1))
   const ids = { mesh: 'e5'.repeat(32), agent: 'a9'.repeat(32), node: NODE, record: 'c1'.repeat(32) }
   const token = { ...ids, term: 300, act: new Uint8Array(16) } as Parameters<typeof signToken>[0]
   return [
     { name: 'openLease', samples, takes: (bytes) => openLease(bytes, NODE, key, sodium).ok },
     { name: 'decodeLease', samples: plain, takes: (bytes) => decodeLease(bytes).ok },
+    { name: 'openAcceptor', samples: acceptors, takes: (bytes) => openAcceptor(bytes, SLOT, key, sodium).ok },
+    { name: 'decodeAcceptor', samples: plainAcceptors, takes: (bytes) => decodeAcceptor(bytes).ok },
     {
       name: 'parseToken',
       samples: [utf8(signToken(token, secretKey, sodium))],

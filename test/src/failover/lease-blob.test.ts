@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { fromHex } from '@sealmesh/protocol/bytes'
+import { fromHex, toHex } from '@sealmesh/protocol/bytes'
+import { openAcceptor } from '@sealmesh/protocol/failover/ballot'
 import {
   decodeLease,
   HELD_MAX,
@@ -11,11 +12,11 @@ import {
 } from '@sealmesh/protocol/failover/lease-blob'
 import { type Prefix, resolvePrefix } from '@sealmesh/protocol/failover/prefix'
 import { breakLease } from '@sealmesh/protocol/failover/taking'
-import type { NodeId } from '@sealmesh/protocol/ids'
+import type { NodeId, SlotId } from '@sealmesh/protocol/ids'
 import { SLOT_BLOB_BYTES } from '@sealmesh/protocol/wire/slot'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { expect, test } from 'vitest'
-import { buildVectors, LEASES, type LeaseVectors, NODE, vectorKey } from './lease-vectors.ts'
+import { buildVectors, LEASES, type LeaseVectors, NODE, SLOT, vectorKey } from './lease-vectors.ts'
 
 const sodium = await loadSodium('wasm')
 const key = vectorKey(sodium)
@@ -27,6 +28,14 @@ test('the golden bytes are what this code writes and reads', () => {
     expect(openLease(fromHex(bytes), NODE, key, sodium)).toEqual({ ok: true, value: lease })
   for (const { bytes, error } of vectors.bad)
     expect(openLease(fromHex(bytes), NODE, key, sodium)).toEqual({ ok: false, error: { code: error } })
+})
+
+test('what three relays keep of one register opens for that register alone', () => {
+  for (const { bytes, acceptor } of vectors.acceptors) {
+    const opened = openAcceptor(fromHex(bytes), SLOT, key, sodium)
+    expect(opened.ok && { ...opened.value, value: opened.value.value && toHex(opened.value.value) }).toEqual(acceptor)
+    expect(openAcceptor(fromHex(bytes), vectors.slot as SlotId, key, sodium).ok).toBe(false)
+  }
 })
 
 test('all have the size of a slot, and a node finds the register of each other one', () => {

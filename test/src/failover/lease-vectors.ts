@@ -1,7 +1,8 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { type LeaseBlob, leaseKeyOf, leaseSlotOf, openLease, sealLease } from '@sealmesh/protocol/failover/lease-blob'
+import { type Acceptor, NO_BALLOT, sealAcceptor } from '@sealmesh/protocol/failover/ballot'
 import type { Prefix } from '@sealmesh/protocol/failover/prefix'
-import type { IncarnationId, MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import type { IncarnationId, MeshId, NodeId, RecordHash, SlotId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 
 /** test/vectors/leases.json: everything in hexadecimal, for any language that reads JSON. */
@@ -13,6 +14,8 @@ export interface LeaseVectors {
   readonly slot: string
   readonly good: readonly { name: string; bytes: string; lease: unknown }[]
   readonly bad: readonly { name: string; bytes: string; error: string }[]
+  /** What three relays keep of one register between them; values in hexadecimal. */
+  readonly acceptors: readonly { name: string; bytes: string; acceptor: unknown }[]
 }
 
 const MESH = 'e5'.repeat(32) as MeshId
@@ -58,6 +61,17 @@ export const LEASES: readonly { name: string; lease: LeaseBlob }[] = [
   },
 ]
 
+export const SLOT = '51'.repeat(32) as SlotId
+const earlier = { round: 7, by: prefix('b1') }
+const later = { round: 300, by: prefix('b2') }
+const value = new Uint8Array(40).fill(0x7a)
+
+export const ACCEPTORS: readonly { name: string; acceptor: Acceptor }[] = [
+  { name: 'promised, nothing accepted', acceptor: { promised: earlier, accepted: NO_BALLOT, value: null } },
+  { name: 'accepted', acceptor: { promised: later, accepted: later, value } },
+  { name: 'promised anew over a value', acceptor: { promised: later, accepted: earlier, value } },
+]
+
 export const vectorKey = (sodium: Sodium) => leaseKeyOf(MESH, FOUND, sodium)
 
 export function buildVectors(sodium: Sodium): LeaseVectors {
@@ -82,12 +96,17 @@ export function buildVectors(sodium: Sodium): LeaseVectors {
     return { name: each.name, bytes: toHex(each.bytes), error: opened.ok ? 'opened' : opened.error.code }
   })
   return {
-    about: 'docs/spec/12-failover.md §3',
+    about: 'docs/spec/12-failover.md §3 and §9',
     mesh: MESH,
     found: FOUND,
     node: NODE,
     slot: leaseSlotOf(key, NODE, sodium),
     good,
     bad,
+    acceptors: ACCEPTORS.map(({ name, acceptor }, at) => ({
+      name,
+      bytes: toHex(sealAcceptor(acceptor, SLOT, key, new Uint8Array(24).fill(at + 1), sodium)),
+      acceptor: { ...acceptor, value: acceptor.value && toHex(acceptor.value) },
+    })),
   }
 }
