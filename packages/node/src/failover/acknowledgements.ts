@@ -330,16 +330,3 @@ export function unreachableFailure(why: Unreachable, wanted: Level, written = fa
     next === undefined ? {} : { next },
   )
 }
-
-/** Agents without a lease: who holds one by the log may speak for it. */
-export function unleased(node: NodeId, mesh: () => Mesh): LeaseListing {
-  const agentOf = (agent: AgentId) => mesh().agents.get(agent)
-  return {
-    listedSync: () => null,
-    relistSoon: () => undefined,
-    mayAcknowledge: (agent) => {
-      const known = agentOf(agent)
-      return known?.term?.holder === node && known.failover.mode === 'manual'
-    },
-  }
-}

@@ -1,6 +1,5 @@
 import {
   bytesLeft,
-  bytesRead,
   concatBytes,
   type DecodeError,
   decode,
@@ -22,7 +21,7 @@ import {
   writeList,
   writeUint,
 } from '../bytes.ts'
-import type { PacketId, RelayId, SlotId } from '../ids.ts'
+import type { PacketId, RelayId } from '../ids.ts'
 import { HASH_BYTES, type LoginPublicKey, SIGN_PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signature } from '../keys.ts'
 import { FRAME_BYTES_MAX, OPEN_MAILBOXES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
@@ -31,14 +30,7 @@ import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
 import { encodeNumberedPackets, encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
 import { REASON_BYTES, type Reason, readReason, readReasonOrNone, reasonOfByte } from './reason.ts'
 import { REVOCATION_BYTES_MAX } from './revocation.ts'
-import {
-  SLOT_BLOB_BYTES,
-  SLOT_NONCE_BYTES,
-  SLOT_QUESTION_BYTES,
-  SLOT_RESULTS,
-  type SlotResult,
-  slotAnswerBytes,
-} from './slot.ts'
+import { isSlotFrame, readSlotFrame, type SlotFrame, slotFrameBytes, writeSlotFrame } from './slot-frame.ts'
 import { TOKEN_CHAIN_BYTES_MAX } from './token.ts'
 import { readVaultFrame, type VaultFrame, writeVaultFrame } from './vault.ts'
 
@@ -61,9 +53,7 @@ const OPEN = 0x17 // ← count uint | 32B each: what opens the mailboxes that th
 const ENROL = 0x20 // ← request uint | token chain bytes
 const REVOKE = 0x21 // ← request uint | revocation bytes
 const DONE = 0x22 // → request uint | reason 1B, 0 when done
-const READ_SLOT = 0x23 // ← request uint | nonce 16B | slot 32B | zeros
-const SET_SLOT = 0x24 // ← request uint | nonce 16B | slot 32B | 0 or 1 [hash of what is there 32B] | least age uint, ms | blob 2,048B | zeros
-const SLOT = 0x25 // → request uint | result 1B | counter uint | age uint, ms | 0 or 1 [blob 2,048B] | signature 64B | zeros
+// 0x23 to 0x25: `slot-frame.ts`
 const PING = 0x30 // ← number uint
 const PONG = 0x31 // → the same number
 // 0x40 to 0x47: `vault.ts`
@@ -112,28 +102,7 @@ export type Frame =
   | { readonly type: 'enrol'; readonly request: number; readonly chain: Uint8Array }
   | { readonly type: 'revoke'; readonly request: number; readonly revocation: Uint8Array }
   | { readonly type: 'done'; readonly request: number; readonly reason: Reason | null }
-  | { readonly type: 'readSlot'; readonly request: number; readonly nonce: Uint8Array; readonly slot: SlotId }
-  | {
-      readonly type: 'setSlot'
-      readonly request: number
-      readonly nonce: Uint8Array
-      readonly slot: SlotId
-      /** Of the blob that is to be replaced; null where there must be none. */
-      readonly expected: Uint8Array | null
-      /** It must have lain there this long. */
-      readonly leastAgeMs: number
-      readonly blob: Uint8Array
-    }
-  | {
-      readonly type: 'slot'
-      readonly request: number
-      readonly result: SlotResult
-      readonly counter: number
-      readonly ageMs: number
-      /** What is there; absent after a set, whose sender has it. */
-      readonly blob: Uint8Array | null
-      readonly signature: Signature
-    }
+  | SlotFrame
   | { readonly type: 'ping'; readonly number: number }
   | { readonly type: 'pong'; readonly number: number }
   | VaultFrame
@@ -228,33 +197,16 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
       writeByte(writer, DONE)
       writeUint(writer, frame.request)
       return writeByte(writer, frame.reason === null ? 0 : REASON_BYTES[frame.reason])
-    case 'readSlot':
-      writeByte(writer, READ_SLOT)
-      writeUint(writer, frame.request)
-      writeFixed(writer, frame.nonce)
-      return writeId(writer, frame.slot)
-    case 'setSlot':
-      writeByte(writer, SET_SLOT)
-      writeUint(writer, frame.request)
-      writeFixed(writer, frame.nonce)
-      writeId(writer, frame.slot)
-      writePerhaps(writer, frame.expected)
-      writeUint(writer, frame.leastAgeMs)
-      return writeFixed(writer, frame.blob)
-    case 'slot':
-      writeByte(writer, SLOT)
-      writeUint(writer, frame.request)
-      writeByte(writer, SLOT_RESULTS.indexOf(frame.result))
-      writeUint(writer, frame.counter)
-      writeUint(writer, frame.ageMs)
-      writePerhaps(writer, frame.blob)
-      return writeFixed(writer, frame.signature)
     case 'ping':
       writeByte(writer, PING)
       return writeUint(writer, frame.number)
     case 'pong':
       writeByte(writer, PONG)
       return writeUint(writer, frame.number)
+    case 'readSlot':
+    case 'setSlot':
+    case 'slot':
+      return writeSlotFrame(writer, frame)
     default:
       return writeVaultFrame(writer, frame)
   }
@@ -355,64 +307,13 @@ function readBody(type: number, reader: Reader): Frame {
       return { type: 'revoke', request: readUint(reader), revocation: readBytes(reader, REVOCATION_BYTES_MAX) }
     case DONE:
       return { type: 'done', request: readUint(reader), reason: readReasonOrNone(reader) }
-    case READ_SLOT:
-      return padded(reader, {
-        type: 'readSlot',
-        request: readUint(reader),
-        nonce: readFixed(reader, SLOT_NONCE_BYTES),
-        slot: readId<SlotId>(reader, HASH_BYTES),
-      })
-    case SET_SLOT:
-      return padded(reader, {
-        type: 'setSlot',
-        request: readUint(reader),
-        nonce: readFixed(reader, SLOT_NONCE_BYTES),
-        slot: readId<SlotId>(reader, HASH_BYTES),
-        expected: readPerhaps(reader, HASH_BYTES),
-        leastAgeMs: readUint(reader),
-        blob: readFixed(reader, SLOT_BLOB_BYTES),
-      })
-    case SLOT:
-      return padded(reader, {
-        type: 'slot',
-        request: readUint(reader),
-        result: readResult(reader),
-        counter: readUint(reader),
-        ageMs: readUint(reader),
-        blob: readPerhaps(reader, SLOT_BLOB_BYTES),
-        signature: readFixed(reader, SIGNATURE_BYTES) as Signature,
-      })
     case PING:
       return { type: 'ping', number: readUint(reader) }
     case PONG:
       return { type: 'pong', number: readUint(reader) }
     default:
-      return readVaultFrame(reader, type)
+      return isSlotFrame(type) ? readSlotFrame(reader, type) : readVaultFrame(reader, type)
   }
-}
-
-const slotFrameBytes = (frame: FrameOf<'readSlot' | 'setSlot' | 'slot'>): number =>
-  frame.type === 'slot' ? slotAnswerBytes(frame.request) : SLOT_QUESTION_BYTES
-
-/** What was read, and zeros up to the one length that it may have. */
-function padded<F extends FrameOf<'readSlot' | 'setSlot' | 'slot'>>(reader: Reader, frame: F): F {
-  if (bytesRead(reader) + bytesLeft(reader) !== slotFrameBytes(frame)) throw new Malformed()
-  if (readFixed(reader, bytesLeft(reader)).some((byte) => byte !== 0)) throw new Malformed()
-  return frame
-}
-
-function writePerhaps(writer: Writer, bytes: Uint8Array | null): void {
-  writeByte(writer, bytes === null ? 0 : 1)
-  if (bytes !== null) writeFixed(writer, bytes)
-}
-
-const readPerhaps = (reader: Reader, bytes: number): Uint8Array | null =>
-  readUint(reader, 1) === 0 ? null : readFixed(reader, bytes)
-
-function readResult(reader: Reader): SlotResult {
-  const result = SLOT_RESULTS[readByte(reader)]
-  if (result === undefined) throw new Malformed()
-  return result
 }
 
 function readClaim(reader: Reader): FrameOf<'login'>['claim'] {
