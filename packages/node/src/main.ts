@@ -9,6 +9,7 @@ import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { CommitTimes } from './drills/commit-times.ts'
+import { stayAway } from './drills/killed-note.ts'
 import { openDrills } from './service/open-drills.ts'
 import { reloadOnHangUp } from './service/reload-on-hang-up.ts'
 import { Diary } from './diary/diary.ts'
@@ -145,6 +146,7 @@ async function compose(
   closers.push(() => lock.release())
   const logger = openLog(home.log, options.logLevel ?? config.now.node.log_level)
   closers.push(() => logger.flush())
+  await stayAway(home.drills, now, logger)
   const sodium = await loadSodium()
   const socketPath = await claimSocketPath(home, process.env)
 

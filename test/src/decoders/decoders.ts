@@ -289,6 +289,8 @@ function drills(sodium: Sodium): Decoder[] {
   const [{ signature } = { signature: '' }] = signatures
   const words = [
     encodeWord({ word: 'ask', agent: report.agent.id, kind: 'shadow', last: null }),
+    encodeWord({ word: 'moved', term: FACTS.point.term, freezeMs: 0, drainMs: 2, acquireMs: 30, vectors: ['', 'AQ'] }),
+    encodeWord({ word: 'dying', vectors: ['AQ'] }),
     encodeWord({ word: 'report', report, signature }),
   ]
   return [

@@ -71,7 +71,7 @@ function withFaults(deps: DrillsDeps): DrillsDeps {
     [...deps.mesh().agents.values()].some(({ name, term }) => name === 'claude' && term?.holder === deps.node)
   return {
     ...deps,
-    reachMs: 2_000,
+    patience: { reachMs: 2_000 },
     mesh: () => (isHolder() ? deps.mesh() : spoiltMesh(deps.mesh(), planted(), deps.node)),
     // It is set again and again while a drill runs.
     now: () => deps.now() + (isHolder() || planted() !== 'lying clock' ? 0 : looks++ * 600_000),

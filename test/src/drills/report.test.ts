@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import { canonicalText } from '@sealmesh/protocol/drills/canonical'
-import type { DrillFacts } from '@sealmesh/protocol/drills/facts'
+import type { DrillFacts, Moved } from '@sealmesh/protocol/drills/facts'
 import { markdownOf } from '@sealmesh/protocol/drills/markdown'
 import {
   decodeFiled,
@@ -9,21 +9,24 @@ import {
   earlierOf,
   encodeFiled,
   failedChecks,
+  type FiledReport,
   follows,
   hashOfReport,
   signReport,
   verifyReport,
 } from '@sealmesh/protocol/drills/report'
+import { whereNow } from '@sealmesh/protocol/drills/where-now'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { describe, expect, test } from 'vitest'
 import { buildVectors } from './drill-vectors.ts'
-import { FACTS, filedOf, HOME, keysOf, NAMES, OFFICE, reportOf, TARGETS } from './sample.ts'
+import { FACTS, filedOf, HOME, keysOf, MOVED_FACTS, NAMES, OFFICE, reportOf, TARGETS } from './sample.ts'
 
 const sodium = await loadSodium('wasm')
 const keys = keysOf(sodium)
 const keyOf = (node: NodeId) =>
   node === HOME ? keys.home.publicKey : node === OFFICE ? keys.office.publicKey : undefined
+const { there, back } = MOVED_FACTS.moved
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 test('the golden report is what this code writes and verifies', () => {
@@ -116,7 +119,7 @@ const FAULTS: readonly { name: string; spoil: (facts: DrillFacts) => DrillFacts;
     name: 'holder lost blocks',
     spoil: (facts) => ({
       ...facts,
-      holderAfter: { ...facts.holderAfter, layers: facts.holderAfter.layers.map((each) => ({ ...each, blocks: 1 })) },
+      holderAfter: { ...FACTS.holderAfter, layers: FACTS.holderAfter.layers.map((each) => ({ ...each, blocks: 1 })) },
     }),
     check: 'live state unchanged',
   },
@@ -124,7 +127,7 @@ const FAULTS: readonly { name: string; spoil: (facts: DrillFacts) => DrillFacts;
     name: 'slowed writers',
     spoil: (facts) => ({
       ...facts,
-      holderAfter: { ...facts.holderAfter, latency: { ...facts.holderAfter.latency, duringUs: 9_000 } },
+      holderAfter: { ...FACTS.holderAfter, latency: { ...FACTS.holderAfter.latency, duringUs: 9_000 } },
     }),
     check: 'live writes',
   },
@@ -201,4 +204,65 @@ test('the page for people names what was absent and what follows', () => {
   const page = markdownOf(filed, hashOfReport(filed.report, sodium), iso)
   for (const part of ['Drill 5 of claude: passed', 'procedural, 1 that no grant names', '39 to 40', 'not rehearsed'])
     expect(page).toContain(part)
+})
+
+describe('a switchover', () => {
+  const of = (facts: DrillFacts) => filedOf(facts, sodium, 'switchover')
+  const verify = (filed: FiledReport) => verifyReport(encodeFiled(filed), keyOf, sodium)
+
+  test('is green when the agent is where it was, two terms later', () => {
+    const filed = of(MOVED_FACTS)
+    expect(failedChecks(filed.report)).toEqual([])
+    expect(verify(filed).ok).toBe(true)
+    expect(whereNow(filed.report)).toEqual({ said: 'home holds claude, term 5.', next: null })
+    const page = markdownOf(filed, hashOfReport(filed.report, sodium), iso)
+    for (const part of ['A switchover drill', 'terms 3, 4 and 5', 'And back:', 'Where it is now'])
+      expect(page).toContain(part)
+  })
+
+  const moved = (change: Partial<Moved>): DrillFacts => ({ ...MOVED_FACTS, moved: { ...MOVED_FACTS.moved, ...change } })
+  const RED: readonly (readonly [string, DrillFacts, string])[] = [
+    ['stopped', moved({ stopped: 'the line was cut' }), 'right to act'],
+    ['did not come here', moved({ there: null }), 'right to act'],
+    ['was not recovered', moved({ there: null }), 'recovery time'],
+    ['did not come back', moved({ back: null, heldBy: OFFICE }), 'right to act'],
+    ['skipped a term', moved({ there: { ...there, term: back.term } }), 'right to act'],
+    ['lost a write', moved({ there: { ...there, missing: 1 } }), 'nothing acknowledged is missing'],
+    [
+      'is another at the new holder',
+      moved({ there: { ...there, layers: there.layers.map((each) => ({ ...each, digest: '77'.repeat(32) })) } }),
+      'live state unchanged',
+    ],
+    ['is fenced at home', { ...MOVED_FACTS, holderAfter: { ...MOVED_FACTS.holderAfter, may: false } }, 'right to act'],
+    ['ends in another term', { ...MOVED_FACTS, termAfter: there.term }, 'right to act'],
+    ['moved nothing', { ...MOVED_FACTS, moved: null }, 'right to act'],
+  ]
+  test.each(RED)('that %s is red', (_, facts, check) => {
+    const { report } = of(facts)
+    expect(report.passed).toBe(false)
+    expect(failedChecks(report).map(({ name }) => name)).toContain(check)
+  })
+
+  test('that left the agent at the standby says so, and what to type', () => {
+    const filed = of({ ...moved({ back: null, heldBy: OFFICE, stopped: 'home was cut off' }), termAfter: there.term })
+    const page = markdownOf(filed, hashOfReport(filed.report, sodium), iso)
+    expect(page).toContain('office holds claude, term 4. **Next: on office: sealmesh handover claude --to home**')
+    expect(page).toContain('the standby has it, term 4: home was cut off')
+  })
+
+  test('whose holder was not heard again has one signature, and cannot be green', () => {
+    const alone = of({ ...MOVED_FACTS, holderAfter: null })
+    expect(verify(alone).ok).toBe(true)
+    expect(alone.signatures).toHaveLength(1)
+    expect(alone.report.passed).toBe(false)
+    const whole = of(MOVED_FACTS)
+    expect(verify({ ...whole, signatures: whole.signatures.slice(0, 1) })).toMatchObject({
+      error: { code: 'REPORT_SIGNATURE', node: HOME },
+    })
+    expect(verify({ ...alone, signatures: whole.signatures })).toMatchObject({ error: { code: 'REPORT_SIGNATURE' } })
+  })
+
+  test('is no shadow drill', () => {
+    expect(failedChecks(reportOf(MOVED_FACTS)).map(({ name }) => name)).toContain('right to act')
+  })
 })

@@ -16,8 +16,13 @@ export interface TrialMesh {
 }
 
 /** With `profile` the relay keeps leases; `mode` is the agent's. Both machines have everything when it resolves. */
-export async function startTrialMesh(name: string, mode: 'manual' | 'auto', profile?: Profile): Promise<TrialMesh> {
-  const household = await startHousehold(name)
+export async function startTrialMesh(
+  name: string,
+  mode: 'manual' | 'auto',
+  profile?: Profile,
+  env?: Readonly<Record<string, string>>,
+): Promise<TrialMesh> {
+  const household = await startHousehold(name, env)
   const home = await household.home.door()
   await home.call('agents.add', { name: AGENT, standby: ['office'] })
   const layers = ['session', 'semantic'].map((layer) => ({ layer, to: 'standby' }))

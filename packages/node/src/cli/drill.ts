@@ -1,17 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fromHex, isHex } from '@sealmesh/protocol/bytes'
+import { DRILL_KINDS, type DrillKind } from '@sealmesh/protocol/drills/facts'
 import { failedChecks, hashOfReport, type ReportFlaw, verifyReport } from '@sealmesh/protocol/drills/report'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
 import type { NodeId } from '@sealmesh/protocol/ids'
 import type { SignPublicKey } from '@sealmesh/protocol/keys'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { rewriteConfig } from './config.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type Session, withDoor, withHome } from './session.ts'
 import { moment } from './when.ts'
+import { parseTimeout } from './timeout-option.ts'
 import { wholeNumber } from './whole-number.ts'
 
 type Shown = MethodResult<'drill.report'>
@@ -34,17 +36,27 @@ const run = (cli: Cli): Command =>
   new Command('run')
     .summary('rehearse now, on a standby of the agent')
     .description(
-      'The agent is rebuilt here, in a sandbox, at a point that its holder names, and compared. No term moves, nothing acts, nothing of it stays.',
+      'The agent is rebuilt here, in a sandbox, at a point that its holder names, and compared. A shadow drill ends there: no term moves, nothing acts, nothing of it stays. A switchover moves the agent here and back; a kill drill ends the process of its holder, which has to agree in its config, and gives the agent back when the holder returns.',
     )
     .argument('<agent>', 'the agent')
-    .option('--shadow', 'this kind, which is the default')
-    .addHelpText('after', example('sealmesh drill run claude'))
+    .addOption(kindOption('of this kind').default('shadow'))
+    .option('--return-within <time>', 'how long a killed holder may take to come back (default: 10m)', parseTimeout)
+    .addHelpText('after', example('sealmesh drill run claude --kind switchover'))
     .action(
-      withDoor(cli, async ({ door, output }, agent: string) => {
+      withDoor(cli, async ({ door, output }, agent: string, { kind, returnWithin: returnMs }: RunOptions) => {
         output.progress(`drilling ${oneLine(agent)}`)
-        const shown = await door.call('drill.run', { agent })
+        if (kind === 'kill')
+          output.hint(
+            'the process of the holder is killed: start it again on its machine, if nothing does it by itself',
+          )
+        const shown = await door.call('drill.run', {
+          agent,
+          kind,
+          ...(returnMs === undefined ? {} : { returnMs }),
+        })
         output.data(shown)
         output.print(verdict(shown), ...failures(shown))
+        if (shown.next !== null) output.print(`  next: ${oneLine(shown.next, 300)}`)
         output.hint(`the report: ${oneLine(shown.file, 200)}`)
         if (!shown.passed) throw red(shown)
       }),
@@ -103,7 +115,15 @@ const report = (cli: Cli): Command =>
       }),
     )
 
+interface RunOptions {
+  readonly kind: DrillKind
+  readonly returnWithin?: number
+}
+
+const kindOption = (about: string): Option => new Option('--kind <kind>', about).choices(DRILL_KINDS)
+
 interface ScheduleOptions {
+  readonly kind?: DrillKind
   readonly every: string
   readonly at?: string
 }
@@ -114,10 +134,11 @@ const schedule = (cli: Cli): Command =>
     .description('Writes into the config of this node how often it drills. `status` says so when a drill is overdue.')
     .argument('<agent>', 'the agent')
     .requiredOption('--every <time>', 'such as 6h, 1d or 7d')
+    .addOption(kindOption('what is run then (default: as it was, or shadow)'))
     .option('--at <time>', 'local time of day, such as 03:00; beside whole days only')
     .addHelpText('after', example('sealmesh drill schedule claude --every 1d --at 03:00'))
     .action(
-      withHome(cli, async (session, agent: string, { every, at }: ScheduleOptions) => {
+      withHome(cli, async (session, agent: string, { every, at, kind }: ScheduleOptions) => {
         const [{ withValue, withoutValue }, { checkConfig }] = await Promise.all([
           import('../config/edit.ts'),
           import('../config/check.ts'),
@@ -129,7 +150,8 @@ const schedule = (cli: Cli): Command =>
             config.ok && Object.hasOwn(config.value.agents, agent) && config.value.agents[agent]?.drill.at !== undefined
           // A time of day is taken only beside whole days: out with the old one first, in with the new one last.
           const without = had ? withoutValue(text, `${key}.at`) : text
-          const withEvery = withValue(without, `${key}.every`, JSON.stringify(every))
+          const timed = withValue(without, `${key}.every`, JSON.stringify(every))
+          const withEvery = kind === undefined ? timed : withValue(timed, `${key}.kind`, JSON.stringify(kind))
           return at === undefined ? withEvery : withValue(withEvery, `${key}.at`, JSON.stringify(at))
         })
       }),
@@ -167,7 +189,7 @@ const verify = (cli: Cli): Command =>
           failed: failedChecks(found).map(({ name }) => name),
         })
         output.print(
-          `genuine: drill ${number} of ${oneLine(agent.name)}, ${kind}, ${passed ? 'passed' : 'FAILED'}, signed by ${oneLine(standby.name)} and ${oneLine(holder.name)}`,
+          `genuine: drill ${number} of ${oneLine(agent.name)}, ${kind}, ${passed ? 'passed' : 'FAILED'}, signed by ${verified.value.signatures.map(({ node }) => oneLine(node === holder.id ? holder.name : standby.name)).join(' and ')}`,
         )
       }),
     )

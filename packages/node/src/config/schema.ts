@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DRILL_KINDS } from '@sealmesh/protocol/drills/facts'
 import { DURATION, TIME_OF_DAY } from '../drills/schedule.ts'
 import { DIARY_LAYER, REGION_ALIASES, STANDARD_LAYERS } from './layer-names.ts'
 
@@ -62,6 +63,16 @@ const Drill = z
       .regex(new RegExp(`^${TIME_OF_DAY}$`), 'expected a time of day such as 03:00')
       .optional()
       .describe('At what local time, where days lie between two drills.'),
+    kind: z
+      .enum(DRILL_KINDS)
+      .optional()
+      .describe(
+        'What kind is run then: shadow (the default), switchover, which moves the agent here and back, or kill.',
+      ),
+    kill: z
+      .boolean()
+      .optional()
+      .describe('Whether this node, while it holds the agent, lets a kill drill end its process without warning.'),
   })
   .superRefine(({ every, at }, check) => {
     if (at !== undefined && !(every ?? '').endsWith('d'))

@@ -3,10 +3,13 @@ import type { DrillWord } from '@sealmesh/protocol/drills/exchange'
 import type { Earlier, HolderAfter } from '@sealmesh/protocol/drills/facts'
 import { inconsistencyOf, isSignedBy, type Report, signPoint, signReport } from '@sealmesh/protocol/drills/report'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
+import { readersOf } from '@sealmesh/protocol/membership/access'
 import type { DrillBook } from './drill-book.ts'
 import { sayInDrill } from './drill-talk.ts'
-import type { DrillsDeps } from './drills-deps.ts'
+import type { DrillRun } from './drills-deps.ts'
+import { HolderMoves, lateOf } from './holder-moves.ts'
 import { incidentsOf } from './incidents.ts'
+import { readKilledNote, removeKilledNote } from './killed-note.ts'
 import { layersNow, type NamedPoint, recoveryPoint, termOf } from './recovery-point.ts'
 
 /** A standby that is gone must not keep others from drilling. */
@@ -20,19 +23,41 @@ interface Open {
   readonly beganMs: number
   /** Empty for an agent that nothing speaks against. */
   readonly named: Promise<{ readonly reasons: readonly string[] } | (NamedPoint & { readonly signature: string })>
+  /** Of a drill that may move the agent; only once the point is named. */
+  moves: Promise<HolderMoves | null>
   after: Promise<HolderAfter> | undefined
   isOver: boolean
+  /** It was killed in this drill: what it named was said by an earlier run. */
+  readonly hasDied: boolean
 }
 
 /** The holder's side of drills: names a recovery point, looks again afterwards, signs what is so. */
 export class DrillHolder {
-  readonly #deps: DrillsDeps
+  readonly #deps: DrillRun
   readonly #book: DrillBook
   #open: Open | undefined
 
-  constructor(deps: DrillsDeps, book: DrillBook) {
+  constructor(deps: DrillRun, book: DrillBook) {
     this.#deps = deps
     this.#book = book
+  }
+
+  /** After it was killed in a drill, the holder goes on with it. */
+  async resume(): Promise<void> {
+    const note = await readKilledNote(this.#deps.directory, this.#deps.now())
+    if (note === undefined) return
+    const { drill, standby, agent, point, signature, lateBefore } = note
+    this.#open = {
+      drill,
+      standby,
+      agent,
+      beganMs: this.#deps.monotonicMs(),
+      named: Promise.resolve({ point, signature, vectors: [] }),
+      moves: Promise.resolve(new HolderMoves(this.#deps, point, lateBefore, true)),
+      after: undefined,
+      isOver: false,
+      hasDied: true,
+    }
   }
 
   isBusy(agent: AgentId): boolean {
@@ -46,6 +71,15 @@ export class DrillHolder {
     if (open === undefined || open.drill !== drill || open.standby !== from) return
     const named = await open.named
     if ('reasons' in named) return
+    const moves = await open.moves
+    if (word.word === 'move' && moves !== null) this.#say(from, drill, await moves.move(from))
+    if (word.word === 'kill' && moves !== null && this.#agreesToBeKilled(open.agent)) {
+      const { point, signature } = named
+      const say = (last: DrillWord): void => void this.#say(from, drill, last)
+      const refused = await moves.kill({ drill, standby: from, agent: open.agent, point, signature }, say)
+      if (refused !== undefined) this.#say(from, drill, refused)
+    }
+    if (word.word === 'back' && moves?.isReady() === true) this.#say(from, drill, { word: 'ready' })
     if (word.word === 'done') {
       open.after ??= this.#after(open, named)
       this.#say(from, drill, { word: 'after', after: await open.after })
@@ -63,27 +97,18 @@ export class DrillHolder {
     ]
     await this.#book.file({ report, signatures })
     open.isOver = true
+    if (open.hasDied) await removeKilledNote(this.#deps.directory)
     this.#say(from, drill, { word: 'signed', signature: own })
   }
 
   async #asked(from: NodeId, drill: string, ask: Extract<DrillWord, { word: 'ask' }>): Promise<void> {
     const running = this.#running()
     const isSame = running?.drill === drill && running.standby === from
+    if (isSame && running.hasDied) return // From before: it was answered then.
     // One that asks anew has given up its last one.
     if (running !== undefined && running.standby !== from && !running.isOver)
       return void this.#say(from, drill, { word: 'refused', reasons: ['another drill is running on the holder'] })
-    const open: Open =
-      running !== undefined && isSame
-        ? running
-        : {
-            drill,
-            standby: from,
-            agent: ask.agent,
-            beganMs: this.#deps.monotonicMs(),
-            named: this.#name(from, drill, ask),
-            after: undefined,
-            isOver: false,
-          }
+    const open = running !== undefined && isSame ? running : this.#begin(from, drill, ask)
     this.#open = open
     const named = await open.named
     if ('reasons' in named) {
@@ -95,10 +120,37 @@ export class DrillHolder {
       this.#say(from, drill, { word: 'refused', reasons: ['the agent was written by too many runs for one packet'] })
   }
 
+  #begin(from: NodeId, drill: string, ask: Extract<DrillWord, { word: 'ask' }>): Open {
+    const named = this.#name(from, drill, ask)
+    const moves = named.then(async (point) =>
+      'reasons' in point || ask.kind === 'shadow'
+        ? null
+        : new HolderMoves(this.#deps, point.point, await lateOf(this.#deps, point.point), false),
+    )
+    moves.catch(() => undefined)
+    return {
+      drill,
+      standby: from,
+      agent: ask.agent,
+      beganMs: this.#deps.monotonicMs(),
+      named,
+      moves,
+      after: undefined,
+      isOver: false,
+      hasDied: false,
+    }
+  }
+
+  #agreesToBeKilled(agent: AgentId): boolean {
+    const name = this.#deps.mesh().agents.get(agent)?.name ?? ''
+    const { agents } = this.#deps.config()
+    return Object.hasOwn(agents, name) && agents[name]?.drill.kill === true
+  }
+
   async #name(
     from: NodeId,
     drill: string,
-    { agent, last }: Extract<DrillWord, { word: 'ask' }>,
+    { agent, kind, last }: Extract<DrillWord, { word: 'ask' }>,
   ): Promise<Awaited<Open['named']>> {
     const { node, documents, incidents, signKey, sodium } = this.#deps
     const mesh = this.#deps.mesh()
@@ -107,6 +159,11 @@ export class DrillHolder {
     const reasons = incidentsOf({ ...incidents, node, documents }, mesh, agent)
     if (known?.term?.holder !== node) reasons.push('the node that was asked does not hold the agent')
     if (known?.hosts.includes(from) !== true) reasons.push('the node that asks is no host of the agent')
+    if (kind !== 'shadow' && !readersOf(mesh, agent, 'session').includes(from))
+      reasons.push('the node that asks does not read what the holder alone writes')
+    if (kind === 'kill' && known?.failover.mode !== 'auto') reasons.push('the agent does not fail over by itself')
+    if (kind === 'kill' && !this.#agreesToBeKilled(agent))
+      reasons.push('the config of the holder does not agree: kill = true in [agents.NAME.drill]')
     if (reasons.length > 0 || term === null) return { reasons }
     const named = await recoveryPoint(
       this.#deps,
@@ -116,10 +173,15 @@ export class DrillHolder {
     return { ...named, signature: signPoint(named.point, signKey, sodium) }
   }
 
-  async #after({ agent, beganMs }: Open, { point }: NamedPoint): Promise<HolderAfter> {
-    // Before documents are looked at again: that would count as load of the drill.
-    const latency = this.#deps.times.around(beganMs)
-    return { term: termOf(this.#deps.mesh(), agent), layers: await layersNow(this.#deps, point), latency }
+  async #after({ agent, beganMs, moves, hasDied }: Open, { point }: NamedPoint): Promise<HolderAfter> {
+    // Before documents are looked at again: that would count as load of the drill. Another run's writes are forgotten.
+    const latency = this.#deps.times.around(hasDied ? this.#deps.monotonicMs() : beganMs)
+    const moved = await moves
+    const gained = (await moved?.gained()) ?? null
+    const layers = await layersNow(this.#deps, point)
+    const late = (await moved?.late()) ?? 0
+    const may = this.#deps.movers.fence(agent) === null
+    return { term: termOf(this.#deps.mesh(), agent), may, gained, late, layers, latency }
   }
 
   /** Why it is not to be signed; undefined: it is so. */

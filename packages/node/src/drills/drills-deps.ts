@@ -12,6 +12,19 @@ import type { Store } from '../store/store.ts'
 import type { CommitTimes } from './commit-times.ts'
 import type { DrillTalk } from './drill-talk.ts'
 import type { IncidentSources } from './incidents.ts'
+import type { Movers } from './movers.ts'
+
+/** How long what is waited for. */
+export interface Patience {
+  /** A standby that comes to the recovery point. */
+  readonly reachMs: number
+  /** An answer: a holder that is there gives it within a second; one that rebuilds a large document, a little later. */
+  readonly answerMs: number
+  /** A handover back, again and again: the other node has to learn first what was written meanwhile. */
+  readonly backMs: number
+}
+
+export const PATIENCE: Patience = { reachMs: 60_000, answerMs: 30_000, backMs: 60_000 }
 
 /** What drills are between. They read of the node what is here, and write nothing but reports. */
 export interface DrillsDeps extends DrillTalk {
@@ -25,6 +38,7 @@ export interface DrillsDeps extends DrillTalk {
   readonly receipts: Pick<ReceiptStore, 'read'>
   readonly times: Pick<CommitTimes, 'around'>
   readonly incidents: Omit<IncidentSources, 'documents' | 'node'>
+  readonly movers: Movers
   /** Compares heads with everybody now. */
   readonly askAgain: () => void
   readonly config: () => Config
@@ -36,6 +50,11 @@ export interface DrillsDeps extends DrillTalk {
   readonly now: () => number
   readonly monotonicMs: () => number
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** How long a standby may take to come to the recovery point. */
-  readonly reachMs?: number
+  readonly patience?: Partial<Patience>
+}
+
+/** For as long as one node runs. */
+export interface DrillRun extends DrillsDeps {
+  /** The node is being stopped. */
+  readonly ending: AbortSignal
 }

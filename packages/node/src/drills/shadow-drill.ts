@@ -5,21 +5,20 @@ import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { countMissing, digestOf } from '@sealmesh/protocol/crdt/vector'
 import { parseVectorText } from '@sealmesh/protocol/drills/exchange'
-import type { DrillFacts, RebuiltLayer } from '@sealmesh/protocol/drills/facts'
+import type { DrillFacts, Moved, Phases, RebuiltLayer, RecoveryPoint } from '@sealmesh/protocol/drills/facts'
 import { isPointOf } from '@sealmesh/protocol/drills/report'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentId, BlockHash, NodeId } from '@sealmesh/protocol/ids'
 import { livePrekey, readersOf } from '@sealmesh/protocol/membership/access'
 import { BlockStore } from '../store/block-store.ts'
 import { coveredBlocks } from './covered-blocks.ts'
-import type { DrillsDeps } from './drills-deps.ts'
+import { type DrillRun, PATIENCE } from './drills-deps.ts'
 import type { Heard } from './drill-dialogue.ts'
 import { foldStored } from './fold.ts'
+import { type MovedFacts, NO_PHASES, withGained } from './moving-drill.ts'
 import { termOf } from './recovery-point.ts'
 import { Sandbox } from './sandbox.ts'
 
-/** How long a standby may take to come to the recovery point. */
-const REACH_MS = 60_000
 const POLL_MS = 25
 
 interface Layer {
@@ -32,7 +31,10 @@ interface Layer {
 export interface Dialogue {
   readonly drill: string
   ask(): Promise<Heard<'point'>>
-  done(): Promise<Heard<'after'>>
+  /** Null: it was not heard any more. */
+  done(): Promise<Heard<'after'> | null>
+  /** Of a drill that moves the agent, once it was rebuilt without fault; null: nothing is to be moved. */
+  readonly move: ((point: RecoveryPoint) => Promise<MovedFacts>) | null
 }
 
 /**
@@ -40,7 +42,7 @@ export interface Dialogue {
  * nothing (docs/spec/14-drills.md).
  */
 export async function shadowDrill(
-  deps: DrillsDeps,
+  deps: DrillRun,
   agent: AgentId,
   holder: NodeId,
   dialogue: Dialogue,
@@ -67,7 +69,17 @@ export async function shadowDrill(
   } finally {
     removed = await sandbox.remove()
   }
-  const { after } = await dialogue.done()
+  const rehearsed: Phases = {
+    ...NO_PHASES,
+    catchUpMs,
+    activateMs: rebuilt.activateMs,
+    firstActMs: rebuilt.firstActMs,
+  }
+  const isSound = reached && isWhole(point, rebuilt)
+  const movedFacts =
+    dialogue.move === null ? null : isSound ? await dialogue.move(point) : { moved: notMoved(point), rto: rehearsed }
+  const after = (await dialogue.done())?.after ?? null
+  if (deps.ending.aborted) throw new Failure('DRILL_FAILED', 'This node was stopped in the middle of it.')
   const withLive: RebuiltLayer[] = []
   for (const [at, layer] of layers.entries()) {
     const each = rebuilt.layers[at]
@@ -95,21 +107,28 @@ export async function shadowDrill(
     termBefore,
     termAfter: termOf(meshNow, agent),
     holderAfter: after,
-    rto: {
-      detectMs: null,
-      decideMs: null,
-      acquireMs: null,
-      catchUpMs,
-      activateMs: rebuilt.activateMs,
-      firstActMs: rebuilt.firstActMs,
-    },
+    moved: movedFacts === null ? null : withGained(movedFacts.moved, after),
+    rto: movedFacts?.rto ?? rehearsed,
     sandboxRemoved: removed,
   }
 }
 
+/** What would be red anyway is not tried with the real thing. */
+const isWhole = ({ layers }: RecoveryPoint, { layers: rebuilt, diaryContents }: Rebuilt): boolean =>
+  diaryContents === 0 &&
+  layers.every(({ layer, digest }) => rebuilt.find((each) => each.layer === layer)?.digest === digest) &&
+  rebuilt.every(({ missing, badSignatures }) => missing === 0 && badSignatures === 0)
+
+const notMoved = ({ holder }: RecoveryPoint): Moved => ({
+  there: null,
+  back: null,
+  heldBy: holder,
+  stopped: 'the rehearsal before it was red, so nothing was moved',
+})
+
 /** What the holder said is what it signed, and about this drill. */
 function layersOf(
-  { node, mesh, sodium }: DrillsDeps,
+  { node, mesh, sodium }: DrillRun,
   { point, signature, vectors }: Pick<Heard<'point'>, 'point' | 'signature' | 'vectors'>,
   asked: { readonly drill: string; readonly agent: AgentId; readonly holder: NodeId },
 ): Layer[] {
@@ -131,7 +150,8 @@ function layersOf(
 }
 
 /** Whether all of it has come, in time. What the holder wrote last may be on its way. */
-async function comeTo({ documents, monotonicMs, askAgain, reachMs = REACH_MS }: DrillsDeps, layers: readonly Layer[]) {
+async function comeTo({ documents, monotonicMs, askAgain, patience }: DrillRun, layers: readonly Layer[]) {
+  const { reachMs } = { ...PATIENCE, ...patience }
   const untilMs = monotonicMs() + reachMs
   let open = [...layers]
   for (let asked = false; ; asked = true) {
@@ -153,7 +173,7 @@ interface Rebuilt {
 }
 
 async function rebuild(
-  deps: DrillsDeps,
+  deps: DrillRun,
   layers: readonly Layer[],
   sandbox: Sandbox,
   since: (fromMs: number) => number,
@@ -186,7 +206,7 @@ async function rebuild(
 }
 
 /** What the live store says at the same point, now that all is over. */
-async function liveDigest(deps: DrillsDeps, { name, vector, receipted }: Layer): Promise<string | null> {
+async function liveDigest(deps: DrillRun, { name, vector, receipted }: Layer): Promise<string | null> {
   const { store, closed, sodium, mesh, now } = deps
   const blocks = new BlockStore(store)
   const { hashes }: { hashes: ReadonlySet<BlockHash> } = await coveredBlocks(

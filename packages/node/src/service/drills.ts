@@ -1,6 +1,7 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { markdownOf } from '@sealmesh/protocol/drills/markdown'
 import { failedChecks, type FiledReport } from '@sealmesh/protocol/drills/report'
+import { whereNow } from '@sealmesh/protocol/drills/where-now'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MethodResult, Status } from '@sealmesh/protocol/ipc/methods'
 import type { FiledEntry } from '../drills/drill-book.ts'
@@ -17,8 +18,8 @@ export function drillHandlers(
 ): Pick<Handlers, 'drill.run' | 'drill.ls' | 'drill.report' | 'drill.keys'> {
   const { drills, log } = services
   return {
-    'drill.run': async ({ agent }) => {
-      const filed = await drills.run(agentNamed(log.mesh, agent))
+    'drill.run': async ({ agent, kind, returnMs }) => {
+      const filed = await drills.run(agentNamed(log.mesh, agent), { kind, returnMs })
       const entry = drills.book
         .all()
         .find(({ number, agent: of }) => of === filed.report.agent.id && number === filed.report.number)
@@ -105,5 +106,6 @@ function rowOf({ log: { mesh } }: Services, entry: FiledEntry): MethodResult<'dr
 const shown = (services: Services, entry: FiledEntry, filed: FiledReport): Shown => ({
   ...rowOf(services, entry),
   failed: failedChecks(filed.report).map(({ name, target, actual }) => ({ name, target, actual })),
+  next: whereNow(filed.report).next,
   markdown: markdownOf(filed, entry.hash, iso),
 })

@@ -1,4 +1,4 @@
-import type { DrillFacts, DrillKind, DrillTargets } from './facts.ts'
+import type { DrillFacts, DrillKind, DrillTargets, HolderAfter, TermFact } from './facts.ts'
 
 /** What a drill has to show, each as a function of what was observed: who reads a report works it out again. */
 
@@ -11,6 +11,7 @@ export const CHECKS = [
   'diary',
   'clocks',
   'prekeys',
+  'right to act',
   'live state unchanged',
   'live writes',
   'clean-up',
@@ -46,6 +47,7 @@ export function checksOf(kind: DrillKind, facts: DrillFacts, targets: DrillTarge
     diary(facts),
     clocks(facts),
     prekeys(facts),
+    right(kind, facts),
     unchanged(facts),
     latency(kind, facts),
     {
@@ -54,17 +56,21 @@ export function checksOf(kind: DrillKind, facts: DrillFacts, targets: DrillTarge
       target: 'nothing left',
       actual: facts.sandboxRemoved ? 'nothing left' : 'something left',
     },
-    time(facts, targets),
+    time(kind, facts, targets),
     point(facts, targets),
   ]
 }
 
 /** From the moment at which somebody noticed to the first act; only what was rehearsed counts. */
-export const totalOf = ({ rto }: DrillFacts): number =>
+export const totalOf = ({ rto }: Pick<DrillFacts, 'rto'>): number =>
   Object.values(rto).reduce<number>((sum, ms) => sum + (ms ?? 0), 0)
 
 export const unacknowledgedOf = ({ point: { layers: all } }: DrillFacts): number =>
   sum(all.map((each) => each.unacknowledged))
+
+/** Acknowledged, and not there. */
+export const missingOf = ({ layers: all, moved }: Pick<DrillFacts, 'layers' | 'moved'>): number =>
+  sum(all.map((each) => each.missingAcknowledged)) + (moved?.there?.missing ?? 0)
 
 function reached(facts: DrillFacts): Check {
   const missing = sum(facts.layers.map((each) => each.missing))
@@ -76,8 +82,8 @@ function reached(facts: DrillFacts): Check {
   }
 }
 
-function acknowledged({ layers: all }: DrillFacts): Check {
-  const missing = sum(all.map((each) => each.missingAcknowledged))
+function acknowledged({ layers: all, moved }: DrillFacts): Check {
+  const missing = missingOf({ layers: all, moved })
   return { name: 'nothing acknowledged is missing', ok: missing === 0, target: '0', actual: String(missing) }
 }
 
@@ -158,37 +164,82 @@ function prekeys({ prekeys: { standbyUntilMs, holderUntilMs }, clock }: DrillFac
   }
 }
 
+/** It stays where it is, or goes to the standby and comes back, each time under the next term. */
+function right(kind: DrillKind, facts: DrillFacts): Check {
+  const { point: at, moved, holderAfter, termBefore, termAfter } = facts
+  const name = 'right to act'
+  if (kind === 'shadow' || moved === null) {
+    const ok = kind === 'shadow' && moved === null
+    return { name, ok, target: 'not moved', actual: moved === null ? 'not moved' : 'moved' }
+  }
+  const { there, back, heldBy, stopped } = moved
+  const isBack =
+    isSameTerm(termBefore, at.term) &&
+    there?.term.number === at.term.number + 1 &&
+    back?.term.number === at.term.number + 2 &&
+    isSameTerm(termAfter, back.term) &&
+    heldBy === at.holder
+  const mayAct = holderAfter?.may === true && isSameTerm(holderAfter.term, termAfter)
+  const place = `${heldBy === at.holder ? 'the holder' : heldBy === at.standby ? 'the standby' : 'another node'} has it`
+  const why = stopped ?? (mayAct ? 'the terms are not what they should be' : 'the holder may not act')
+  return {
+    name,
+    ok: isBack && mayAct && stopped === null,
+    target: 'to the standby and back',
+    actual:
+      isBack && mayAct && stopped === null
+        ? `terms ${at.term.number}, ${there.term.number} and ${back.term.number}`
+        : `${place}, term ${termAfter?.number ?? 'unknown'}: ${why}`,
+  }
+}
+
+const isSameTerm = (a: TermFact | null, b: TermFact | null): boolean =>
+  a?.number === b?.number && a?.record === b?.record
+
 /**
- * No term moved; what lies at the standby below the point says what it said; and so does the holder's, where nobody
- * has written since. (Where somebody has, its blocks are still all there.)
+ * What lies at the standby below the point says what it said; and so does each document wherever it was held, where
+ * nobody has written since. (Where somebody has, its blocks are still all there.) No term moved but by the drill.
  */
 function unchanged(facts: DrillFacts): Check {
-  const { point: at, holderAfter, termBefore, termAfter, layers: rebuilt } = facts
-  const isTerm = (term: DrillFacts['termAfter']): boolean =>
-    term?.number === at.term.number && term.record === at.term.record
-  const wrong = [
-    ...(isTerm(termBefore) && isTerm(termAfter) && isTerm(holderAfter.term) ? [] : ['the term']),
-    ...at.layers.flatMap(({ layer, blocks, digest }) => {
-      const after = holderAfter.layers.find((each) => each.layer === layer)
+  const { point: at, holderAfter, termBefore, termAfter, moved, layers: rebuilt } = facts
+  const isTerm = (term: TermFact | null): boolean => moved !== null || isSameTerm(term, at.term)
+  const differing = (stands: HolderAfter['layers'], where: string): string[] =>
+    at.layers.flatMap(({ layer, blocks, digest }) => {
+      const after = stands.find((each) => each.layer === layer)
       const isSame = after !== undefined && (after.blocks === blocks ? after.digest === digest : after.blocks > blocks)
-      return isSame ? [] : [`${layer} at the holder`]
-    }),
+      return isSame ? [] : [`${layer} at the ${where}`]
+    })
+  const wrong = [
+    ...(isTerm(termBefore) && isTerm(termAfter) && (holderAfter === null || isTerm(holderAfter.term))
+      ? []
+      : ['the term']),
+    ...(holderAfter === null ? [] : differing(holderAfter.layers, 'holder')),
+    ...(moved?.there === undefined || moved.there === null ? [] : differing(moved.there.layers, 'new holder')),
     ...rebuilt.flatMap(({ layer, digest, liveDigest }) => (digest === liveDigest ? [] : [`${layer} at the standby`])),
   ]
   return {
     name: 'live state unchanged',
-    ok: wrong.length === 0,
-    target: 'term, sequence and digests',
-    actual: wrong.length === 0 ? `term ${at.term.number}, all as they were` : `changed: ${wrong.join(', ')}`,
+    ok: wrong.length === 0 && holderAfter !== null,
+    target: moved === null ? 'term, sequence and digests' : 'sequence and digests',
+    actual:
+      wrong.length > 0
+        ? `changed: ${wrong.join(', ')}`
+        : holderAfter === null
+          ? 'the holder was not heard again'
+          : moved === null
+            ? `term ${at.term.number}, all as they were`
+            : 'all as they were',
   }
 }
 
-function latency(kind: DrillKind, { holderAfter: { latency: each } }: DrillFacts): Check {
+function latency(kind: DrillKind, { holderAfter }: DrillFacts): Check {
   const target = `at most ${LATENCY_TIMES} times`
   const common = { name: 'live writes', target } as const
-  const { beforeUs, duringUs } = each
   // The others move the agent: of its writes some have to wait.
-  if (kind !== 'shadow') return { ...common, ok: true, actual: 'not compared: the agent was moved' }
+  if (kind !== 'shadow' || holderAfter === null)
+    return { ...common, ok: true, actual: 'not compared: the agent was to be moved' }
+  const { latency: each } = holderAfter
+  const { beforeUs, duringUs } = each
   if (each.beforeCount < WRITES_MIN || each.duringCount < WRITES_MIN)
     return {
       ...common,
@@ -199,13 +250,14 @@ function latency(kind: DrillKind, { holderAfter: { latency: each } }: DrillFacts
   return { ...common, ok, actual: `median ${beforeUs} µs before, ${duringUs} µs during` }
 }
 
-function time(facts: DrillFacts, { rtoMs }: DrillTargets): Check {
+function time(kind: DrillKind, facts: DrillFacts, { rtoMs }: DrillTargets): Check {
   const total = totalOf(facts)
+  const hasRecovered = kind === 'shadow' || (facts.moved?.there ?? null) !== null
   return {
     name: 'recovery time',
-    ok: rtoMs === null || total <= rtoMs,
+    ok: hasRecovered && (rtoMs === null || total <= rtoMs),
     target: rtoMs === null ? 'none set' : `${rtoMs} ms`,
-    actual: `${total} ms`,
+    actual: hasRecovered ? `${total} ms` : 'the standby did not get it',
   }
 }
 

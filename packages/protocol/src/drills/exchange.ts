@@ -5,13 +5,24 @@ import { DRILL_BODY_BYTES_MAX, VECTOR_ENTRIES_MAX } from '../limits.ts'
 import { fromBase64Url, toBase64Url } from '../pairing/base64url.ts'
 import { canonicalBytes } from './canonical.ts'
 import { Report } from './report.ts'
-import { Agent, DRILL_KINDS, Earlier, HolderAfter, LAYERS_MAX, RecoveryPoint, Signed } from './facts.ts'
+import {
+  Agent,
+  Count,
+  DRILL_KINDS,
+  Earlier,
+  HolderAfter,
+  LAYERS_MAX,
+  RecoveryPoint,
+  Signed,
+  TermFact,
+} from './facts.ts'
 
 /** What standby and holder say to each other in a drill, as JSON in a *drill* item (docs/spec/14-drills.md §4). */
 
 export const REASONS_MAX = 16
 
 const Vector = z.string()
+const Vectors = z.array(Vector).max(LAYERS_MAX)
 
 export const DrillWord = z.discriminatedUnion('word', [
   /** Standby: where do you stand with this agent? */
@@ -25,6 +36,23 @@ export const DrillWord = z.discriminatedUnion('word', [
     /** In the order of its layers: what is there, and what the standby has receipted of it. */
     vectors: z.array(z.strictObject({ vector: Vector, receipted: Vector })).max(LAYERS_MAX),
   }),
+  /** Standby: hand it over to me now. */
+  z.strictObject({ word: z.literal('move') }),
+  z.strictObject({
+    word: z.literal('moved'),
+    term: TermFact,
+    freezeMs: Count,
+    drainMs: Count.nullable(),
+    acquireMs: Count,
+    /** In the order of the point's layers: all that this node has. */
+    vectors: Vectors,
+  }),
+  /** Standby: end yourself now. */
+  z.strictObject({ word: z.literal('kill') }),
+  z.strictObject({ word: z.literal('dying'), vectors: Vectors }),
+  /** Standby: are you there, that I may hand it back? */
+  z.strictObject({ word: z.literal('back') }),
+  z.strictObject({ word: z.literal('ready') }),
   /** Standby: the rebuilding is over, the sandbox is gone. */
   z.strictObject({ word: z.literal('done') }),
   z.strictObject({ word: z.literal('after'), after: HolderAfter }),

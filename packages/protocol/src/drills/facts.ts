@@ -72,15 +72,51 @@ export const RebuiltLayer = z.strictObject({
 })
 export type RebuiltLayer = z.infer<typeof RebuiltLayer>
 
+const Phase = Count.nullable()
+const Stands = z.array(z.strictObject({ layer: Layer, blocks: Count, digest: Hash })).max(LAYERS_MAX)
+
+/** From a term in the log to the first act under it, at the node that gained it. */
+export const Gained = z.strictObject({ catchUpMs: Count, activateMs: Count, firstActMs: Count })
+export type Gained = z.infer<typeof Gained>
+
+/** What nothing was seen of, or is no part of that kind of drill, is null. */
+export const Phases = z.strictObject({
+  freezeMs: Phase,
+  drainMs: Phase,
+  detectMs: Phase,
+  decideMs: Phase,
+  acquireMs: Phase,
+  catchUpMs: Phase,
+  activateMs: Phase,
+  firstActMs: Phase,
+})
+export type Phases = z.infer<typeof Phases>
+
+/** What became of the agent in a drill that moves it. */
+export const Moved = z.strictObject({
+  /** At the standby, once it could act. `missing`: blocks that the holder had acknowledged and that are not there. */
+  there: z.strictObject({ term: TermFact, missing: Count, layers: Stands }).nullable(),
+  back: z.strictObject({ term: TermFact, phases: Phases }).nullable(),
+  /** By the standby's log, at the end. */
+  heldBy: Node,
+  /** Why it did not come to its end; null: it did. */
+  stopped: z.string().max(200).nullable(),
+})
+export type Moved = z.infer<typeof Moved>
+
 export const HolderAfter = z.strictObject({
   term: TermFact.nullable(),
-  layers: z.array(z.strictObject({ layer: Layer, blocks: Count, digest: Hash })).max(LAYERS_MAX),
+  /** Whether it may act for the agent. */
+  may: z.boolean(),
+  /** In a drill that moves the agent: how it got it back. */
+  gained: Gained.nullable(),
+  /** Blocks that were late at the end and had not been before: written at the holder, and nowhere else in time. */
+  late: Count,
+  layers: Stands,
   /** Median of its own commits in microseconds, and how many there were. */
   latency: z.strictObject({ beforeUs: Count, beforeCount: Count, duringUs: Count, duringCount: Count }),
 })
 export type HolderAfter = z.infer<typeof HolderAfter>
-
-const Phase = Count.nullable()
 
 export const DrillFacts = z.strictObject({
   point: RecoveryPoint,
@@ -104,18 +140,14 @@ export const DrillFacts = z.strictObject({
   /** The standby's term of the agent before and after. */
   termBefore: TermFact.nullable(),
   termAfter: TermFact.nullable(),
-  holderAfter: HolderAfter,
+  /** Null: it was not heard again, and only the standby has signed. */
+  holderAfter: HolderAfter.nullable(),
+  /** Null in a drill that moves nothing. */
+  moved: Moved.nullable(),
   /** When what is sealed to each could not be opened any more; null: there is no live prekey. */
   prekeys: z.strictObject({ standbyUntilMs: WallMs.nullable(), holderUntilMs: WallMs.nullable() }),
-  /** Null for what this kind of drill does not rehearse. */
-  rto: z.strictObject({
-    detectMs: Phase,
-    decideMs: Phase,
-    acquireMs: Phase,
-    catchUpMs: Phase,
-    activateMs: Phase,
-    firstActMs: Phase,
-  }),
+  /** Of the way to the standby. */
+  rto: Phases,
   sandboxRemoved: z.boolean(),
 })
 export type DrillFacts = z.infer<typeof DrillFacts>

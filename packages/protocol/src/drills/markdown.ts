@@ -1,5 +1,7 @@
-import { type Check, totalOf, unacknowledgedOf } from './checks.ts'
+import { type Check, missingOf, totalOf, unacknowledgedOf } from './checks.ts'
+import type { Phases } from './facts.ts'
 import type { FiledReport, Report } from './report.ts'
+import { whereNow } from './where-now.ts'
 
 /** The same report for people. `iso` names a moment: only drivers know calendars. */
 export function markdownOf({ report, signatures }: FiledReport, hash: string, iso: (ms: number) => string): string {
@@ -14,14 +16,12 @@ export function markdownOf({ report, signatures }: FiledReport, hash: string, is
     '',
     '## Recovery time',
     '',
-    table(
-      ['detect', 'decide', 'acquire', 'catch up', 'activate', 'first act', 'together'],
-      [[...phasesOf(report), `${totalOf(facts)} ms`]],
-    ),
+    table([...PHASES.map(([name]) => name), 'together'], [[...phasesOf(facts.rto), `${totalOf(facts)} ms`]]),
     '',
+    ...(facts.moved === null ? [] : movedLines(report)),
     '## Recovery point',
     '',
-    `${iso(point.atMs)} by ${holder.name}'s clock. Acknowledged and missing: ${facts.layers.reduce((sum, each) => sum + each.missingAcknowledged, 0)}. Not acknowledged at that moment: ${unacknowledgedOf(facts)}.`,
+    `${iso(point.atMs)} by ${holder.name}'s clock. Acknowledged and missing: ${missingOf(facts)}. Not acknowledged at that moment: ${unacknowledgedOf(facts)}.`,
     '',
     ...(point.unacknowledged.length === 0
       ? []
@@ -67,11 +67,49 @@ export function markdownOf({ report, signatures }: FiledReport, hash: string, is
 
 const rowOf = ({ name, ok, target, actual }: Check): string[] => [name, target, actual, ok ? 'ok' : '**failed**']
 
-function phasesOf({ facts: { rto } }: Report): string[] {
-  const { detectMs, decideMs, acquireMs, catchUpMs, activateMs, firstActMs } = rto
-  return [detectMs, decideMs, acquireMs, catchUpMs, activateMs, firstActMs].map((ms) =>
-    ms === null ? 'not rehearsed' : `${ms} ms`,
-  )
+const PHASES = [
+  ['freeze', 'freezeMs'],
+  ['drain', 'drainMs'],
+  ['detect', 'detectMs'],
+  ['decide', 'decideMs'],
+  ['acquire', 'acquireMs'],
+  ['catch up', 'catchUpMs'],
+  ['activate', 'activateMs'],
+  ['first act', 'firstActMs'],
+] as const
+
+const phasesOf = (phases: Phases): string[] =>
+  PHASES.map(([, key]) => (phases[key] === null ? 'not rehearsed' : `${phases[key]} ms`))
+
+function movedLines(report: Report): string[] {
+  const { moved, holderAfter } = report.facts
+  const { said, next } = whereNow(report)
+  return [
+    ...(moved?.back === undefined || moved.back === null
+      ? []
+      : [
+          'And back:',
+          '',
+          table(
+            [...PHASES.map(([name]) => name), 'together'],
+            [[...phasesOf(moved.back.phases), `${totalOf({ rto: moved.back.phases })} ms`]],
+          ),
+          '',
+        ]),
+    '## Where it is now',
+    '',
+    `${said}${next === null ? '' : ` **Next: ${next}**`}`,
+    '',
+    ...(holderAfter === null
+      ? ['The holder was not heard again: it has signed the recovery point, and nothing after it.', '']
+      : []),
+    ...(holderAfter === null || holderAfter.late === 0
+      ? []
+      : [
+          `${holderAfter.late} blocks were written at ${report.holder.name} alone, and acknowledged by nobody else: \`sealmesh late ls ${report.agent.name}\`.`,
+          '',
+        ]),
+  ]
 }
 
 function absentOf({ facts: { point } }: Report): string {

@@ -51,10 +51,12 @@ export type Report = z.infer<typeof Report>
 
 const Filed = z.strictObject({
   report: Report,
-  /** The standby's, then the holder's. */
-  signatures: z.array(z.strictObject({ node: Node, signature: Signed })).length(2),
+  /** The standby's, then the holder's: without it where the holder was not heard again. */
+  signatures: z
+    .array(z.strictObject({ node: Node, signature: Signed }))
+    .min(1)
+    .max(2),
 })
-/** Signed by both. */
 export type FiledReport = z.infer<typeof Filed>
 
 export type ReportFlaw =
@@ -134,16 +136,19 @@ export function verifyReport(
   const decoded = decodeFiled(bytes)
   if (!decoded.ok) return decoded
   const { report, signatures } = decoded.value
-  const signers = [report.standby.id, report.holder.id]
-  for (const [at, node] of signers.entries()) {
+  for (const [at, node] of signersOf(report).entries()) {
     const signed = signatures[at]
     const key = keyOf(node)
     if (key === undefined) return err({ code: 'REPORT_KEY_UNKNOWN', node })
     if (signed?.node !== node || !isSignedBy(report, signed.signature, key, sodium))
       return err({ code: 'REPORT_SIGNATURE', node })
-    if (node === report.holder.id && !isPointOf(report.facts.point, report.facts.pointSignature, key, sodium))
-      return err({ code: 'REPORT_SIGNATURE', node })
   }
+  const { id } = report.holder
+  const holderKey = keyOf(id)
+  if (holderKey === undefined) return err({ code: 'REPORT_KEY_UNKNOWN', node: id })
+  if (!isPointOf(report.facts.point, report.facts.pointSignature, holderKey, sodium))
+    return err({ code: 'REPORT_SIGNATURE', node: id })
+  if (signatures.length !== signersOf(report).length) return err({ code: 'REPORT_INCONSISTENT', at: 'signatures' })
   const flaw = inconsistencyOf(report)
   return flaw === undefined ? decoded : err({ code: 'REPORT_INCONSISTENT', at: flaw })
 }
@@ -157,6 +162,10 @@ export function inconsistencyOf(report: Report): string | undefined {
     if (canonicalText(again[field]) !== canonicalText(report[field])) return field
   return report.holder.id === report.standby.id ? 'standby' : undefined
 }
+
+/** A holder that was not heard again has signed the point, and nothing after it: such a report is never green. */
+export const signersOf = ({ standby, holder, facts }: Report): NodeId[] =>
+  facts.holderAfter === null ? [standby.id] : [standby.id, holder.id]
 
 /** Whether `next` follows `last` in the chain of their agent. */
 export function follows(next: Report, last: Report, sodium: Sodium): boolean {

@@ -30,12 +30,22 @@ export const DrillStatus = z.object({
 
 const Shown = Filed.extend({
   failed: z.array(z.object({ name: z.string(), target: z.string(), actual: z.string() })),
+  /** What a person is to type, where the agent is not where it was. */
+  next: z.string().nullable(),
   markdown: z.string(),
 })
 
 export const drillMethods = {
   /** Resolves when it is over and filed, be it red. */
-  'drill.run': { params: z.object({ agent: Name }), result: Shown },
+  'drill.run': {
+    params: z.object({
+      agent: Name,
+      kind: z.enum(DRILL_KINDS).default('shadow'),
+      /** How long a holder that was killed may take to come back. */
+      returnMs: z.number().int().min(1_000).max(3_600_000).optional(),
+    }),
+    result: Shown,
+  },
   'drill.ls': { params: Nothing, result: z.object({ reports: z.array(Filed), drills: z.array(DrillStatus) }) },
   /** The newest one without a number. */
   'drill.report': {
