@@ -60,7 +60,7 @@ test('the holder is killed while it writes, the standby takes over, and gives it
       if (acknowledged?.done === true) written.push(umr)
     }
   })().catch(() => undefined)
-  const drilling = drill()
+  const drilling = drill('--return-within', '40s')
   await startAgain()
   await writing
   const { code, last, failure } = await drilling
