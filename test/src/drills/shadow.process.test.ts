@@ -6,7 +6,9 @@ import { withDoubles } from '../processes/doubles.ts'
 import { endHousehold, type Household, startHousehold } from '../processes/household.ts'
 import { shareLayers, untilInSync } from '../processes/pair.ts'
 import { BIN, runProgram } from '../processes/program.ts'
+import { sealmesh } from './drill-commands.ts'
 import { type Fault, PLANT } from './planted.ts'
+import { parseMetrics } from './prometheus.ts'
 
 /** Shadow drills between two real nodes: a green report, and eight red ones. */
 
@@ -15,14 +17,6 @@ let household: Household
 let plant: string
 const at = (...names: string[]): string => path.join(household.directory, ...names)
 
-async function sealmesh(...words: string[]) {
-  const { exit, objects, program } = await runProgram(BIN.node, [...words, '--json'], { name: words.join(' ') })
-  const error = program.stderr.toString().split('\n')[0] ?? ''
-  const failure = error.startsWith('{')
-    ? (JSON.parse(error) as { error: { code: string; message: string } }).error
-    : undefined
-  return { code: exit.code, last: objects.at(-1) as Record<string, unknown> | undefined, failure }
-}
 const drill = (...words: string[]) => sealmesh('drill', ...words, '--home', at('office'))
 
 type Agents = Status['agents']
@@ -151,10 +145,24 @@ test('the chain has no hole, status complains and has an exit code of its own; a
   expect(await sealmesh('status', '--home', at('office'))).toMatchObject({ code: 0 })
 })
 
+test('metrics say the same, as Prometheus reads it', async () => {
+  const { exit, program } = await runProgram(BIN.node, ['metrics', '--home', at('office')], { name: 'metrics' })
+  expect(exit.code).toBe(0)
+  const all = parseMetrics(program.stdout.toString())
+  const valueOf = (name: string) => all.find((each) => each.name === name && each.labels['agent'] === 'claude')?.value
+  expect(valueOf('sealmesh_drill_last_passed')).toBe(1)
+  expect(valueOf('sealmesh_drill_missing_blocks')).toBe(0)
+  expect(valueOf('sealmesh_drill_rto_seconds')).toBeGreaterThanOrEqual(0)
+  expect(all.find(({ name }) => name === 'sealmesh_agent_holder')?.labels['holder']).toBe('home')
+})
+
 test('a scheduled drill runs by itself', async () => {
   expect(await drill('schedule', 'claude', '--every', '1s')).toMatchObject({ code: 0 })
   await household.office.untilStatus('drilled again', ({ drills }) => (drills[0]?.last?.number ?? 0) >= 11)
-  expect(await drill('schedule', 'claude', '--every', '7d', '--at', '03:00')).toMatchObject({ code: 0 })
+  expect(await drill('schedule', 'claude', '--every', '7d', '--at', '03:00', '--kind', 'switchover')).toMatchObject({
+    code: 0,
+  })
+  expect(fs.readFileSync(at('office', 'config.toml'), 'utf8')).toMatch(/kind *= *"switchover"/)
   const { drills } = await household.office.untilStatus(
     'not due soon',
     (status) => Date.parse(status.drills[0]?.dueAt ?? '') > Date.now() + 5 * 86_400_000,

@@ -1,7 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareText } from '@sealmesh/protocol/bytes'
-import type { DrillKind, Earlier } from '@sealmesh/protocol/drills/facts'
+import { missingOf } from '@sealmesh/protocol/drills/checks'
+import type { DrillKind, Earlier, Phases } from '@sealmesh/protocol/drills/facts'
 import { markdownOf } from '@sealmesh/protocol/drills/markdown'
 import { decodeFiled, encodeFiled, type FiledReport, hashOfReport } from '@sealmesh/protocol/drills/report'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
@@ -16,6 +17,8 @@ export interface FiledEntry {
   readonly hash: string
   readonly kind: DrillKind
   readonly passed: boolean
+  readonly rto: Phases
+  readonly missing: number
   readonly atMs: number
   readonly standby: NodeId
   readonly holder: NodeId
@@ -139,6 +142,8 @@ function entryOf({ report }: FiledReport, file: string, sodium: Sodium): FiledEn
     hash: hashOfReport(report, sodium),
     kind: report.kind,
     passed: report.passed,
+    rto: report.facts.rto,
+    missing: missingOf(report.facts),
     atMs: report.facts.clock.endedAtMs,
     standby: report.standby.id,
     holder: report.holder.id,

@@ -62,11 +62,20 @@ export function drillHandlers(
 export const drillStatus = (drills: Drills): Status['drills'] =>
   drills.standings().map(({ agent, last, failure, dueMs, isOverdue }) => ({
     agent: agent.name,
-    last: last === null ? null : { number: last.number, at: iso(last.atMs), passed: last.passed },
+    last: last === null ? null : lastOf(last),
     failure: failure === null ? null : { at: iso(failure.atMs), code: failure.code, message: failure.message },
     dueAt: dueMs === null ? null : iso(dueMs),
     overdue: isOverdue,
   }))
+
+const lastOf = ({ number, atMs, passed, kind, rto, missing }: FiledEntry) => ({
+  number,
+  at: iso(atMs),
+  passed,
+  kind,
+  rto,
+  missing,
+})
 
 /** Red until another one is green. */
 export function drillWarnings({ drills }: { readonly drills: Drills }): Status['warnings'] {

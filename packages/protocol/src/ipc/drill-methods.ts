@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DRILL_KINDS } from '../drills/facts.ts'
+import { DRILL_KINDS, Phases } from '../drills/facts.ts'
 import { Iso, Name, Nothing } from './shapes.ts'
 
 /** Rehearsed takeovers and their reports. */
@@ -20,7 +20,18 @@ const Filed = z.object({
 
 export const DrillStatus = z.object({
   agent: z.string(),
-  last: z.object({ number: z.number().int(), at: Iso, passed: z.boolean() }).nullable(),
+  last: z
+    .object({
+      number: z.number().int(),
+      at: Iso,
+      passed: z.boolean(),
+      kind: z.enum(DRILL_KINDS),
+      /** Of the way to the standby; null where that was not rehearsed. */
+      rto: Phases,
+      /** Acknowledged blocks that were not there. */
+      missing: z.number().int(),
+    })
+    .nullable(),
   /** The last try that came to no report. */
   failure: z.object({ at: Iso, code: z.string(), message: z.string() }).nullable(),
   /** Null where this node has none to run. */
