@@ -47,6 +47,14 @@ export async function takeover({ narrator, home, office, cable }: Play): Promise
     )
     return 'a write at the office is refused: NOT_THE_HOLDER'
   })
+  await narrator.step('the office rehearses it first, in a sandbox: a drill', async () => {
+    const { passed, failed, number } = await office.call('drill.run', ['drill', 'run', AGENT])
+    check(passed, 'the report is green', failed)
+    const last = (await office.status()).drills.find(({ agent }) => agent === AGENT)?.last
+    check(last?.number === number && last.missing === 0, 'and status knows it', last)
+    const rtoMs = Object.values(last.rto).reduce<number>((sum, ms) => sum + (ms ?? 0), 0)
+    return `report ${number}: passed, signed by both; ${last.missing} missing; rebuilt and ready in ${(rtoMs / 1_000).toFixed(2)} s`
+  })
   await narrator.step("home's line is cut, and home writes on alone", async () => {
     cable.cut(home.name)
     await home.waitForStatus('cut off', (s) => s.summary === 'cut off' || s.summary, { withinMs: SOON_MS })
