@@ -1,7 +1,9 @@
+import { concatBytes, fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { type LeaseMemory, NO_MEMORY } from '@sealmesh/protocol/failover/node-lease'
 import type { Draft } from '@sealmesh/protocol/failover/taking'
 import type { AgentId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
+import { RECORD_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { z } from 'zod'
 import type { Meta } from '../store/meta.ts'
 
@@ -30,7 +32,8 @@ const Kept = z.object({
   term: z.int(),
   expected: Hex,
   witness: Witness,
-  bytes: Hex,
+  /** Values beside it that hold the record. */
+  parts: z.int().min(1),
 })
 const Notes = z.object({
   /** When this node lost a lease that it had not released. */
@@ -41,10 +44,10 @@ const Notes = z.object({
 
 const MEMORY = 'lease-memory'
 const NOTES = 'lease-notes'
-/** Takeovers whose answer has not come: of one agent each, and few at a time. */
-const DRAFTS = Array.from({ length: 8 }, (_, at) => `lease-draft-${at}`)
-/** In hexadecimal, with the rest, a named value holds it. */
-const DRAFT_BYTES_MAX = 32_000
+/** Takeovers whose answer has not come: mostly one of an agent, of all that one register lists. */
+const DRAFTS = Array.from({ length: 64 }, (_, at) => `lease-draft-${at}`)
+/** A named value holds as much of a record; the greatest takes three. */
+const PART_BYTES = Math.ceil(RECORD_BYTES_MAX / 3)
 const FAILURES_KEPT = 8
 const UNTOLD_MAX = 64
 
@@ -54,6 +57,8 @@ export class LeaseStore {
   #memory: LeaseMemory
   #notes: z.infer<typeof Notes>
   readonly #drafts: (KeptDraft | undefined)[]
+  /** Places, from that of the oldest draft on; of those that a start found nobody knows the order. */
+  #order = DRAFTS.map((_, at) => at)
   #tail: Promise<unknown> = Promise.resolve()
 
   private constructor(
@@ -71,12 +76,7 @@ export class LeaseStore {
   static async load(meta: Meta): Promise<LeaseStore> {
     const memory = (await meta.read(MEMORY, Memory)) as LeaseMemory | undefined
     const notes = await meta.read(NOTES, Notes)
-    const drafts = await Promise.all(
-      DRAFTS.map(async (name) => {
-        const kept = await meta.read(name, Kept)
-        return kept && ({ ...kept, expected: bytesOf(kept.expected), bytes: bytesOf(kept.bytes) } as KeptDraft)
-      }),
-    )
+    const drafts = await Promise.all(DRAFTS.map((name) => readDraft(meta, name)))
     return new LeaseStore(meta, memory ?? NO_MEMORY, notes ?? { failuresAtMs: [], untold: [] }, drafts)
   }
 
@@ -100,16 +100,17 @@ export class LeaseStore {
     })
   }
 
-  /** Throws BASIS_TOO_LARGE, and CORE_BUSY while too many are undecided. */
+  /**
+   * Of another memory of the witness, or a second one of the same agent, the oldest makes room. Throws CORE_BUSY while
+   * none is such: each of the others is asked for again until its register decides.
+   */
   keepDraft(draft: KeptDraft): Promise<void> {
     return this.#inTurn(async () => {
-      if (draft.bytes.length > DRAFT_BYTES_MAX)
-        throw new Failure('BASIS_TOO_LARGE', 'What the new term starts from is too much for one record.')
-      const at = this.#drafts.indexOf(undefined)
+      const at = this.#placeFor(draft)
       if (at < 0) throw new Failure('CORE_BUSY', 'Nobody knows yet what became of earlier takeovers.')
-      const { expected, bytes, ...rest } = draft
-      await this.#meta.write(DRAFTS[at]!, Kept, { ...rest, expected: hexOf(expected), bytes: hexOf(bytes) })
+      await writeDraft(this.#meta, DRAFTS[at]!, draft)
       this.#drafts[at] = draft
+      this.#order = [...this.#order.filter((each) => each !== at), at]
     })
   }
 
@@ -120,6 +121,18 @@ export class LeaseStore {
       await this.#meta.delete(DRAFTS[at]!)
       this.#drafts[at] = undefined
     })
+  }
+
+  #placeFor({ witness }: KeptDraft): number {
+    const free = this.#drafts.indexOf(undefined)
+    if (free >= 0) return free
+    const isOld = (at: number): boolean => {
+      const before = this.#drafts[at]!.witness
+      return before.relays !== witness.relays || before.generation !== witness.generation
+    }
+    const isSecond = (at: number): boolean =>
+      this.#drafts.filter((draft) => draft?.agent === this.#drafts[at]!.agent).length > 1
+    return this.#order.find(isOld) ?? this.#order.find(isSecond) ?? -1
   }
 
   isUntold(record: RecordHash): boolean {
@@ -157,5 +170,31 @@ export class LeaseStore {
   }
 }
 
+async function readDraft(meta: Meta, name: string): Promise<KeptDraft | undefined> {
+  const bytes = await meta.readBytes(name)
+  if (bytes === undefined) return undefined
+  const kept = Kept.safeParse(JSON.parse(fromUtf8(bytes) ?? 'null'))
+  if (!kept.success) throw new Failure('STORE_DAMAGED', 'A takeover that was begun cannot be read.')
+  const parts = await Promise.all(
+    Array.from({ length: kept.data.parts }, (_, at) => meta.readBytes(partName(name, at))),
+  )
+  const { parts: _, ...rest } = kept.data
+  const whole = concatBytes(...parts.map((part) => part ?? new Uint8Array()))
+  return { ...rest, expected: bytesOf(rest.expected), bytes: whole } as KeptDraft
+}
+
+function writeDraft(meta: Meta, name: string, { bytes, expected, ...rest }: KeptDraft): Promise<void> {
+  const parts = Math.ceil(bytes.length / PART_BYTES)
+  const head = Kept.parse({ ...rest, expected: hexOf(expected), parts })
+  return meta.writeAll([
+    [name, utf8(JSON.stringify(head))],
+    ...Array.from(
+      { length: parts },
+      (_, at) => [partName(name, at), bytes.slice(at * PART_BYTES, (at + 1) * PART_BYTES)] as const,
+    ),
+  ])
+}
+
+const partName = (name: string, at: number): string => `${name}-${at}`
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))

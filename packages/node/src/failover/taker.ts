@@ -1,20 +1,23 @@
+import { equalBytes } from '@sealmesh/protocol/bytes'
+import { isSameVector } from '@sealmesh/protocol/crdt/vector'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Watched } from '@sealmesh/protocol/failover/challenger'
 import { type Blocked, whatBlocks } from '@sealmesh/protocol/failover/electable'
-import { type LeaseKey, leaseSlotOf, sealLease } from '@sealmesh/protocol/failover/lease-blob'
+import { type LeaseKey, leaseSlotOf, openLease, sealLease } from '@sealmesh/protocol/failover/lease-blob'
+import type { WitnessName } from '@sealmesh/protocol/failover/node-lease'
 import { prefixOf } from '@sealmesh/protocol/failover/prefix'
 import { planTakeover, type TakeoverError } from '@sealmesh/protocol/failover/takeover'
-import { acceptHanded, breakLease } from '@sealmesh/protocol/failover/taking'
+import { acceptHanded, breakLease, fateOf } from '@sealmesh/protocol/failover/taking'
 import type { LeaseTiming } from '@sealmesh/protocol/failover/timing'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, type Secret } from '@sealmesh/protocol/keys'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
-import type { SignedRecord } from '@sealmesh/protocol/membership/record'
+import type { Basis, SignedRecord } from '@sealmesh/protocol/membership/record'
 import type { Result } from '@sealmesh/protocol/result'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
 import type { Documents } from '../documents/documents.ts'
-import type { LogKeeper } from '../membership/log-keeper.ts'
+import { type LogKeeper, storedRecord } from '../membership/log-keeper.ts'
 import { basisOf } from './basis.ts'
 import type { KeptDraft, LeaseStore } from './lease-store.ts'
 import { within } from './within.ts'
@@ -140,12 +143,7 @@ export class Taker {
     // What is handed over is all receipted: its giver has looked.
     const why = asked.how === 'accept' ? null : whatBlocks(log.mesh, agentId, held, node, ready)
     if (why !== null && !asked.acceptDataLoss) return { type: 'blocked', why }
-    const documents = await basisOf(this.#deps.documents, agentId)
-    const record = await log.draft(
-      (mesh) => planned(planTakeover({ mesh, agent: agentId, node, documents, reason: asked.reason })),
-      { type: 'node', node },
-      this.#deps.signKey,
-    )
+    const { record, isKept } = await this.#draft(agent, hash, asked, why !== null)
     if (record.body.type !== 'assign' || record.body.previous !== term.record) return { type: 'not-now' }
     const entry = {
       agent: prefixOf(agentId),
@@ -164,24 +162,68 @@ export class Taker {
       record: record.hash,
       term: record.body.term,
       expected: hash,
-      witness: store.memory.witness ?? { relays: '', generation: '' },
+      witness: this.#witnessName,
       bytes: record.bytes,
     }
-    await store.keepDraft(draft)
+    if (!isKept) await store.keepDraft(draft)
     const slot = leaseSlotOf(key, blob.node, sodium)
     // No answer leaves the draft: what lies in the register decides when it is looked at next.
     const said = await within(timing.retryMs, witness.set(slot, hash, sealed.value, taking.leastAgeMs))
     await this.#deps.heard(said)
     if (said.result !== 'set') {
-      await store.dropDraft(record.hash)
-      return { type: 'not-now' }
+      const opened = said.blob === null ? undefined : openLease(said.blob, blob.node, key, sodium)
+      const now = { hash: said.hash, blob: opened?.ok === true ? opened.value : null, witness: said.witness }
+      // What an earlier question that nobody answered may have come to is not undone by this answer.
+      const fate = isKept ? fateOf(draft, now) : 'void'
+      if (fate === 'void') await store.dropDraft(record.hash)
+      if (fate !== 'taken') return { type: 'not-now' }
     }
     const entered = await this.enter(draft)
     if (entered === undefined)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     return { type: 'taken', record: entered }
   }
+
+  /**
+   * The record that was signed for this register as it lies there, if one was: of two that are asked for, one would be
+   * lost. What is here by now has to be what it starts from, and a loss that is accepted has to be in it.
+   */
+  async #draft(
+    { id: agent, term }: MeshAgent,
+    expected: Uint8Array,
+    { reason }: Asked,
+    accepts: boolean,
+  ): Promise<{ readonly record: SignedRecord; readonly isKept: boolean }> {
+    const { log, node, signKey, sodium, store } = this.#deps
+    const documents = await basisOf(this.#deps.documents, agent)
+    const plan = planned(planTakeover({ mesh: log.mesh, agent, node, documents, reason }))
+    const { relays, generation } = this.#witnessName
+    for (const draft of store.drafts) {
+      const { witness } = draft
+      const isOfNow = witness.relays === relays && witness.generation === generation
+      if (draft.agent !== agent || draft.register !== term?.holder || !isOfNow) continue
+      if (!equalBytes(draft.expected, expected)) continue
+      const record = storedRecord(draft.bytes, sodium)
+      const { body } = record
+      if (body.type !== 'assign' || body.previous !== plan.previous || !isSameBasis(body.basis, plan.basis)) continue
+      if (!accepts || body.reason === reason) return { record, isKept: true }
+    }
+    const body = (mesh: Mesh) => planned(planTakeover({ mesh, agent, node, documents, reason }))
+    return { record: await log.draft(body, { type: 'node', node }, signKey), isKept: false }
+  }
+
+  get #witnessName(): WitnessName {
+    return this.#deps.store.memory.witness ?? { relays: '', generation: '' }
+  }
 }
+
+/** Both by layer. */
+const isSameBasis = (a: readonly Basis[], b: readonly Basis[]): boolean =>
+  a.length === b.length &&
+  a.every(({ layer, vector, digest }, at) => {
+    const other = b[at]!
+    return layer === other.layer && equalBytes(digest, other.digest) && isSameVector(vector, other.vector)
+  })
 
 function planned<T>(plan: Result<T, TakeoverError>): T {
   if (!plan.ok) throw new Failure(plan.error.code, 'The agent cannot be taken over here.')

@@ -24,6 +24,11 @@ export class Meta {
     return this.#store.commit([this.put(name, value)])
   }
 
+  /** All of them or none. */
+  writeAll(values: readonly (readonly [string, Uint8Array])[]): Promise<void> {
+    return this.#store.commit(values.map(([name, value]) => this.put(name, value)))
+  }
+
   /** Undefined when absent. Throws STORE_DAMAGED when it is not of this shape. */
   async read<T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
     const bytes = await this.readBytes(name)
