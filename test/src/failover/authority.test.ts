@@ -119,14 +119,8 @@ test('a token is checked with one public key, falls with its term, and not a byt
 })
 
 const ready: Readiness = { drained: true, rolledBack: false, behind: 0, heard: true }
-const held = (sync: RecordHash | null) => ({
-  agent: prefixOf(AGENT),
-  term: 2,
-  record: prefixOf(SECOND!),
-  sync: sync && prefixOf(sync),
-})
 const blocks = (changes: Partial<Readiness> = {}, mesh = meshWith(), sync: RecordHash | null = SYNC!, node = OFFICE!) =>
-  whatBlocks(mesh, AGENT, held(sync), node, { ...ready, ...changes })?.type ?? null
+  whatBlocks(mesh, AGENT, sync && prefixOf(sync), node, { ...ready, ...changes })?.type ?? null
 
 test('who takes over by itself is a member of the newest set, has read its mail, and lacks nothing that was named', () => {
   expect(blocks()).toBe(null)

@@ -56,7 +56,7 @@ export const LEASES: readonly { name: string; lease: LeaseBlob }[] = [
       ...empty,
       state: { type: 'broken', by: OTHER },
       held: [{ agent: prefix('a3'), term: 2, record: prefix('c3'), sync: prefix('d3') }],
-      taken: [{ agent: prefix('a1'), term: 2, record: prefix('c4'), holder: prefix('1d') }],
+      taken: [{ agent: prefix('a1'), term: 2, record: prefix('c4'), holder: prefix('1d'), sync: prefix('d4') }],
     },
   },
 ]

@@ -1,4 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import { claimOf } from '@sealmesh/protocol/failover/claim'
 import { prefixOf } from '@sealmesh/protocol/failover/prefix'
 import type { AgentId } from '@sealmesh/protocol/ids'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
@@ -31,9 +32,8 @@ export async function takeByPerson(
   const reason =
     loss === undefined ? says.reason : `${says.reason === '' ? '' : `${says.reason}; `}data loss accepted: ${loss}`
   if (term === null || says.force || !(await mayBeLeased(failover, agent))) {
-    await failover.taker.byLog(agentId, reason)
-    if (says.force) failover.byWord(agentId)
-    return
+    if (!says.force) return void (await failover.taker.byLog(agentId, reason))
+    return failover.byWord(agentId, reason)
   }
   const watched = await failover.standby.look(term.holder, true)
   if (watched === undefined)
@@ -44,8 +44,8 @@ export async function takeByPerson(
         next: 'bring the relay back; or look at the old machine, and add --force',
       },
     )
-  const isListed = watched.blob?.held.some(({ record }) => record === prefixOf(term.record)) === true
-  if (!isListed || !failover.standby.isTrusted(agentId, term.holder, watched))
+  const claim = watched.blob === null ? undefined : claimOf(watched.blob, agent).type
+  if ((claim !== 'held' && claim !== 'taken') || !failover.standby.isTrusted(agentId, term.holder, watched))
     throw new Failure('LEASE_UNKNOWN', 'The register of the holder does not say what became of the agent.')
   const outcome = await failover.taker.take(agentId, watched, {
     how: 'break',

@@ -168,6 +168,9 @@ export class Failover implements LeaseListing {
       quietly: (work) => sync.quietly(work),
       isHeard: (peer) => sync.heard().some(({ node, atMs }) => node === peer && atMs !== null),
       taken: (_, record) => this.#taken(record),
+      look: (owner) => this.standby.look(owner, true),
+      isTrusted: (agent, owner, watched) => this.standby.isTrusted(agent, owner, watched),
+      monotonicMs,
     })
     this.standby = new Standby({
       ...common,
@@ -260,10 +263,21 @@ export class Failover implements LeaseListing {
     this.#takeHanded(from, item.agent).catch((error: unknown) => this.#failed(error))
   }
 
-  /** A person says that this node may list it although the witness forgot, or that its old holder is gone. */
-  byWord(agent: AgentId): void {
-    this.#byWord.add(agent)
-    void this.own.renew()
+  /**
+   * A person says that nobody else acts for it: this node may list it although the witness forgot, or somebody took it
+   * and is gone. Throws FENCED where that moved no term and still does not let it act; catching up is on the way there.
+   */
+  async byWord(agentId: AgentId, reason: string): Promise<void> {
+    const { log, node } = this.#deps
+    const term = () => log.mesh.agents.get(agentId)?.term
+    const isGone = term()?.holder !== node || this.lease.isTaken(agentId, term()!.number)
+    if (isGone) await this.taker.byLog(agentId, reason, true)
+    this.#byWord.add(agentId)
+    const renewed = this.own.renew()
+    if (isGone) return
+    await renewed
+    const judged = this.mustHold(agentId)
+    if (!judged.ok && judged.error !== 'CATCHING_UP') throw fencedBy(judged.error)
   }
 
   listedSync(agent: AgentId): RecordHash | null {
@@ -354,10 +368,13 @@ export class Failover implements LeaseListing {
     })
   }
 
+  /** One of the same number that does not count is not enough: under it somebody else may act. */
   #knowsTaking(agent: string, term: number, record: string): boolean {
     for (const known of this.#deps.log.mesh.agents.values())
-      if (prefixOf(known.id) === agent)
-        return (known.term?.number ?? 0) > term || known.terms.some((each) => prefixOf(each.record) === record)
+      if (prefixOf(known.id) === agent && known.term !== null) {
+        if (known.term.number !== term) return known.term.number > term
+        return prefixOf(known.term.record) === record || this.#deps.store.isForced(known.term.record)
+      }
     return false
   }
 

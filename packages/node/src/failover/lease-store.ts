@@ -22,7 +22,7 @@ const Memory = z.object({
   incarnation: Hex.nullable(),
   confirmed: z.int().min(0),
   listed: z.array(Hex),
-  taken: z.array(z.object({ agent: Hex, term: z.int(), record: Hex, holder: Hex })),
+  taken: z.array(z.object({ agent: Hex, term: z.int(), record: Hex, holder: Hex, sync: Hex.nullable() })),
   doubt: z.int().nullable(),
 })
 const Kept = z.object({
@@ -40,6 +40,8 @@ const Notes = z.object({
   failuresAtMs: z.array(z.number()),
   /** Assigns of this node's takeovers that others may not have. */
   untold: z.array(Hex),
+  /** Assigns of this node by which a person went past the registers. */
+  forced: z.array(Hex),
 })
 
 const MEMORY = 'lease-memory'
@@ -50,6 +52,7 @@ const DRAFTS = Array.from({ length: 64 }, (_, at) => `lease-draft-${at}`)
 const PART_BYTES = Math.ceil(RECORD_BYTES_MAX / 3)
 const FAILURES_KEPT = 8
 const UNTOLD_MAX = 64
+const FORCED_MAX = 64
 
 /** What leases must not forget over a restart; all of it is durable when a call resolves. */
 export class LeaseStore {
@@ -77,7 +80,7 @@ export class LeaseStore {
     const memory = (await meta.read(MEMORY, Memory)) as LeaseMemory | undefined
     const notes = await meta.read(NOTES, Notes)
     const drafts = await Promise.all(DRAFTS.map((name) => readDraft(meta, name)))
-    return new LeaseStore(meta, memory ?? NO_MEMORY, notes ?? { failuresAtMs: [], untold: [] }, drafts)
+    return new LeaseStore(meta, memory ?? NO_MEMORY, notes ?? { failuresAtMs: [], untold: [], forced: [] }, drafts)
   }
 
   get memory(): LeaseMemory {
@@ -140,14 +143,19 @@ export class LeaseStore {
   }
 
   noteFailure(atMs: number): Promise<void> {
-    return this.#note(({ failuresAtMs, untold }) => ({
-      failuresAtMs: [...failuresAtMs, atMs].slice(-FAILURES_KEPT),
-      untold,
-    }))
+    return this.#note((notes) => ({ ...notes, failuresAtMs: [...notes.failuresAtMs, atMs].slice(-FAILURES_KEPT) }))
   }
 
   noteUntold(record: RecordHash): Promise<void> {
     return this.#note((notes) => ({ ...notes, untold: [...notes.untold, record].slice(-UNTOLD_MAX) }))
+  }
+
+  isForced(record: RecordHash): boolean {
+    return this.#notes.forced.includes(record)
+  }
+
+  noteForced(record: RecordHash): Promise<void> {
+    return this.#note((notes) => ({ ...notes, forced: [...notes.forced, record].slice(-FORCED_MAX) }))
   }
 
   noteTold(record: RecordHash): Promise<void> {

@@ -35,7 +35,7 @@ export interface OwnRegisterDeps {
   /** What is to be listed now; null while nothing may be claimed. */
   readonly wanted: () => readonly Wanted[] | null
   readonly handed: () => readonly { readonly agent: AgentId; readonly to: NodeId }[]
-  /** Whether the log holds the record of this taking, or a later one. */
+  /** Whether the log counts the record of this taking, or a later one. */
   readonly isKnown: (taken: Taken) => boolean
   /** Every answer about any register passes here first. */
   readonly heard: (seen: SlotSeen) => Promise<void>
@@ -136,6 +136,7 @@ export class OwnRegister {
       }
       const wanted = this.#deps.wanted()
       if (wanted === null) return false
+      lease.forgetTaken(this.#deps.isKnown)
       // Who has nothing to hold and has never said otherwise asks nothing of the relay.
       if (wanted.length === 0 && lease.memory.listed.length === 0 && lease.won === null) return true
       const { blob, leftOut } = lease.next(this.#state, wanted, this.#deps.handed(), timing, moment())
@@ -179,7 +180,6 @@ export class OwnRegister {
     const verdict = lease.found(blob, seen.witness, this.#deps.moment())
     this.#expected = seen.hash
     await store.keep(lease.memory)
-    lease.forgetTaken(this.#deps.isKnown)
     if (verdict === 'broken') await this.#deps.broken()
     if (verdict !== 'ahead' || blob === null) return true
     this.#expected = undefined

@@ -1,10 +1,11 @@
 import { placeOf, ripeAtMs, watch, type Watched } from '@sealmesh/protocol/failover/challenger'
+import { type Claim, claimOf } from '@sealmesh/protocol/failover/claim'
 import { type Blocked, isCoolingDown } from '@sealmesh/protocol/failover/electable'
-import { type LeaseKey, leaseSlotOf, openLease } from '@sealmesh/protocol/failover/lease-blob'
+import { type LeaseKey, leaseSlotOf, openLease, type Taken } from '@sealmesh/protocol/failover/lease-blob'
 import type { NodeLease } from '@sealmesh/protocol/failover/node-lease'
-import { prefixOf } from '@sealmesh/protocol/failover/prefix'
+import { type Prefix, resolvePrefix } from '@sealmesh/protocol/failover/prefix'
 import { fateOf } from '@sealmesh/protocol/failover/taking'
-import type { LeaseTiming } from '@sealmesh/protocol/failover/timing'
+import { type LeaseTiming, quietMs } from '@sealmesh/protocol/failover/timing'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -49,6 +50,8 @@ export class Standby {
   readonly #watched = new Map<NodeId, Watched>()
   readonly #outlooks = new Map<AgentId, Outlook>()
   readonly #looking = new Map<NodeId, Promise<Watched | undefined>>()
+  /** Taken by somebody of whose term nobody here knows: since when that was seen. */
+  readonly #lost = new Map<AgentId, { readonly record: Prefix; readonly sinceMs: number }>()
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -68,6 +71,7 @@ export class Standby {
   /** What was seen of registers says nothing of a witness that has forgotten. */
   forget(): void {
     this.#watched.clear()
+    this.#lost.clear()
   }
 
   outlookOf(agent: AgentId): Outlook {
@@ -181,9 +185,14 @@ export class Standby {
   async #consider(agent: MeshAgent, watched: Watched): Promise<void> {
     const { store, now } = this.#deps
     const owner = agent.term!.holder
-    const isListed = watched.blob?.held.some(({ record }) => record === prefixOf(agent.term!.record)) ?? false
-    if (!isListed) return this.#expect(agent.id, { type: 'not-listed' })
-    if (this.ripeInMs(agent, owner, watched) > 0) return this.#expect(agent.id, { type: 'watching' })
+    const claim: Claim = watched.blob === null ? { type: 'unknown' } : claimOf(watched.blob, agent)
+    if (claim.type !== 'taken') this.#lost.delete(agent.id)
+    if (claim.type !== 'held' && claim.type !== 'taken') return this.#expect(agent.id, { type: 'not-listed' })
+    const isRipe =
+      claim.type === 'held'
+        ? this.ripeInMs(agent, owner, watched) <= 0
+        : await this.#isLost(agent, owner, claim.taken, watched)
+    if (!isRipe) return this.#expect(agent.id, { type: 'watching' })
     if (!this.isTrusted(agent.id, owner, watched)) return this.#expect(agent.id, { type: 'witness-forgot' })
     if (agent.failover.mode === 'ask') return this.#expect(agent.id, { type: 'proposed' })
     if (isCoolingDown(store.failuresAtMs, now())) return this.#expect(agent.id, { type: 'cooling-down' })
@@ -196,6 +205,25 @@ export class Standby {
     // The register is another one now, by us or by whoever was faster: see it before the next is considered.
     await this.look(owner)
     this.#expect(agent.id, { type: 'watching' })
+  }
+
+  /**
+   * Whoever took it has had the time of a lease to tell of it, seen from here, and holds no lease of it as far as his own
+   * register says.
+   */
+  async #isLost(agent: MeshAgent, owner: NodeId, taken: Taken, watched: Watched): Promise<boolean> {
+    const { mesh, monotonicMs, node, timing } = this.#deps
+    const before = this.#lost.get(agent.id)
+    const since = before?.record === taken.record ? before : { record: taken.record, sinceMs: monotonicMs() }
+    this.#lost.set(agent.id, since)
+    const taker = resolvePrefix(taken.holder, mesh().nodes.keys())
+    const now = timing()
+    if (taker === undefined || now === null) return false
+    const theirs = taker === node ? watched : await this.look(taker)
+    const turnMs = Math.max(0, placeOf(agent.hosts, owner, node)) * now.retryMs
+    if (theirs === undefined || monotonicMs() - since.sinceMs < quietMs(now.leaseMs) + turnMs) return false
+    if (theirs.blob?.held.some(({ agent: each }) => each === taken.agent) !== true) return true
+    return this.ripeInMs(agent, taker, theirs) <= 0
   }
 
   #expect(agent: AgentId, outlook: Outlook): void {

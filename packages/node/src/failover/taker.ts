@@ -2,13 +2,14 @@ import { equalBytes } from '@sealmesh/protocol/bytes'
 import { isSameVector } from '@sealmesh/protocol/crdt/vector'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Watched } from '@sealmesh/protocol/failover/challenger'
+import { type Claim, claimOf } from '@sealmesh/protocol/failover/claim'
 import { type Blocked, whatBlocks } from '@sealmesh/protocol/failover/electable'
 import { type LeaseKey, leaseSlotOf, openLease, sealLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { WitnessName } from '@sealmesh/protocol/failover/node-lease'
-import { prefixOf } from '@sealmesh/protocol/failover/prefix'
+import { prefixOf, resolvePrefix } from '@sealmesh/protocol/failover/prefix'
 import { planTakeover, type TakeoverError } from '@sealmesh/protocol/failover/takeover'
-import { acceptHanded, breakLease, fateOf } from '@sealmesh/protocol/failover/taking'
-import type { LeaseTiming } from '@sealmesh/protocol/failover/timing'
+import { acceptHanded, breakLease, fateOf, fenceTaker, takeAgain } from '@sealmesh/protocol/failover/taking'
+import { type LeaseTiming, quietMs } from '@sealmesh/protocol/failover/timing'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, type Secret } from '@sealmesh/protocol/keys'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
@@ -45,6 +46,11 @@ export interface TakerDeps {
   readonly heard: (seen: SlotSeen) => Promise<void>
   /** This node holds it by the log now, and no other has acted since the register said so. */
   readonly taken: (agent: AgentId, record: SignedRecord) => void
+  /** Reads that register now. Undefined when nobody answers. */
+  readonly look: (owner: NodeId) => Promise<Watched | undefined>
+  /** Whether what was seen of that register may be believed, if the witness has forgotten something. */
+  readonly isTrusted: (agent: AgentId, owner: NodeId, watched: Watched) => boolean
+  readonly monotonicMs: () => number
 }
 
 export interface Asked {
@@ -80,13 +86,14 @@ export class Taker {
    * Without a register: the log alone says who holds it, and two may at once until each has heard of the other. What the
    * old holder writes after the basis was read is late: its receipt names the new term, so that it is not acknowledged.
    */
-  async byLog(agentId: AgentId, reason: string): Promise<SignedRecord> {
-    const { log, node, documents: all, signKey, quietly } = this.#deps
+  async byLog(agentId: AgentId, reason: string, forced = false): Promise<SignedRecord> {
+    const { log, node, documents: all, signKey, store, quietly } = this.#deps
     const plan = async (mesh: Mesh) => {
       const documents = await basisOf(all, agentId)
-      return planned(planTakeover({ mesh, agent: agentId, node, documents, reason }))
+      return planned(planTakeover({ mesh, agent: agentId, node, documents, reason, again: forced }))
     }
     const record = await quietly(() => log.append(plan, { type: 'node', node }, signKey))
+    if (forced) await store.noteForced(record.hash)
     if (log.mesh.agents.get(agentId)?.term?.record !== record.hash)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     this.#deps.taken(agentId, record)
@@ -123,6 +130,8 @@ export class Taker {
     const { blob, hash } = watched
     if (witness === null || timing === null || key === null)
       throw new Failure('WITNESS_NEEDED', 'No relay keeps leases for this mesh, or it is not the one in use.')
+    if (asked.how === 'break' && !(await this.#fence(agentId, watched, timing, key, witness)))
+      return { type: 'not-now' }
     // A second time, after the wait: what was acknowledged as kept by the relay may have come to lie there meanwhile.
     const drained = await this.#deps.drained(timing.retryMs)
     const agent = log.mesh.agents.get(agentId)
@@ -136,12 +145,14 @@ export class Taker {
       blob.node !== term.holder
     )
       return { type: 'not-now' }
-    const held = blob.held.find((each) => each.agent === prefixOf(agentId) && each.record === prefixOf(term.record))
-    if (held === undefined) return { type: 'not-now' }
+    const claim = claimOf(blob, agent)
+    if (claim.type !== 'held' && (claim.type !== 'taken' || asked.how === 'accept')) return { type: 'not-now' }
+    const { sync } = claim.type === 'held' ? claim : claim.taken
     const heard = this.#deps.isHeard(term.holder)
     const ready = { drained, rolledBack: this.#deps.rolledBack(), behind: this.behind(agent), heard }
     // What is handed over is all receipted: its giver has looked.
-    const why = asked.how === 'accept' ? null : whatBlocks(log.mesh, agentId, held, node, ready)
+    const whole = asked.how === 'accept' ? null : whatBlocks(log.mesh, agentId, sync, node, ready)
+    const why = whole?.type === 'not-in-sync-set' && isOwn(claim, agent, node) ? null : whole
     if (why !== null && !asked.acceptDataLoss) return { type: 'blocked', why }
     const { record, isKept } = await this.#draft(agent, hash, asked, why !== null)
     if (record.body.type !== 'assign' || record.body.previous !== term.record) return { type: 'not-now' }
@@ -152,7 +163,12 @@ export class Taker {
       holder: prefixOf(node),
       from: term.record,
     }
-    const taking = asked.how === 'accept' ? acceptHanded(blob, node, entry) : breakLease(blob, node, [entry])
+    const taking =
+      claim.type === 'taken'
+        ? takeAgain(blob, entry, claim.taken)
+        : asked.how === 'accept'
+          ? acceptHanded(blob, node, entry)
+          : breakLease(blob, node, [entry])
     if (taking === undefined) return { type: 'not-now' }
     const sealed = sealLease(taking.blob, key, this.#deps.random(NONCE_BYTES), sodium)
     if (!sealed.ok) throw new Failure('INTERNAL', 'A broken lease did not fit its register.')
@@ -182,6 +198,38 @@ export class Taker {
     if (entered === undefined)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     return { type: 'taken', record: entered }
+  }
+
+  /**
+   * Where the register names somebody of whose term nobody knows: that he does not list it, and will not. False when he
+   * may hold it, or nobody can say.
+   */
+  async #fence(
+    agentId: AgentId,
+    { blob }: Watched,
+    timing: LeaseTiming,
+    key: LeaseKey,
+    witness: Witness,
+  ): Promise<boolean> {
+    const { log, node, sodium } = this.#deps
+    const agent = log.mesh.agents.get(agentId)
+    const claim = agent === undefined || blob === null ? undefined : claimOf(blob, agent)
+    if (claim?.type !== 'taken') return true
+    const taker = resolvePrefix(claim.taken.holder, log.mesh.nodes.keys())
+    if (taker === node) return true
+    const theirs = taker === undefined ? undefined : await this.#deps.look(taker)
+    if (taker === undefined || theirs === undefined || !this.#deps.isTrusted(agentId, taker, theirs)) return false
+    // One that it could not write again since would not be absent: who has a lease and reads that puts it back.
+    const absentMs = this.#deps.monotonicMs() - theirs.changedAtMs
+    if (theirs.blob === null && absentMs < quietMs(timing.leaseMs)) return false
+    const fence = fenceTaker(theirs.blob, taker, node, claim.taken, timing.leaseMs)
+    if (fence === 'done') return true
+    const sealed = sealLease(fence.blob, key, this.#deps.random(NONCE_BYTES), sodium)
+    if (!sealed.ok) return false
+    const slot = leaseSlotOf(key, taker, sodium)
+    const said = await within(timing.retryMs, witness.set(slot, theirs.hash, sealed.value, fence.leastAgeMs))
+    await this.#deps.heard(said)
+    return said.result === 'set'
   }
 
   /**
@@ -216,6 +264,12 @@ export class Taker {
     return this.#deps.store.memory.witness ?? { relays: '', generation: '' }
   }
 }
+
+/** Of two records of one number this node's is the one that the registers name: nobody has acted under the other. */
+const isOwn = (claim: Claim, { term, terms }: MeshAgent, node: NodeId): boolean =>
+  claim.type === 'taken' &&
+  claim.taken.holder === prefixOf(node) &&
+  terms.some(({ number, holder }) => number === term?.number && holder === node)
 
 /** Both by layer. */
 const isSameBasis = (a: readonly Basis[], b: readonly Basis[]): boolean =>

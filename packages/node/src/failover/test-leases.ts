@@ -80,6 +80,10 @@ export interface TestMachine {
   readonly news: FailoverNews[]
   readonly warned: unknown[]
   isCut: boolean
+  /** Its packets go nowhere. */
+  isMute: boolean
+  /** What the relay has for it stays there. */
+  isDeaf: boolean
 }
 
 /**
@@ -136,7 +140,18 @@ export class TestLeases {
     const news: FailoverNews[] = []
     const warned: unknown[] = []
     const packets = new Map<Uint8Array, { readonly to: NodeId; readonly payload: Uint8Array; readonly id: PacketId }>()
-    const machine = { node, log, store, news, warned, isCut: false } as unknown as TestMachine & { failover: Failover }
+    const machine = {
+      node,
+      log,
+      store,
+      news,
+      warned,
+      isCut: false,
+      isMute: false,
+      isDeaf: false,
+    } as unknown as TestMachine & {
+      failover: Failover
+    }
     machine.failover = new Failover({
       node: node.id,
       incarnation: toHex(random(16)) as IncarnationId,
@@ -164,7 +179,7 @@ export class TestLeases {
       link: {
         send: (bytes) => {
           const packet = packets.get(bytes)
-          if (machine.isCut || packet === undefined) return 'down'
+          if (machine.isCut || machine.isMute || packet === undefined) return 'down'
           queueMicrotask(() => {
             machine.failover.onLinkEvent({
               type: 'answer',
@@ -172,7 +187,7 @@ export class TestLeases {
               outcomes: [{ recipient: 0, outcome: 'stored' }] as never,
             })
             const other = this.#machines.get(packet.to)
-            if (other?.isCut === false) void this.#opened(machine, other, packet.payload)
+            if (other?.isCut === false && !other.isDeaf) void this.#opened(machine, other, packet.payload)
           })
           return 'sent'
         },
@@ -223,9 +238,20 @@ export class TestLeases {
     return opened?.ok === true ? opened.value : null
   }
 
-  /** As if somebody had written this over what lies there. */
-  overwrite(owner: TestNode, change: (blob: LeaseBlob) => LeaseBlob): void {
-    const sealed = sealLease(change(this.register(owner)!), this.#key, new Uint8Array(24), this.sodium)
+  /** As if somebody had written this over what lies there, or is there for the first time. */
+  put(owner: TestNode, change: Partial<LeaseBlob>): void {
+    const empty: LeaseBlob = {
+      node: owner.id,
+      incarnation: '1c'.repeat(16) as IncarnationId,
+      count: 0,
+      leaseMs: 6_000,
+      state: { type: 'renewed' },
+      held: [],
+      handed: [],
+      taken: [],
+    }
+    const blob = { ...(this.register(owner) ?? empty), ...change }
+    const sealed = sealLease(blob, this.#key, new Uint8Array(24).fill(++this.#runs), this.sodium)
     if (!sealed.ok) throw new Error(sealed.error.code)
     const slot = leaseSlotOf(this.#key, owner.id, this.sodium)
     this.witness.slots.set(slot, { blob: sealed.value, sinceMs: Date.now() })

@@ -49,10 +49,8 @@ export function takeoverHandlers(
 
     takeover: async ({ agent: name, reason, force, acceptDataLoss }) => {
       const agent = agentNamed(context.log.mesh, name)
-      if (agent.term?.holder !== context.node)
+      if (agent.term?.holder !== context.node || force)
         await takeByPerson(context.failover, context.log, agent.id, { reason, force, acceptDataLoss })
-      // A person says that nobody else holds it, whatever the witness has forgotten.
-      else if (force) context.failover.byWord(agent.id)
       const mesh = context.log.mesh
       const term = mesh.agents.get(agent.id)?.term
       if (term?.holder !== context.node)

@@ -1,8 +1,7 @@
 import type { AgentId, NodeId } from '../ids.ts'
 import { readersOf, SINGLE_WRITER_LAYERS } from '../membership/access.ts'
 import type { Mesh } from '../membership/mesh.ts'
-import type { Held } from './lease-blob.ts'
-import { prefixOf } from './prefix.ts'
+import { type Prefix, prefixOf } from './prefix.ts'
 import { setsOf } from './set-history.ts'
 
 /** Why a node does not take an agent over by itself: what somebody was promised could be lost. */
@@ -30,14 +29,14 @@ export interface Readiness {
 
 /**
  * Rule 7: whether `node` may take the agent over without a person. Every acknowledged write of this term is with every
- * member of the set that the register names, which the log may have moved on from. With no set named, here or there,
+ * member of the set that the register names (`sync`), which the log may have moved on from. With no set named, here or there,
  * none was acknowledged in it: the first term then needs the holder's own word of what there is, and a later one leaves
  * it to a person.
  */
 export function whatBlocks(
   mesh: Mesh,
   agentId: AgentId,
-  held: Held,
+  sync: Prefix | null,
   node: NodeId,
   { drained, rolledBack, behind, heard }: Readiness,
 ): Blocked | null {
@@ -47,9 +46,9 @@ export function whatBlocks(
   const layers = [...SINGLE_WRITER_LAYERS].filter((layer) => !readersOf(mesh, agentId, layer).includes(node))
   if (layers.length > 0) return { type: 'not-granted', layers }
   const { syncSet, term } = agent
-  const isFirst = held.sync === null && syncSet === null && (term?.previous ?? null) === null
-  const sets = held.sync === null || term === null ? [] : setsOf(mesh, agentId, term.record)
-  const isMember = sets.some(({ record, members }) => prefixOf(record) === held.sync && members.includes(node))
+  const isFirst = sync === null && syncSet === null && (term?.previous ?? null) === null
+  const sets = sync === null || term === null ? [] : setsOf(mesh, agentId, term.record)
+  const isMember = sets.some(({ record, members }) => prefixOf(record) === sync && members.includes(node))
   if (!isFirst && !isMember) return { type: 'not-in-sync-set' }
   if (isFirst && !heard) return { type: 'unheard' }
   if (!drained) return { type: 'mail-unread' }

@@ -34,7 +34,7 @@ import { PREFIX_BYTES, type Prefix } from './prefix.ts'
  *   node 32 | incarnation 16 | count | lease ms | state (0 renewed, 1 released, 2 broken ‖ by node 32)
  *   held:   list of (agent 8 | term | record 8 | sync record 8, zeros for none)
  *   handed: list of (agent 8 | node 8)
- *   taken:  list of (agent 8 | term | record 8 | node 8)
+ *   taken:  list of (agent 8 | term | record 8 | node 8 | sync record 8, zeros for none)
  *   zeros up to the size
  *
  * Lists ascend by agent. Nothing is in `held` and `taken` at once; what is handed is held.
@@ -79,6 +79,8 @@ export interface Taken {
   readonly term: number
   readonly record: Prefix
   readonly holder: Prefix
+  /** What was listed beside it when it was taken: who stands by if that record is lost. */
+  readonly sync: Prefix | null
 }
 
 /** More agents of one node stay without a lease, and say so. */
@@ -89,10 +91,11 @@ const LEASE_MS_MAX = 600_000
 const TERM_MAX = 0xffff_ffff
 const PLAIN_BYTES = SLOT_BLOB_BYTES - NONCE_BYTES - AEAD_TAG_BYTES
 /** An entry at its longest, and what is not lists. */
-const ENTRY_BYTES_MAX = 3 * PREFIX_BYTES + 5
+const ENTRY_BYTES_MAX = 4 * PREFIX_BYTES + 5
 const FIXED_BYTES_MAX = 128
 const STATES = ['renewed', 'released', 'broken'] as const
-const NO_PREFIX = '0'.repeat(2 * PREFIX_BYTES)
+/** No record: of nobody's term. */
+export const NO_PREFIX = '0'.repeat(2 * PREFIX_BYTES) as Prefix
 
 /** How many agents may be held beside these. */
 export const heldRoom = (handed: number, taken: number): number =>
@@ -151,13 +154,13 @@ export function decodeLease(plain: Uint8Array): Result<LeaseBlob, LeaseBlobError
     const leaseMs = readUint(reader, LEASE_MS_MAX)
     const state = readState(reader)
     const held = readAscending(reader, HELD_MAX, (agent) => {
-      const [term, record, sync] = [readUint(reader, TERM_MAX), readPrefix(reader), readPrefix(reader)]
-      return { agent, term, record, sync: sync === NO_PREFIX ? null : sync }
+      const [term, record] = [readUint(reader, TERM_MAX), readPrefix(reader)]
+      return { agent, term, record, sync: readSync(reader) }
     })
     const handed = readAscending(reader, HELD_MAX, (agent) => ({ agent, to: readPrefix(reader) }))
     const taken = readAscending(reader, TAKEN_MAX, (agent) => {
       const [term, record, holder] = [readUint(reader, TERM_MAX), readPrefix(reader), readPrefix(reader)]
-      return { agent, term, record, holder }
+      return { agent, term, record, holder, sync: readSync(reader) }
     })
     const isHeld = new Set(held.map(({ agent }) => agent))
     if (taken.some(({ agent }) => isHeld.has(agent)) || handed.some(({ agent }) => !isHeld.has(agent)))
@@ -187,11 +190,12 @@ function writeLease(
     writeId(writer, agent)
     writeId(writer, to)
   })
-  writeList(writer, taken.toSorted(byAgent), ({ agent, term, record, holder }) => {
+  writeList(writer, taken.toSorted(byAgent), ({ agent, term, record, holder, sync }) => {
     writeId(writer, agent)
     writeUint(writer, term)
     writeId(writer, record)
     writeId(writer, holder)
+    writeId(writer, sync ?? NO_PREFIX)
   })
 }
 
@@ -209,6 +213,11 @@ function readAscending<T>(reader: Reader, max: number, read: (agent: Prefix) => 
     before = agent
     return read(agent)
   })
+}
+
+const readSync = (reader: Reader): Prefix | null => {
+  const sync = readPrefix(reader)
+  return sync === NO_PREFIX ? null : sync
 }
 
 const readPrefix = (reader: Reader): Prefix => readId<Prefix>(reader, PREFIX_BYTES)

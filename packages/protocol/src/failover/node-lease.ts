@@ -119,7 +119,7 @@ export class NodeLease {
     return this.#memory.listed.includes(prefixOf(agent))
   }
 
-  /** What another register, or this one, said: this node is not to list it any more. */
+  /** What this register said: under this number and those below it this node is not to list it any more. */
   isTaken(agent: AgentId, term: number): boolean {
     return this.#memory.taken.some((taken) => taken.agent === prefixOf(agent) && taken.term >= term)
   }
@@ -159,7 +159,7 @@ export class NodeLease {
     }
     if (blob.count < confirmed) this.#doubt()
     else if (blob.count > confirmed) this.#memory = { ...this.#memory, confirmed: blob.count }
-    this.#learn(blob.taken)
+    this.#learn(blob)
     if (blob.state.type !== 'broken') {
       // An earlier renewal, whose answer was lost, may be what lies there: it was sent no earlier than the lease began.
       if (!this.runs(now)) this.#won = null
@@ -177,7 +177,7 @@ export class NodeLease {
       confirmed: Math.max(this.#memory.confirmed, blob.count),
       incarnation: blob.incarnation,
     }
-    this.#learn(blob.taken)
+    this.#learn(blob)
     this.#doubt()
   }
 
@@ -290,9 +290,13 @@ export class NodeLease {
     this.#memory = { ...this.#memory, doubt: this.#memory.count + 1, confirmed: 0 }
   }
 
-  #learn(taken: readonly Taken[]): void {
-    const known = this.#memory.taken
-    const news = taken.filter((each) => !known.some((old) => old.agent === each.agent && old.term >= each.term))
+  #learn({ taken, count }: LeaseBlob): void {
+    const { taken: known, doubt } = this.#memory
+    // Of two records of one number the later one stands there, unless the witness has put back what stood there once.
+    const isOfNow = doubt === null || count >= doubt
+    const isNews = (each: Taken, old: Taken): boolean =>
+      each.term > old.term || (isOfNow && each.term === old.term && each.record !== old.record)
+    const news = taken.filter((each) => known.every((old) => old.agent !== each.agent || isNews(each, old)))
     if (news.length === 0) return
     const kept = known.filter((old) => !news.some(({ agent }) => agent === old.agent))
     this.#memory = { ...this.#memory, taken: [...kept, ...news] }

@@ -29,6 +29,8 @@ export function planTakeover(plan: {
   node: NodeId
   documents: readonly DocumentState[]
   reason: string
+  /** The holder itself, by a person's word: somebody took it and is gone with the record. */
+  again?: boolean
 }): Result<Extract<RecordBody, { type: 'assign' }>, TakeoverError> {
   const { mesh, node, documents, reason } = plan
   const agent = mesh.agents.get(plan.agent)
@@ -39,7 +41,7 @@ export function planTakeover(plan: {
   if (!agent.hosts.includes(node)) return err({ code: 'NOT_A_HOST' })
   // In an overlap of two terms of one number either holder may settle it by taking the next.
   const contested = agent.terms.some(({ number, holder }) => number === agent.term?.number && holder !== node)
-  if (agent.term?.holder === node && !contested) return err({ code: 'ALREADY_HOLDER' })
+  if (agent.term?.holder === node && !contested && plan.again !== true) return err({ code: 'ALREADY_HOLDER' })
 
   const body: Extract<RecordBody, { type: 'assign' }> = {
     type: 'assign',

@@ -1,8 +1,9 @@
 import { equalBytes } from '../bytes.ts'
-import type { NodeId, RecordHash } from '../ids.ts'
-import type { LeaseBlob, Taken } from './lease-blob.ts'
+import { INCARNATION_BYTES } from '../crdt/clock.ts'
+import type { IncarnationId, NodeId, RecordHash } from '../ids.ts'
+import { type LeaseBlob, NO_PREFIX, type Taken } from './lease-blob.ts'
 import type { WitnessName } from './node-lease.ts'
-import { prefixOf } from './prefix.ts'
+import { type Prefix, prefixOf } from './prefix.ts'
 import { quietMs } from './timing.ts'
 
 /**
@@ -15,15 +16,14 @@ export interface Taking {
   readonly leastAgeMs: number
 }
 
+/** `from`: the record that the new term follows. */
+export type Take = Omit<Taken, 'sync'> & { readonly from: string }
+
 /**
  * Breaks the lease, or adds to a broken one. Undefined unless all of them are held there under exactly these terms'
  * predecessors: `from` names the record that each of them follows.
  */
-export function breakLease(
-  found: LeaseBlob,
-  by: NodeId,
-  takes: readonly (Taken & { readonly from: string })[],
-): Taking | undefined {
+export function breakLease(found: LeaseBlob, by: NodeId, takes: readonly Take[]): Taking | undefined {
   if (!takes.every((take) => isHeldUnder(found, take))) return undefined
   const gone = new Set(takes.map(({ agent }) => agent))
   const blob: LeaseBlob = {
@@ -31,30 +31,80 @@ export function breakLease(
     state: found.state.type === 'broken' ? found.state : { type: 'broken', by },
     held: found.held.filter(({ agent }) => !gone.has(agent)),
     handed: found.handed.filter(({ agent }) => !gone.has(agent)),
-    taken: [...found.taken.filter(({ agent }) => !gone.has(agent)), ...takes.map(entryOf)],
+    taken: [
+      ...found.taken.filter(({ agent }) => !gone.has(agent)),
+      ...takes.map((take) => entryOf(take, syncIn(found, take))),
+    ],
   }
   // Of a broken or a released lease nobody counts on anything any more.
   return { blob, leastAgeMs: found.state.type === 'renewed' ? quietMs(found.leaseMs) : 0 }
 }
 
 /** Takes what its holder hands to `by`: the owner's lease of everything else goes on. */
-export function acceptHanded(
-  found: LeaseBlob,
-  by: NodeId,
-  take: Taken & { readonly from: string },
-): Taking | undefined {
+export function acceptHanded(found: LeaseBlob, by: NodeId, take: Take): Taking | undefined {
   const isForMe = found.handed.some(({ agent, to }) => agent === take.agent && to === prefixOf(by))
   if (!isForMe || !isHeldUnder(found, take)) return undefined
   const { blob } = breakLease(found, by, [take])!
   return { blob: { ...blob, state: found.state }, leastAgeMs: 0 }
 }
 
-const isHeldUnder = (found: LeaseBlob, take: Taken & { readonly from: string }): boolean =>
+/**
+ * Takes the same number again: whoever is named there took it and has told nobody. Before this `fenceTaker` has to have
+ * come through at that node's own register. The owner's lease of everything else goes on.
+ */
+export function takeAgain(found: LeaseBlob, take: Take, instead: Taken): Taking | undefined {
+  const named = found.taken.find(({ agent }) => agent === take.agent)
+  if (named === undefined || named.record !== instead.record || named.term > take.term) return undefined
+  const others = found.taken.filter((each) => each !== named)
+  return { blob: { ...found, taken: [...others, entryOf(take, named.sync)] }, leastAgeMs: 0 }
+}
+
+/**
+ * Into the register of somebody who took an agent: it is not his under that number. What a register does not list its
+ * owner holds no lease of, so that only what it does list has to have stood still. `found`: null for nothing there.
+ * `done` when nothing has to be written.
+ */
+export function fenceTaker(
+  found: LeaseBlob | null,
+  taker: NodeId,
+  by: NodeId,
+  { agent, term }: Pick<Taken, 'agent' | 'term'>,
+  leaseMs: number,
+): Taking | 'done' {
+  const entry: Taken = { agent, term, record: NO_PREFIX, holder: prefixOf(by), sync: null }
+  if (found === null) {
+    const incarnation = '0'.repeat(2 * INCARNATION_BYTES) as IncarnationId
+    const state = { type: 'broken', by } as const
+    const blob = { node: taker, incarnation, count: 0, leaseMs, state, held: [], handed: [], taken: [entry] }
+    return { blob, leastAgeMs: 0 }
+  }
+  if (found.taken.some((each) => each.agent === agent && each.term >= term)) return 'done'
+  const isHeld = found.held.some((each) => each.agent === agent)
+  const blob: LeaseBlob = {
+    ...found,
+    state: isHeld && found.state.type !== 'broken' ? { type: 'broken', by } : found.state,
+    held: found.held.filter((each) => each.agent !== agent),
+    handed: found.handed.filter((each) => each.agent !== agent),
+    taken: [...found.taken.filter((each) => each.agent !== agent), entry],
+  }
+  return { blob, leastAgeMs: isHeld && found.state.type === 'renewed' ? quietMs(found.leaseMs) : 0 }
+}
+
+const isHeldUnder = (found: LeaseBlob, take: Take): boolean =>
   found.held.some(
     ({ agent, record, term }) => agent === take.agent && record === prefixOf(take.from) && term < take.term,
   )
 
-const entryOf = ({ agent, term, record, holder }: Taken): Taken => ({ agent, term, record, holder })
+const syncIn = (found: LeaseBlob, take: Take): Prefix | null =>
+  found.held.find(({ agent }) => agent === take.agent)?.sync ?? null
+
+const entryOf = ({ agent, term, record, holder }: Take, sync: Prefix | null): Taken => ({
+  agent,
+  term,
+  record,
+  holder,
+  sync,
+})
 
 /** A taking whose answer never came: its record is in no log yet. */
 export interface Draft {
