@@ -45,12 +45,13 @@ export async function takeByPerson(
       },
     )
   const claim = watched.blob === null ? undefined : claimOf(watched.blob, agent).type
-  if ((claim !== 'held' && claim !== 'taken') || !failover.standby.isTrusted(agentId, term.holder, watched))
+  if (claim === undefined || claim === 'unknown' || !failover.standby.isTrusted(agentId, term.holder, watched))
     throw new Failure('LEASE_UNKNOWN', 'The register of the holder does not say what became of the agent.')
   const outcome = await failover.taker.take(agentId, watched, {
     how: 'break',
     reason,
     acceptDataLoss: loss !== undefined,
+    unlisted: true,
   })
   if (outcome.type === 'blocked')
     throw new Failure('TAKEOVER_BLOCKED', `What was acknowledged could be lost: ${blockedWords(outcome.why)}.`)

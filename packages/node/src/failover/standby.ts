@@ -18,7 +18,7 @@ import type { SlotSeen, Witness } from './witness.ts'
 /** What a standby makes of the agents of others, for showing. */
 export type Outlook =
   | { readonly type: 'watching' }
-  /** The holder's lease is over, and a person is to say the rest. */
+  /** The holder's lease is over, or does not list the agent, and a person is to say the rest. */
   | { readonly type: 'proposed' }
   | { readonly type: 'blocked'; readonly why: Blocked }
   | { readonly type: 'cooling-down' }
@@ -187,7 +187,11 @@ export class Standby {
     const owner = agent.term!.holder
     const claim: Claim = watched.blob === null ? { type: 'unknown' } : claimOf(watched.blob, agent)
     if (claim.type !== 'taken') this.#lost.delete(agent.id)
-    if (claim.type !== 'held' && claim.type !== 'taken') return this.#expect(agent.id, { type: 'not-listed' })
+    if (claim.type === 'unknown') return this.#expect(agent.id, { type: 'not-listed' })
+    if (claim.type === 'unlisted') {
+      const isOver = this.ripeInMs(agent, owner, watched) <= 0 && this.isTrusted(agent.id, owner, watched)
+      return this.#expect(agent.id, { type: isOver ? 'proposed' : 'not-listed' })
+    }
     const isRipe =
       claim.type === 'held'
         ? this.ripeInMs(agent, owner, watched) <= 0

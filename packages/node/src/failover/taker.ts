@@ -8,7 +8,14 @@ import { type LeaseKey, leaseSlotOf, openLease, sealLease } from '@sealmesh/prot
 import type { WitnessName } from '@sealmesh/protocol/failover/node-lease'
 import { prefixOf, resolvePrefix } from '@sealmesh/protocol/failover/prefix'
 import { planTakeover, type TakeoverError } from '@sealmesh/protocol/failover/takeover'
-import { acceptHanded, breakLease, fateOf, fenceTaker, takeAgain } from '@sealmesh/protocol/failover/taking'
+import {
+  acceptHanded,
+  breakLease,
+  fateOf,
+  fenceTaker,
+  takeAgain,
+  takeUnlisted,
+} from '@sealmesh/protocol/failover/taking'
 import { type LeaseTiming, quietMs } from '@sealmesh/protocol/failover/timing'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, type Secret } from '@sealmesh/protocol/keys'
@@ -58,6 +65,8 @@ export interface Asked {
   readonly reason: string
   /** A person's word that what could be lost may be. */
   readonly acceptDataLoss: boolean
+  /** So it is that what the holder's register does not list may be taken: it cannot say who stands by. */
+  readonly unlisted?: true
 }
 
 export type TakeOutcome =
@@ -146,8 +155,9 @@ export class Taker {
     )
       return { type: 'not-now' }
     const claim = claimOf(blob, agent)
-    if (claim.type !== 'held' && (claim.type !== 'taken' || asked.how === 'accept')) return { type: 'not-now' }
-    const { sync } = claim.type === 'held' ? claim : claim.taken
+    const isOpen = claim.type === 'taken' || (claim.type === 'unlisted' && asked.unlisted === true)
+    if (claim.type !== 'held' && (!isOpen || asked.how === 'accept')) return { type: 'not-now' }
+    const sync = claim.type === 'held' ? claim.sync : claim.type === 'taken' ? claim.taken.sync : null
     const heard = this.#deps.isHeard(term.holder)
     const ready = { drained, rolledBack: this.#deps.rolledBack(), behind: this.behind(agent), heard }
     // What is handed over is all receipted: its giver has looked.
@@ -166,9 +176,11 @@ export class Taker {
     const taking =
       claim.type === 'taken'
         ? takeAgain(blob, entry, claim.taken)
-        : asked.how === 'accept'
-          ? acceptHanded(blob, node, entry)
-          : breakLease(blob, node, [entry])
+        : claim.type === 'unlisted'
+          ? takeUnlisted(blob, node, entry)
+          : asked.how === 'accept'
+            ? acceptHanded(blob, node, entry)
+            : breakLease(blob, node, [entry])
     if (taking === undefined) return { type: 'not-now' }
     const sealed = sealLease(taking.blob, key, this.#deps.random(NONCE_BYTES), sodium)
     if (!sealed.ok) throw new Failure('INTERNAL', 'A broken lease did not fit its register.')

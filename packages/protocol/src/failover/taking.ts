@@ -49,6 +49,18 @@ export function acceptHanded(found: LeaseBlob, by: NodeId, take: Take): Taking |
 }
 
 /**
+ * Takes what its holder by the log does not list. That it holds no lease of it is so at once; it may be about to claim
+ * one, and is given the time of a lease for it.
+ */
+export function takeUnlisted(found: LeaseBlob, by: NodeId, take: Take): Taking | undefined {
+  const isNamed = (each: { readonly agent: Prefix }): boolean => each.agent === take.agent
+  if (found.held.some(isNamed) || found.taken.some((each) => isNamed(each) && each.term >= take.term)) return undefined
+  const taken = [...found.taken.filter((each) => !isNamed(each)), entryOf(take, null)]
+  const state = found.state.type === 'broken' ? found.state : ({ type: 'broken', by } as const)
+  return { blob: { ...found, state, taken }, leastAgeMs: found.state.type === 'renewed' ? quietMs(found.leaseMs) : 0 }
+}
+
+/**
  * Takes the same number again: whoever is named there took it and has told nobody. Before this `fenceTaker` has to have
  * come through at that node's own register. The owner's lease of everything else goes on.
  */
