@@ -65,6 +65,7 @@ const good: Standing = {
   unsure: false,
   draining: false,
   caughtUp: true,
+  proven: true,
   rolledBack: false,
   quarantined: false,
 }
@@ -76,6 +77,7 @@ test('a leased agent acts under the very term that a running lease lists, and fo
     return judged.ok ? judged.value.witnessed : judged.error
   }
   expect(judge({})).toBe(true)
+  expect(judge({ proven: false })).toBe(false)
   expect(judge({ listed: undefined })).toBe('LEASE_OVER')
   expect(judge({ listed: FIRST! })).toBe('LEASE_OVER')
   expect(judge({ listed: undefined, leftOut: true })).toBe('LEASE_FULL')

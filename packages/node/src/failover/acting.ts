@@ -15,6 +15,7 @@ export interface ActingDeps {
   readonly moment: () => Moment
   readonly mesh: () => Mesh
   readonly hasWitness: () => boolean
+  readonly isProven: (agent: AgentId) => boolean
   readonly rolledBack: () => boolean
   readonly isQuarantined: (agent: AgentId) => boolean
   /** The clock has jumped: the lease is to be confirmed now. */
@@ -63,6 +64,7 @@ export class Acting {
       unsure: this.#unsureSince !== null,
       draining: this.#frozen.has(agent),
       caughtUp: record !== undefined && this.#caughtUp.get(agent) === record,
+      proven: this.#deps.isProven(agent),
       rolledBack: this.#deps.rolledBack(),
       quarantined: this.#deps.isQuarantined(agent),
     }

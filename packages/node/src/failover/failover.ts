@@ -23,8 +23,8 @@ import type { LinkEvent } from '../uplink/link-event.ts'
 import type { RelayLink } from '../uplink/relay-link.ts'
 import type { ActJournal } from './act-journal.ts'
 import { Acting } from './acting.ts'
+import { Asking } from './asking.ts'
 import { CatchingUp } from './catching-up.ts'
-import { Doubt } from './doubt.ts'
 import { fencedBy } from './fenced.ts'
 import { Handover } from './handover.ts'
 import type { LeaseStore } from './lease-store.ts'
@@ -84,9 +84,6 @@ export interface Granted {
   readonly token: string
 }
 
-/** How often hosts are asked for their log heads while the witness is in doubt. */
-const ASK_HEADS_MS = 1_000
-
 /** A node's part in who may act for which agent (docs/spec/12-failover.md): its own lease, those of others, its word. */
 export class Failover implements LeaseListing {
   readonly #deps: FailoverDeps
@@ -97,13 +94,11 @@ export class Failover implements LeaseListing {
   readonly acting: Acting
   readonly handover: Handover
   readonly #talk: FailoverTalk
-  readonly #doubt: Doubt
+  readonly #asking: Asking
   readonly #acted = new Map<AgentId, number>()
-  readonly #byWord = new Set<AgentId>()
   readonly #catchingUp: CatchingUp
   #aheadRaised = false
   #key: LeaseKey | null = null
-  #asking: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(deps: FailoverDeps) {
@@ -128,12 +123,20 @@ export class Failover implements LeaseListing {
       failed: (error: unknown) => this.#failed(error),
     }
     this.lease = new NodeLease(node, deps.incarnation, store.memory)
-    this.#doubt = new Doubt(node)
     this.#talk = new FailoverTalk({ port: deps.port, send: (packet) => deps.link.send(packet), random })
+    this.#asking = new Asking({
+      ...common,
+      lease: this.lease,
+      talk: this.#talk,
+      renew: () => this.own.renew(),
+      wantsChange: () => this.#wantsChange(),
+      logger: deps.logger,
+    })
     this.acting = new Acting({
       ...common,
       lease: this.lease,
       hasWitness: () => this.#isWitnessed(),
+      isProven: (agent) => this.#isProven(agent),
       isQuarantined: () => false,
       confirm: () => void this.own.renew(),
       changed: (agent, may) => this.#mayChanged(agent, may),
@@ -176,7 +179,7 @@ export class Failover implements LeaseListing {
       ...common,
       lease: this.lease,
       taker: this.taker,
-      doubt: this.#doubt,
+      doubt: this.#asking.doubt,
       dice: deps.dice,
       now: deps.now,
       outlookChanged: (agent, outlook) => deps.told(agent, { type: 'outlook', outlook }),
@@ -188,15 +191,14 @@ export class Failover implements LeaseListing {
     this.acting.start()
     this.standby.start()
     void this.own.renew()
-    this.#asking = setInterval(() => this.#askHeads(), ASK_HEADS_MS)
-    this.#asking.unref()
+    this.#asking.start()
   }
 
   /** Releases the lease first, so that nobody has to wait for it to run out. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    clearInterval(this.#asking)
+    this.#asking.close()
     this.standby.close()
     await this.release().catch(() => false)
     this.acting.close()
@@ -258,7 +260,8 @@ export class Failover implements LeaseListing {
   }
 
   onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean): void {
-    if (item.word === 'heads?') return this.#talk.say(from, 'heads', item.agent, item.nonce)
+    // Who lacks something that the asker knows says nothing yet: he asks again.
+    if (item.word === 'heads?') return lacksRecords ? undefined : this.#talk.say(from, 'heads', item.agent, item.nonce)
     if (item.word === 'heads') return this.#talk.heardHeads(item, lacksRecords)
     this.#takeHanded(from, item.agent).catch((error: unknown) => this.#failed(error))
   }
@@ -272,7 +275,7 @@ export class Failover implements LeaseListing {
     const term = () => log.mesh.agents.get(agentId)?.term
     const isGone = term()?.holder !== node || this.lease.isTaken(agentId, term()!.number)
     if (isGone) await this.taker.byLog(agentId, reason, true)
-    this.#byWord.add(agentId)
+    this.#asking.byWord(agentId)
     const renewed = this.own.renew()
     if (isGone) return
     await renewed
@@ -295,7 +298,7 @@ export class Failover implements LeaseListing {
 
   /** Whom an agent waits for before it may be listed again, after the witness forgot. */
   waitsFor(agent: AgentId): NodeId[] {
-    return this.lease.isInDoubt ? this.#doubt.waitsFor(this.#deps.log.mesh, agent) : []
+    return this.#asking.waitsFor(agent)
   }
 
   #mustHold(agent: AgentId): { readonly term: Term; readonly witnessed: boolean } {
@@ -343,9 +346,8 @@ export class Failover implements LeaseListing {
 
   /** Null while this home does not know what it has written: it claims nothing. */
   #wanted(): Wanted[] | null {
-    const { node, log, health, moment } = this.#deps
-    const { timing } = this
-    if (health.facts.rolledBack !== null || timing === null) return null
+    const { node, health } = this.#deps
+    if (health.facts.rolledBack !== null || this.timing === null) return null
     return this.#leased()
       .filter(({ term, hosts }) => term?.holder === node && hosts.includes(node))
       .map(({ id, term, syncSet }) => ({
@@ -353,7 +355,7 @@ export class Failover implements LeaseListing {
         term: term!.number,
         record: term!.record,
         sync: syncSet?.record ?? null,
-        settled: this.#byWord.has(id) || this.#doubt.isSettled(log.mesh, id, timing, moment().monotonicMs),
+        settled: this.#asking.isSettled(id),
       }))
   }
 
@@ -380,36 +382,13 @@ export class Failover implements LeaseListing {
 
   async #heard({ witness }: SlotSeen): Promise<void> {
     if (this.lease.heardFrom(witness)) this.standby.forget()
-    this.#noteDoubt()
+    this.#asking.noteDoubt()
     await this.#deps.store.keep(this.lease.memory)
   }
 
-  #noteDoubt(): void {
-    const about = this.lease.memory.doubt
-    if (!this.#doubt.note(about, this.#deps.moment().monotonicMs)) return
-    this.#byWord.clear()
-    this.#deps.logger.warn({}, 'the witness has forgotten leases: nothing is taken from it until others were heard')
-    this.#askHeads()
-  }
-
-  #askHeads(): void {
-    this.#noteDoubt()
-    if (!this.lease.isInDoubt || this.timing === null) return
-    const { log, node, moment } = this.#deps
-    const mine = [...log.mesh.agents.values()].filter(({ hosts }) => hosts.includes(node))
-    for (const agent of mine)
-      for (const host of this.#doubt.waitsFor(log.mesh, agent.id))
-        this.#talk.askHeads(host, agent.id, () => this.#doubt.heard(host))
-    const { timing } = this
-    if (!mine.every(({ id }) => this.#doubt.isSettled(log.mesh, id, timing, moment().monotonicMs))) {
-      if (this.#wantsChange()) void this.own.renew()
-      return
-    }
-    void this.own.renew().then(async (won) => {
-      if (!won) return
-      this.lease.endDoubt()
-      await this.#deps.store.keep(this.lease.memory)
-    })
+  #isProven(agent: AgentId): boolean {
+    const known = this.#deps.log.mesh.agents.get(agent)
+    return known !== undefined && this.#asking.proof.isProven(known)
   }
 
   async #ahead(): Promise<boolean> {
@@ -426,7 +405,7 @@ export class Failover implements LeaseListing {
   }
 
   #won(sent: Moment, continued: boolean): void {
-    this.#noteDoubt()
+    this.#asking.noteDoubt()
     this.acting.won(sent, continued)
     this.handover.review()
     this.#catchingUp.won(continued)

@@ -11,6 +11,8 @@ import type { Meta } from '../store/meta.ts'
 export interface KeptDraft extends Draft {
   readonly agent: AgentId
   readonly register: NodeId
+  /** That register says that nobody else holds it: it had listed the agent. */
+  readonly proves: boolean
   readonly bytes: Uint8Array
 }
 
@@ -28,6 +30,7 @@ const Memory = z.object({
 const Kept = z.object({
   agent: Hex,
   register: Hex,
+  proves: z.boolean(),
   record: Hex,
   term: z.int(),
   expected: Hex,
@@ -42,6 +45,8 @@ const Notes = z.object({
   untold: z.array(Hex),
   /** Assigns of this node by which a person went past the registers. */
   forced: z.array(Hex),
+  /** Assigns of this node beside which nobody else acts, each with the *failover* record that all know. */
+  proven: z.array(z.object({ record: Hex, policy: Hex.nullable() })),
 })
 
 const MEMORY = 'lease-memory'
@@ -53,6 +58,7 @@ const PART_BYTES = Math.ceil(RECORD_BYTES_MAX / 3)
 const FAILURES_KEPT = 8
 const UNTOLD_MAX = 64
 const FORCED_MAX = 64
+const PROVEN_MAX = 256
 
 /** What leases must not forget over a restart; all of it is durable when a call resolves. */
 export class LeaseStore {
@@ -80,7 +86,12 @@ export class LeaseStore {
     const memory = (await meta.read(MEMORY, Memory)) as LeaseMemory | undefined
     const notes = await meta.read(NOTES, Notes)
     const drafts = await Promise.all(DRAFTS.map((name) => readDraft(meta, name)))
-    return new LeaseStore(meta, memory ?? NO_MEMORY, notes ?? { failuresAtMs: [], untold: [], forced: [] }, drafts)
+    return new LeaseStore(
+      meta,
+      memory ?? NO_MEMORY,
+      notes ?? { failuresAtMs: [], untold: [], forced: [], proven: [] },
+      drafts,
+    )
   }
 
   get memory(): LeaseMemory {
@@ -156,6 +167,18 @@ export class LeaseStore {
 
   noteForced(record: RecordHash): Promise<void> {
     return this.#note((notes) => ({ ...notes, forced: [...notes.forced, record].slice(-FORCED_MAX) }))
+  }
+
+  isProven(record: RecordHash, policy: RecordHash | null): boolean {
+    return this.#notes.proven.some((each) => each.record === record && each.policy === policy)
+  }
+
+  noteProven(record: RecordHash, policy: RecordHash | null): Promise<void> {
+    if (this.isProven(record, policy)) return Promise.resolve()
+    return this.#note((notes) => {
+      const others = notes.proven.filter((each) => each.record !== record)
+      return { ...notes, proven: [...others, { record, policy }].slice(-PROVEN_MAX) }
+    })
   }
 
   noteTold(record: RecordHash): Promise<void> {

@@ -14,7 +14,7 @@ async function homeIsGone() {
   const leases = new TestLeases(sodium)
   const home = await leases.start(leases.mesh.home)
   await vi.advanceTimersByTimeAsync(1_000)
-  expect(home.failover.mustHold(leases.agent)).toMatchObject({ ok: true, value: { witnessed: true } })
+  expect(home.failover.mustHold(leases.agent)).toMatchObject({ ok: true })
   const office = await leases.start(leases.mesh.office)
   leases.crash(home)
   return { leases, office }
@@ -50,6 +50,7 @@ const draft = (at: number, changes: Partial<KeptDraft> = {}): KeptDraft => ({
   register: 'ab'.repeat(32) as NodeId,
   record: (1_000 + at).toString(16).padStart(64, '0') as RecordHash,
   term: 2,
+  proves: true,
   expected: Uint8Array.of(at),
   witness: { relays: 'relay', generation: 'now' },
   bytes: new Uint8Array(at === 0 ? RECORD_BYTES_MAX : 10).fill(at + 1),

@@ -29,6 +29,7 @@ test('a takeover by the log starts from what is here when its record is signed, 
     signKey: office.keys.secretKey,
     sodium,
     log,
+    store: { noteUntold: async () => undefined },
     documents: { names: () => [name], open: async () => document() },
     quietly: async <T>(work: () => Promise<T>): Promise<T> => {
       quiet = true

@@ -103,6 +103,7 @@ export class Taker {
     }
     const record = await quietly(() => log.append(plan, { type: 'node', node }, signKey))
     if (forced) await store.noteForced(record.hash)
+    await store.noteUntold(record.hash)
     if (log.mesh.agents.get(agentId)?.term?.record !== record.hash)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     this.#deps.taken(agentId, record)
@@ -110,11 +111,14 @@ export class Taker {
   }
 
   /** The register has said that this draft won. */
-  async enter(draft: Pick<KeptDraft, 'agent' | 'record' | 'term' | 'bytes'>): Promise<SignedRecord | undefined> {
+  async enter(
+    draft: Pick<KeptDraft, 'agent' | 'record' | 'term' | 'bytes' | 'proves'>,
+  ): Promise<SignedRecord | undefined> {
     const { log, store } = this.#deps
-    const before = log.mesh.agents.get(draft.agent)?.term
-    if ((before?.number ?? 0) < draft.term) {
+    const agent = log.mesh.agents.get(draft.agent)
+    if ((agent?.term?.number ?? 0) < draft.term) {
       await store.noteUntold(draft.record)
+      if (draft.proves) await store.noteProven(draft.record, agent?.failover.record ?? null)
       await log.receive([draft.bytes])
     }
     await store.dropDraft(draft.record)
@@ -189,6 +193,7 @@ export class Taker {
       register: blob.node,
       record: record.hash,
       term: record.body.term,
+      proves: claim.type !== 'unlisted',
       expected: hash,
       witness: this.#witnessName,
       bytes: record.bytes,

@@ -52,6 +52,8 @@ export interface Standing {
   readonly unsure: boolean
   readonly draining: boolean
   readonly caughtUp: boolean
+  /** A register gave it the term, or every other host knows of it. */
+  readonly proven: boolean
   readonly rolledBack: boolean
   readonly quarantined: boolean
 }
@@ -77,7 +79,7 @@ export function judgeAct(
   if (standing.listed !== term.record) return err(standing.leftOut ? 'LEASE_FULL' : 'LEASE_OVER')
   if (standing.unsure) return err('LEASE_UNSURE')
   if (!standing.caughtUp) return err('CATCHING_UP')
-  return ok({ term, witnessed: true })
+  return ok({ term, witnessed: standing.proven })
 }
 
 export const ACT_ID_BYTES = 16
