@@ -108,7 +108,9 @@ test('labels are bounded, told apart and escaped; nothing of paths, layers or me
   const all = parseMetrics(text)
   expect(valueOf(all, 'agent_term', { agent: 'agent_1' })).toBe(3)
   expect(valueOf(all, 'series_left_out')).toBe(42)
-  expect(new Set(all.flatMap(({ labels }) => labels['agent'] ?? [])).size).toBeLessThanOrEqual(SERIES_MAX + STATUS.drills.length)
+  expect(new Set(all.flatMap(({ labels }) => labels['agent'] ?? [])).size).toBeLessThanOrEqual(
+    SERIES_MAX + STATUS.drills.length,
+  )
   for (const secret of ['secret-path', 'business', 'relay.example', 'somebody', '4711'])
     expect(text).not.toContain(secret)
   const odd = parseMetrics(metricsOf({ ...STATUS, agents: [agentNamed('a"b\\c\nd')] }))

@@ -1,3 +1,4 @@
+import { compareText } from '@sealmesh/protocol/bytes'
 /** A reader of Prometheus's text format that takes nothing else. */
 
 export interface Series {
@@ -32,7 +33,7 @@ export function parseMetrics(text: string): Series[] {
     if (name === undefined || value === undefined) throw new Error(`no line of the format: ${line}`)
     if (name !== current || typed.get(name) !== 'gauge' || !helped.has(name)) throw new Error(`${name} has no family`)
     const labels = labelsOf(inner)
-    const key = `${name}${JSON.stringify(Object.entries(labels).toSorted())}`
+    const key = `${name}${JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => compareText(a, b)))}`
     if (seen.has(key)) throw new Error(`twice: ${line}`)
     seen.add(key)
     if (!/^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(value)) throw new Error(`no number: ${line}`)
