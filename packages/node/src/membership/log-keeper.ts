@@ -16,6 +16,8 @@ export class LogKeeper {
   readonly #sodium: Sodium
   readonly #now: () => number
   readonly #listeners: ((mesh: Mesh) => Promise<void> | void)[] = []
+  /** What the stored records say: nobody is shown a term that a crash could take back. */
+  #mesh: Mesh
   /** How many of the log's records are stored and told of. */
   #settled: number
   /** One change at a time: a record is signed over the heads that the one before it left. */
@@ -26,13 +28,14 @@ export class LogKeeper {
   constructor(deps: { log: MembershipLog; records: RecordStore; sodium: Sodium; now: () => number }) {
     this.#log = deps.log
     this.#settled = deps.log.size
+    this.#mesh = deps.log.mesh
     this.#records = deps.records
     this.#sodium = deps.sodium
     this.#now = deps.now
   }
 
   get mesh(): Mesh {
-    return this.#log.mesh
+    return this.#mesh
   }
 
   /** Awaited before the change is reported to whoever made it: documents are judged anew first. */
@@ -115,13 +118,14 @@ export class LogKeeper {
   }
 
   /**
-   * Stores what the log holds beyond what is stored, then tells. After a failed write both are made good with the next
-   * record: a record that counts in memory is never left unstored or untold.
+   * Stores what the log holds beyond what is stored, lets it count, then tells. What a write failed for does not count,
+   * so that whoever names it is asked for it again: that, or the next record, makes it good.
    */
   async #settle(): Promise<number> {
     const entered = this.#log.entered(this.#settled)
+    if (entered.length > 0) await this.#records.put(entered)
+    this.#mesh = this.#log.mesh
     if (entered.length === 0) return 0
-    await this.#records.put(entered)
     for (const listener of this.#listeners) await listener(this.mesh)
     this.#settled += entered.length
     return entered.length
