@@ -93,10 +93,11 @@ export class Asking {
       if (wantsChange()) void renew()
       return
     }
-    void renew().then(async (won) => {
+    const ended = renew().then(async (won) => {
       if (!won) return
       lease.endDoubt()
       await this.#deps.store.keep(lease.memory)
     })
+    ended.catch(this.#deps.failed)
   }
 }
