@@ -62,6 +62,7 @@ export class People {
       const known = new Set(node.log.mesh.agents.get(agent)?.terms.map(({ record }) => record))
       await node.log.append(body, { type: 'node', node: node.id }, context.signKey)
       checks.acts.removed(removed, known)
+      node.tellRelayOfRevoked()
     }
     this.#try(signed())
   }

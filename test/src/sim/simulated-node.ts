@@ -38,6 +38,7 @@ import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Withheld } from '@sealmesh/protocol/sync/withholding'
+import { signRevocation } from '@sealmesh/protocol/wire/revocation'
 import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
 
 /** As the node keeps it: with what else its disk holds. */
@@ -336,6 +337,19 @@ export class SimulatedNode {
     return this.#link.status.state
   }
 
+  /** As `service/devices.ts` does it: a removed node that still runs cannot connect. */
+  tellRelayOfRevoked(): void {
+    const { sodium, mesh } = this.#deps
+    const { nodes } = this.log.mesh
+    if (nodes.get(this.id)?.admin !== true) return
+    for (const { loginKey, revocations } of nodes.values()) {
+      if (revocations.length === 0) continue
+      const draft = { mesh: mesh.id, loginKey, adminKey: null, chain: [] }
+      // Without a link it is told when there is one again.
+      this.#link.revoke(signRevocation(draft, mesh.root.secretKey, sodium)).catch(() => undefined)
+    }
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#due)
     await this.#leases?.close()
@@ -373,6 +387,7 @@ export class SimulatedNode {
         this.sync.onLinkEvent(event)
         this.#watch.onLinkEvent(event)
         this.#leases?.failover.onLinkEvent(event)
+        if (event.type === 'live') this.tellRelayOfRevoked()
       },
       now: () => clock.monotonicMs(),
       dice,
