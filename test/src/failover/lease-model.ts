@@ -248,7 +248,7 @@ export function runModel(seed: number, mutant?: Mutant): Outcome {
           node.unsure = false
           if (hand === undefined) node.frozen = false
           if (node.doubtSinceMs !== null && isSettled(node)) {
-            node.lease.endDoubt()
+            node.lease.endDoubt(node.lease.doubt)
             node.doubtSinceMs = null
           }
           keep(node)

@@ -22,6 +22,8 @@ export interface AskingDeps {
   readonly renew: () => Promise<boolean>
   /** Whether the register says something else than it would say now. */
   readonly wantsChange: () => boolean
+  /** What was seen of registers says nothing any more. */
+  readonly forget: () => void
   readonly logger: Pick<Logger, 'warn'>
   readonly failed: (error: unknown) => void
 }
@@ -58,8 +60,14 @@ export class Asking {
     this.#byWord.add(agent)
   }
 
-  /** Whether it may be listed although the witness has forgotten. */
+  /** What was said about agents that are listed now has had its effect. */
+  listed(agents: Iterable<AgentId>): void {
+    for (const agent of agents) this.#byWord.delete(agent)
+  }
+
+  /** Whether it may be listed although the witness has forgotten: by what was heard since, of whichever doubt it is now. */
   isSettled(agent: AgentId): boolean {
+    this.noteDoubt()
     const timing = this.#deps.timing()
     if (timing === null) return false
     const { log, monotonicMs } = this.#deps
@@ -71,11 +79,11 @@ export class Asking {
   }
 
   noteDoubt(): void {
-    const about = this.#deps.lease.memory.doubt
-    if (!this.doubt.note(about, this.#deps.monotonicMs())) return
+    if (!this.doubt.note(this.#deps.lease.doubt, this.#deps.monotonicMs())) return
     this.#byWord.clear()
+    this.#deps.forget()
     this.#deps.logger.warn({}, 'the witness has forgotten leases: nothing is taken from it until others were heard')
-    this.#ask()
+    queueMicrotask(() => this.#ask())
   }
 
   #ask(): void {
@@ -83,11 +91,11 @@ export class Asking {
     const { lease, log, node, talk, timing, renew, wantsChange } = this.#deps
     if (!lease.isInDoubt || timing() === null) return
     const mine: MeshAgent[] = [...log.mesh.agents.values()].filter(({ hosts }) => hosts.includes(node))
-    const about = lease.memory.doubt
+    const about = lease.doubt
     const asked = new Map(mine.flatMap(({ id }) => this.waitsFor(id).map((host) => [host, id] as const)))
     for (const [host, agent] of asked)
       talk.askHeads(host, agent, () => {
-        if (lease.memory.doubt === about) this.doubt.heard(host)
+        if (lease.doubt === about) this.doubt.heard(host)
       })
     if (!mine.every(({ id }) => this.isSettled(id))) {
       if (wantsChange()) void renew()
@@ -95,7 +103,7 @@ export class Asking {
     }
     const ended = renew().then(async (won) => {
       if (!won) return
-      lease.endDoubt()
+      lease.endDoubt(about)
       await this.#deps.store.keep(lease.memory)
     })
     ended.catch(this.#deps.failed)

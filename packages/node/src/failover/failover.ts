@@ -130,6 +130,7 @@ export class Failover implements LeaseListing {
       talk: this.#talk,
       renew: () => this.own.renew(),
       wantsChange: () => this.#wantsChange(),
+      forget: () => this.standby.forget(),
       logger: deps.logger,
     })
     this.acting = new Acting({
@@ -381,7 +382,7 @@ export class Failover implements LeaseListing {
   }
 
   async #heard({ witness }: SlotSeen): Promise<void> {
-    if (this.lease.heardFrom(witness)) this.standby.forget()
+    this.lease.heardFrom(witness)
     this.#asking.noteDoubt()
     await this.#deps.store.keep(this.lease.memory)
   }
@@ -406,6 +407,7 @@ export class Failover implements LeaseListing {
 
   #won(sent: Moment, continued: boolean): void {
     this.#asking.noteDoubt()
+    this.#asking.listed(this.lease.won?.held.keys() ?? [])
     this.acting.won(sent, continued)
     this.handover.review()
     this.#catchingUp.won(continued)

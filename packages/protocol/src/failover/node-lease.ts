@@ -78,6 +78,7 @@ export class NodeLease {
   #won: Won | null = null
   /** Whoever it was handed to may have it, until a write that hands it to nobody has come after. */
   readonly #handedOut = new Set<AgentId>()
+  #doubts = 0
   #sending: { readonly blob: LeaseBlob; readonly wanted: readonly Wanted[]; readonly timing: LeaseTiming } | null = null
 
   constructor(node: NodeId, incarnation: IncarnationId, memory: LeaseMemory) {
@@ -102,6 +103,11 @@ export class NodeLease {
 
   get isInDoubt(): boolean {
     return this.#memory.doubt !== null
+  }
+
+  /** Which doubt of this run it is, so that what was heard in one does not end another; null for none. */
+  get doubt(): number | null {
+    return this.isInDoubt ? this.#doubts : null
   }
 
   /** Invariant (2): strictly before others may take it. Asked with the time of the act, never from a timer. */
@@ -261,9 +267,9 @@ export class NodeLease {
     if (taken.length !== this.#memory.taken.length) this.#memory = { ...this.#memory, taken }
   }
 
-  /** All that is to be leased is listed by writes since: nothing rests on what the witness forgot. */
-  endDoubt(): void {
-    this.#memory = { ...this.#memory, doubt: null }
+  /** All that is to be leased is listed by writes since `doubt`: nothing rests on what the witness forgot. */
+  endDoubt(doubt: number | null): void {
+    if (doubt === this.doubt) this.#memory = { ...this.#memory, doubt: null }
   }
 
   /** The log says that another node has the agent, or that it is not to be leased any more by this run. */
@@ -287,6 +293,7 @@ export class NodeLease {
   }
 
   #doubt(): void {
+    this.#doubts += 1
     this.#memory = { ...this.#memory, doubt: this.#memory.count + 1, confirmed: 0 }
   }
 
