@@ -54,3 +54,27 @@ test('each time that the witness forgets is another doubt, also where nothing wa
   lease.endDoubt(lease.doubt)
   expect(lease.isInDoubt).toBe(false)
 })
+
+test.each(['slots', 'sessions'])(
+  'a witness that was put back and keeps its generation is found out by its %s',
+  async (by) => {
+    const leases = new TestLeases(sodium, 'auto', ({ home, office, laptop }) => [home, office, laptop])
+    const { mesh, witness } = leases
+    await leases.start(mesh.home)
+    await pass(1_000)
+    const laptop = await leases.start(mesh.laptop)
+    await pass(500)
+    const backup = new Map(witness.slots)
+    await pass(5_000)
+    expect(laptop.failover.lease.isInDoubt).toBe(false)
+    if (by === 'slots') witness.slots = backup
+    else laptop.failover.onLinkEvent({ type: 'live', newGeneration: true })
+    await pass(900)
+    expect(laptop.failover.lease.isInDoubt).toBe(true)
+    leases.crash(laptop)
+    const again = await leases.start(mesh.laptop)
+    await pass(900)
+    expect(again.failover.lease.isInDoubt).toBe(true)
+    expect(again.failover.lease.memory.witness).toEqual(laptop.failover.lease.memory.witness)
+  },
+)

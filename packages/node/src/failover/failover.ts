@@ -34,6 +34,7 @@ import { type Outlook, Standby } from './standby.ts'
 import { FailoverTalk } from './talk.ts'
 import { Taker, type TakerDeps } from './taker.ts'
 import { within } from './within.ts'
+import { WitnessMemory } from './witness-memory.ts'
 import type { SlotSeen, Witness } from './witness.ts'
 
 export interface FailoverDeps {
@@ -97,6 +98,7 @@ export class Failover implements LeaseListing {
   readonly #asking: Asking
   readonly #acted = new Map<AgentId, number>()
   readonly #catchingUp: CatchingUp
+  readonly #memory: WitnessMemory
   #aheadRaised = false
   #key: LeaseKey | null = null
   #closed = false
@@ -122,6 +124,7 @@ export class Failover implements LeaseListing {
       standings: (peer: NodeId) => sync.standings(peer),
       failed: (error: unknown) => this.#failed(error),
     }
+    this.#memory = new WitnessMemory(store)
     this.lease = new NodeLease(node, deps.incarnation, store.memory)
     this.#talk = new FailoverTalk({ port: deps.port, send: (packet) => deps.link.send(packet), random })
     this.#asking = new Asking({
@@ -257,7 +260,11 @@ export class Failover implements LeaseListing {
 
   onLinkEvent(event: LinkEvent): void {
     this.#talk.onLinkEvent(event)
-    if (event.type === 'live') void this.own.renew()
+    if (event.type !== 'live') return
+    // Also of a relay that was put back and has kept its generation: its counter of sessions fell.
+    const isOfWitness = this.lease.memory.witness?.relays === this.#deps.link.relay
+    if (event.newGeneration && isOfWitness) this.#memory.forgot().catch((error: unknown) => this.#failed(error))
+    void this.own.renew()
   }
 
   onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean): void {
@@ -316,10 +323,13 @@ export class Failover implements LeaseListing {
   #witness(): Witness | null {
     const { witness } = this.#deps.log.mesh
     if (witness === null) return null
-    if (this.#deps.witness !== undefined) return this.#deps.witness()
+    if (this.#deps.witness !== undefined) {
+      const other = this.#deps.witness()
+      return other && this.#memory.over(other)
+    }
     const [relay] = witness.relays
     if (relay === undefined || !this.#isWitnessed()) return null
-    return new RelayWitness(relay, () => this.#deps.link.linkNow)
+    return this.#memory.over(new RelayWitness(relay, () => this.#deps.link.linkNow))
   }
 
   #isWitnessed(): boolean {

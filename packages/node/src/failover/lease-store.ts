@@ -47,6 +47,8 @@ const Notes = z.object({
   forced: z.array(Hex),
   /** Assigns of this node beside which nobody else acts, each with the *failover* record that all know. */
   proven: z.array(z.object({ record: Hex, policy: Hex.nullable() })),
+  /** How often the witness was seen to have gone back without saying so. */
+  epoch: z.int().min(0),
 })
 
 const MEMORY = 'lease-memory'
@@ -89,7 +91,7 @@ export class LeaseStore {
     return new LeaseStore(
       meta,
       memory ?? NO_MEMORY,
-      notes ?? { failuresAtMs: [], untold: [], forced: [], proven: [] },
+      notes ?? { failuresAtMs: [], untold: [], forced: [], proven: [], epoch: 0 },
       drafts,
     )
   }
@@ -179,6 +181,14 @@ export class LeaseStore {
       const others = notes.proven.filter((each) => each.record !== record)
       return { ...notes, proven: [...others, { record, policy }].slice(-PROVEN_MAX) }
     })
+  }
+
+  get epoch(): number {
+    return this.#notes.epoch
+  }
+
+  noteEpoch(epoch: number): Promise<void> {
+    return this.#note((notes) => ({ ...notes, epoch }))
   }
 
   noteTold(record: RecordHash): Promise<void> {

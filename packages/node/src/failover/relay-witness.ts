@@ -36,6 +36,7 @@ export class RelayWitness implements Witness {
   }
 
   #seen({ receipt, blob }: SlotAnswer): SlotSeen {
-    return { hash: receipt.hash, blob, witness: { relays: receipt.relay, generation: toHex(receipt.generation) } }
+    const { counter, generation, hash, relay } = receipt
+    return { hash, blob, counter, witness: { relays: relay, generation: toHex(generation) } }
   }
 }

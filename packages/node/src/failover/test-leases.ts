@@ -24,11 +24,10 @@ const RELAY = 'e1'.repeat(32) as RelayId
 /** For tests: what keeps the registers, with what may go wrong on the way to it. */
 export class TestWitness {
   generation = 'first'
-  slots = new Map<SlotId, { readonly blob: Uint8Array; readonly sinceMs: number }>()
+  slots = new Map<SlotId, { readonly blob: Uint8Array; readonly sinceMs: number; readonly counter: number }>()
   /** By node: `refused` and nothing is written, or written and `unanswered`. */
   readonly sets = new Map<NodeId, 'refused' | 'unanswered'>()
   readonly #sodium: Sodium
-  counter = 0
 
   constructor(sodium: Sodium) {
     this.#sodium = sodium
@@ -60,15 +59,19 @@ export class TestWitness {
     if ((hash && toHex(hash)) !== (expected && toHex(expected))) return { ...this.#seen(slot), result: 'differs' }
     if (before !== undefined && Date.now() - before.sinceMs < leastAgeMs)
       return { ...this.#seen(slot), result: 'young' }
-    this.slots.set(slot, { blob, sinceMs: Date.now() })
-    this.counter += 1
+    this.slots.set(slot, { blob, sinceMs: Date.now(), counter: (before?.counter ?? 0) + 1 })
     return { ...this.#seen(slot), result: 'set' }
   }
 
   #seen(slot: SlotId): SlotSeen {
     const blob = this.slots.get(slot)?.blob ?? null
     const hash = blob && hashOfBlob(blob, this.#sodium)
-    return { hash, blob, witness: { relays: RELAY, generation: this.generation } }
+    return {
+      hash,
+      blob,
+      counter: this.slots.get(slot)?.counter ?? 0,
+      witness: { relays: RELAY, generation: this.generation },
+    }
   }
 }
 
@@ -254,7 +257,8 @@ export class TestLeases {
     const sealed = sealLease(blob, this.#key, new Uint8Array(24).fill(++this.#runs), this.sodium)
     if (!sealed.ok) throw new Error(sealed.error.code)
     const slot = leaseSlotOf(this.#key, owner.id, this.sodium)
-    this.witness.slots.set(slot, { blob: sealed.value, sinceMs: Date.now() })
+    const counter = (this.witness.slots.get(slot)?.counter ?? 0) + 1
+    this.witness.slots.set(slot, { blob: sealed.value, sinceMs: Date.now(), counter })
   }
 
   get #key() {

@@ -6,6 +6,8 @@ export interface SlotSeen {
   /** Null for nothing there. */
   readonly hash: Uint8Array | null
   readonly blob: Uint8Array | null
+  /** Of the sets of this register, 0 for nothing there; absent where several relays say it. */
+  readonly counter?: number
   readonly witness: WitnessName
 }
 
