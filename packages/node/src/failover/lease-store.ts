@@ -23,6 +23,7 @@ const Memory = z.object({
   count: z.int().min(0),
   incarnation: Hex.nullable(),
   confirmed: z.int().min(0),
+  released: z.int().min(0),
   listed: z.array(Hex),
   taken: z.array(z.object({ agent: Hex, term: z.int(), record: Hex, holder: Hex, sync: Hex.nullable() })),
   doubt: z.int().nullable(),

@@ -41,6 +41,7 @@ export interface OwnRegisterDeps {
   readonly heard: (seen: SlotSeen) => Promise<void>
   /** The register knows more of this node than it does itself. Resolves to true once that is made good. */
   readonly ahead: () => Promise<boolean>
+  /** A lease that was not released is gone. */
   readonly broken: () => Promise<void>
   /** It succeeded; `continued`: the lease before had not run out. */
   readonly won: (sent: Moment, continued: boolean) => void

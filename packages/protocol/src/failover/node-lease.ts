@@ -12,6 +12,8 @@ export interface LeaseMemory {
   readonly count: number
   readonly incarnation: IncarnationId | null
   readonly confirmed: number
+  /** Count of the newest write that was tried and released it; a broken register still says which write it broke. */
+  readonly released: number
   /** Agents that a blob lists which may lie at the witness. */
   readonly listed: readonly Prefix[]
   /** What others took and the log does not know yet. */
@@ -31,6 +33,7 @@ export const NO_MEMORY: LeaseMemory = {
   count: 0,
   incarnation: null,
   confirmed: 0,
+  released: 0,
   listed: [],
   taken: [],
   doubt: null,
@@ -60,6 +63,8 @@ export type FoundVerdict =
   | 'ours'
   /** Another node broke it: what it took is gone, and the rest is to be claimed anew. */
   | 'broken'
+  /** The same, of one that this node had let go of. */
+  | 'taken'
   /** It knows of writes of ours that this home does not: the home is older than it should be, or a copy. */
   | 'ahead'
 
@@ -172,7 +177,7 @@ export class NodeLease {
       return 'ours'
     }
     this.#won = null
-    return 'broken'
+    return blob.count === this.#memory.released ? 'taken' : 'broken'
   }
 
   /** Of the two that took it one lies: the register speaks of writes of this node that it never made, or has lost. */
@@ -232,6 +237,7 @@ export class NodeLease {
       ...this.#memory,
       count: blob.count,
       incarnation: this.#incarnation,
+      released: state === 'released' ? blob.count : this.#memory.released,
       listed: [...new Set([...this.#memory.listed, ...held.map(({ agent }) => agent)])],
     }
     if (this.#won !== null) {
