@@ -164,6 +164,7 @@ export class Failover implements LeaseListing {
       own: this.own,
       acting: this.acting,
       talk: this.#talk,
+      names: () => deps.documents.names(),
     })
     const drained = (waitMs: number): Promise<boolean> => this.#drained(waitMs)
     this.#catchingUp = new CatchingUp({ ...common, lease: this.lease, acting: this.acting, talk: this.#talk, drained })
@@ -439,13 +440,12 @@ export class Failover implements LeaseListing {
     }
   }
 
-  /** Somebody says that he hands it to us: the register, or without one the log, has to say so too. */
+  /** Somebody says that he hands it to us: of a leased agent the register has to say so too. */
   async #takeHanded(from: NodeId, agentId: AgentId): Promise<void> {
     const { log, node } = this.#deps
     const agent = log.mesh.agents.get(agentId)
     if (agent?.term?.holder !== from || !agent.hosts.includes(node)) return
-    if (agent.failover.mode === 'manual' || this.#witness() === null)
-      return void (await this.taker.byLog(agentId, 'handed over'))
+    if (agent.failover.mode === 'manual') return void (await this.taker.byLog(agentId, 'handed over'))
     const watched = await this.standby.look(from, true)
     if (
       watched?.blob?.handed.some(({ agent: each, to }) => each === prefixOf(agentId) && to === prefixOf(node)) !== true

@@ -1,3 +1,4 @@
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { NodeLease } from '@sealmesh/protocol/failover/node-lease'
 import { prefixOf } from '@sealmesh/protocol/failover/prefix'
@@ -25,6 +26,7 @@ export interface HandoverDeps {
   readonly talk: FailoverTalk
   readonly log: LogKeeper
   readonly standings: (node: NodeId) => readonly Standing[]
+  readonly names: () => readonly DocumentName[]
   readonly monotonicMs: () => number
   /** Resolves when what acted for agents that lost the right has ended. */
   readonly stopped?: () => Promise<void>
@@ -113,6 +115,10 @@ export class Handover {
   /** Of single-writer layers nothing is written now; of the others what comes meanwhile is merged anyway. */
   #hasAll(agent: AgentId, to: NodeId): true | undefined {
     const theirs = this.#deps.standings(to).filter(({ name }) => name.agent === agent && isSingleWriter(name.layer))
+    const isNamed = new Set(theirs.map(({ name }) => name.layer))
+    // Of whom nothing was heard nobody knows what he has.
+    const mine = this.#deps.names().filter((name) => name.agent === agent && isSingleWriter(name.layer))
+    if (!mine.every(({ layer }) => isNamed.has(layer))) return undefined
     return theirs.every(({ toSend }) => toSend === 0) ? true : undefined
   }
 
