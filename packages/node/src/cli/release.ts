@@ -14,12 +14,6 @@ export const release = (cli: Cli): Command =>
       withDoor(cli, async ({ door, output }, { undo }: { readonly undo?: boolean }) => {
         const now = await door.call('release', { undo: undo === true })
         output.data(now)
-        output.print(
-          undo === true
-            ? 'leases are claimed again'
-            : now.released
-              ? 'no lease is held here'
-              : 'the relay does not answer: leases run out by themselves',
-        )
+        output.print(undo === true ? 'leases are claimed again' : 'no lease is held here')
       }),
     )

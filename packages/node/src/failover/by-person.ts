@@ -56,7 +56,10 @@ export async function takeByPerson(
   if (outcome.type === 'blocked')
     throw new Failure('TAKEOVER_BLOCKED', `What was acknowledged could be lost: ${blockedWords(outcome.why)}.`)
   if (outcome.type === 'not-now')
-    throw new Failure('LEASE_RUNS', 'The holder has renewed its lease, and may be acting now.')
+    throw new Failure(
+      'LEASE_RUNS',
+      'The register has changed, or has not stood still for long enough: its holder, or another machine, may be acting now.',
+    )
 }
 
 /** A manual agent may still be listed, from when it was not manual. */

@@ -25,6 +25,7 @@ test('takeovers that the relay does not write down are asked for again, each as 
   leases.witness.sets.set(office.node.id, 'refused')
   await vi.advanceTimersByTimeAsync(60_000)
   expect(office.store.drafts).toHaveLength(1)
+  expect(office.failover.standby.outlookOf(leases.agent)).toEqual({ type: 'failed', code: 'DISK_FULL' })
   leases.witness.sets.delete(office.node.id)
   await vi.advanceTimersByTimeAsync(5_000)
   expect(office.failover.mustHold(leases.agent)).toMatchObject({ ok: true, value: { term: { number: 2 } } })

@@ -83,6 +83,8 @@ function eventOf(news: FailoverNews) {
       if (outlook.type === 'proposed') return { type: 'takeover-proposed' as const, detail: {} }
       if (outlook.type === 'blocked')
         return { type: 'takeover-blocked' as const, detail: { why: blockedWords(outlook.why) } }
+      if (outlook.type === 'failed')
+        return { type: 'takeover-blocked' as const, detail: { why: `it cannot be taken over: ${outlook.code}` } }
       if (outlook.type === 'cooling-down')
         return { type: 'takeover-blocked' as const, detail: { why: 'this node lost two leases within an hour' } }
       return undefined

@@ -1,3 +1,4 @@
+import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import { placeOf, ripeAtMs, watch, type Watched } from '@sealmesh/protocol/failover/challenger'
 import { type Claim, claimOf } from '@sealmesh/protocol/failover/claim'
 import { type Blocked, isCoolingDown } from '@sealmesh/protocol/failover/electable'
@@ -24,6 +25,11 @@ export type Outlook =
   | { readonly type: 'cooling-down' }
   | { readonly type: 'witness-forgot' }
   | { readonly type: 'not-listed' }
+  /** Something here keeps it from succeeding, which no trying again heals by itself. */
+  | { readonly type: 'failed'; readonly code: FailureCode }
+
+/** Of the way to the relay, or of somebody who was faster: the next turn shows. */
+const PASSING: ReadonlySet<FailureCode> = new Set(['RELAY_UNREACHABLE', 'RELAY_CLOSED', 'TERM_NOT_HIGHER'])
 
 export interface StandbyDeps {
   readonly node: NodeId
@@ -201,14 +207,17 @@ export class Standby {
     if (agent.failover.mode === 'ask') return this.#expect(agent.id, { type: 'proposed' })
     if (isCoolingDown(store.failuresAtMs, now())) return this.#expect(agent.id, { type: 'cooling-down' })
     const asked = { how: 'break', reason: 'its holder lost the lease', acceptDataLoss: false } as const
+    let code: FailureCode | undefined
     const outcome = await this.#deps.taker.take(agent.id, watched, asked).catch((error: unknown) => {
       this.#deps.failed(error)
+      code = error instanceof Failure ? error.code : 'INTERNAL'
       return undefined
     })
     if (outcome?.type === 'blocked') return this.#expect(agent.id, { type: 'blocked', why: outcome.why })
     // The register is another one now, by us or by whoever was faster: see it before the next is considered.
     await this.look(owner)
-    this.#expect(agent.id, { type: 'watching' })
+    const isPassing = code === undefined || PASSING.has(code)
+    this.#expect(agent.id, isPassing ? { type: 'watching' } : { type: 'failed', code: code! })
   }
 
   /**

@@ -100,7 +100,13 @@ export function failoverHandlers(
         failover.own.resume()
         return { released: false }
       }
-      return { released: await failover.release() }
+      if (!(await failover.release()))
+        throw new Failure(
+          'RELAY_UNREACHABLE',
+          'The relay did not take the word that leases are let go of. Nothing is done under them here; others wait until they run out.',
+          { next: 'sealmesh release once the relay answers, or sealmesh release --undo to go on here' },
+        )
+      return { released: true }
     },
   }
 }
@@ -182,6 +188,8 @@ function agentRow(
       return { ...base, state: 'blocked', why: blockedWords(outlook.why) }
     case 'cooling-down':
       return { ...base, state: 'blocked', why: 'this node lost two leases within an hour' }
+    case 'failed':
+      return { ...base, state: 'blocked', why: `it cannot be taken over: ${outlook.code}` }
     case 'witness-forgot':
       return {
         ...base,

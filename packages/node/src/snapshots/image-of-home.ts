@@ -30,7 +30,7 @@ export interface ImagePart {
 }
 
 /** Of named values these and no others: the rest is of one run, or is made again. */
-const NAMED_VALUES = ['membership', 'relay-token', 'kit-made', 'merged-late', 'last-heard'] as const
+export const NAMED_VALUES = ['membership', 'relay-token', 'kit-made', 'merged-late', 'last-heard'] as const
 
 /** Entries of the part `home`. */
 export const HOME_ENTRIES = {

@@ -16,6 +16,7 @@ import type { Kit } from '../recovery/kit.ts'
 import { MEMBERSHIP, nodeIdFrom } from '../setup/identity.ts'
 import { Meta } from '../store/meta.ts'
 import { openSoundStore } from '../store/open-store.ts'
+import { NAMED_VALUES } from './image-of-home.ts'
 import { copyDurably } from './copy-folder.ts'
 import { documentsIn, fillStore, markPartial } from './fill-store.ts'
 import { type HomePart, readHomePart } from './home-part.ts'
@@ -184,7 +185,11 @@ async function fillDraft(
     )
     await health.close()
     // Last, as in a join: it says that all the rest is there.
-    for (const [name, value] of part.named) if (name !== MEMBERSHIP) await meta.writeBytes(name, value)
+    // Whoever made the snapshot says nothing of this home's health, or of its leases.
+    for (const name of NAMED_VALUES) {
+      const value = name === MEMBERSHIP ? undefined : part.named.get(name)
+      if (value !== undefined) await meta.writeBytes(name, value)
+    }
     const membership = part.named.get(MEMBERSHIP)
     if (membership === undefined) throw invalid('it does not say to which mesh its home belongs')
     await meta.writeBytes(MEMBERSHIP, membership)
