@@ -1,4 +1,5 @@
 import { toHex } from '@sealmesh/protocol/bytes'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { Failure } from '@sealmesh/protocol/errors'
 import { leaseKeyOf, leaseSlotOf, type LeaseBlob, openLease, sealLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { AgentId, IncarnationId, NodeId, PacketId, RelayId, SlotId } from '@sealmesh/protocol/ids'
@@ -87,6 +88,10 @@ export interface TestMachine {
   isMute: boolean
   /** What the relay has for it stays there. */
   isDeaf: boolean
+  /** The relay in use is not the one that keeps leases. */
+  isElsewhere: boolean
+  /** What it has; it tells nobody. */
+  documents: readonly DocumentName[]
 }
 
 /**
@@ -152,6 +157,8 @@ export class TestLeases {
       isCut: false,
       isMute: false,
       isDeaf: false,
+      isElsewhere: false,
+      documents: [],
     } as unknown as TestMachine & {
       failover: Failover
     }
@@ -165,7 +172,7 @@ export class TestLeases {
       moment: () => ({ monotonicMs: Date.now(), uptimeMs: Date.now() }),
       now: Date.now,
       log,
-      documents: { names: () => [], open: () => Promise.reject(new Error('there are none')) },
+      documents: { names: () => [...machine.documents], open: () => Promise.reject(new Error('there are none')) },
       sync: {
         settled: async () => true,
         standings: () => [],
@@ -204,7 +211,7 @@ export class TestLeases {
       health: { facts: { rolledBack: null, copied: null, lost: null, events: [] }, rolledBack: async () => undefined },
       told: (_, told) => void news.push(told),
       logger: { info: () => undefined, warn: (said: unknown) => void warned.push(said), error: () => undefined },
-      witness: () => this.witness.of(node.id, () => machine.isCut),
+      witness: () => (machine.isElsewhere ? null : this.witness.of(node.id, () => machine.isCut)),
     })
     log.onChange(() => machine.failover.meshChanged())
     this.#machines.set(node.id, machine)
