@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { decodeHeader, documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
 import type { Dot, VersionVector } from '@sealmesh/protocol/crdt/clock'
@@ -8,6 +7,7 @@ import { type BlockStore, endsOf } from '../store/block-store.ts'
 import { afterPrefix, documentPrefix, dotOfKey } from '../store/keys.ts'
 import type { Put } from '../store/database.ts'
 import type { Store } from '../store/store.ts'
+import type { DrillPace } from './drill-pace.ts'
 
 export interface Covered {
   /** Entries of the block table as they are stored. */
@@ -20,15 +20,20 @@ export interface Covered {
   readonly missingAcknowledged: number
 }
 
-/** Steps before others get a turn. */
-const PER_TURN = 256
+/** Where blocks are looked for, and how hastily. */
+export interface Source {
+  readonly store: Store
+  readonly blocks: BlockStore
+  readonly sodium: Sodium
+  readonly pace: DrillPace
+}
 
 /**
  * The blocks of a document that a vector covers, walked back from its ends by their hashes: on a fork only the named
  * branches. What lies at or below the base is not looked at here.
  */
 export async function coveredBlocks(
-  { store, blocks, sodium }: { readonly store: Store; readonly blocks: BlockStore; readonly sodium: Sodium },
+  { store, blocks, sodium, pace }: Source,
   name: DocumentName,
   vector: VersionVector,
   receipted: VersionVector,
@@ -44,6 +49,7 @@ export async function coveredBlocks(
     const each = { dot, key, value }
     if (before === undefined) stored.set(place, [each])
     else before.push(each)
+    await pace.turn()
   }
   const chosen = new Map<BlockHash, Put>()
   let [count, missing, missingAcknowledged] = [0, 0, 0]
@@ -67,7 +73,7 @@ export async function coveredBlocks(
       // Damaged: it is taken along as an empty one, which no signature fits.
       chosen.set(found.dot.hash, { type: 'put', key: found.key, value: found.value ?? new Uint8Array() })
       wanted = found.value === undefined ? null : previousOf(found.value)
-      if (count % PER_TURN === 0) await nextTurn()
+      await pace.turn()
     }
   }
   return { entries: [...chosen.values()], hashes: new Set(chosen.keys()), blocks: count, missing, missingAcknowledged }

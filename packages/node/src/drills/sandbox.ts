@@ -1,6 +1,5 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { toHex, utf8 } from '@sealmesh/protocol/bytes'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import { documentIdOf } from '@sealmesh/protocol/crdt/block-codec'
@@ -26,11 +25,11 @@ import {
 } from '../store/keys.ts'
 import type { Operation, Put, Range } from '../store/database.ts'
 import type { Store } from '../store/store.ts'
+import type { Source } from './covered-blocks.ts'
+import type { DrillPace } from './drill-pace.ts'
 import { foldStored } from './fold.ts'
 
-/** Signatures that are checked before others get a turn. */
-const PER_TURN = 64
-/** One batch: what a store takes at once. */
+/** One batch: what a store takes at once. Each costs the disk a sync that live writes wait for. */
 const BATCH_BYTES = 1_048_576
 const PREFIX = 'sandbox-'
 
@@ -50,19 +49,22 @@ export interface Rebuilt {
 export class Sandbox {
   readonly #store: Store
   readonly #directory: string
+  readonly #pace: DrillPace
 
-  private constructor(store: Store, directory: string) {
+  private constructor(store: Store, directory: string, pace: DrillPace) {
     this.#store = store
     this.#directory = directory
+    this.#pace = pace
   }
 
   static async make(
     directory: string,
     drill: string,
     openStore: (directory: string) => Promise<Store>,
+    pace: DrillPace,
   ): Promise<Sandbox> {
     const own = join(directory, PREFIX + drill)
-    return new Sandbox(await openStore(own), own)
+    return new Sandbox(await openStore(own), own, pace)
   }
 
   /** What a crash has left of earlier ones. */
@@ -96,8 +98,8 @@ export class Sandbox {
     await this.#store.commit(batch)
   }
 
-  around(sodium: Sodium): { readonly store: Store; readonly blocks: BlockStore; readonly sodium: Sodium } {
-    return { store: this.#store, blocks: new BlockStore(this.#store), sodium }
+  around(sodium: Sodium): Source {
+    return { store: this.#store, blocks: new BlockStore(this.#store), sodium, pace: this.#pace }
   }
 
   /** Block by block, and then as a whole. */
@@ -105,7 +107,7 @@ export class Sandbox {
     const badSignatures = await this.#badSignatures(documentIdOf(name, sodium), mesh, sodium)
     const blocks = new BlockStore(this.#store)
     const closed = await ClosedSets.load(this.#store, sodium)
-    const document = await foldStored({ blocks, closed, sodium }, name, mesh, nowMs)
+    const document = await foldStored({ blocks, closed, sodium, pace: this.#pace }, name, mesh, nowMs)
     return {
       digest: document === undefined ? null : toHex(document.digest()),
       badSignatures,
@@ -114,11 +116,11 @@ export class Sandbox {
   }
 
   async #badSignatures(id: DocumentId, mesh: Mesh, sodium: Sodium): Promise<number> {
-    let [bad, checked] = [0, 0]
+    let bad = 0
     for (const from of [documentPrefix(id), prunedDocument(id)])
       for await (const { key, value } of this.#store.examine({ from, to: afterPrefix(from) })) {
         if (value === undefined || !isSigned(key, value, mesh, sodium)) bad += 1
-        if (++checked % PER_TURN === 0) await nextTurn()
+        await this.#pace.turn()
       }
     return bad
   }

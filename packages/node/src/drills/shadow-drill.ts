@@ -12,6 +12,7 @@ import type { AgentId, BlockHash, NodeId } from '@sealmesh/protocol/ids'
 import { livePrekey, readersOf } from '@sealmesh/protocol/membership/access'
 import { BlockStore } from '../store/block-store.ts'
 import { coveredBlocks } from './covered-blocks.ts'
+import { DrillPace } from './drill-pace.ts'
 import { type DrillRun, PATIENCE } from './drills-deps.ts'
 import type { Heard } from './drill-dialogue.ts'
 import { foldStored } from './fold.ts'
@@ -61,11 +62,12 @@ export async function shadowDrill(
   const reached = await comeTo(deps, layers)
   const catchUpMs = since(pointHereMs)
 
-  const sandbox = await Sandbox.make(deps.directory, dialogue.drill, deps.openStore)
+  const pace = new DrillPace(() => deps.store.counts.commits)
+  const sandbox = await Sandbox.make(deps.directory, dialogue.drill, deps.openStore, pace)
   let removed = false
   let rebuilt: Rebuilt
   try {
-    rebuilt = await rebuild(deps, layers, sandbox, since)
+    rebuilt = await rebuild(deps, layers, sandbox, pace, since)
   } finally {
     removed = await sandbox.remove()
   }
@@ -83,7 +85,7 @@ export async function shadowDrill(
   const withLive: RebuiltLayer[] = []
   for (const [at, layer] of layers.entries()) {
     const each = rebuilt.layers[at]
-    if (each !== undefined) withLive.push({ ...each, liveDigest: await liveDigest(deps, layer) })
+    if (each !== undefined) withLive.push({ ...each, liveDigest: await liveDigest(deps, layer, pace) })
   }
   const meshNow = mesh()
   const kept = deps.documents.names().filter((name) => name.agent === agent)
@@ -176,15 +178,17 @@ async function rebuild(
   deps: DrillRun,
   layers: readonly Layer[],
   sandbox: Sandbox,
+  pace: DrillPace,
   since: (fromMs: number) => number,
 ): Promise<Rebuilt> {
   const { store, sodium, mesh, now, monotonicMs } = deps
   const blocks = new BlockStore(store)
   const fromMs = monotonicMs()
+  const restedMs = pace.restedMs
   const rebuilt: RebuiltLayer[] = []
   let diaryContents = 0
   for (const { name, vector, receipted } of layers) {
-    const live = await coveredBlocks({ store, blocks, sodium }, name, vector, receipted)
+    const live = await coveredBlocks({ store, blocks, sodium, pace }, name, vector, receipted)
     await sandbox.fill(store, documentIdOf(name, sodium), live.entries)
     const covered = await coveredBlocks(sandbox.around(sodium), name, vector, receipted)
     const { digest, badSignatures, diaryContents: contents } = await sandbox.rebuild(name, mesh(), now(), sodium)
@@ -199,23 +203,23 @@ async function rebuild(
       liveDigest: null,
     })
   }
-  const activateMs = since(fromMs)
+  const activateMs = Math.max(0, since(fromMs) - Math.round(pace.restedMs - restedMs))
   const actMs = monotonicMs()
   await sandbox.act()
   return { layers: rebuilt, diaryContents, activateMs, firstActMs: since(actMs) }
 }
 
 /** What the live store says at the same point, now that all is over. */
-async function liveDigest(deps: DrillRun, { name, vector, receipted }: Layer): Promise<string | null> {
+async function liveDigest(deps: DrillRun, { name, vector, receipted }: Layer, pace: DrillPace): Promise<string | null> {
   const { store, closed, sodium, mesh, now } = deps
   const blocks = new BlockStore(store)
   const { hashes }: { hashes: ReadonlySet<BlockHash> } = await coveredBlocks(
-    { store, blocks, sodium },
+    { store, blocks, sodium, pace },
     name,
     vector,
     receipted,
   )
-  const document = await foldStored({ blocks, closed, sodium }, name, mesh(), now(), hashes)
+  const document = await foldStored({ blocks, closed, sodium, pace }, name, mesh(), now(), hashes)
   return document === undefined ? null : toHex(document.digest())
 }
 
