@@ -1,12 +1,11 @@
 import { MajorityWitness } from '@sealmesh/node/failover/majority-witness'
 import type { SlotSeen, SlotWritten, Witness } from '@sealmesh/node/failover/witness'
 import { toHex } from '@sealmesh/protocol/bytes'
-import { BALLOT_VALUE_BYTES_MAX } from '@sealmesh/protocol/failover/ballot'
-import { type LeaseKey, leaseKeyOf } from '@sealmesh/protocol/failover/lease-blob'
+import { type LeaseKey, leaseKeyOf, SHARED_LEASE_BYTES } from '@sealmesh/protocol/failover/lease-blob'
 import type { RecordHash, SlotId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { seededDice } from '@sealmesh/protocol/test-dice'
-import { hashOfBlob } from '@sealmesh/protocol/wire/slot'
+import { hashOfBlob, SLOT_BLOB_BYTES } from '@sealmesh/protocol/wire/slot'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -74,7 +73,7 @@ async function history(
       told.push({ hash: nameOf(hash), askedAt, toldAt: steps, toldMs: world.nowMs })
     }
     if (below(3) === 0) return hear(await witnesses[node]!.read(SLOT))
-    const blob = Uint8Array.from({ length: BALLOT_VALUE_BYTES_MAX }, () => below(256))
+    const blob = Uint8Array.from({ length: SHARED_LEASE_BYTES }, () => below(256))
     const over = latest[node]!
     const leastAgeMs = below(3) === 0 ? LEAST_AGE_MS : 0
     values.set(nameOf(hashOfBlob(blob, sodium)), { blob, over, askedAt, askedMs, leastAgeMs })
@@ -161,6 +160,7 @@ class World {
 
   witnessOf(node: number, key: LeaseKey, below: (max: number) => number): MajorityWitness {
     const part = (relay: number): Witness => ({
+      blobBytes: SLOT_BLOB_BYTES,
       read: (slot) => this.#ask(relay, node, { type: 'readSlot', slot }),
       set: (slot, expected, blob, leastAgeMs) =>
         this.#ask(relay, node, { type: 'setSlot', slot, expected, blob, leastAgeMs }),
@@ -174,6 +174,7 @@ class World {
       sodium: this.#sodium,
       random,
       dice: () => 0,
+      before: null,
     })
   }
 

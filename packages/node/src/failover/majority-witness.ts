@@ -12,7 +12,7 @@ import {
   openAcceptor,
   sealAcceptor,
 } from '@sealmesh/protocol/failover/ballot'
-import type { LeaseKey } from '@sealmesh/protocol/failover/lease-blob'
+import { type LeaseKey, SHARED_LEASE_BYTES } from '@sealmesh/protocol/failover/lease-blob'
 import type { WitnessName } from '@sealmesh/protocol/failover/node-lease'
 import { PREFIX_BYTES, type Prefix } from '@sealmesh/protocol/failover/prefix'
 import type { SlotId } from '@sealmesh/protocol/ids'
@@ -36,6 +36,8 @@ export interface MajorityWitnessDeps {
   readonly sodium: Sodium
   readonly random: (bytes: number) => Uint8Array
   readonly dice: () => number
+  /** What it was called when it was asked last: of a relay that has not answered yet nothing else is known. */
+  readonly before: WitnessName | null
 }
 
 /** One slot of one relay as it was seen last. */
@@ -57,15 +59,18 @@ type Promised =
  * is compared and set, that one relay less does not stop, and of which two minorities never make two truths.
  */
 export class MajorityWitness implements Witness {
+  readonly blobBytes = SHARED_LEASE_BYTES
   readonly #deps: MajorityWitnessDeps
   readonly #by: Prefix
-  readonly #generations: string[] = ['', '', '']
+  readonly #generations: string[]
   /** The newest question about each slot: an older one that is still under way writes nothing any more. */
   readonly #newest = new Map<SlotId, symbol>()
 
   constructor(deps: MajorityWitnessDeps) {
     this.#deps = deps
     this.#by = toHex(deps.random(PREFIX_BYTES)) as Prefix
+    const isSame = deps.before?.relays === deps.relays.join()
+    this.#generations = (isSame && deps.before?.generation.split('/', 1)[0]?.split(',')) || ['', '', '']
   }
 
   async read(slot: SlotId): Promise<SlotSeen> {

@@ -143,7 +143,7 @@ export class OwnRegister {
       const { blob, leftOut } = lease.next(this.#state, wanted, this.#deps.handed(), timing, moment())
       this.#deps.leftOut(leftOut)
       await store.keep(lease.memory)
-      const sealed = sealLease(blob, key, this.#deps.random(NONCE_BYTES), this.#deps.sodium)
+      const sealed = sealLease(blob, key, this.#deps.random(NONCE_BYTES), this.#deps.sodium, witness.blobBytes)
       if (!sealed.ok) throw new Failure('INTERNAL', 'A lease did not fit its register.')
       const sent = moment()
       const answer = await this.#ask(timing, witness.set(slot, this.#expected ?? null, sealed.value, 0))

@@ -1,12 +1,14 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { RelayId, SlotId } from '@sealmesh/protocol/ids'
+import { SLOT_BLOB_BYTES } from '@sealmesh/protocol/wire/slot'
 import type { RelayLink } from '../uplink/relay-link.ts'
 import type { SlotAnswer, SlotQuestion } from '../uplink/slot-question.ts'
 import type { SlotSeen, SlotWritten, Witness } from './witness.ts'
 
 /** One relay, over the link that is in use. */
 export class RelayWitness implements Witness {
+  readonly blobBytes = SLOT_BLOB_BYTES
   readonly #relay: RelayId
   readonly #link: () => Pick<RelayLink, 'slot'> | undefined
 

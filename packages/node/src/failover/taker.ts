@@ -186,7 +186,7 @@ export class Taker {
             ? acceptHanded(blob, node, entry)
             : breakLease(blob, node, [entry])
     if (taking === undefined) return { type: 'not-now' }
-    const sealed = sealLease(taking.blob, key, this.#deps.random(NONCE_BYTES), sodium)
+    const sealed = sealLease(taking.blob, key, this.#deps.random(NONCE_BYTES), sodium, witness.blobBytes)
     if (!sealed.ok) throw new Failure('INTERNAL', 'A broken lease did not fit its register.')
     const draft: KeptDraft = {
       agent: agentId,
@@ -241,7 +241,7 @@ export class Taker {
     if (theirs.blob === null && absentMs < quietMs(timing.leaseMs)) return false
     const fence = fenceTaker(theirs.blob, taker, node, claim.taken, timing.leaseMs)
     if (fence === 'done') return true
-    const sealed = sealLease(fence.blob, key, this.#deps.random(NONCE_BYTES), sodium)
+    const sealed = sealLease(fence.blob, key, this.#deps.random(NONCE_BYTES), sodium, witness.blobBytes)
     if (!sealed.ok) return false
     const slot = leaseSlotOf(key, taker, sodium)
     const said = await within(timing.retryMs, witness.set(slot, theirs.hash, sealed.value, fence.leastAgeMs))

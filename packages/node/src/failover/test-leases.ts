@@ -9,7 +9,7 @@ import type { FailoverMode } from '@sealmesh/protocol/membership/record'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { decodePayload } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload } from '@sealmesh/protocol/sync/payload-form'
-import { hashOfBlob } from '@sealmesh/protocol/wire/slot'
+import { hashOfBlob, SLOT_BLOB_BYTES } from '@sealmesh/protocol/wire/slot'
 import type { z } from 'zod'
 import { TestMesh, type TestNode } from '../documents/fixture.ts'
 import { LogKeeper, storedRecord } from '../membership/log-keeper.ts'
@@ -39,6 +39,7 @@ export class TestWitness {
       if (isCut()) throw new Failure('RELAY_UNREACHABLE', 'cut off')
     }
     return {
+      blobBytes: SLOT_BLOB_BYTES,
       read: async (slot) => {
         await reach()
         return this.#seen(slot)
@@ -100,7 +101,7 @@ export interface TestMachine {
  */
 export class TestLeases {
   readonly mesh: TestMesh
-  readonly witness: TestWitness
+  witness: Pick<TestWitness, 'of' | 'slots' | 'generation' | 'sets'>
   readonly sodium: Sodium
   readonly #machines = new Map<NodeId, TestMachine>()
   readonly #disks = new Map<NodeId, Map<string, unknown>>()

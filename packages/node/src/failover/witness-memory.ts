@@ -28,6 +28,7 @@ export class WitnessMemory {
 
   over(witness: Witness): Witness {
     return {
+      blobBytes: witness.blobBytes,
       read: (slot) => this.#noted(slot, () => witness.read(slot)),
       set: (slot, expected, blob, leastAgeMs) =>
         this.#noted<SlotWritten>(slot, () => witness.set(slot, expected, blob, leastAgeMs)),

@@ -20,6 +20,8 @@ export interface SlotWritten extends SlotSeen {
  * whether a `set` was done, and a `read` that is asked for later says.
  */
 export interface Witness {
+  /** Of what is set, exactly. */
+  readonly blobBytes: number
   read(slot: SlotId): Promise<SlotSeen>
   /** Replaces what hashes to `expected` (null: nothing) if it has lain there for `leastAgeMs` by the witness's clock. */
   set(slot: SlotId, expected: Uint8Array | null, blob: Uint8Array, leastAgeMs: number): Promise<SlotWritten>

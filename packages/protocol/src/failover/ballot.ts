@@ -24,7 +24,7 @@ import { err, ok, type Result } from '../result.ts'
 import type { Sodium } from '../sodium.ts'
 import { TAGS } from '../tags.ts'
 import { SLOT_BLOB_BYTES } from '../wire/slot.ts'
-import type { LeaseKey } from './lease-blob.ts'
+import { type LeaseKey, SHARED_LEASE_BYTES } from './lease-blob.ts'
 import { PREFIX_BYTES, type Prefix } from './prefix.ts'
 
 /**
@@ -55,8 +55,6 @@ export const EMPTY_ACCEPTOR: Acceptor = { promised: NO_BALLOT, accepted: NO_BALL
 
 /** How many relays have to agree. */
 export const MAJORITY = 2
-/** What a value may have, so that both ballots have room beside it. */
-export const BALLOT_VALUE_BYTES_MAX = 1_952
 const PLAIN_BYTES = SLOT_BLOB_BYTES - NONCE_BYTES - AEAD_TAG_BYTES
 
 export const compareBallots = (a: Ballot, b: Ballot): number => a.round - b.round || compareText(a.by, b.by)
@@ -85,7 +83,7 @@ export function chosenOf(acceptors: readonly Acceptor[]): Acceptor | undefined {
 export const latestOf = (acceptors: readonly Acceptor[]): Acceptor =>
   acceptors.reduce((latest, each) => (compareBallots(each.accepted, latest.accepted) > 0 ? each : latest))
 
-/** `value` of at most `BALLOT_VALUE_BYTES_MAX`. */
+/** `value` of at most `SHARED_LEASE_BYTES`. */
 export function sealAcceptor(
   { promised, accepted, value }: Acceptor,
   slot: SlotId,
@@ -125,7 +123,7 @@ export const decodeAcceptor = (plain: Uint8Array): Result<Acceptor, { readonly c
     const [promised, accepted] = [readBallot(reader), readBallot(reader)]
     const has = readByte(reader)
     if (has > 1) throw new Malformed()
-    const value = has === 0 ? null : readBytes(reader, BALLOT_VALUE_BYTES_MAX)
+    const value = has === 0 ? null : readBytes(reader, SHARED_LEASE_BYTES)
     // What was never accepted has no value, and nobody accepts above what was promised.
     if ((accepted.round === 0) !== (value === null) || compareBallots(accepted, promised) > 0) throw new Malformed()
     if (readFixed(reader, bytesLeft(reader)).some((byte) => byte !== 0)) throw new Malformed()

@@ -89,7 +89,11 @@ export const HELD_MAX = 48
 const TAKEN_MAX = 96
 const LEASE_MS_MAX = 600_000
 const TERM_MAX = 0xffff_ffff
-const PLAIN_BYTES = SLOT_BLOB_BYTES - NONCE_BYTES - AEAD_TAG_BYTES
+/** Its size where three relays keep it: their ballots lie beside it in the slots (docs/spec/12-failover.md §9). */
+export const SHARED_LEASE_BYTES = 1_952
+const SEALED_MORE_BYTES = NONCE_BYTES + AEAD_TAG_BYTES
+/** What is written fits either size, so that a mesh may go from one relay to three. */
+const WRITTEN_BYTES_MAX = SHARED_LEASE_BYTES - SEALED_MORE_BYTES
 /** An entry at its longest, and what is not lists. */
 const ENTRY_BYTES_MAX = 4 * PREFIX_BYTES + 5
 const FIXED_BYTES_MAX = 128
@@ -99,7 +103,7 @@ export const NO_PREFIX = '0'.repeat(2 * PREFIX_BYTES) as Prefix
 
 /** How many agents may be held beside these. */
 export const heldRoom = (handed: number, taken: number): number =>
-  Math.max(0, Math.min(HELD_MAX, Math.floor((PLAIN_BYTES - FIXED_BYTES_MAX) / ENTRY_BYTES_MAX) - handed - taken))
+  Math.max(0, Math.min(HELD_MAX, Math.floor((WRITTEN_BYTES_MAX - FIXED_BYTES_MAX) / ENTRY_BYTES_MAX) - handed - taken))
 
 /** What members alone can make: no relay ever sees the log's first record. */
 export interface LeaseKey {
@@ -117,16 +121,17 @@ export const leaseSlotOf = (key: LeaseKey, node: NodeId, sodium: Sodium): SlotId
 
 export type LeaseBlobError = { readonly code: 'BYTES_MALFORMED' | 'LEASE_FULL' }
 
-/** LEASE_FULL when it lists more than there is room for. */
+/** LEASE_FULL when it lists more than there is room for. `bytes`: as long as its witness takes it. */
 export function sealLease(
   blob: LeaseBlob,
   key: LeaseKey,
   nonce: Uint8Array,
   sodium: Sodium,
+  bytes = SLOT_BLOB_BYTES,
 ): Result<Uint8Array, LeaseBlobError> {
-  const plain = new Uint8Array(PLAIN_BYTES)
+  const plain = new Uint8Array(bytes - SEALED_MORE_BYTES)
   const written = encode((writer) => writeLease(writer, blob))
-  if (written.length > PLAIN_BYTES || blob.held.length > HELD_MAX) return err({ code: 'LEASE_FULL' })
+  if (written.length > WRITTEN_BYTES_MAX || blob.held.length > HELD_MAX) return err({ code: 'LEASE_FULL' })
   plain.set(written)
   return ok(concatBytes(nonce, sodium.encrypt(plain, boundTo(key, blob.node), nonce, key.secret.expose())))
 }
@@ -138,7 +143,7 @@ export function openLease(
   key: LeaseKey,
   sodium: Sodium,
 ): Result<LeaseBlob, LeaseBlobError> {
-  if (bytes.length !== SLOT_BLOB_BYTES) return err({ code: 'BYTES_MALFORMED' })
+  if (bytes.length !== SLOT_BLOB_BYTES && bytes.length !== SHARED_LEASE_BYTES) return err({ code: 'BYTES_MALFORMED' })
   const nonce = bytes.subarray(0, NONCE_BYTES)
   const plain = sodium.decrypt(bytes.subarray(NONCE_BYTES), boundTo(key, owner), nonce, key.secret.expose())
   const blob = plain && decodeLease(plain)
