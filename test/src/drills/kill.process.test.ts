@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   AGENT,
@@ -53,13 +54,17 @@ test('without the word of its config the holder is not killed, and of a manual a
 
 test('the holder is killed while it writes, the standby takes over, and gives it back when it returns', async () => {
   const written: string[] = []
-  const writing = (async () => {
+  const write = async (kind: string, wait: 'local' | 'replicated', restMs: number): Promise<never> => {
     for (let at = 0; ; at++) {
-      const umr = `${AGENT}.session.while-${at}`
-      const { acknowledged } = await mesh.home.call('set', { umr, value: '1', wait: 'replicated', timeoutMs: 5_000 })
-      if (acknowledged?.done === true) written.push(umr)
+      const umr = `${AGENT}.session.while-${kind}-${at}`
+      const asked = wait === 'local' ? {} : { wait, timeoutMs: 5_000 }
+      const { acknowledged } = await mesh.home.call('set', { umr, value: '1', ...asked })
+      if (wait === 'local' || acknowledged?.done === true) written.push(umr)
+      await pause(restMs)
     }
-  })().catch(() => undefined)
+  }
+  // The holder dies in a moment in which nothing that it acknowledged is its alone, on its own disk neither.
+  const writing = Promise.allSettled([write('a', 'replicated', 0), write('b', 'local', 20)])
   const drilling = drill('--return-within', '40s')
   await startAgain()
   await writing
