@@ -13,12 +13,11 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 const BOX_KEY_BYTES = 32
 
 /**
- * Takes the place of signatures and encryption where nobody attacks them: thirty times as fast, with the lengths of the
- * real ones. Hashes stay real, so that ids and digests are those of any other run. What was changed on its way, or is
+ * Takes the place of signatures and encryption where nobody attacks them: a hundred times as fast, with the lengths of
+ * the real ones. Hashes stay real, so that ids and digests are those of any other run. What was changed on its way, or is
  * for somebody else, is found; what somebody forges is not, since here a public key is enough to sign.
  */
 export function fastCryptoDouble(real: Sodium): Sodium {
-  const mac = (key: Uint8Array, parts: readonly Uint8Array[], bytes: number) => real.hash(parts, bytes, key)
   return {
     implementation: real.implementation,
     hash: real.hash,
@@ -69,7 +68,7 @@ export function fastCryptoDouble(real: Sodium): Sodium {
       const cipher = new Uint8Array(plain.length + AEAD_TAG_BYTES)
       mask(cipher, plain, mac(key, [nonce], BOX_KEY_BYTES))
       const body = cipher.subarray(0, plain.length)
-      cipher.set(mac(key, [nonce, associated, sumOf(body)], AEAD_TAG_BYTES), plain.length)
+      cipher.set(mac(key, [nonce, associated, body], AEAD_TAG_BYTES), plain.length)
       return cipher
     },
 
@@ -77,7 +76,7 @@ export function fastCryptoDouble(real: Sodium): Sodium {
       const at = cipher.length - AEAD_TAG_BYTES
       if (at < 0) return undefined
       const body = cipher.subarray(0, at)
-      if (!isSame(cipher.subarray(at), mac(key, [nonce, associated, sumOf(body)], AEAD_TAG_BYTES))) return undefined
+      if (!isSame(cipher.subarray(at), mac(key, [nonce, associated, body], AEAD_TAG_BYTES))) return undefined
       const plain = new Uint8Array(at)
       mask(plain, body, mac(key, [nonce], BOX_KEY_BYTES))
       return plain
@@ -98,14 +97,25 @@ function mask(into: Uint8Array, from: Uint8Array, key: Uint8Array): void {
   for (let at = inWords * 4; at < from.length; at++) into[at]! ^= key[at & 31]!
 }
 
-/** Shows a change; a real hash of a padded packet costs more than all the rest of sealing it. */
-function sumOf(bytes: Uint8Array): Uint8Array {
-  let [a, b] = [bytes.length, 0x9e3779b9]
-  for (let at = 0; at < bytes.length; at++) {
-    a = Math.imul(a ^ bytes[at]!, 0x01000193)
-    b = (b << 5) ^ (b >>> 27) ^ a
+/** Shows a change, and another key; a hash that withstands somebody costs more than all the rest of sealing a packet. */
+function mac(key: Uint8Array, parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  let [a, b] = [bytes, 0x9e3779b9]
+  const mix = (part: Uint8Array) => {
+    for (let at = 0; at < part.length; at++) {
+      a = Math.imul(a ^ part[at]!, 0x01000193)
+      b = ((b << 5) ^ (b >>> 27) ^ a) | 0
+    }
+    a ^= part.length
   }
-  return new Uint8Array(Uint32Array.of(a, b).buffer)
+  mix(key)
+  for (const part of parts) mix(part)
+  const words = new Uint32Array(bytes >> 2)
+  for (let at = 0; at < words.length; at++) {
+    a = Math.imul(a ^ (b >>> 15) ^ at, 0x85ebca6b)
+    b = Math.imul(b ^ (a >>> 13), 0xc2b2ae35)
+    words[at] = a ^ b
+  }
+  return new Uint8Array(words.buffer)
 }
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && Buffer.compare(a, b) === 0

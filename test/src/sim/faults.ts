@@ -1,7 +1,7 @@
 import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Disk } from '../relay/simulated-relay.ts'
 import type { Checks } from './checks.ts'
-import type { Parameters } from './parameters.ts'
+import type { Episode, Parameters } from './parameters.ts'
 import type { People } from './people.ts'
 import type { Player } from './player.ts'
 import type { RelayHost } from './relay-host.ts'
@@ -11,6 +11,8 @@ import type { Timeline } from './timeline.ts'
 const STEP_MS = 250
 const BACKUP_EVERY_MS = 10_000
 const BACKUPS_MAX = 4
+/** Long enough that the agent is at home and its standby in the set. */
+const EPISODE_MS = 2_000
 
 export interface FaultsDeps {
   readonly time: Timeline
@@ -40,6 +42,7 @@ export class Faults {
     this.#deps = deps
     this.#step()
     this.#backUp()
+    if (deps.parameters.episode !== null) this.#episode(deps.parameters.episode)
   }
 
   /** Cables whole, machines on, the relay up, copies gone. */
@@ -84,6 +87,36 @@ export class Faults {
       if (happens(p.relayWipe)) this.#crashRelay('wipe')
       if (happens(p.revoke)) this.#revoke()
       this.#step()
+    })
+  }
+
+  /** The first machine loses its agent to the second, and gets it back. */
+  #episode(what: Episode): void {
+    const { time, dice, players, relay, people } = this.#deps
+    const [holder, standby] = players as [Player, Player]
+    const at = (ms: number, run: () => void) => time.after(ms, undefined, () => this.#isOver || run())
+    const cut = (player: Player, ways: readonly ('up' | 'down')[], isCut: boolean) => {
+      for (const way of ways) player.cables[way].isCut = isCut
+    }
+    at(EPISODE_MS + dice.random() * 2_000, () => {
+      this.#deps.note(what, 0)
+      if (what === 'standby-then-holder') {
+        cut(standby, ['up', 'down'], true)
+        at(4_000, () => cut(standby, ['up', 'down'], false))
+      }
+      at(what === 'standby-then-holder' ? 1_800 + dice.random() * 1_700 : 0, () => {
+        cut(holder, ['up'], true)
+        if (what === 'standby-dark') {
+          standby.cutPower()
+          relay.crash(true)
+          at(500, () => relay.start())
+          at(1_000, () => standby.start())
+        }
+      })
+      at(14_000, () => cut(holder, ['up'], false))
+      // Refused until everything is in step again; nothing is done once it is at home.
+      for (const ms of [17_000, 19_000, 21_000]) at(ms, () => standby.soon(0, (node) => people.handOver(node)))
+      at(24_000, () => this.#episode(what))
     })
   }
 

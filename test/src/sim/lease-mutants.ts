@@ -1,3 +1,4 @@
+import { HANDOVERS, QUICK_TAKEOVERS, SETS_CHANGE, SLOW_ANSWERS, STANDBYS_LOSE_POWER } from './directed.ts'
 import type { Mutant } from './mutant.ts'
 
 const LEASE = 'protocol/dist/failover/node-lease.js'
@@ -10,7 +11,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'resume-from-disk',
     rule: 'a run of a node holds nothing until a compare-and-set of its own has succeeded',
-    seed: 18,
+    seeds: [6],
     patches: [
       {
         file: ACTING,
@@ -28,7 +29,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-by-timer',
     rule: 'whether the lease runs is asked in the tick of the act, not from a timer that may be late',
-    seed: 68,
+    seeds: [22],
     patches: [
       { file: ACTING, from: 'const now = this.#look();', to: 'const now = this.#looked;' },
       {
@@ -41,7 +42,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'monotonic-only',
     rule: 'time that the machine slept counts',
-    seed: 68,
+    seeds: [22],
     patches: [
       {
         file: 'protocol/dist/failover/elapsed.js',
@@ -53,7 +54,9 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-from-response',
     rule: 'a lease counts from when its renewal was sent',
+    seeds: [1, 2, 3],
     patches: [{ file: OWN, from: 'lease.answered(blob, sent);', to: 'lease.answered(blob, moment());' }],
+    world: { parameters: SLOW_ANSWERS },
   },
   {
     name: 'act-before-catch-up',
@@ -69,7 +72,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'acts-by-log',
     rule: 'a leased agent acts under a lease',
-    seed: 5,
+    seeds: [4],
     patches: [
       {
         file: 'protocol/dist/failover/authority.js',
@@ -82,7 +85,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-min-age',
     rule: 'a lease is broken only when nobody can count on it any more',
-    seed: 22,
+    seeds: [1],
     patches: [
       {
         file: 'protocol/dist/failover/timing.js',
@@ -102,6 +105,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         to: 'leaseMs',
       },
     ],
+    world: { parameters: QUICK_TAKEOVERS },
   },
   {
     name: 'any-blob-is-replaced',
@@ -165,6 +169,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         to: 'if (true)',
       },
     ],
+    world: { parameters: SETS_CHANGE },
   },
   {
     name: 'delivered-counts-as-stored',
@@ -176,12 +181,14 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         to: "outcome !== 'refused'",
       },
     ],
+    world: { parameters: STANDBYS_LOSE_POWER },
   },
   {
     name: 'not-frozen',
     rule: 'what is being handed over does not act',
-    seed: 59,
+    seeds: [1, 2, 3],
     patches: [{ file: 'node/dist/failover/handover.js', from: 'acting.freeze(agentId);', to: '' }],
+    world: { parameters: HANDOVERS },
   },
   {
     name: 'rollback-flag-in-memory',

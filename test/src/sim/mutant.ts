@@ -11,9 +11,9 @@ export interface Patch {
 export interface Mutant {
   readonly name: string
   readonly rule: string
-  /** A seed whose world shows it; undefined for one that no seed has shown yet (docs/sim-survivors.md). */
-  readonly seed?: number
+  /** Seeds of which one at least shows it; undefined for one that none has shown yet (docs/sim-survivors.md). */
+  readonly seeds?: readonly number[]
   readonly patches?: readonly Patch[]
-  /** Of the world around the code: a disk, the dice. */
+  /** Of the world around the code: a disk, the dice, what happens there often. */
   readonly world?: WorldOptions
 }

@@ -5,7 +5,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'drop-late-blocks',
     rule: 'a block of a term that is over is stored and listed, not refused',
-    seed: 1,
+    seeds: [1],
     patches: [
       {
         file: 'node/dist/documents/arrivals.js',
@@ -19,7 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fold-late-blocks',
     rule: 'a block that the basis of a higher term does not cover is set aside',
-    seed: 11,
+    seeds: [1],
     patches: [
       {
         file: 'protocol/dist/membership/judge.js',
@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-second-judgement',
     rule: 'what the log says anew is asked of blocks that were judged before',
-    seed: 11,
+    seeds: [1],
     patches: [
       {
         file: 'node/dist/documents/documents.js',
@@ -43,7 +43,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'wall-clock-first',
     rule: 'a write comes after what it replaces, whatever the clock on the wall shows',
-    seed: 11,
+    seeds: [11],
     patches: [
       {
         file: 'protocol/dist/crdt/writer.js',
@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'basis-from-nothing',
     rule: 'a term starts from what its holder has',
-    seed: 11,
+    seeds: [1],
     patches: [
       {
         file: 'protocol/dist/failover/takeover.js',
@@ -67,13 +67,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'reuse-incarnation',
     rule: 'every start writes under an incarnation of its own',
-    seed: 1,
+    seeds: [7],
     world: { sameIncarnation: true },
   },
   {
     name: 'ack-before-fsync',
     rule: 'what is answered is on the disk',
-    seed: 1,
+    seeds: [4],
     world: { disksAnswerEarly: true },
   },
   {
@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'receipts-never-fall',
     rule: 'a peer that names less than before has lost it, and gets it again',
-    seed: 2,
+    seeds: [4],
     patches: [
       {
         file: 'protocol/dist/sync/peer-sync.js',
@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'grants-not-asked',
     rule: 'blocks go to those only whom a grant names',
-    seed: 1,
+    seeds: [1],
     patches: [
       {
         file: 'protocol/dist/membership/access.js',
@@ -108,7 +108,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'words-outlive-rights',
     rule: 'what a peer named while it read more is neither missing nor withheld when it reads less',
-    seed: 1,
+    seeds: [1],
     patches: [
       {
         file: 'protocol/dist/sync/peer-sync.js',
@@ -120,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'plaintext-on-the-wire',
     rule: 'what leaves a machine is sealed',
-    seed: 1,
+    seeds: [1],
     world: { sealsNothing: true },
   },
   {

@@ -2,12 +2,18 @@ import type { Durability, FailoverMode } from '@sealmesh/protocol/membership/rec
 import { dice } from '@sealmesh/protocol/test-dice'
 
 /** What one seed's world is like. Rare mixtures occur because each of these is drawn apart. */
+/** What happens again and again in a directed world, to the first two machines. */
+export type Episode = 'holder-cut-off' | 'standby-then-holder' | 'standby-dark'
+
 export interface Parameters {
   readonly nodes: number
   /** Milliseconds of faults, after which everything is put right. */
   readonly faultsMs: number
   /** One way, least and most. */
   readonly delayMs: readonly [number, number]
+  /** What each way of the first machine takes longer: a slow line for whoever holds the agent at the beginning. */
+  readonly homeUpMs: number
+  readonly homeDownMs: number
   /** Of frames that take a while longer, and hold up what is behind them. */
   readonly loss: number
   /** Milliseconds that a disk takes to make a batch durable, at most. */
@@ -16,7 +22,8 @@ export interface Parameters {
   /** Of the clocks' rates, and of the wall clocks. */
   readonly drift: number
   readonly skewMs: number
-  /** Between two writes of one node, on average. */
+  /** Writes of one moment, on average, and between two such moments of one node. */
+  readonly together: number
   readonly writeEveryMs: number
   readonly actEveryMs: number
   /** Per node and second. */
@@ -48,9 +55,11 @@ export interface Parameters {
   readonly relayWipe: number
   readonly clone: number
   readonly revoke: number
+  readonly episode: Episode | null
 }
 
-export function parametersOf(seed: number): Parameters {
+/** `directed`: a world that is made for one thing to happen often; the rest is drawn as ever. */
+export function parametersOf(seed: number, directed: Partial<Parameters> = {}): Parameters {
   const { random, pick } = dice(seed * 31 + 17)
   const sometimes = (share: number, most: number): number => {
     const [happens, much] = [random() < share, random()]
@@ -58,6 +67,7 @@ export function parametersOf(seed: number): Parameters {
   }
   const least = random() < 0.2 ? 0.05 : 5 + random() * 30
   const mode = random()
+  const together = 1 + pick(3)
   return {
     mode: mode < 0.75 ? 'auto' : mode < 0.85 ? 'ask' : 'manual',
     durability: random() < 0.25 ? 'strict' : 'available',
@@ -67,14 +77,17 @@ export function parametersOf(seed: number): Parameters {
     forced: random() < 0.15 ? 0.5 : 0,
     lossAccepted: random() < 0.2 ? 0.5 : 0,
     nodes: 2 + pick(2),
-    faultsMs: 100_000 + pick(20_000),
+    faultsMs: 90_000 + pick(12_000),
+    homeUpMs: 0,
+    homeDownMs: 0,
     delayMs: [least, least * (1.1 + random() * 3) + (random() < 0.3 ? random() * 400 : random() * 20)],
     loss: random() < 0.6 ? random() * 0.2 : 0,
     syncMs: random() < 0.7 ? 1 + random() * 10 : random() * 200,
     relaySyncMs: random() < 0.7 ? 1 + random() * 10 : random() * 100,
     drift: random() < 0.8 ? 0.01 : 0,
     skewMs: random() < 0.5 ? 2_000 : random() < 0.9 ? 120_000 : 300_000,
-    writeEveryMs: 500 + random() * 1_900,
+    together,
+    writeEveryMs: together * (800 + random() * 1_700),
     actEveryMs: 300 + random() * 700,
     kill: sometimes(0.7, 0.02),
     powerCut: sometimes(0.6, 0.02),
@@ -92,5 +105,7 @@ export function parametersOf(seed: number): Parameters {
     relayWipe: sometimes(0.2, 0.01),
     clone: sometimes(0.3, 0.006),
     revoke: sometimes(0.2, 0.01),
+    episode: null,
+    ...directed,
   }
 }

@@ -39,9 +39,19 @@ export class Timeline {
     clearImmediate: globalThis.clearImmediate,
   }
   readonly #realNow = performance.now
+  readonly #unhandled: (reason: unknown) => void
   readonly #realPromises = { ...timersPromises }
 
+  /** A promise that is rejected and that nobody waits for ends a program: whose was it? */
+  constructor(onUnhandled: (owner: Process, reason: unknown) => void = () => undefined) {
+    this.#unhandled = (reason) => {
+      // The queue of a process that is gone has stood still, with whoever would have waited.
+      if (this.owner?.alive === true) onUnhandled(this.owner, reason)
+    }
+  }
+
   install(): void {
+    process.on('unhandledRejection', this.#unhandled)
     const clear = (handle: Handle | undefined) => {
       if (handle !== undefined && handle !== null) handle.entry.gone = true
     }
@@ -72,6 +82,7 @@ export class Timeline {
   }
 
   uninstall(): void {
+    process.off('unhandledRejection', this.#unhandled)
     Object.assign(globalThis, this.#real)
     Object.assign(timersPromises, this.#realPromises)
     Reflect.deleteProperty(performance, 'now')

@@ -21,7 +21,7 @@ export interface Totals {
   violations: number
 }
 
-export const emptyTotals = (): Totals => ({
+const emptyTotals = (): Totals => ({
   simulatedMs: 0,
   writes: 0,
   local: 0,
@@ -43,13 +43,21 @@ export const emptyTotals = (): Totals => ({
   violations: 0,
 })
 
-interface Said {
+export function addedUp(all: readonly Totals[]): Totals {
+  const sum = emptyTotals()
+  for (const each of all) for (const key of Object.keys(sum) as (keyof Totals)[]) sum[key] += each[key]
+  return sum
+}
+
+export interface Said {
   readonly seeds: number
   readonly from: number
   readonly failed: number
   readonly mutant: string
   readonly crypto: string
   readonly trace: string
+  /** Of the processes that ran the seeds, after they had started. */
+  readonly cpuMs: number
 }
 
 const HOUR_MS = 3_600_000
@@ -69,6 +77,19 @@ export function totalsLine({ seeds, from, failed, mutant, crypto, trace }: Said,
     `crypto ${crypto}`,
     `trace ${trace}`,
   ].join(', ')
+}
+
+/** The same for machines: what of it does not depend on the machine, and what it cost there. */
+export function totalsReport({ cpuMs, ...said }: Said, totals: Totals, twice: boolean): object {
+  const { simulatedMs, local, relayed, replicated, violations, ...counts } = totals
+  return {
+    ...said,
+    simulatedHours: Number((simulatedMs / HOUR_MS).toFixed(1)),
+    acknowledged: { local, relayed, replicated },
+    violations,
+    counts,
+    cpuSecondsPerSeed: Number((cpuMs / 1_000 / said.seeds / (twice ? 2 : 1)).toFixed(3)),
+  }
 }
 
 const IN_WORDS: Readonly<Record<string, string>> = {

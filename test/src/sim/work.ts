@@ -12,7 +12,7 @@ import type { SimulatedNode } from './simulated-node.ts'
 export const CANARY = 'canary-in-clear'
 
 const LOOK_EVERY_MS = 1_000
-const WAITED_MS = 12_000
+const WAITED_MS = 9_000
 const NEVER = new AbortController().signal
 
 export interface WorkDeps {
@@ -43,7 +43,7 @@ export class Work {
       checks.acts.byLog((node.log.mesh.agents.get(agent)?.term?.number ?? 0) + 1)
       return byLog(...given)
     }
-    this.#every(player, node, parameters.writeEveryMs, () => this.#write(player, node))
+    this.#every(player, node, parameters.writeEveryMs, () => this.#writeSome(player, node))
     this.#every(player, node, parameters.actEveryMs, () => this.act(player, node))
     this.#every(player, node, LOOK_EVERY_MS, () => checks.termOf(player, node.log.mesh))
   }
@@ -67,6 +67,11 @@ export class Work {
         again()
       })
     again()
+  }
+
+  #writeSome(player: Player, node: SimulatedNode): void {
+    const { dice, parameters } = this.#deps
+    for (let left = 1 + dice.pick(2 * parameters.together - 1); left > 0; left--) this.#write(player, node)
   }
 
   #write(player: Player, node: SimulatedNode): void {

@@ -14,6 +14,7 @@ import { Checks } from './checks.ts'
 import { Faults } from './faults.ts'
 import { BEGUN_WALL_MS, Machine } from './machine.ts'
 import { type Cables, Direction } from './network.ts'
+import { installNonces, uninstallNonces } from './nonces.ts'
 import { type Parameters, parametersOf } from './parameters.ts'
 import { People } from './people.ts'
 import { type Identity, Player, type PlayerDeps } from './player.ts'
@@ -36,6 +37,7 @@ export interface WorldOptions {
   readonly sameIncarnation?: boolean
   readonly batchesTear?: boolean
   readonly sealsNothing?: boolean
+  readonly parameters?: Partial<Parameters>
 }
 
 export interface SeedResult {
@@ -47,11 +49,16 @@ export interface SeedResult {
 }
 
 export async function runSeed(seed: number, sodium: Sodium, options: WorldOptions = {}): Promise<SeedResult> {
-  const time = new Timeline()
+  const unhandled: unknown[] = []
+  const time = new Timeline((_, reason) => unhandled.push(reason))
   time.install()
+  installNonces(dice(seed + 1_000_003))
   try {
-    return await new World(seed, sodium, time, options).go()
+    const result = await new World(seed, sodium, time, options).go()
+    const ended = unhandled.map((reason) => `a program would have ended: ${String(reason)}`)
+    return { ...result, violations: [...result.violations, ...ended] }
   } finally {
+    uninstallNonces()
     time.uninstall()
   }
 }
@@ -78,7 +85,7 @@ class World {
     this.#time = time
     this.#checks = new Checks(() => time.nowMs)
     this.#dice = dice(seed)
-    const parameters = (this.#parameters = parametersOf(seed))
+    const parameters = (this.#parameters = parametersOf(seed, options.parameters))
     const { random, pick } = this.#dice
     const sodium = options.sealsNothing === true ? sealingNothing(given) : given
     const mesh = new TestMesh(sodium)
@@ -129,7 +136,7 @@ class World {
     })
     this.#people = new People({ agent: mesh.agent, dice: this.#dice, parameters, checks: this.#checks })
     this.#players = identities.map(
-      (identity) => new Player(this.#playerDeps, identity, this.#machine(), this.#cables()),
+      (identity, at) => new Player(this.#playerDeps, identity, this.#machine(), this.#cables(at === 0)),
     )
   }
 
@@ -193,10 +200,14 @@ class World {
     return new Machine(this.#time, rate, (random() * 2 - 1) * skewMs, random() * 1_000_000)
   }
 
-  #cables(): Cables {
-    const { delayMs, loss } = this.#parameters
-    const deps = { time: this.#time, dice: this.#dice, delayMs, loss: () => (this.#isCalm ? 0 : loss) }
-    return { up: new Direction(deps), down: new Direction(deps) }
+  #cables(isHomes = false): Cables {
+    const { delayMs, homeUpMs, homeDownMs, loss } = this.#parameters
+    const deps = { time: this.#time, dice: this.#dice, loss: () => (this.#isCalm ? 0 : loss) }
+    const direction = (laterMs: number) => {
+      const [least, most] = delayMs
+      return new Direction({ ...deps, delayMs: isHomes ? [least + laterMs, most + laterMs] : delayMs })
+    }
+    return { up: direction(homeUpMs), down: direction(homeDownMs) }
   }
 
   #look(bytes: Uint8Array): void {
