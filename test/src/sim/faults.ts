@@ -113,10 +113,10 @@ export class Faults {
           at(1_000, () => standby.start())
         }
       })
-      at(14_000, () => cut(holder, ['up'], false))
+      at(13_000, () => cut(holder, ['up'], false))
       // Refused until everything is in step again; nothing is done once it is at home.
-      for (const ms of [17_000, 19_000, 21_000]) at(ms, () => standby.soon(0, (node) => people.handOver(node)))
-      at(24_000, () => this.#episode(what))
+      for (const ms of [17_000, 20_000, 23_000, 26_000]) at(ms, () => standby.soon(0, (node) => people.handOver(node)))
+      at(27_000, () => this.#episode(what))
     })
   }
 
