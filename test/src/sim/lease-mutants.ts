@@ -29,7 +29,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-by-timer',
     rule: 'whether the lease runs is asked in the tick of the act, not from a timer that may be late',
-    seeds: [22],
+    seeds: [70, 22],
     patches: [
       { file: ACTING, from: 'const now = this.#look();', to: 'const now = this.#looked;' },
       {
@@ -54,7 +54,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-from-response',
     rule: 'a lease counts from when its renewal was sent',
-    seeds: [1, 2, 3],
+    seeds: [6, 2, 1],
     patches: [{ file: OWN, from: 'lease.answered(blob, sent);', to: 'lease.answered(blob, moment());' }],
     world: { parameters: SLOW_ANSWERS },
   },

@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'basis-from-nothing',
     rule: 'a term starts from what its holder has',
-    seeds: [1],
+    seeds: [1, 3],
     patches: [
       {
         file: 'protocol/dist/failover/takeover.js',
