@@ -68,7 +68,7 @@ const full = (held: number, taken: number): LeaseBlob => ({
 test('what there is said to be room for fits, and more than a register holds is refused', () => {
   expect(heldRoom(0, 0)).toBe(HELD_MAX)
   expect(heldRoom(0, 3)).toBe(HELD_MAX - 3)
-  for (const taken of [0, 10, 20, 40, 50])
+  for (const taken of [0, 10, 20, 40, 47])
     expect(sealLease(full(heldRoom(0, taken), taken), key, new Uint8Array(24), sodium).ok).toBe(true)
   expect(sealLease(full(HELD_MAX + 1, 0), key, new Uint8Array(24), sodium)).toEqual({
     ok: false,
