@@ -151,6 +151,7 @@ export class Failover implements LeaseListing {
       wanted: () => this.#wanted(),
       handed: () => this.handover.handed,
       isKnown: ({ agent, term, record }) => this.#knowsTaking(agent, term, record),
+      holderBefore: (agent) => this.#holderBefore(agent),
       ahead: () => this.#ahead(),
       broken: () => store.noteFailure(deps.now()),
       won: (sent, continued) => this.#won(sent, continued),
@@ -383,6 +384,11 @@ export class Failover implements LeaseListing {
   }
 
   /** One of the same number that does not count is not enough: under it somebody else may act. */
+  #holderBefore(agent: AgentId): NodeId | undefined {
+    const known = this.#deps.log.mesh.agents.get(agent)
+    return known?.terms.find(({ record }) => record === known.term?.previous)?.holder
+  }
+
   #knowsTaking(agent: string, term: number, record: string): boolean {
     for (const known of this.#deps.log.mesh.agents.values())
       if (prefixOf(known.id) === agent && known.term !== null) {

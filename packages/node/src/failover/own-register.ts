@@ -14,6 +14,7 @@ import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { LeaseStore } from './lease-store.ts'
+import { type LiftFenceDeps, mayLiftFence } from './lift-fence.ts'
 import { within } from './within.ts'
 import type { SlotSeen, Witness } from './witness.ts'
 
@@ -37,6 +38,8 @@ export interface OwnRegisterDeps {
   readonly handed: () => readonly { readonly agent: AgentId; readonly to: NodeId }[]
   /** Whether the log counts the record of this taking, or a later one. */
   readonly isKnown: (taken: Taken) => boolean
+  /** Of the term that the present one follows. */
+  readonly holderBefore: (agent: AgentId) => NodeId | undefined
   /** Every answer about any register passes here first. */
   readonly heard: (seen: SlotSeen) => Promise<void>
   /** The register knows more of this node than it does itself. Resolves to true once that is made good. */
@@ -138,6 +141,7 @@ export class OwnRegister {
       const wanted = this.#deps.wanted()
       if (wanted === null) return false
       lease.forgetTaken(this.#deps.isKnown)
+      await this.#liftFences(wanted, { ...this.#deps, witness, timing, key })
       // Who has nothing to hold and has never said otherwise asks nothing of the relay.
       if (wanted.length === 0 && lease.memory.listed.length === 0 && lease.won === null) return true
       const { blob, leftOut } = lease.next(this.#state, wanted, this.#deps.handed(), timing, moment())
@@ -160,6 +164,16 @@ export class OwnRegister {
       return true
     }
     return false
+  }
+
+  /** What lies in this register has been read before: who fences it after that makes the write that follows fail. */
+  async #liftFences(wanted: readonly Wanted[], deps: LiftFenceDeps): Promise<void> {
+    for (const each of wanted) {
+      if (!this.#deps.lease.isFenced(each)) continue
+      const before = this.#deps.holderBefore(each.agent)
+      if (before === undefined || before === this.#deps.node) continue
+      if (await mayLiftFence(each, before, deps)) this.#deps.lease.liftFence(each)
+    }
   }
 
   async #ask<T>(timing: LeaseTiming, question: Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import { NO_PREFIX } from '@sealmesh/protocol/failover/lease-blob'
 import { prefixOf } from '@sealmesh/protocol/failover/prefix'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -84,6 +85,25 @@ test.each([0, 1, 2, 3])('and he who comes back with his record does not act unde
   await pass(1_000)
   const [may, other] = [back, laptop].map(({ failover }) => failover.mustHold(agent).ok)
   expect(may).not.toBe(other)
+})
+
+test.each([false, true])('who was fenced for nothing lists it again, unless somebody came after all', async (came) => {
+  const { leases, home, office, agent } = await officeTook(false)
+  const laptop = await leases.start(leases.mesh.laptop)
+  // The laptop has fenced the office, and has then heard of its record.
+  const number = { agent: prefixOf(agent), term: 2, holder: prefixOf(laptop.node.id), sync: null }
+  leases.put(office.node, { taken: [{ ...number, record: NO_PREFIX }] })
+  if (came) leases.put(leases.mesh.home, { taken: [{ ...number, record: prefixOf('77'.repeat(32)) }] })
+  const before = leases.witness.slots.get(leases.slotOf(leases.mesh.home))
+  await leases.meet(office, laptop)
+  laptop.isCut = true
+  home.isCut = true
+  leases.crash(office)
+  const back = await leases.start(leases.mesh.office)
+  await pass(10_000)
+  expect(back.failover.mustHold(agent).ok).toBe(!came)
+  // Whoever had read it before he lifted the fence sets nothing over it.
+  if (!came) expect(leases.witness.slots.get(leases.slotOf(leases.mesh.home))?.counter).toBe(before!.counter + 1)
 })
 
 test('a person may have it taken again at once; nobody takes it from him who lists it', async () => {

@@ -4,7 +4,13 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { Watched } from '@sealmesh/protocol/failover/challenger'
 import { type Claim, claimOf } from '@sealmesh/protocol/failover/claim'
 import { type Blocked, whatBlocks } from '@sealmesh/protocol/failover/electable'
-import { type LeaseKey, leaseSlotOf, openLease, sealLease } from '@sealmesh/protocol/failover/lease-blob'
+import {
+  type LeaseBlob,
+  type LeaseKey,
+  leaseSlotOf,
+  openLease,
+  sealLease,
+} from '@sealmesh/protocol/failover/lease-blob'
 import type { WitnessName } from '@sealmesh/protocol/failover/node-lease'
 import { prefixOf, resolvePrefix } from '@sealmesh/protocol/failover/prefix'
 import { planTakeover, type TakeoverError } from '@sealmesh/protocol/failover/takeover'
@@ -143,6 +149,9 @@ export class Taker {
     const { blob, hash } = watched
     if (witness === null || timing === null || key === null)
       throw new Failure('WITNESS_NEEDED', 'No relay keeps leases for this mesh, or it is not the one in use.')
+    // Nobody is fenced for the sake of somebody who may not take it in the end.
+    const early = asked.how === 'break' && !asked.acceptDataLoss ? this.#blocksAgain(agentId, blob) : null
+    if (early !== null) return { type: 'blocked', why: early }
     if (asked.how === 'break' && !(await this.#fence(agentId, watched, timing, key, witness)))
       return { type: 'not-now' }
     // A second time, after the wait: what was acknowledged as kept by the relay may have come to lie there meanwhile.
@@ -215,6 +224,17 @@ export class Taker {
     if (entered === undefined)
       throw new Failure('TERM_NOT_HIGHER', 'Another node took the agent over at the same moment.')
     return { type: 'taken', record: entered }
+  }
+
+  #blocksAgain(agentId: AgentId, blob: LeaseBlob | null): Blocked | null {
+    const { log, node, rolledBack, isHeard } = this.#deps
+    const agent = log.mesh.agents.get(agentId)
+    if (agent === undefined || agent.term === null || blob === null) return null
+    const claim = claimOf(blob, agent)
+    if (claim.type !== 'taken' || isOwn(claim, agent, node)) return null
+    const heard = isHeard(agent.term.holder)
+    const ready = { drained: true, rolledBack: rolledBack(), behind: this.behind(agent), heard }
+    return whatBlocks(log.mesh, agentId, claim.taken.sync, node, ready)
   }
 
   /**

@@ -242,9 +242,13 @@ export class TestLeases {
     await b.log.receive(ofA!)
   }
 
+  slotOf(owner: TestNode): SlotId {
+    return leaseSlotOf(this.#key, owner.id, this.sodium)
+  }
+
   register(owner: TestNode): LeaseBlob | null {
     const key = this.#key
-    const blob = this.witness.slots.get(leaseSlotOf(key, owner.id, this.sodium))?.blob
+    const blob = this.witness.slots.get(this.slotOf(owner))?.blob
     const opened = blob && openLease(blob, owner.id, key, this.sodium)
     return opened?.ok === true ? opened.value : null
   }
@@ -264,7 +268,7 @@ export class TestLeases {
     const blob = { ...(this.register(owner) ?? empty), ...change }
     const sealed = sealLease(blob, this.#key, new Uint8Array(24).fill(++this.#runs), this.sodium)
     if (!sealed.ok) throw new Error(sealed.error.code)
-    const slot = leaseSlotOf(this.#key, owner.id, this.sodium)
+    const slot = this.slotOf(owner)
     const counter = (this.witness.slots.get(slot)?.counter ?? 0) + 1
     this.witness.slots.set(slot, { blob: sealed.value, sinceMs: Date.now(), counter })
   }

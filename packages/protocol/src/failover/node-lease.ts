@@ -1,6 +1,6 @@
 import type { AgentId, IncarnationId, NodeId, RecordHash } from '../ids.ts'
 import { elapsedMs, type Moment } from './elapsed.ts'
-import { type Handed, type Held, heldRoom, type LeaseBlob, type Taken } from './lease-blob.ts'
+import { type Handed, type Held, heldRoom, type LeaseBlob, NO_PREFIX, type Taken } from './lease-blob.ts'
 import { type Prefix, prefixOf } from './prefix.ts'
 import { holdsForMs, type LeaseTiming } from './timing.ts'
 
@@ -278,6 +278,16 @@ export class NodeLease {
     if (doubt === this.doubt) this.#memory = { ...this.#memory, doubt: null }
   }
 
+  /** Somebody meant to take it again under its very number, and has written only that nobody is to list it. */
+  isFenced({ agent, term }: Pick<Wanted, 'agent' | 'term'>): boolean {
+    return this.#memory.taken.some((each) => each.agent === prefixOf(agent) && isFence(each) && each.term === term)
+  }
+
+  /** Nobody has, and nobody will who read the register before: the next blob may list it. */
+  liftFence({ agent, term }: Pick<Wanted, 'agent' | 'term'>): void {
+    this.forgetTaken((each) => each.agent === prefixOf(agent) && isFence(each) && each.term === term)
+  }
+
   /** The log says that another node has the agent, or that it is not to be leased any more by this run. */
   drop(agent: AgentId): void {
     if (this.#won?.held.has(agent) !== true) return
@@ -317,3 +327,5 @@ export class NodeLease {
       if (news.some((each) => each.agent === prefixOf(agent))) this.drop(agent)
   }
 }
+
+const isFence = ({ record }: Taken): boolean => record === NO_PREFIX

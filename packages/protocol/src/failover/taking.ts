@@ -90,7 +90,8 @@ export function fenceTaker(
     const blob = { node: taker, incarnation, count: 0, leaseMs, state, held: [], handed: [], taken: [entry] }
     return { blob, leastAgeMs: 0 }
   }
-  if (found.taken.some((each) => each.agent === agent && each.term >= term)) return 'done'
+  // A fence that stands already is written anew: its taker may be about to lift the one that he has seen.
+  if (found.taken.some((each) => each.agent === agent && each.term >= term && each.record !== NO_PREFIX)) return 'done'
   const isHeld = found.held.some((each) => each.agent === agent)
   const blob: LeaseBlob = {
     ...found,
