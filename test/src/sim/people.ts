@@ -35,6 +35,24 @@ export class People {
     this.#try(takeByPerson(node.failover, node.log, agent, { reason: `by ${player.name}`, force, acceptDataLoss }))
   }
 
+  /**
+   * A standby asks whether it may, and somebody looks at last. Where the holder was removed what it alone knew of is
+   * void, its sets among it, and whoever removed it has to say yes to that.
+   */
+  confirm(player: Player, node: SimulatedNode): void {
+    const { agent, checks } = this.#deps
+    const { mesh } = node.log
+    const term = mesh.agents.get(agent)?.term ?? null
+    if (term === null) return
+    const { type } = node.failover.standby.outlookOf(agent)
+    const isRemoved = (mesh.nodes.get(term.holder)?.revocations.length ?? 0) > 0
+    if (type !== 'proposed' && !(type === 'blocked' && isRemoved)) return
+    if (isRemoved) checks.lossAccepted(term.number + 1)
+    const acceptDataLoss = isRemoved ? 'its machine was removed' : undefined
+    const says = { reason: `confirmed by ${player.name}`, force: false, acceptDataLoss }
+    this.#try(takeByPerson(node.failover, node.log, agent, says))
+  }
+
   handOver(node: SimulatedNode): void {
     const { agent, dice } = this.#deps
     const known = node.log.mesh.agents.get(agent)

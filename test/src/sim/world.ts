@@ -236,6 +236,7 @@ class World {
     while (this.#time.nowMs < untilMs) {
       await this.#time.runUntil(this.#time.nowMs + LOOKED_EVERY_MS)
       if (this.#stuck().length === 0 && !(await this.#isHeld())) return
+      for (const player of this.#members) player.soon(0, (node) => this.#people.confirm(player, node))
     }
   }
 
