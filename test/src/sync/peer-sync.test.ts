@@ -455,3 +455,22 @@ test('a reader that was restored says so to a writer that may not read, since no
   core.share({ name, peerReads: false, bothRead: false, vector, receipted: [] })
   expect(core.plan(2_000)?.items.filter(({ type }) => type === 'vectors')).toHaveLength(1)
 })
+
+test('a writer asks at fresh heads for what only the other one reads and had receipted', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const incarnation = mintIncarnation(ENDS.me, new Uint8Array(SALT_BYTES), fakeSodium)
+  const vector: VersionVector = [{ incarnation, sequence: 2, hash: sha('x') as BlockHash }]
+  core.share({ name, peerReads: true, bothRead: false, vector, receipted: vector })
+  const heads = (fresh: boolean) => [{ type: 'heads', fresh, root: core.root(), documents: 0 }] as const
+  core.heard(heads(false), [], false, 1_000)
+  expect(core.plan(2_000)?.items.filter(({ type }) => type === 'vectors') ?? []).toEqual([])
+  core.heard(heads(true), [], false, 3_000)
+  const plan = core.plan(4_000)!
+  expect(plan.items).toContainEqual({ type: 'vectors', asks: true, documents: [{ document: name, vector }] })
+  core.planned(plan, [])
+  expect(core.view().toSend).toBe(0)
+  // It has none of it any more.
+  core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: [] }] }], [], false, 5_000)
+  expect(core.view().toSend).toBe(2)
+})

@@ -451,6 +451,10 @@ export class PeerSync {
     const matches = this.root().every((byte, at) => byte === root[at])
     this.#rootMatched = matches
     if (fresh && this.#owesHeads === 'no') this.#owesHeads = 'yes'
+    // Of what only the peer reads no heads speak: one that has lost all of it does not know what to say.
+    if (fresh)
+      for (const shared of this.#documents.values())
+        if (shared.peerReads && !shared.bothRead && shared.receipted.length > 0) this.ask(shared.name, nowMs)
     if (matches) {
       for (const shared of this.#documents.values()) {
         const { bothRead, mine } = shared
