@@ -44,7 +44,17 @@ export function mayEverWrite(mesh: Mesh, author: NodeId, document: DocumentName)
   const part = findPart(mesh, author, document)
   if (part === 'unknown') return false
   if (!isSingleWriter(document.layer)) return part.rights.length > 0
-  return part.agent?.terms.some(({ holder }) => holder === author) ?? false
+  return (part.agent?.terms.some(({ holder }) => holder === author) ?? false) || wasHolder(mesh, author, document.agent)
+}
+
+/** Until its removal, by a term that the removal made void: what it wrote then may lie at some node. */
+function wasHolder(mesh: Mesh, author: NodeId, agent: AgentId): boolean {
+  for (const [hash, reason] of mesh.voided) {
+    if (reason !== 'SIGNER_REVOKED') continue
+    const body = mesh.records.get(hash)?.body
+    if (body?.type === 'assign' && body.agent === agent && body.holder === author) return true
+  }
+  return false
 }
 
 /** One way in which an author may write a document: every link of it has to hold. */
