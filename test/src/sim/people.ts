@@ -1,5 +1,6 @@
 import { takeByPerson } from '@sealmesh/node/failover/by-person'
 import { cutsOf, signAsHolder } from '@sealmesh/node/service/context'
+import { prefixOf } from '@sealmesh/protocol/failover/prefix'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { FAILOVER_MODES } from '@sealmesh/protocol/membership/record'
 import type { Dice } from '@sealmesh/protocol/test-dice'
@@ -45,6 +46,8 @@ export class People {
     const term = mesh.agents.get(agent)?.term ?? null
     if (term === null) return
     const { type } = node.failover.standby.outlookOf(agent)
+    if (term.holder === node.id && isTakenByRemoved(node, agent))
+      return this.#try(takeByPerson(node.failover, node.log, agent, { reason: 'its taker was removed', force: true }))
     const isRemoved = (mesh.nodes.get(term.holder)?.revocations.length ?? 0) > 0
     if (type !== 'proposed' && !(type === 'blocked' && isRemoved)) return
     if (isRemoved) checks.lossAccepted(term.number + 1)
@@ -91,4 +94,12 @@ export class People {
       this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
     })
   }
+}
+
+/** Whoever took it out of this node's register was removed before anybody had heard of it. */
+function isTakenByRemoved({ failover, log }: SimulatedNode, agent: AgentId): boolean {
+  const taken = failover.lease.memory.taken.find((each) => each.agent === prefixOf(agent))
+  return [...log.mesh.nodes.values()].some(
+    ({ id, revocations }) => prefixOf(id) === taken?.holder && revocations.length > 0,
+  )
 }

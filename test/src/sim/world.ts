@@ -169,8 +169,7 @@ class World {
     this.#isOver = true
     this.#isCalm = true
     faults.putRight()
-    await this.#mend()
-    await this.#judge()
+    await this.#judge(await this.#mend())
     const { acts, count, terms } = checks
     return {
       seed: this.#seed,
@@ -231,11 +230,13 @@ class World {
     return this.#players.filter(({ identity }) => !revoked.has(identity.self.id))
   }
 
-  async #mend(): Promise<void> {
+  /** What was still stuck when the time for it was over; looking at documents takes time, in which a node may write. */
+  async #mend(): Promise<readonly string[]> {
     const untilMs = this.#time.nowMs + MENDED_MS_MAX
-    while (this.#time.nowMs < untilMs) {
+    for (;;) {
       await this.#time.runUntil(this.#time.nowMs + LOOKED_EVERY_MS)
-      if (this.#stuck().length === 0 && !(await this.#isHeld())) return
+      const stuck = this.#stuck()
+      if (this.#time.nowMs >= untilMs || (stuck.length === 0 && !(await this.#isHeld()))) return stuck
       for (const player of this.#members) player.soon(0, (node) => this.#people.confirm(player, node))
     }
   }
@@ -280,8 +281,8 @@ class World {
     return false
   }
 
-  async #judge(): Promise<void> {
-    for (const what of this.#stuck()) this.#checks.violated(what)
+  async #judge(stuck: readonly string[]): Promise<void> {
+    for (const what of stuck) this.#checks.violated(what)
     const states = new Map<string, Map<string, string>>()
     for (const player of this.#members) {
       const { node } = player
