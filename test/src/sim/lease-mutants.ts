@@ -11,7 +11,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'resume-from-disk',
     rule: 'a run of a node holds nothing until a compare-and-set of its own has succeeded',
-    seeds: [6],
+    seeds: [29, 6],
     patches: [
       {
         file: ACTING,
@@ -42,7 +42,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'monotonic-only',
     rule: 'time that the machine slept counts',
-    seeds: [22],
+    seeds: [70, 22],
     patches: [
       {
         file: 'protocol/dist/failover/elapsed.js',

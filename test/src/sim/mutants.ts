@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'receipts-never-fall',
     rule: 'a peer that names less than before has lost it, and gets it again',
-    seeds: [4],
+    seeds: [5, 4],
     patches: [
       {
         file: 'protocol/dist/sync/peer-sync.js',
