@@ -1,4 +1,5 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 
@@ -37,7 +38,8 @@ interface Running {
 
 /**
  * Starts what runs an agent where the node may act for it, and stops it where it may not: `on_active` runs for as long
- * as it does and is killed with its children when the right is lost, `on_standby` runs once after that. One at a time
+ * as it does and is killed with its children when the right is lost, or this process dies; `on_standby` runs once after
+ * that. One at a time
  * for each agent.
  */
 export class AgentCommands {
@@ -137,6 +139,7 @@ export class AgentCommands {
         return resolve(null)
       }
       running.pid = child.pid
+      const watcher = watch(child.pid)
       const limit = running.state === 'standby' ? setTimeout(() => this.#stop(running), ONCE_MS_MAX) : undefined
       const say = (chunk: Buffer): void =>
         this.#deps.logger.info({ agent, output: chunk.toString('utf8', 0, LINE_BYTES_MAX) }, 'an agent command says')
@@ -147,11 +150,30 @@ export class AgentCommands {
         resolve(null)
       })
       child.once('exit', (code) => {
+        watcher?.kill('SIGKILL')
         clearTimeout(limit)
         resolve(code)
       })
     })
   }
+}
+
+/**
+ * Kills that group when this process is gone, however it ends: its end of the pipe closes then. Nobody is left to stop
+ * what acts under a lease that nobody renews.
+ */
+function watch(pid: number | undefined): ChildProcess | undefined {
+  if (pid === undefined || process.platform === 'win32') return undefined
+  const watcher = spawn('/bin/sh', ['-c', 'cat > /dev/null; kill -s KILL -- "-$0"', `${pid}`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  // Without it all else goes on as it did.
+  watcher.on('error', () => undefined)
+  watcher.stdin.on('error', () => undefined)
+  watcher.unref()
+  if (watcher.stdin instanceof Socket) watcher.stdin.unref()
+  return watcher
 }
 
 function kill(pid: number | undefined, signal: NodeJS.Signals): void {
