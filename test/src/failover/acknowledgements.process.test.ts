@@ -78,6 +78,15 @@ test('what the relay delivered to a machine that stands still is not relayed, an
       left: [{ node: 'office' }],
       means: 'this disk alone: no standby is in step, and the agent goes on without',
     })
+    // Who asked for more than this disk is not told that it is there.
+    for (const words of [
+      ['set', 'home.semantic.alone', '1', '--wait', 'replicated'],
+      ['wait', '--replicated', 'home'],
+    ]) {
+      const refused = await cli(...words)
+      expect(refused.exit.code).toBe(10)
+      expect(refused.program.stderr.toString()).toContain('office left the sync set')
+    }
   } finally {
     house.office.program.child.kill('SIGCONT')
   }

@@ -53,10 +53,14 @@ export function tellLevel(
       { next: next === null ? session.command('status') : atHome(session, next) },
     )
   }
-  if (left.length > 0)
-    return session.output.say(
-      `only this machine has it: ${left.map((name) => oneLine(name)).join(', ')} left the sync set, and the agent goes on without`,
+  if (level !== wanted && left.length > 0) {
+    const who = left.map((name) => oneLine(name)).join(', ')
+    throw new Failure(
+      'WAIT_TIMEOUT',
+      `It is ${level}, not ${wanted}: ${who} left the sync set, and the agent goes on without. It is written here, and goes on its way.`,
+      { next: session.command('status') },
     )
+  }
   const disks = copies === 1 ? 'this disk' : `${copies} disks`
   session.output.hint(`${level}: ${[...members].map((name) => oneLine(name)).join(', ') || 'here'}; on ${disks}`)
 }

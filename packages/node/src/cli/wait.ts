@@ -60,10 +60,14 @@ export const wait = (cli: Cli): Command =>
           output.hint(
             `${oneLine(`${agent}.${layer}`)} is not shared with a machine that counts, so nobody waited for it`,
           )
-        for (const { agent, layer, left } of outcome.alone)
-          output.say(
-            `only this machine has ${oneLine(`${agent}.${layer}`)}: ${left.map((name) => oneLine(name)).join(', ')} left the sync set`,
-          )
+        const alone = outcome.alone.map(
+          ({ agent, layer, left }) =>
+            `only this machine has ${oneLine(`${agent}.${layer}`)}: ${left.map((name) => oneLine(name)).join(', ')} left the sync set.`,
+        )
+        if (outcome.done && alone.length > 0)
+          throw new Failure('WAIT_TIMEOUT', `It is not ${until}.\n${alone.join('\n')}`, {
+            next: session.command('status'),
+          })
         if (outcome.done) {
           const at = outcome.readers.map((name) => oneLine(name)).join(', ')
           return output.hint(`${until}: ${count(outcome.documents, 'document')}, ${at}`)
