@@ -40,6 +40,9 @@ beforeAll(async () => {
   await door.call('set', { umr: 'claude.session.turn', value: '"one"' })
   await door.call('set', { umr: 'claude.diary.monday', value: '"what nobody else is told"' })
   await door.call('set', { umr: 'claude.procedural.private', value: '"kept to itself"' })
+  await shareLayers(home, 'claude', ['episodic'], 'standby:write')
+  // Its holder never hears from it that it has what it wrote itself.
+  await (await office.door()).call('set', { umr: 'claude.episodic.seen', value: '"by the standby"' })
   await untilInSync(home, office)
 })
 
@@ -76,7 +79,9 @@ describe('a drill in which all is well', () => {
     expect(home).toBe(office)
     for (const secret of ['value 7', 'kept to itself', 'what nobody else', 'procedural', 'fact-7'])
       expect(home).not.toContain(secret)
-    expect(JSON.parse(home)).toMatchObject({ report: { facts: { point: { notGranted: { named: [], others: 1 } } } } })
+    expect(JSON.parse(home)).toMatchObject({
+      report: { facts: { point: { notGranted: { named: [], others: 1 }, unacknowledged: [] } } },
+    })
   })
 
   test('verifies offline with public keys alone; with a changed byte it does not', async () => {

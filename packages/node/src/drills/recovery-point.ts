@@ -1,6 +1,7 @@
 import { toHex } from '@sealmesh/protocol/bytes'
 import { entriesOf, type VersionVector } from '@sealmesh/protocol/crdt/clock'
-import { countMissing, digestOf } from '@sealmesh/protocol/crdt/vector'
+import { isIncarnationOf } from '@sealmesh/protocol/crdt/incarnation'
+import { countMissing, digestOf, joinTips } from '@sealmesh/protocol/crdt/vector'
 import { vectorText } from '@sealmesh/protocol/drills/exchange'
 import {
   type Earlier,
@@ -60,9 +61,12 @@ export async function recoveryPoint(
       continue
     }
     // First what the standby has said: what is written in between it has not.
-    const receipted = await receipts.read(asked.standby, name)
+    const said = await receipts.read(asked.standby, name)
     const document = await documents.open(name)
     const { vector } = document
+    // What it wrote itself it need not say that it has.
+    const own = vector.filter(({ incarnation }) => isIncarnationOf(incarnation, asked.standby, sodium))
+    const receipted = joinTips(said, own)
     const unacknowledged = countMissing(receipted, vector)
     layers.push({
       layer,
