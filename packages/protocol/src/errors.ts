@@ -221,7 +221,11 @@ export const reactions = {
   DRILL_REFUSED: { exit: 4, retry: true, next: 'see to what is named first: sealmesh status' },
   DRILL_FAILED: { exit: 7, retry: false, next: 'sealmesh drill report says which check failed' },
   DRILL_OVERDUE: { exit: 10, retry: true, next: 'sealmesh drill run AGENT, on a standby of the agent' },
-  REPORT_INVALID: { exit: 7, retry: false, next: 'take the report from the home of the other node' },
+  REPORT_INVALID: {
+    exit: 7,
+    retry: false,
+    next: 'give the .json of drills/ as it was written, or the one of the other node',
+  },
   CORE_BUSY: { exit: 3, retry: true, next: 'try again' },
   INTERNAL: { exit: 7, retry: false, next: 'report it with the log: sealmesh status names the file' },
 } as const satisfies Record<string, Reaction>

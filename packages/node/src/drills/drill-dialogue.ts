@@ -56,7 +56,10 @@ export class DrillDialogue {
         again = setInterval(say, AGAIN_MS)
         giveUp = setTimeout(() => resolve(undefined), giveUpMs)
       })
-      if (heard === undefined) throw new Failure('DRILL_FAILED', 'The holder does not answer.')
+      if (heard === undefined)
+        throw new Failure('DRILL_FAILED', 'The holder does not answer.', {
+          next: 'start its node, and run the drill again',
+        })
       if (heard.word === 'refused')
         throw refusedWith(heard.reasons, answer === 'signed' ? 'DRILL_FAILED' : 'DRILL_REFUSED')
       return heard as Heard<Word>
