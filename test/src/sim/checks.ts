@@ -73,9 +73,19 @@ export class Checks {
         const { incarnation, sequence, term } = header
         this.#places.set(hash, { incarnation, sequence, term: term?.assign ?? null })
       }
-    if (!local && !mayHave(mesh, name, player.identity.self.id))
+    if (!local && !this.#mayHave(mesh, name, player.identity.self.id))
       this.violated(`${player.name} has blocks of ${name.layer}, which nobody granted`)
     if (++this.#commits % COUNTED_EVERY === 0) this.counts(player, name, document)
+  }
+
+  /**
+   * By a grant, or as the holder of some term in any log: what has once been read stays, and a copy of a home need not
+   * know yet what its own keys have been given.
+   */
+  #mayHave(mesh: Mesh, { agent, layer }: DocumentName, node: NodeId): boolean {
+    if (layer !== PRIVATE_LAYER) return true
+    const terms = [...(mesh.agents.get(agent)?.terms ?? []), ...this.#known.values()]
+    return terms.some(({ holder }) => holder === node)
   }
 
   /** Before it is written: no value is written twice. */
@@ -231,10 +241,6 @@ export class Checks {
 
 export const PRIVATE_LAYER = 'private'
 export const SHARED_KEYS = ['k0', 'k1', 'k2', 'k3', 'k4']
-
-/** By a grant, or as the holder of some term: what has once been read stays. */
-const mayHave = (mesh: Mesh, { agent, layer }: DocumentName, node: NodeId): boolean =>
-  layer !== PRIVATE_LAYER || (mesh.agents.get(agent)?.terms.some(({ holder }) => holder === node) ?? false)
 
 /** No incarnation of an honest node forks, so that numbers are enough. */
 const covers = (vector: VersionVector, { incarnation, sequence }: Pick<Acknowledged, 'incarnation' | 'sequence'>) =>
