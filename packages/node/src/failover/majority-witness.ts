@@ -45,7 +45,6 @@ interface Look {
   readonly hash: Uint8Array | null
   /** Null for what no member has sealed: it has no vote, and is written over. */
   readonly acceptor: Acceptor | null
-  readonly witness: WitnessName
   /** This run put it there, over something that was old enough. */
   readonly isOurs: boolean
 }
@@ -74,9 +73,7 @@ export class MajorityWitness implements Witness {
   }
 
   async read(slot: SlotId): Promise<SlotSeen> {
-    const looks: (Look | undefined)[] = []
-    const read = this.#deps.parts.map(async (_, at) => (looks[at] = await this.#look(at, slot)))
-    await enough(read, () => this.#chosen(looks) !== undefined)
+    const looks = await this.#lookUntil(slot, (some) => this.#chosen(some) !== undefined)
     const chosen = this.#chosen(looks)
     if (chosen !== undefined) return this.#seen(chosen.value)
     // Something is half written: whoever asks ends it, one way or the other.
@@ -85,9 +82,7 @@ export class MajorityWitness implements Witness {
   }
 
   async set(slot: SlotId, expected: Uint8Array | null, blob: Uint8Array, leastAgeMs: number): Promise<SlotWritten> {
-    const looks: (Look | undefined)[] = []
-    const read = this.#deps.parts.map(async (_, at) => (looks[at] = await this.#look(at, slot)))
-    await enough(read, () => votesIn(looks) >= MAJORITY)
+    const looks = await this.#lookUntil(slot, (some) => votesIn(some) >= MAJORITY)
     const isExpected = (value: Uint8Array | null) => {
       const hash = this.#hashOf(value)
       return hash === null ? expected === null : expected !== null && equalBytes(hash, expected)
@@ -138,9 +133,11 @@ export class MajorityWitness implements Witness {
     const votes = answers.flatMap((answer) =>
       answer?.type === 'promised' && answer.before !== null ? [answer.before] : [],
     )
-    const current = latestOf(votes).value
-    const value = next(current)
-    if (equalValues(value, current) && chosenOf(votes) !== undefined && isLatest(chosenOf(votes), votes)) return current
+    const latest = latestOf(votes)
+    const value = next(latest.value)
+    // Two have it as it is to stay.
+    const agree = votes.filter(({ accepted }) => compareBallots(accepted, latest.accepted) === 0)
+    if (value === latest.value && agree.length >= MAJORITY) return value
     let accepted = 0
     const asked = this.#deps.parts.map(async (_, at) => {
       const answer = answers[at]
@@ -186,6 +183,14 @@ export class MajorityWitness implements Witness {
     return parts[at]!.set(slot, hash, sealAcceptor(acceptor, slot, key, random(NONCE_BYTES), sodium), leastAgeMs)
   }
 
+  /** At all three; those that answer later are still put in their places. */
+  async #lookUntil(slot: SlotId, isEnough: (looks: readonly (Look | undefined)[]) => boolean) {
+    const looks: (Look | undefined)[] = []
+    const read = this.#deps.parts.map(async (_, at) => (looks[at] = await this.#look(at, slot)))
+    await enough(read, () => isEnough(looks))
+    return looks
+  }
+
   async #look(at: number, slot: SlotId): Promise<Look> {
     return this.#lookOf(at, slot, await this.#deps.parts[at]!.read(slot), false)
   }
@@ -195,7 +200,7 @@ export class MajorityWitness implements Witness {
     const { key, sodium } = this.#deps
     const opened = blob === null ? undefined : openAcceptor(blob, slot, key, sodium)
     const acceptor = opened === undefined ? EMPTY_ACCEPTOR : opened.ok ? opened.value : null
-    return { hash, acceptor, witness, isOurs }
+    return { hash, acceptor, isOurs }
   }
 
   #chosen(looks: readonly (Look | undefined)[]): Acceptor | undefined {
@@ -217,9 +222,3 @@ const votesIn = (looks: readonly (Look | undefined)[]): number =>
 
 const isMajority = (answers: readonly (Promised | undefined)[]): boolean =>
   answers.filter((answer) => answer?.type === 'promised' && answer.before !== null).length >= MAJORITY
-
-const isLatest = (chosen: Acceptor | undefined, votes: readonly Acceptor[]): boolean =>
-  chosen !== undefined && compareBallots(latestOf(votes).accepted, chosen.accepted) === 0
-
-const equalValues = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
-  a === null || b === null ? a === b : equalBytes(a, b)

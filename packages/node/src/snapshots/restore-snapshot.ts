@@ -62,7 +62,7 @@ async function openWith(source: SnapshotSource, { kit, keys }: Opener, sodium: S
   return snapshot
 }
 
-export function sealKeyOf(kit: Kit, sodium: Sodium): KeyPair<SealPublicKey, 'seal'> {
+function sealKeyOf(kit: Kit, sodium: Sodium): KeyPair<SealPublicKey, 'seal'> {
   const { secretKey } = sodium.signKeys('root', kit.rootSeed)
   return recoveryKeysOf(secretKey, sodium).seal
 }

@@ -25,7 +25,7 @@ import {
 /** A report as it is filed: one line of canonical JSON, so that no byte of it can change unnoticed. */
 
 /** 256 layers and 100 runs take a quarter of it. */
-export const REPORT_BYTES_MAX = 196_608
+const REPORT_BYTES_MAX = 196_608
 
 const Name = z.string().min(1).max(64)
 
@@ -164,7 +164,7 @@ export function inconsistencyOf(report: Report): string | undefined {
 }
 
 /** A holder that was not heard again has signed the point, and nothing after it: such a report is never green. */
-export const signersOf = ({ standby, holder, facts }: Report): NodeId[] =>
+const signersOf = ({ standby, holder, facts }: Report): NodeId[] =>
   facts.holderAfter === null ? [standby.id] : [standby.id, holder.id]
 
 /** Whether `next` follows `last` in the chain of their agent. */

@@ -83,7 +83,7 @@ export type SyncItem =
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
-export const FAILOVER_WORDS = ['take', 'heads?', 'heads'] as const
+const FAILOVER_WORDS = ['take', 'heads?', 'heads'] as const
 export interface FailoverItem {
   readonly type: 'failover'
   readonly word: (typeof FAILOVER_WORDS)[number]

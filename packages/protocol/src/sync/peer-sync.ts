@@ -474,7 +474,7 @@ export class PeerSync {
 }
 
 /** How often a node names its heads to each peer that it can reach. */
-export const HEARTBEAT_MS = 10_000
+const HEARTBEAT_MS = 10_000
 /** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
 const RECEIPTS_APART_MS = 100
 /** Questions of the driver; it asks again for what was not said. */
