@@ -163,7 +163,9 @@ export class Checks {
 
   #isCarried(entry: Acknowledged, term: Term): void {
     const own = this.#known.get(entry.term ?? ('' as RecordHash))
-    if (own === undefined || own.number >= term.number || entry.excused) return
+    if (own === undefined || own.number > term.number || own.record === term.record || entry.excused) return
+    // Two people have gone past the register at once: one of the two terms is passed over, whatever was said in it.
+    if (own.number === term.number) return void (entry.excused ||= this.acts.isByLog(term.number))
     if (covers(term.basis.find(({ layer }) => layer === entry.name.layer)?.vector ?? [], entry)) return
     const isPersons = this.acts.isByLog(term.number) || this.#lossAccepted.has(term.number)
     if (isPersons || this.#putBack.has(term.holder) || this.removed.size > 0) entry.excused = true
@@ -185,6 +187,8 @@ export class Checks {
   /** After everything was put right: of one node, all that it has to have. */
   async held(player: Player, node: SimulatedNode, documents: ReadonlyMap<string, Document>): Promise<void> {
     const { mesh } = node.log
+    // A term of the last moments, which nobody has looked at since.
+    this.termOf(player, mesh)
     for (const document of documents.values()) {
       this.counts(player, document.name, document)
       const { above, base } = await node.documents.stored(document.name)

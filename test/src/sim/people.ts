@@ -38,7 +38,7 @@ export class People {
 
   /**
    * A standby asks whether it may, and somebody looks at last. Where the holder was removed what it alone knew of is
-   * void, its sets among it, and whoever removed it has to say yes to that.
+   * void, its sets among it, and whoever removed it has to say yes to that. No standby of a manual agent asks.
    */
   confirm(player: Player, node: SimulatedNode): void {
     const { agent, checks } = this.#deps
@@ -46,10 +46,11 @@ export class People {
     const term = mesh.agents.get(agent)?.term ?? null
     if (term === null) return
     const { type } = node.failover.standby.outlookOf(agent)
+    const isManual = mesh.agents.get(agent)?.failover.mode === 'manual'
     if (term.holder === node.id && isTakenByRemoved(node, agent))
       return this.#try(takeByPerson(node.failover, node.log, agent, { reason: 'its taker was removed', force: true }))
     const isRemoved = (mesh.nodes.get(term.holder)?.revocations.length ?? 0) > 0
-    if (type !== 'proposed' && !(type === 'blocked' && isRemoved)) return
+    if (type !== 'proposed' && !(isRemoved && (isManual || type === 'blocked'))) return
     if (isRemoved) checks.lossAccepted(term.number + 1)
     const acceptDataLoss = isRemoved ? 'its machine was removed' : undefined
     const says = { reason: `confirmed by ${player.name}`, force: false, acceptDataLoss }

@@ -4,7 +4,7 @@ import { compareText, toHex } from '@sealmesh/protocol/bytes'
 import { SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { AEAD_TAG_BYTES, type KeyPair, type LoginPublicKey } from '@sealmesh/protocol/keys'
-import type { AgentId, RelayId } from '@sealmesh/protocol/ids'
+import type { AgentId, NodeId, RelayId } from '@sealmesh/protocol/ids'
 import { PREKEY_LIFE_MS } from '@sealmesh/protocol/limits'
 import { readersOf } from '@sealmesh/protocol/membership/access'
 import { keyOf } from '@sealmesh/protocol/sync/peer-sync'
@@ -28,6 +28,8 @@ import { CANARY, Work } from './work.ts'
 /** Rounds of heartbeats, links that wait their longest, machines whose clocks disagree. */
 const MENDED_MS_MAX = 700_000
 const LOOKED_EVERY_MS = 5_000
+/** Nobody knows at once that a disk was put back: two heartbeats tell. */
+const SETTLED_MS = 20_000
 const GRANTED = ['session', 'semantic']
 
 /** What a mutant changes of the world instead of the code. */
@@ -169,7 +171,7 @@ class World {
     this.#isOver = true
     this.#isCalm = true
     faults.putRight()
-    await this.#judge(await this.#mend())
+    await this.#judge(await this.#mend(faults))
     const { acts, count, terms } = checks
     return {
       seed: this.#seed,
@@ -231,14 +233,25 @@ class World {
   }
 
   /** What was still stuck when the time for it was over; looking at documents takes time, in which a node may write. */
-  async #mend(): Promise<readonly string[]> {
+  async #mend(faults: Faults): Promise<readonly string[]> {
     const untilMs = this.#time.nowMs + MENDED_MS_MAX
+    let wellSinceMs = Number.POSITIVE_INFINITY
     for (;;) {
       await this.#time.runUntil(this.#time.nowMs + LOOKED_EVERY_MS)
       const stuck = this.#stuck()
-      if (this.#time.nowMs >= untilMs || (stuck.length === 0 && !(await this.#isHeld()))) return stuck
+      const isWell = stuck.length === 0 && !(await this.#isHeld())
+      wellSinceMs = isWell ? Math.min(wellSinceMs, this.#time.nowMs) : Number.POSITIVE_INFINITY
+      if (this.#time.nowMs >= untilMs || this.#time.nowMs - wellSinceMs >= SETTLED_MS) return stuck
       for (const player of this.#members) player.soon(0, (node) => this.#people.confirm(player, node))
+      this.#removeAgain(faults.revoked)
     }
+  }
+
+  /** The admin's disk was put back to before it had removed the machine: only the relay still knows, and refuses it. */
+  #removeAgain(removed: NodeId | undefined): void {
+    const machine = this.#members.find(({ identity }) => identity.self.id === removed)
+    if (removed === undefined || machine?.node?.linkState !== 'refused') return
+    this.#players[0]?.soon(0, (node) => this.#people.revoke(node, removed))
   }
 
   #stuck(): string[] {

@@ -474,3 +474,17 @@ test('a writer asks at fresh heads for what only the other one reads and had rec
   core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: [] }] }], [], false, 5_000)
   expect(core.view().toSend).toBe(2)
 })
+
+test('fresh heads that come while the mail is unread are not forgotten', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const incarnation = mintIncarnation(ENDS.me, new Uint8Array(SALT_BYTES), fakeSodium)
+  const vector: VersionVector = [{ incarnation, sequence: 2, hash: sha('x') as BlockHash }]
+  core.share({ name, peerReads: true, bothRead: false, vector, receipted: vector })
+  core.readMail()
+  core.heard([{ type: 'heads', fresh: true, root: core.root(), documents: 0 }], [], false, 1_000)
+  const asked = { type: 'vectors', asks: true, documents: [{ document: name, vector }] }
+  expect(core.plan(1_500)?.items ?? []).not.toContainEqual(asked)
+  core.greet(2_000)
+  expect(core.plan(2_500)?.items).toContainEqual(asked)
+})

@@ -8,6 +8,16 @@ import { HeadsTree } from './heads-tree.ts'
 import { HeadsWatch } from './heads-watch.ts'
 import { LongWords } from './long-words.ts'
 import type { DocumentVector, SyncItem } from './payload.ts'
+import {
+  ASK_ALL_MAX,
+  DELIVERED_AGAIN_MS,
+  HEARTBEAT_MS,
+  PRESENT_MS,
+  PUSHES_MAX,
+  PUSH_AGAIN_MS,
+  RECEIPTS_APART_MS,
+  SAYING_MAX,
+} from './pace.ts'
 import type { HeadsView, PeerView, Plan, Push, Reached, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
 import { ASK_AGAIN_MS, RecordExchange } from './record-exchange.ts'
 import { type Progress, storedWith } from './stored.ts'
@@ -37,6 +47,8 @@ export class PeerSync {
   #owesHeads: 'no' | 'yes' | 'fresh' = 'no'
   #owesBuckets = false
   #mailWaits = false
+  /** The peer has come anew, and has not been asked yet what it still has of documents that no heads speak of. */
+  #cameAnew = false
   readonly #heads: HeadsTree
   /** Documents with something for the peer that is not on its way, those that go next first. */
   readonly #toPush = new Set<Shared>()
@@ -139,6 +151,7 @@ export class PeerSync {
     this.#mailWaits = false
     this.#owesHeads = 'fresh'
     this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
+    this.#askOfUnnamed(nowMs)
   }
 
   /** Invariant (2). `relay`: it may have forgotten what it had answered for; else only what it never answered is sent again. */
@@ -200,6 +213,7 @@ export class PeerSync {
     if (nowMs >= this.#heartbeatAtMs) {
       this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
       if (this.#owesHeads === 'no') this.#owesHeads = 'yes'
+      this.#askOfUnnamed(nowMs)
       // Heads speak of what both read. What one only writes for the other is sent again until it is receipted; to a
       // peer that is away it would fill its mailbox with copies.
       if (nowMs - (this.#lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < PRESENT_MS && this.#toSend > 0) {
@@ -447,14 +461,20 @@ export class PeerSync {
     if (countMissing(shared.mine, vector) > 0) this.ask(document, nowMs)
   }
 
+  /** Of what only the peer reads no heads speak: one that has lost all of it does not know what to say. */
+  #askOfUnnamed(nowMs: number): void {
+    if (!this.#cameAnew) return
+    this.#cameAnew = false
+    for (const { name, peerReads, bothRead, receipted } of this.#documents.values())
+      if (peerReads && !bothRead && receipted.length > 0 && !this.ask(name, nowMs)) this.#cameAnew = true
+  }
+
   #heardHeads(fresh: boolean, root: Uint8Array, nowMs: number, receipts: Receipt[]): void {
     const matches = this.root().every((byte, at) => byte === root[at])
     this.#rootMatched = matches
     if (fresh && this.#owesHeads === 'no') this.#owesHeads = 'yes'
-    // Of what only the peer reads no heads speak: one that has lost all of it does not know what to say.
-    if (fresh)
-      for (const shared of this.#documents.values())
-        if (shared.peerReads && !shared.bothRead && shared.receipted.length > 0) this.ask(shared.name, nowMs)
+    this.#cameAnew ||= fresh
+    this.#askOfUnnamed(nowMs)
     if (matches) {
       for (const shared of this.#documents.values()) {
         const { bothRead, mine } = shared
@@ -473,23 +493,7 @@ export class PeerSync {
   }
 }
 
-/** How often a node names its heads to each peer that it can reach. */
-const HEARTBEAT_MS = 10_000
-/** The first receipt goes at once; under load one stands for many, and each costs both sides a packet. */
-const RECEIPTS_APART_MS = 100
-/** Questions of the driver; it asks again for what was not said. */
-const SAYING_MAX = 8
-/** Up to so many documents are asked for without finding out which differ. */
-const ASK_ALL_MAX = 64
-/** A peer that was heard of within this long is there. */
-const PRESENT_MS = 35_000
-/** What a peer that is there has not receipted for this long, though it was sent, is sent again. */
-const PUSH_AGAIN_MS = 30_000
-/** Longer than a receipt takes. */
-const DELIVERED_AGAIN_MS = 5_000
 const NOTHING: VersionVector = Object.freeze([])
-/** Documents whose blocks share one packet. */
-const PUSHES_MAX = 64
 
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
 
