@@ -20,6 +20,8 @@ export class Acts {
   readonly #holders = new Map<number, Act>()
   /** Of each node that was removed: the terms that whoever removed it knew of. */
   readonly #removed = new Map<NodeId, ReadonlySet<RecordHash>>()
+  /** Records of numbers that were taken again. */
+  readonly #passed = new Set<RecordHash>()
   #highest = 0
   count = 0
   witnessed = 0
@@ -60,9 +62,19 @@ export class Acts {
       this.#violated(`${act.name} acts under term ${act.term} after an act under term ${this.#highest}`)
     this.#highest = Math.max(this.#highest, act.term)
     const other = this.#holders.get(act.term)
-    if (other === undefined) this.#holders.set(act.term, act)
+    if (other === undefined || this.#isTakenAgain(other, act)) this.#holders.set(act.term, act)
     else if ((other.record !== act.record || other.by !== act.by) && !this.#unwitnessed.has(act.term))
       this.#violated(`${act.name} and ${other.name} both act under term ${act.term}`)
+  }
+
+  /**
+   * A copy of a home took it, and was lost before the home had heard of that: the home takes the same number again
+   * (docs/spec/12-failover.md §4), and what the copy had never acts any more.
+   */
+  #isTakenAgain(other: Act, { by, record }: Act): boolean {
+    if (other.by !== by || other.record === record || this.#passed.has(record)) return false
+    this.#passed.add(other.record)
+    return true
   }
 
   #isVoid({ by, record }: Act): boolean {

@@ -44,8 +44,6 @@ export class Checks {
   readonly count = { relayed: 0, replicated: 0, byRegister: 0 }
   /** Records of terms that some log holds. */
   readonly #known = new Map<RecordHash, Term>()
-  /** Numbers of terms whose holder was let go past what was blocked. */
-  readonly #lossAccepted = new Set<number>()
   /** Nodes whose disk was put back at some time: what they had receipted may be gone, and they need not know. */
   readonly #putBack = new Set<NodeId>()
   readonly #places = new Map<BlockHash, Pick<Acknowledged, 'incarnation' | 'sequence' | 'term'>>()
@@ -133,11 +131,6 @@ export class Checks {
     for (const term of this.#known.values()) this.#isCarried(entry, term)
   }
 
-  /** A person has been asked, and has said yes. */
-  lossAccepted(term: number): void {
-    this.#lossAccepted.add(term)
-  }
-
   get terms(): number {
     return this.#known.size
   }
@@ -167,7 +160,7 @@ export class Checks {
     // Two people have gone past the register at once: one of the two terms is passed over, whatever was said in it.
     if (own.number === term.number) return void (entry.excused ||= this.acts.isByLog(term.number))
     if (covers(term.basis.find(({ layer }) => layer === entry.name.layer)?.vector ?? [], entry)) return
-    const isPersons = this.acts.isByLog(term.number) || this.#lossAccepted.has(term.number)
+    const isPersons = this.acts.isByLog(term.number) || term.reason.includes('data loss accepted')
     if (isPersons || this.#putBack.has(term.holder) || this.removed.size > 0) entry.excused = true
     else this.violated(`term ${term.number} begins without a ${entry.level} block of ${entry.name.layer}`)
   }

@@ -27,12 +27,11 @@ export class People {
   }
 
   takeOver(player: Player, node: SimulatedNode): void {
-    const { agent, dice, parameters, checks } = this.#deps
+    const { agent, dice, parameters } = this.#deps
     const known = node.log.mesh.agents.get(agent)
     if (known === undefined || known.term?.holder === node.id || !known.hosts.includes(node.id)) return
     const force = dice.random() < parameters.forced
     const acceptDataLoss = dice.random() < parameters.lossAccepted ? 'nothing else is left' : undefined
-    if (acceptDataLoss !== undefined) checks.lossAccepted((known.term?.number ?? 0) + 1)
     this.#try(takeByPerson(node.failover, node.log, agent, { reason: `by ${player.name}`, force, acceptDataLoss }))
   }
 
@@ -41,7 +40,7 @@ export class People {
    * void, its sets among it, and whoever removed it has to say yes to that. No standby of a manual agent asks.
    */
   confirm(player: Player, node: SimulatedNode): void {
-    const { agent, checks } = this.#deps
+    const { agent } = this.#deps
     const { mesh } = node.log
     const term = mesh.agents.get(agent)?.term ?? null
     if (term === null) return
@@ -51,7 +50,6 @@ export class People {
       return this.#try(takeByPerson(node.failover, node.log, agent, { reason: 'its taker was removed', force: true }))
     const isRemoved = (mesh.nodes.get(term.holder)?.revocations.length ?? 0) > 0
     if (type !== 'proposed' && !(isRemoved && (isManual || type === 'blocked'))) return
-    if (isRemoved) checks.lossAccepted(term.number + 1)
     const acceptDataLoss = isRemoved ? 'its machine was removed' : undefined
     const says = { reason: `confirmed by ${player.name}`, force: false, acceptDataLoss }
     this.#try(takeByPerson(node.failover, node.log, agent, says))

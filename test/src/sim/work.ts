@@ -36,13 +36,19 @@ export class Work {
 
   /** For one run of one node. */
   begin(player: Player, node: SimulatedNode): void {
-    const { agent, checks, parameters } = this.#deps
-    const { taker } = node.failover
-    const byLog = taker.byLog.bind(taker)
-    taker.byLog = (...given) => {
-      checks.acts.byLog((node.log.mesh.agents.get(agent)?.term?.number ?? 0) + 1)
-      return byLog(...given)
-    }
+    const { checks, parameters } = this.#deps
+    const { log } = node
+    const append = log.append.bind(log)
+    // Its number is that of the log as it is when it is signed, which may have grown since somebody asked for it.
+    log.append = (body, ...given) =>
+      append(
+        async (mesh) => {
+          const now = typeof body === 'function' ? await body(mesh) : body
+          if (now.type === 'assign') checks.acts.byLog(now.term)
+          return now
+        },
+        ...given,
+      )
     this.#every(player, node, parameters.writeEveryMs, () => this.#writeSome(player, node))
     this.#every(player, node, parameters.actEveryMs, () => this.act(player, node))
     this.#every(player, node, LOOK_EVERY_MS, () => checks.termOf(player, node.log.mesh))

@@ -199,9 +199,7 @@ export class Standby {
       return this.#expect(agent.id, { type: isOver ? 'proposed' : 'not-listed' })
     }
     const isRipe =
-      claim.type === 'held'
-        ? this.ripeInMs(agent, owner, watched) <= 0
-        : await this.#isLost(agent, owner, claim.taken, watched)
+      claim.type === 'held' ? this.ripeInMs(agent, owner, watched) <= 0 : await this.#isLost(agent, owner, claim.taken)
     if (!isRipe) return this.#expect(agent.id, { type: 'watching' })
     if (!this.isTrusted(agent.id, owner, watched)) return this.#expect(agent.id, { type: 'witness-forgot' })
     if (agent.failover.mode === 'ask') return this.#expect(agent.id, { type: 'proposed' })
@@ -224,7 +222,7 @@ export class Standby {
    * Whoever took it has had the time of a lease to tell of it, seen from here, and holds no lease of it as far as his own
    * register says.
    */
-  async #isLost(agent: MeshAgent, owner: NodeId, taken: Taken, watched: Watched): Promise<boolean> {
+  async #isLost(agent: MeshAgent, owner: NodeId, taken: Taken): Promise<boolean> {
     const { mesh, monotonicMs, node, timing } = this.#deps
     const before = this.#lost.get(agent.id)
     const since = before?.record === taken.record ? before : { record: taken.record, sinceMs: monotonicMs() }
@@ -232,7 +230,8 @@ export class Standby {
     const taker = resolvePrefix(taken.holder, mesh().nodes.keys())
     const now = timing()
     if (taker === undefined || now === null) return false
-    const theirs = taker === node ? watched : await this.look(taker)
+    // Its own name, where its home was copied: the copy has written into its own register.
+    const theirs = await this.look(taker)
     const turnMs = Math.max(0, placeOf(agent.hosts, owner, node)) * now.retryMs
     if (theirs === undefined || monotonicMs() - since.sinceMs < quietMs(now.leaseMs) + turnMs) return false
     if (theirs.blob?.held.some(({ agent: each }) => each === taken.agent) !== true) return true
