@@ -44,7 +44,7 @@ const run = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh drill run claude --kind switchover'))
     .action(
       withDoor(cli, async ({ door, output }, agent: string, { kind, returnWithin: returnMs }: RunOptions) => {
-        output.progress(`drilling ${oneLine(agent)}`)
+        output.progress(`drilling ${oneLine(agent)}; a holder that does not answer is waited for, half a minute`)
         if (kind === 'kill')
           output.hint(
             'the process of the holder is killed: start it again on its machine, if nothing does it by itself',

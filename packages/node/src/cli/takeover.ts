@@ -38,8 +38,9 @@ export const takeover = (cli: Cli): Command =>
           output.data({ agent: preview.agent, term, holder, record: null, preview })
           return output.print(`this node holds ${oneLine(preview.agent)} already, term ${term}: nothing to take over`)
         }
-        if (!unattended) requirePerson(session, 'A takeover', `takeover ${agent} --yes`)
+        // Shown before anything is asked: where there is nobody to ask, it is what they decide by.
         show(output, preview)
+        if (!unattended) requirePerson(session, 'A takeover', `takeover ${agent} --yes`)
         if (!unattended && !(await ask(session, `Move ${oneLine(agent)} to this node?`)))
           return output.say('nothing was changed')
         const { acceptDataLoss, force = false } = options
