@@ -98,3 +98,10 @@ export interface Standing {
   readonly toSend: number
   readonly toReceive: number
 }
+
+/** `matches`: the peer's root is ours, so that it holds what we do of all that both read. */
+export const standingOf = (shared: Shared, matches: boolean): Standing => {
+  const { name, peerReads, bothRead, mine, receipted, toSend, toReceive } = shared
+  const named = shared.named ?? (bothRead && matches ? mine : undefined)
+  return { name, peerReads, bothRead, mine, receipted, named, toSend, toReceive }
+}

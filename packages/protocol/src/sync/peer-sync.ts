@@ -19,6 +19,7 @@ import {
   SAYING_MAX,
 } from './pace.ts'
 import type { HeadsView, PeerView, Plan, Push, Reached, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
+import { standingOf } from './peer-plan.ts'
 import { ASK_AGAIN_MS, RecordExchange } from './record-exchange.ts'
 import { type Progress, storedWith } from './stored.ts'
 import { takeVectors } from './take-vectors.ts'
@@ -213,7 +214,6 @@ export class PeerSync {
     if (nowMs >= this.#heartbeatAtMs) {
       this.#heartbeatAtMs = nowMs + HEARTBEAT_MS
       if (this.#owesHeads === 'no') this.#owesHeads = 'yes'
-      this.#askOfUnnamed(nowMs)
       // Heads speak of what both read. What one only writes for the other is sent again until it is receipted; to a
       // peer that is away it would fill its mailbox with copies.
       if (nowMs - (this.#lastHeardAtMs ?? Number.NEGATIVE_INFINITY) < PRESENT_MS && this.#toSend > 0) {
@@ -393,16 +393,7 @@ export class PeerSync {
 
   /** Where each document stands that the two of us have in common; for showing, never for deciding what to send. */
   standings(): Standing[] {
-    return [...this.#documents.values()].map(({ name, peerReads, bothRead, mine, receipted, named, ...counts }) => ({
-      name,
-      peerReads,
-      bothRead,
-      mine,
-      receipted,
-      named: named ?? (bothRead && this.#rootMatched ? mine : undefined),
-      toSend: counts.toSend,
-      toReceive: counts.toReceive,
-    }))
+    return [...this.#documents.values()].map((shared) => standingOf(shared, this.#rootMatched))
   }
 
   /** Invariant (4). */
@@ -458,15 +449,22 @@ export class PeerSync {
       this.#says(shared, { named: vector, receipted: vector, sent }, receipts)
     } else this.#weigh(shared, { named: vector })
     if (asks) this.#owing.add(shared)
-    if (countMissing(shared.mine, vector) > 0) this.ask(document, nowMs)
+    if (shared.toReceive > 0) this.ask(document, nowMs)
   }
 
-  /** Of what only the peer reads no heads speak: one that has lost all of it does not know what to say. */
+  /**
+   * Of what not both read no heads speak: a reader that has lost all of it does not know what to say, and a question
+   * that was lost on its way nobody asks again.
+   */
   #askOfUnnamed(nowMs: number): void {
-    if (!this.#cameAnew) return
+    const cameAnew = this.#cameAnew
     this.#cameAnew = false
-    for (const { name, peerReads, bothRead, receipted } of this.#documents.values())
-      if (peerReads && !bothRead && receipted.length > 0 && !this.ask(name, nowMs)) this.#cameAnew = true
+    for (const { name, peerReads, bothRead, receipted, askedAtMs, askedSinceMs } of this.#documents.values()) {
+      if (bothRead) continue
+      const isNew = cameAnew && peerReads && receipted.length > 0
+      const isUnanswered = askedSinceMs !== undefined && nowMs - askedAtMs >= HEARTBEAT_MS
+      if ((isNew || isUnanswered) && !this.ask(name, nowMs)) this.#cameAnew ||= isNew
+    }
   }
 
   #heardHeads(fresh: boolean, root: Uint8Array, nowMs: number, receipts: Receipt[]): void {
