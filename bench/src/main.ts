@@ -14,6 +14,7 @@ import { type Bench, type BenchResult, formatTable } from './result.ts'
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   sync: async () => (await import('./sync/sync.ts')).benchSync,
   'sync-profile': async () => (await import('./sync/sync-profile.ts')).benchSyncProfile,
+  relay: async () => (await import('./relay/relay.ts')).benchRelay,
   documents: async () => (await import('./documents/documents.ts')).benchDocuments,
 }
 

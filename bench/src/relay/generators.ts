@@ -1,0 +1,128 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { cpuMs } from './process-figures.ts'
+import type { Server } from './servers.ts'
+
+/** What one process of the load is told, as JSON. */
+export interface GeneratorOrder {
+  readonly server: Pick<Server, 'system' | 'url' | 'relay'>
+  readonly claim?: string
+  /** Its lanes have these numbers. */
+  readonly first: number
+  readonly count: number
+  /** Of a message. */
+  readonly bytes: number
+  /** `full`: as many messages of each lane on their way. `paced`: so many a second of the whole process. */
+  readonly load:
+    | { readonly type: 'full'; readonly window: number }
+    | { readonly type: 'paced'; readonly perSecond: number }
+}
+
+export interface GeneratorReport {
+  readonly delivered: number
+  /** Milliseconds, of those delivered since the last report; paced ones only. */
+  readonly latencies: readonly number[]
+}
+
+export interface Measurement {
+  readonly messages: number
+  readonly seconds: number
+  /** Of the server alone. */
+  readonly cpuSeconds: number
+  readonly latencies: readonly number[]
+}
+
+const PROCESSES = 2
+const WARM_UP_MS = 1_500
+const READY_WAIT_MS = 60_000
+const END_WAIT_MS = 2_000
+
+export interface Load {
+  readonly lanes: number
+  readonly bytes: number
+  readonly load: GeneratorOrder['load']
+  readonly measureMs: number
+}
+
+/** Puts a server under load from two processes, and measures it once it is warm. */
+export async function measureUnderLoad(server: Server, { lanes, bytes, load, measureMs }: Load): Promise<Measurement> {
+  const count = lanes / PROCESSES
+  const children: Generator[] = []
+  try {
+    for (let i = 0; i < PROCESSES; i++) {
+      const [claim] = server.claims
+      const { system, url, relay } = server
+      const share = load.type === 'paced' ? { ...load, perSecond: load.perSecond / PROCESSES } : load
+      const order = { server: { system, url, relay }, first: i * count, count, bytes, load: share }
+      children.push(new Generator({ ...order, ...(claim === undefined ? {} : { claim }) }))
+      // One after the other: the first to log in brings the mesh's claim.
+      await children.at(-1)?.hear()
+    }
+    for (const child of children) child.say('go')
+    await pause(WARM_UP_MS)
+    const before = await sample(children)
+    const [cpuBefore, startedMs] = [cpuMs(server.pid), performance.now()]
+    await pause(measureMs)
+    const [cpuAfter, endedMs] = [cpuMs(server.pid), performance.now()]
+    const after = await sample(children)
+    return {
+      messages: after.delivered - before.delivered,
+      seconds: (endedMs - startedMs) / 1_000,
+      cpuSeconds: (cpuAfter - cpuBefore) / 1_000,
+      latencies: after.latencies,
+    }
+  } finally {
+    await Promise.all(children.map((child) => child.end()))
+  }
+}
+
+async function sample(children: readonly Generator[]): Promise<GeneratorReport> {
+  const reports = await Promise.all(
+    children.map((child) => {
+      child.say('sample')
+      return child.hear() as Promise<GeneratorReport>
+    }),
+  )
+  return {
+    delivered: reports.reduce((sum, { delivered }) => sum + delivered, 0),
+    latencies: reports.flatMap(({ latencies }) => latencies),
+  }
+}
+
+class Generator {
+  readonly #child: ChildProcess
+
+  constructor(order: GeneratorOrder) {
+    this.#child = fork(fileURLToPath(new URL('./generator.js', import.meta.url)), [JSON.stringify(order)], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+  }
+
+  say(word: 'go' | 'sample' | 'stop'): void {
+    this.#child.send(word)
+  }
+
+  /** The next thing that it says. */
+  hear(): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error('a process of the load says nothing')), READY_WAIT_MS)
+      const fail = (code: number | null): void => reject(new Error(`a process of the load ended with ${code}`))
+      this.#child.once('exit', fail)
+      this.#child.once('message', (said) => {
+        clearTimeout(late)
+        this.#child.off('exit', fail)
+        resolve(said)
+      })
+    })
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve))
+    this.say('stop')
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), END_WAIT_MS)
+    await gone
+    clearTimeout(late)
+  }
+}
