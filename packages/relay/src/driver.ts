@@ -83,8 +83,10 @@ export class RelayDriver {
   }
 
   feed(event: RelayEvent): void {
-    const world: World = { ...this.#deps.world, nowMs: this.#deps.now(), steadyMs: this.#deps.steady() }
-    for (const effect of stepRelay(this.#deps.state, event, world)) this.#run(effect)
+    const { state, world, now, steady } = this.#deps
+    const { sodium, secretKey } = world
+    for (const effect of stepRelay(state, event, { sodium, secretKey, nowMs: now(), steadyMs: steady() }))
+      this.#run(effect)
   }
 
   /** Says goodbye to everybody and resolves when all sockets are closed. The store is still open then. */

@@ -9,7 +9,7 @@ import { RegisterMap } from '@sealmesh/protocol/crdt/register-map'
 import { decodeRow, isRun } from '@sealmesh/protocol/crdt/row'
 import { decodeRun, isSoundRun } from '@sealmesh/protocol/crdt/text-run'
 import { readTextUpdate } from '@sealmesh/protocol/crdt/text-update'
-import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
+import { readPacketHeader, readPacketRoute } from '@sealmesh/protocol/envelope/header'
 import { decodeInside } from '@sealmesh/protocol/envelope/inside'
 import { mailboxOf } from '@sealmesh/protocol/envelope/mailbox'
 import { openPacket } from '@sealmesh/protocol/envelope/open'
@@ -40,7 +40,9 @@ import { TAGS } from '@sealmesh/protocol/tags'
 import { formatRelayAddress, parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { decodeFrame, encodeFrame } from '@sealmesh/protocol/wire/frame'
 import { decodeRevocation, signRevocation } from '@sealmesh/protocol/wire/revocation'
+import { decodePackets, encodePackets } from '@sealmesh/protocol/wire/packets'
 import { decodeTokenChain, encodeTokenChain } from '@sealmesh/protocol/wire/token'
+import { mailboxNames } from '@sealmesh/relay/core/mailbox-names'
 import { FACTS, filedOf } from '../drills/sample.ts'
 import { craft, rightParts } from '../envelope/crafted-packet.ts'
 import { Scene, seededRandom } from '../envelope/scene.ts'
@@ -165,6 +167,12 @@ function envelope(sodium: Sodium): Decoder[] {
   craft(scene, { ...parts, spoil: keep })
   return [
     { name: 'readPacketHeader', samples: packets, takes: (bytes) => readPacketHeader(bytes).ok },
+    { name: 'readPacketRoute', samples: packets, takes: (bytes) => readPacketRoute(bytes, mailboxNames()).ok },
+    {
+      name: 'decodePackets',
+      samples: [encodePackets(0x10, packets.slice(0, 3))],
+      takes: (bytes) => decodePackets(bytes) !== null,
+    },
     {
       // Opened by somebody who has the content key: encryption keeps strangers' changes from it.
       name: 'decodeInside',

@@ -12,6 +12,7 @@ import { foundPacket } from '@sealmesh/relay/core/mailbox'
 import { mailboxIn } from '@sealmesh/relay/core/mailboxes'
 import { foundSlot } from '@sealmesh/relay/core/slots'
 import { foundChunk, foundSnapshot } from '@sealmesh/relay/core/vault-found'
+import { packetIdAt } from '@sealmesh/protocol/envelope/header'
 import { newRelay, stepRelay } from '@sealmesh/relay/core/relay'
 import {
   loginOf,
@@ -212,8 +213,11 @@ export class SimulatedRelay {
     switch (effect.type) {
       case 'send':
         return this.clients.get(effect.connection)?.hear(effect.frame)
-      case 'answer':
-        return this.clients.get(effect.connection)?.hear({ type: 'answer', answers: [effect.answer] })
+      case 'answer': {
+        const { packet, outcomes } = effect.answer
+        const answers = [{ packet: packetIdAt(packet), outcomes }]
+        return this.clients.get(effect.connection)?.hear({ type: 'answer', answers })
+      }
       case 'deliver':
         return this.clients.get(effect.connection)?.hear({ type: 'deliver', packets: [effect.packet] })
       case 'persist':

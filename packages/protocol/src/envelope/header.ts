@@ -19,8 +19,8 @@ export const PACKET_ID_BYTES = 16
 export const EXPIRY_BYTES = 6
 export const EXPIRES_MS_MAX = 2 ** (8 * EXPIRY_BYTES) - 1
 export const BOX_BYTES = CONTENT_KEY_BYTES + SEALED_BOX_EXTRA_BYTES
-const ID_AT = 1
-const EXPIRY_AT = ID_AT + PACKET_ID_BYTES
+export const PACKET_ID_AT = 1
+const EXPIRY_AT = PACKET_ID_AT + PACKET_ID_BYTES
 const COUNT_AT = EXPIRY_AT + EXPIRY_BYTES
 const RECIPIENTS_AT = COUNT_AT + 1
 const RECIPIENT_BYTES = HASH_BYTES + BOX_BYTES
@@ -34,6 +34,31 @@ export type HeaderError =
 
 /** Untrusted bytes in. Never throws. The boxes share memory with `bytes`. */
 export function readPacketHeader(bytes: Uint8Array): Result<PacketHeader, HeaderError> {
+  const route = readPacketRoute(bytes, mailboxAt)
+  if (!route.ok) return route
+  const { expiresMs, mailboxes } = route.value
+  const bodyOffset = RECIPIENTS_AT + mailboxes.length * RECIPIENT_BYTES
+  const recipients = mailboxes.map((mailbox, i) => {
+    const at = RECIPIENTS_AT + i * RECIPIENT_BYTES
+    return { mailbox, box: bytes.subarray(at + HASH_BYTES, at + RECIPIENT_BYTES) }
+  })
+  return ok({ id: packetIdAt(bytes), expiresMs, recipients, bodyOffset })
+}
+
+/** What a relay needs of a header. */
+export interface PacketRoute {
+  readonly expiresMs: number
+  readonly mailboxes: readonly MailboxId[]
+}
+
+/**
+ * Untrusted bytes in. Never throws. `nameAt` gives the id of the 32 bytes at a place: a relay reads a few ids again and
+ * again, and knows them without making a text of each.
+ */
+export function readPacketRoute(
+  bytes: Uint8Array,
+  nameAt: (bytes: Uint8Array, at: number) => MailboxId,
+): Result<PacketRoute, HeaderError> {
   if (bytes.length < PACKET_BYTES_MIN || bytes.length > PACKET_BYTES_MAX)
     return err({ code: 'PACKET_SIZE', bytes: bytes.length })
   if (bytes[0] !== PACKET_VERSION) return err({ code: 'PACKET_VERSION', version: bytes[0] })
@@ -41,18 +66,22 @@ export function readPacketHeader(bytes: Uint8Array): Result<PacketHeader, Header
   const bodyOffset = RECIPIENTS_AT + count * RECIPIENT_BYTES
   if (count < 1 || count > PACKET_RECIPIENTS_MAX || bytes.length < bodyOffset + BODY_BYTES_MIN)
     return err({ code: 'PACKET_MALFORMED' })
-  const recipients: { mailbox: MailboxId; box: Uint8Array }[] = []
+  const mailboxes: MailboxId[] = []
   let previous = ''
   for (let at = RECIPIENTS_AT; at < bodyOffset; at += RECIPIENT_BYTES) {
-    const mailbox = toHex(bytes.subarray(at, at + HASH_BYTES)) as MailboxId
+    const mailbox = nameAt(bytes, at)
     // Sorted and without repeats: nobody gets a packet twice, and the order tells nothing.
     if (mailbox <= previous) return err({ code: 'PACKET_MALFORMED' })
     previous = mailbox
-    recipients.push({ mailbox, box: bytes.subarray(at + HASH_BYTES, at + RECIPIENT_BYTES) })
+    mailboxes.push(mailbox)
   }
-  const id = toHex(bytes.subarray(ID_AT, EXPIRY_AT)) as PacketId
-  return ok({ id, expiresMs: readExpiry(bytes), recipients, bodyOffset })
+  return ok({ expiresMs: readExpiry(bytes), mailboxes })
 }
+
+/** Of bytes whose header has been read. */
+export const packetIdAt = (bytes: Uint8Array): PacketId => toHex(bytes.subarray(PACKET_ID_AT, EXPIRY_AT)) as PacketId
+
+const mailboxAt = (bytes: Uint8Array, at: number): MailboxId => toHex(bytes.subarray(at, at + HASH_BYTES)) as MailboxId
 
 function readExpiry(bytes: Uint8Array): number {
   let expiresMs = 0

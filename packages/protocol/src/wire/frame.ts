@@ -21,13 +21,21 @@ import {
   writeList,
   writeUint,
 } from '../bytes.ts'
+import { PACKET_ID_AT, PACKET_ID_BYTES } from '../envelope/header.ts'
 import type { PacketId, RelayId } from '../ids.ts'
 import { HASH_BYTES, type LoginPublicKey, SIGN_PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signature } from '../keys.ts'
 import { FRAME_BYTES_MAX, OPEN_MAILBOXES_MAX, PACKET_BYTES_MAX, PACKET_RECIPIENTS_MAX } from '../limits.ts'
 import { err, ok, type Result } from '../result.ts'
 import { WIRE_VERSION } from '../version.ts'
 import { GENERATION_BYTES, LOGIN_NONCE_BYTES } from './challenge.ts'
-import { encodeNumberedPackets, encodePackets, type NumberedPacket, PACKETS_PER_FRAME_MAX } from './packets.ts'
+import {
+  type Allocate,
+  decodePackets,
+  encodeNumberedPackets,
+  encodePackets,
+  type NumberedPacket,
+  PACKETS_PER_FRAME_MAX,
+} from './packets.ts'
 import { REASON_BYTES, type Reason, readReason, readReasonOrNone, reasonOfByte } from './reason.ts'
 import { REVOCATION_BYTES_MAX } from './revocation.ts'
 import { isSlotFrame, readSlotFrame, type SlotFrame, slotFrameBytes, writeSlotFrame } from './slot-frame.ts'
@@ -58,7 +66,6 @@ const PING = 0x30 // ← number uint
 const PONG = 0x31 // → the same number
 // 0x40 to 0x47: `vault.ts`
 
-const PACKET_ID_BYTES = 16
 const OUTCOME_DELIVERED = 0
 const OUTCOME_STORED = 1
 
@@ -119,7 +126,7 @@ export const DELIVERED: Outcome = { outcome: 'delivered' }
 export const STORED: Outcome = { outcome: 'stored' }
 
 /** What one answer takes: an id, a count and the outcomes. */
-export const answerBytes = (answer: Answer): number => PACKET_ID_BYTES + 1 + answer.outcomes.length
+export const answerBytes = (answer: Pick<Answer, 'outcomes'>): number => PACKET_ID_BYTES + 1 + answer.outcomes.length
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.type) {
@@ -212,9 +219,33 @@ function writeFrame(writer: Writer, frame: Exclude<Frame, { type: 'send' | 'deli
   }
 }
 
-/** A `deliver` frame in parts that follow one another; large packets are among them, not copied. */
-export const encodeDeliver = (packets: readonly NumberedPacket[]): Uint8Array[] =>
-  encodeNumberedPackets(DELIVER, packets)
+/**
+ * A `deliver` frame in parts that follow one another; large packets are among them, not copied. Every byte that
+ * `allocate` gives is written.
+ */
+export const encodeDeliver = (packets: readonly NumberedPacket[], allocate?: Allocate): Uint8Array[] =>
+  encodeNumberedPackets(DELIVER, packets, allocate)
+
+/** What a relay answers: it has the packet at hand, and need not make a text of its id. */
+export interface PacketAnswer {
+  /** Of which the header has been read. */
+  readonly packet: Uint8Array
+  readonly outcomes: readonly Outcome[]
+}
+
+/** The same bytes as an `answer` frame. */
+export function encodePacketAnswers(answers: readonly PacketAnswer[], allocate: Allocate): Uint8Array {
+  let size = 1
+  for (const answer of answers) size += answerBytes(answer)
+  const frame = allocate(size)
+  frame[0] = ANSWER
+  let at = 1
+  for (const { packet, outcomes } of answers) {
+    for (let i = 0; i < PACKET_ID_BYTES; i++) frame[at++] = packet[PACKET_ID_AT + i]!
+    at = putOutcomes(frame, at, outcomes)
+  }
+  return frame
+}
 
 /** Outcomes are at most 32, so their count is one byte. */
 function encodeAnswers(answers: readonly Answer[]): Uint8Array {
@@ -226,15 +257,25 @@ function encodeAnswers(answers: readonly Answer[]): Uint8Array {
   for (const { packet, outcomes } of answers) {
     frame.set(fromHex(packet), at)
     at += PACKET_ID_BYTES
-    frame[at++] = outcomes.length
-    for (const outcome of outcomes) frame[at++] = outcomeByte(outcome)
+    at = putOutcomes(frame, at, outcomes)
   }
   return frame
+}
+
+function putOutcomes(frame: Uint8Array, at: number, outcomes: readonly Outcome[]): number {
+  let next = at
+  frame[next++] = outcomes.length
+  for (const outcome of outcomes) frame[next++] = outcomeByte(outcome)
+  return next
 }
 
 /** Untrusted bytes in. Never throws. The result shares memory with `bytes`. */
 export function decodeFrame(bytes: Uint8Array): Result<Frame, FrameError> {
   if (bytes.length > FRAME_BYTES_MAX || bytes.length === 0) return err({ code: 'FRAME_SIZE', bytes: bytes.length })
+  if (bytes[0] === SEND) {
+    const packets = decodePackets(bytes)
+    return packets === null ? err({ code: 'FRAME_MALFORMED', frameType: SEND }) : ok({ type: 'send', packets })
+  }
   let version = WIRE_VERSION
   const frame: Result<Frame | null, DecodeError> = decode(bytes, (reader) => {
     const type = readByte(reader)
@@ -276,8 +317,6 @@ function readBody(type: number, reader: Reader): Frame {
       }
     case GOODBYE:
       return { type: 'goodbye', reason: readReason(reader), retryAfterMs: readUint(reader) }
-    case SEND:
-      return { type: 'send', packets: readRest(reader, () => readBytes(reader, PACKET_BYTES_MAX)) }
     case ANSWER:
       return {
         type: 'answer',

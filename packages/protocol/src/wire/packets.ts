@@ -1,3 +1,5 @@
+import { PACKET_BYTES_MAX } from '../limits.ts'
+
 /** A packet with its place in a mailbox. Sequences grow; those of expired packets are left out. */
 export interface NumberedPacket {
   readonly sequence: number
@@ -10,6 +12,11 @@ export const PACKETS_PER_FRAME_MAX = 4_096
 /** Beyond this a packet is passed on as it is: below, copying costs less than one more piece to write. */
 const COPIED_BYTES_MAX = 2_048
 
+/** Memory for so many bytes, all of which will be written. */
+export type Allocate = (bytes: number) => Uint8Array
+
+const allocateZeroed: Allocate = (bytes) => new Uint8Array(bytes)
+
 /** A type byte, then each packet behind its length. */
 export function encodePackets(type: number, packets: readonly Uint8Array[]): Uint8Array {
   let size = 1
@@ -21,25 +28,53 @@ export function encodePackets(type: number, packets: readonly Uint8Array[]): Uin
   return frame
 }
 
+/** Untrusted bytes in: what `encodePackets` makes, and null for anything else. The packets share memory with `bytes`. */
+export function decodePackets(bytes: Uint8Array): Uint8Array[] | null {
+  const packets: Uint8Array[] = []
+  let at = 1
+  do {
+    if (packets.length === PACKETS_PER_FRAME_MAX) return null
+    let length = 0
+    let scale = 1
+    // Not the general reader: this is where a relay's time goes. The same numbers as its `readUint`.
+    for (let more = true; more; scale *= 128) {
+      const byte = bytes[at++]
+      if (byte === undefined || scale > PACKET_BYTES_MAX) return null
+      length += (byte & 127) * scale
+      more = byte > 127
+    }
+    if (length > PACKET_BYTES_MAX || length > bytes.length - at) return null
+    packets.push(bytes.subarray(at, at + length))
+    at += length
+  } while (at < bytes.length)
+  return packets
+}
+
 /**
  * A type byte, then each packet behind its sequence and its length: as parts that follow one another, so that large
  * packets leave as they came, without being copied.
  */
-export function encodeNumberedPackets(type: number, packets: readonly NumberedPacket[]): Uint8Array[] {
+export function encodeNumberedPackets(
+  type: number,
+  packets: readonly NumberedPacket[],
+  allocate: Allocate = allocateZeroed,
+): Uint8Array[] {
   const parts: Uint8Array[] = []
   let from = 0
-  for (const [i, { packet }] of packets.entries()) {
+  for (let i = 0; i < packets.length; i++) {
+    const { packet } = packets[i]!
     if (packet.length < COPIED_BYTES_MAX) continue
-    parts.push(encodeRun(parts.length === 0 ? type : null, packets, from, i, true), packet)
+    parts.push(encodeRun(allocate, parts.length === 0 ? type : null, packets, from, i, true), packet)
     from = i + 1
   }
   if (from < packets.length)
-    parts.push(encodeRun(parts.length === 0 ? type : null, packets, from, packets.length - 1, false))
+    parts.push(encodeRun(allocate, parts.length === 0 ? type : null, packets, from, packets.length - 1, false))
   return parts
 }
 
 /** The packets from one index to another in one allocation, the last of them perhaps without its bytes. */
 function encodeRun(
+  allocate: Allocate,
   type: number | null,
   packets: readonly NumberedPacket[],
   from: number,
@@ -52,7 +87,7 @@ function encodeRun(
     if (item === undefined) continue
     size += uintBytes(item.sequence) + uintBytes(item.packet.length) + (bare && i === to ? 0 : item.packet.length)
   }
-  const run = new Uint8Array(size)
+  const run = allocate(size)
   let at = 0
   if (type !== null) run[at++] = type
   for (let i = from; i <= to; i++) {

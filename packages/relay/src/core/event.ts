@@ -1,5 +1,5 @@
 import type { ChunkId, MailboxId, MeshId, SlotId, VaultId } from '@sealmesh/protocol/ids'
-import type { Answer, Frame } from '@sealmesh/protocol/wire/frame'
+import type { Frame, PacketAnswer } from '@sealmesh/protocol/wire/frame'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
@@ -63,7 +63,7 @@ export type RelayEvent =
 export type Effect =
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly frame: Frame }
   /** Collected over a turn into as few frames as fit. */
-  | { readonly type: 'answer'; readonly connection: ConnectionId; readonly answer: Answer }
+  | { readonly type: 'answer'; readonly connection: ConnectionId; readonly answer: PacketAnswer }
   | { readonly type: 'deliver'; readonly connection: ConnectionId; readonly packet: NumberedPacket }
   /** After what was sent has left, or at once when the peer does not read. */
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly atOnce: boolean }

@@ -4,6 +4,7 @@ import { forgetAddresses } from './addresses.ts'
 import type { ClaimKey, Effect, RelayEvent } from './event.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
+import { mailboxNames } from './mailbox-names.ts'
 import { mayOpen, open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
@@ -20,6 +21,7 @@ export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number
   meshes: new Map(),
   logins: new Map(),
   connections: new Map(),
+  nameAt: mailboxNames(),
   pending: new Map(),
   nextReceipt: 1,
   addresses: new Map(),

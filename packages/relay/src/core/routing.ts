@@ -1,4 +1,4 @@
-import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
+import { readPacketRoute } from '@sealmesh/protocol/envelope/header'
 import type { MailboxId } from '@sealmesh/protocol/ids'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
@@ -18,16 +18,15 @@ export function route(
   world: World,
   effects: Effect[],
 ): void {
-  const header = readPacketHeader(packet)
-  if (!header.ok) return bye(state, connection, 'FRAME_MALFORMED', 0, effects)
-  const { id, recipients } = header.value
+  const route = readPacketRoute(packet, state.nameAt)
+  if (!route.ok) return bye(state, connection, 'FRAME_MALFORMED', 0, effects)
+  const { mailboxes } = route.value
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
-  const expiresMs = Math.min(header.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
+  const expiresMs = Math.min(route.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
   let waiting: { at: number; entry: Entry }[] | null = null
-  for (const recipient of recipients) {
-    const mailbox =
-      barrier(connection, login, recipient.mailbox, expiresMs, world) ?? mailboxFor(state, login, recipient.mailbox)
+  for (const named of mailboxes) {
+    const mailbox = barrier(connection, login, named, expiresMs, world) ?? mailboxFor(state, login, named)
     if (typeof mailbox === 'string') {
       outcomes.push(refused(mailbox))
       continue
@@ -47,12 +46,12 @@ export function route(
     outcomes.push(STORED)
   }
   if (waiting === null) {
-    effects.push({ type: 'answer', connection: connection.id, answer: { packet: id, outcomes } })
+    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
     return
   }
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
-  state.pending.set(receipt, { type: 'packet', connection, packet: id, bytes: packet.length, outcomes, waiting })
+  state.pending.set(receipt, { type: 'packet', connection, packet, outcomes, waiting })
   const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
   connection.unansweredBytes += packet.length
@@ -83,8 +82,8 @@ export function notStored(
 }
 
 function answer(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
-  const { connection, packet, outcomes, bytes } = pending
-  connection.unansweredBytes -= bytes
+  const { connection, packet, outcomes } = pending
+  connection.unansweredBytes -= packet.length
   if (connection.state === 'leaving') return
   effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
   if (!connection.paused || connection.unansweredBytes > state.limits.unansweredBytesMax / 2) return

@@ -1,4 +1,4 @@
-import type { ChunkId, MailboxId, MeshId, PacketId, RelayId, SlotId, VaultId } from '@sealmesh/protocol/ids'
+import type { ChunkId, MailboxId, MeshId, RelayId, SlotId, VaultId } from '@sealmesh/protocol/ids'
 import type { LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { FrameOf, Outcome } from '@sealmesh/protocol/wire/frame'
@@ -29,6 +29,8 @@ export interface RelayState {
   readonly meshes: Map<MeshId, MeshState>
   readonly logins: Map<KeyName, Login>
   readonly connections: Map<ConnectionId, Connection>
+  /** The id of a mailbox that lies at a place in these bytes. */
+  readonly nameAt: (bytes: Uint8Array, at: number) => MailboxId
   /** What waits for the disk, by receipt. */
   readonly pending: Map<number, Pending>
   nextReceipt: number
@@ -234,8 +236,7 @@ export type Pending =
   | {
       readonly type: 'packet'
       readonly connection: Connection
-      readonly packet: PacketId
-      readonly bytes: number
+      readonly packet: Uint8Array
       readonly outcomes: Outcome[]
       /** The outcomes that wait, by their place among the recipients. */
       readonly waiting: readonly { readonly at: number; readonly entry: Entry }[]

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
-import { decodeFrame, DELIVERED, type Frame } from '@sealmesh/protocol/wire/frame'
-import type { PacketId } from '@sealmesh/protocol/ids'
+import { packetIdAt } from '@sealmesh/protocol/envelope/header'
+import { decodeFrame, DELIVERED, type Frame, STORED } from '@sealmesh/protocol/wire/frame'
 import { expect, test } from 'vitest'
 import { Outgoing } from './outgoing.ts'
 
@@ -33,7 +33,7 @@ function scene() {
 }
 const types = (frames: readonly Frame[]): string[] => frames.map(({ type }) => type)
 const packet = (sequence: number, bytes: number) => ({ sequence, packet: new Uint8Array(bytes) })
-const answer = { packet: '00'.repeat(16) as PacketId, outcomes: [DELIVERED] }
+const answer = { packet: new Uint8Array(700), outcomes: [DELIVERED] }
 
 test('all packets and all answers of a turn share a frame each, and control goes first', () => {
   const { frames, outgoing } = scene()
@@ -84,4 +84,12 @@ test('a peer that sends and never reads overflows', () => {
     flushed = outgoing.flush()
   }
   expect(flushed).toBe('overflow')
+})
+
+test('an answer names the packet that it is about', () => {
+  const { frames, outgoing } = scene()
+  const packet = Uint8Array.from({ length: 700 }, (_, i) => i % 251)
+  outgoing.answer({ packet, outcomes: [DELIVERED, STORED] })
+  outgoing.flush()
+  expect(frames).toEqual([{ type: 'answer', answers: [{ packet: packetIdAt(packet), outcomes: [DELIVERED, STORED] }] }])
 })

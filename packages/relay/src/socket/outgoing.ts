@@ -1,5 +1,12 @@
 import type { Duplex } from 'node:stream'
-import { type Answer, answerBytes, encodeDeliver, encodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
+import {
+  answerBytes,
+  encodeDeliver,
+  encodeFrame,
+  encodePacketAnswers,
+  type Frame,
+  type PacketAnswer,
+} from '@sealmesh/protocol/wire/frame'
 import { FrameFiller, type NumberedPacket, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
 
 /** Where frames go, each in parts that follow one another. */
@@ -15,11 +22,14 @@ const SOCKET_BYTES_MAX = 524_288
 /** Answers that a peer does not read, while it goes on sending: no honest peer comes near. */
 const CONTROL_BYTES_MAX = 2_097_152
 
+/** From Node's pool: an array of its own for every frame is what a collector's time goes to. */
+const allocate = (bytes: number): Uint8Array => Buffer.allocUnsafe(bytes)
+
 export class Outgoing {
   readonly #sink: FrameSink
   readonly #socket: Duplex
   #control: Uint8Array[] = []
-  readonly #answers = new FrameFiller<Answer>(answerBytes)
+  readonly #answers = new FrameFiller<PacketAnswer>(answerBytes)
   #lane: (readonly Uint8Array[])[] = []
   #last: Uint8Array | null = null
   readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
@@ -33,7 +43,7 @@ export class Outgoing {
     this.#control.push(encodeFrame(frame))
   }
 
-  answer(answer: Answer): void {
+  answer(answer: PacketAnswer): void {
     this.#answers.add(answer)
   }
 
@@ -60,7 +70,7 @@ export class Outgoing {
     this.#socket.cork()
     for (const frame of this.#control) this.#sink.send([frame])
     this.#control = []
-    for (const answers of this.#answers.take()) this.#sink.send([encodeFrame({ type: 'answer', answers })])
+    for (const answers of this.#answers.take()) this.#sink.send([encodePacketAnswers(answers, allocate)])
     const overflow = this.#socket.writableLength > SOCKET_BYTES_MAX + CONTROL_BYTES_MAX
     let sent = 0
     for (const parts of this.#lane) {
@@ -68,7 +78,7 @@ export class Outgoing {
       this.#sink.send(parts)
       sent += 1
     }
-    this.#lane.splice(0, sent)
+    if (sent > 0) this.#lane.splice(0, sent)
     if (this.#last !== null) this.#sink.send([this.#last])
     this.#last = null
     this.#socket.uncork()
@@ -76,6 +86,6 @@ export class Outgoing {
   }
 
   #closePackets(): void {
-    for (const packets of this.#packets.take()) this.#lane.push(encodeDeliver(packets))
+    for (const packets of this.#packets.take()) this.#lane.push(encodeDeliver(packets, allocate))
   }
 }
