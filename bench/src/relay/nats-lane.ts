@@ -2,8 +2,13 @@ import { dialLane, type Lane, type LaneOptions, readStamp, writeStamp } from './
 
 const LINE_END = Buffer.from('\r\n')
 
+interface NatsLane extends Lane {
+  /** Asks the server itself; its answer comes as an answer. */
+  ask(subject: string, question: object): void
+}
+
 /** To NATS over WebSocket, in its own protocol; like its client it puts what one turn publishes into one message. */
-export async function openNatsLane(options: LaneOptions & { readonly stream?: boolean }): Promise<Lane> {
+export async function openNatsLane(options: LaneOptions & { readonly stream?: boolean }): Promise<NatsLane> {
   let waiting: Buffer[] = []
   const flush = (): void => {
     const all = Buffer.concat(waiting)
@@ -53,6 +58,10 @@ export async function openNatsLane(options: LaneOptions & { readonly stream?: bo
         message,
         LINE_END,
       )
+    },
+    ask(subject, question) {
+      const body = Buffer.from(JSON.stringify(question))
+      say(Buffer.from(`PUB ${subject} answers.${options.number} ${body.length}\r\n`), body, LINE_END)
     },
     pause: () => ws.pause(),
     close: () => ws.terminate(),

@@ -14,8 +14,8 @@ export function cpuMs(pid: number): number {
   return TICK_MS * (Number(fields[USER_TICKS_AT]) + Number(fields[USER_TICKS_AT + 1]))
 }
 
-/** Memory that is its own or shared and in use now. */
-export function residentBytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+/** Memory that is its own, and that only it can give back: pages of files that a database has mapped are the kernel's. */
+export function ownBytes(pid: number): number {
+  const kilobytes = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return 1_024 * Number(kilobytes)
 }

@@ -2,8 +2,12 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import type { BenchOptions, Measured, Row } from '../result.ts'
+import { durable } from './durable.ts'
 import { forwarding, latency, SIZES } from './forwarding.ts'
+import { idleMemory } from './idle-memory.ts'
+import { restartStorm } from './restart-storm.ts'
 import { withRivals } from './rivals.ts'
+import { stalledReader } from './stalled-reader.ts'
 import { natsVersion } from './servers.ts'
 
 /**
@@ -21,6 +25,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     ]),
   ),
   latency: (directory, options) => withRivals(directory, (rivals) => latency(rivals, options)),
+  idle: idleMemory,
+  'stalled-reader': stalledReader,
+  'restart-storm': restartStorm,
+  durable,
 }
 
 export async function benchRelay(options: BenchOptions): Promise<Measured> {

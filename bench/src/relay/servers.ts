@@ -72,7 +72,7 @@ export async function startBare(certificate?: { cert: string; key: string }): Pr
 /** From PATH, or where NATS_SERVER says; undefined when there is none. */
 export function natsVersion(): string | undefined {
   try {
-    return /v(\S+)/.exec(execFileSync(natsBinary(), ['--version'], { encoding: 'utf8' }))?.[1]
+    return / v(\S+)/.exec(execFileSync(natsBinary(), ['--version'], { encoding: 'utf8' }))?.[1]
   } catch {
     return undefined
   }
