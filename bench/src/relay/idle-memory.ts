@@ -46,11 +46,11 @@ export async function idleMemory(directory: string, { progress }: BenchOptions):
 }
 
 async function perThousand(server: Server): Promise<number> {
-  const { pid, stop, ...told } = server
+  const { pid, system, url, relay, claims } = server
   const holders: ChildProcess[] = []
   try {
     for (let i = 0; i < HOLDERS; i++) {
-      const order: HolderOrder = { server: told, first: (i * CONNECTIONS) / HOLDERS }
+      const order: HolderOrder = { server: { system, url, relay, claims }, first: (i * CONNECTIONS) / HOLDERS }
       const file = fileURLToPath(new URL('./holder.js', import.meta.url))
       const holder = fork(file, [JSON.stringify(order)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       holders.push(holder)
@@ -70,6 +70,6 @@ async function perThousand(server: Server): Promise<number> {
     return (after - before) / MEBIBYTE / ((CONNECTIONS - CONNECTIONS_BEFORE) / THOUSAND)
   } finally {
     for (const holder of holders) holder.kill('SIGKILL')
-    await stop()
+    await server.stop()
   }
 }

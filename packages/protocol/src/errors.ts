@@ -214,6 +214,7 @@ export const reactions = {
   },
   QUOTA_NODES: { exit: 4, retry: false, next: 'remove nodes that are gone, or ask the owner of the relay for more' },
   READER_STALLED: { exit: 3, retry: true, next: 'nothing: the node dials again by itself, and nothing is lost' },
+  SLOWED: { exit: 3, retry: true, next: 'nothing: all of it arrives; send less at once, or run a relay of your own' },
   TOO_MANY_LOGINS: { exit: 3, retry: true, next: 'nothing: the node dials again by itself, more slowly' },
   TERM_NOT_HIGHER: { exit: 9, retry: true, next: 'sealmesh takeover AGENT again: somebody else was faster' },
   ALREADY_HOLDER: { exit: 9, retry: false, next: 'nothing: this node holds the agent' },

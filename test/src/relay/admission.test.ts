@@ -322,6 +322,16 @@ test('T-peer-6: a mesh has a bound of logins, and those that are known still com
   expect(isIn(relay.login(mesh.member('a')))).toBe(true)
 })
 
+test('T-peer-6: a mesh has a bound of connections, and those that end make room', () => {
+  relay = new SimulatedRelay(sodium, { meshConnectionsMax: 2 })
+  relay.admit(mesh.id)
+  const first = relay.login(mesh.member('a'))
+  expect([isIn(first), isIn(relay.login(mesh.member('a')))]).toEqual([true, true])
+  expect(relay.login(mesh.member('b')).goodbye).toBe('TOO_MANY_LOGINS')
+  relay.drop(first)
+  expect(isIn(relay.login(mesh.member('b')))).toBe(true)
+})
+
 test('T-stranger-5: a login key belongs to one mesh: another cannot take it over', () => {
   const other = new TestMesh(sodium, 'another mesh')
   relay.admit(mesh.id)

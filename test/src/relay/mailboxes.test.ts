@@ -253,6 +253,34 @@ describe('a sender', () => {
     relay.settle()
     expect(sender.paused).toBe(false)
   })
+  test('over its rate is told once and not read until that has run off; nothing of it is refused', () => {
+    begin({ loginSendBytesPerSecond: 2_000 })
+    const other = relay.login(mesh.member('other'))
+    for (let i = 0; i < 4; i++) send(900)
+    expect([sender.paused, sender.frame('notice')]).toEqual([false, undefined])
+    for (let i = 0; i < 3; i++) send(900)
+    expect(sender.paused).toBe(true)
+    expect(sender.frames.filter(({ type }) => type === 'notice')).toEqual([
+      { type: 'notice', reason: 'SLOWED', retryAfterMs: 0 },
+    ])
+    expect(other.paused).toBe(false)
+    relay.settle()
+    relay.nowMs += 1_000
+    relay.feed({ type: 'tick' })
+    expect([sender.paused, sender.answers.size]).toEqual([true, 7])
+    relay.nowMs += 1_000
+    relay.feed({ type: 'tick' })
+    expect(sender.paused).toBe(false)
+  })
+  test('that is over its rate and waits for the disk is read again when neither holds', () => {
+    begin({ loginSendBytesPerSecond: 2_000, unansweredBytesMax: 4_000 })
+    for (let i = 0; i < 6; i++) send(900)
+    relay.nowMs += 5_000
+    relay.feed({ type: 'tick' })
+    expect(sender.paused).toBe(true)
+    relay.settle()
+    expect(sender.paused).toBe(false)
+  })
   test('that has been silent for more than a minute is cut', () => {
     relay.nowMs += 70_000
     relay.feed({ type: 'tick' })

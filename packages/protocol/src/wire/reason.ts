@@ -36,6 +36,7 @@ export const REASON_BYTES = {
   QUOTA_SLOTS: 43,
   QUOTA_VAULT: 44,
   VAULT_INCOMPLETE: 45,
+  SLOWED: 46,
 } as const satisfies Partial<Record<FailureCode, number>>
 
 export type Reason = keyof typeof REASON_BYTES

@@ -27,6 +27,11 @@ export interface RelayLimits {
   readonly stallMs: number
   /** Nodes ping every 20 s: after three missed ones nobody is there. */
   readonly silenceMs: number
+  /** What one login may send for long, in all its sessions; beyond it the relay reads from it more slowly. */
+  readonly loginSendBytesPerSecond: number
+  readonly loginSendPacketsPerSecond: number
+  /** Of one mesh: each of its nodes twice, since the connection that a node has left behind stays for a while. */
+  readonly meshConnectionsMax: number
   /** Nodes and open invites of one mesh. */
   readonly meshLoginsMax: number
   /** One for each node, and as many again. */
@@ -73,6 +78,10 @@ export const DEFAULT_LIMITS: RelayLimits = {
   unansweredBytesMax: CONNECTION_QUEUE_BYTES_MAX,
   stallMs: 10_000,
   silenceMs: 70_000,
+  // A quarter of a gigabit, and more packets than a node can seal.
+  loginSendBytesPerSecond: 33_554_432,
+  loginSendPacketsPerSecond: 50_000,
+  meshConnectionsMax: 2_048,
   meshLoginsMax: 1_024,
   meshSlotsMax: 2_048,
   slotQuestionsMax: 16,

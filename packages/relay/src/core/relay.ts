@@ -8,6 +8,7 @@ import { mailboxNames } from './mailbox-names.ts'
 import { mayOpen, open, tidy } from './mailboxes.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
+import { countSent, releaseSlowed } from './reading.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
 import { askSlot, slotNotStored, slotStored } from './slots.ts'
 import type { Connection, Login, Pending, RelayState, World } from './state.ts'
@@ -98,9 +99,14 @@ function take(
   if (who === null || connection.state === 'greeting' || connection.state === 'admitting')
     return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
   switch (frame.type) {
-    case 'send':
-      for (const packet of frame.packets) if (isHere(connection)) route(state, connection, who, packet, world, effects)
-      return
+    case 'send': {
+      let bytes = 0
+      for (const packet of frame.packets) {
+        bytes += packet.length
+        if (isHere(connection)) route(state, connection, who, packet, world, effects)
+      }
+      return countSent(state, connection, who, bytes, frame.packets.length, world, effects)
+    }
     case 'open':
       if (!mayOpen(state, who, frame.secrets.length, world))
         return bye(state, connection, 'FRAME_UNEXPECTED', 0, effects)
@@ -211,6 +217,7 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
     else if (!waits && world.nowMs - connection.heardMs >= silenceMs)
       bye(state, connection, 'RELAY_CLOSED', 0, effects, true)
     else if (isStalled(state, connection, world)) cut(state, connection, effects)
+    else releaseSlowed(state, connection, world, effects)
   }
   if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
   state.sweptMs = world.nowMs

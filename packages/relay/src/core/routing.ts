@@ -6,6 +6,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect } from './event.ts'
 import { abandon, forward, keep, putOf, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
+import { countAnswered, countUnanswered } from './reading.ts'
 import { bye } from './session.ts'
 import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
 
@@ -54,11 +55,7 @@ export function route(
   state.pending.set(receipt, { type: 'packet', connection, packet, outcomes, waiting })
   const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
-  connection.unansweredBytes += packet.length
-  if (!connection.paused && connection.unansweredBytes > state.limits.unansweredBytesMax) {
-    connection.paused = true
-    effects.push({ type: 'pause', connection: connection.id })
-  }
+  countUnanswered(state, connection, packet.length, effects)
 }
 
 /** Durable: the sender may stop sending it to this relay. */
@@ -83,12 +80,9 @@ export function notStored(
 
 function answer(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
   const { connection, packet, outcomes } = pending
-  connection.unansweredBytes -= packet.length
-  if (connection.state === 'leaving') return
-  effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
-  if (!connection.paused || connection.unansweredBytes > state.limits.unansweredBytesMax / 2) return
-  connection.paused = false
-  effects.push({ type: 'resume', connection: connection.id })
+  if (connection.state !== 'leaving')
+    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
+  countAnswered(state, connection, packet.length, effects)
 }
 
 function barrier(

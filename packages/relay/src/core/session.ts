@@ -57,7 +57,9 @@ export function greet(
     slotQuestions: 0,
     vaultReads: 0,
     unansweredBytes: 0,
-    paused: false,
+    isFull: false,
+    isSlowed: false,
+    slowedToldMs: Number.NEGATIVE_INFINITY,
   }
   const welcome = mayGreet(state, event.address, world)
   state.connections.set(connection.id, connection)
@@ -89,6 +91,9 @@ export function login(
     state.meshes.set(record.mesh, mesh)
     effects.push({ type: 'note', note: { event: 'meshAdmitted', mesh: record.mesh } })
   }
+  if (mesh.connections >= state.limits.meshConnectionsMax)
+    return bye(state, connection, 'TOO_MANY_LOGINS', ADDRESS_WINDOW_MS, effects)
+  mesh.connections += 1
   const who = state.logins.get(name) ?? newLogin(state, mesh, name, record)
   const isKept = who.isKept && isSame(who.record, record)
   who.record = record
@@ -166,6 +171,7 @@ export function depart(state: RelayState, connection: Connection, world: World, 
   state.connections.delete(connection.id)
   connection.state = 'leaving'
   if (login === null) return
+  login.mesh.connections -= 1
   leaveIdle(connection)
   if (login.reader !== connection) return
   login.reader = null

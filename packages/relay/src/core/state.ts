@@ -7,6 +7,7 @@ import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { Fifo } from './fifo.ts'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
+import { newSendRate, type SendRate } from './reading.ts'
 
 /**
  * All that a relay knows. Owned and changed by the core alone, one event at a time; the numbered invariants are
@@ -58,6 +59,8 @@ export interface MeshState {
   readonly revokedLogins: Set<KeyName>
   readonly revokedAdmins: Set<KeyName>
   logins: number
+  /** Of its logins, those that are being admitted included. */
+  connections: number
   readonly mailboxes: Map<MailboxId, Mailbox>
   readonly slots: Map<SlotId, Slot>
   readonly vaults: Map<VaultId, Vault>
@@ -85,6 +88,7 @@ export interface Login {
   /** What it has named to open them, and since when that is counted. */
   opens: number
   opensMs: number
+  readonly sendRate: SendRate
 }
 
 /** What the relay keeps of a login. */
@@ -223,7 +227,11 @@ export interface Connection {
   /** Chunks that it has asked for and not been given. */
   vaultReads: number
   unansweredBytes: number
-  paused: boolean
+  /** Nothing is read from it while too much of it waits for the disk, or while its login is over its rate. */
+  isFull: boolean
+  isSlowed: boolean
+  /** Steady time at which it was last told so. */
+  slowedToldMs: number
 }
 
 export interface AddressState {
@@ -284,6 +292,7 @@ export const loginOf = (name: KeyName, mesh: MeshState, record: LoginRecord, isK
   unopened: 0,
   opens: 0,
   opensMs: 0,
+  sendRate: newSendRate(),
 })
 
 export const newMesh = (id: MeshId): MeshState => ({
@@ -291,6 +300,7 @@ export const newMesh = (id: MeshId): MeshState => ({
   revokedLogins: new Set(),
   revokedAdmins: new Set(),
   logins: 0,
+  connections: 0,
   mailboxes: new Map(),
   slots: new Map(),
   vaults: new Map(),

@@ -4,6 +4,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import { VAULT_SNAPSHOTS_MAX, type VaultFrame, type VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { Effect, Operation } from './event.ts'
 import type { KeyName } from './key-name.ts'
+import { countAnswered, countUnanswered } from './reading.ts'
 import { settle } from './requests.ts'
 import type { Connection, MeshState, Pending, RelayState, Vault, World } from './state.ts'
 import { forgetChunk, makeRoom, newVault, roomForVault, strays } from './vault-room.ts'
@@ -52,7 +53,7 @@ export function chunkStored(
     chunk.writing -= 1
     chunk.durable = true
   }
-  answered(state, connection, bytes, effects)
+  countAnswered(state, connection, bytes, effects)
   settle(connection, request, null, effects)
 }
 
@@ -67,7 +68,7 @@ export function chunkNotStored(
     chunk.writing -= 1
     if (chunk.writing === 0 && !chunk.durable) forgetChunk(mesh, vault, id)
   }
-  answered(state, connection, bytes, effects)
+  countAnswered(state, connection, bytes, effects)
   settle(connection, request, reason, effects)
 }
 
@@ -169,10 +170,7 @@ function put(
   // A copy: the frame's memory belongs to the socket.
   const operation = { type: 'vaultChunk', mesh: mesh.id, vault: vault.id, chunk: id } as const
   effects.push({ type: 'persist', operations: [{ ...operation, bytes: Uint8Array.from(bytes) }], receipt })
-  connection.unansweredBytes += bytes.length
-  if (connection.paused || connection.unansweredBytes <= state.limits.unansweredBytesMax) return
-  connection.paused = true
-  effects.push({ type: 'pause', connection: connection.id })
+  countUnanswered(state, connection, bytes.length, effects)
 }
 
 function keep(
@@ -229,12 +227,4 @@ function get(
   connection.vaultReads += 1
   if (mesh.vaults.get(vault)?.chunks.get(chunk)?.durable !== true) return chunkRead(connection, request, null, effects)
   effects.push({ type: 'readChunk', connection: connection.id, request, mesh: mesh.id, vault, chunk })
-}
-
-function answered(state: RelayState, connection: Connection, bytes: number, effects: Effect[]): void {
-  connection.unansweredBytes -= bytes
-  if (connection.state === 'leaving' || !connection.paused) return
-  if (connection.unansweredBytes > state.limits.unansweredBytesMax / 2) return
-  connection.paused = false
-  effects.push({ type: 'resume', connection: connection.id })
 }
