@@ -21,6 +21,7 @@ export interface DriverDeps {
   readonly claims: { open(): readonly ClaimKey[]; spend(claim: string): void }
   /** Its owner has let it in, and it outlives the database. */
   readonly admitted: (mesh: MeshId) => void
+  readonly expelled: (mesh: MeshId) => void
   readonly tally: Tally
   readonly log: Logger
   /** Ids as logs may show them. */
@@ -116,6 +117,7 @@ export class RelayDriver {
           if (outcome.outcome === 'refused') Tally.count(tally.refused, outcome.reason)
           else tally[outcome.outcome] += 1
         }
+        tally.queueMs.observe(this.#deps.steady() - effect.sinceMs)
         return this.#wireOf(effect.connection)?.outgoing.answer(effect.answer)
       case 'deliver':
         tally.packetsOut += 1
@@ -222,6 +224,7 @@ export class RelayDriver {
         return log.info(named, 'a node is connected')
       case 'goodbye':
         Tally.count(tally.goodbyes, note.reason)
+        if (note.stranger) Tally.count(tally.turnedAway, note.reason)
         return log.info(named, 'a connection was ended')
       case 'duplicate':
         tally.duplicates += 1
@@ -235,6 +238,9 @@ export class RelayDriver {
       case 'meshAdmitted':
         this.#deps.admitted(note.mesh)
         return log.info(named, 'a mesh was admitted')
+      case 'meshExpelled':
+        this.#deps.expelled(note.mesh)
+        return log.info(named, 'a mesh is not admitted any more')
       case 'enrolled':
         return log.info(named, 'a login was enrolled')
       case 'revoked':

@@ -8,7 +8,7 @@ import { pino } from 'pino'
 import { createApp, type Health } from './app.ts'
 import { DEFAULT_LIMITS, type RelayLimits } from './core/limits.ts'
 import { type Certificate, fromFiles, selfSigned } from './data/certificate.ts'
-import { admittedMeshes, noteAdmitted } from './data/admitted.ts'
+import { admittedMeshes, noteAdmitted, noteExpelled } from './data/admitted.ts'
 import { createClaim, openClaims, spendClaim } from './data/claims.ts'
 import { type DataDirectory, prepareDataDirectory } from './data/data-directory.ts'
 import { loadIdentity } from './data/identity.ts'
@@ -80,6 +80,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       random,
       claims: { open: () => openClaims(data, Date.now()), spend: (claim) => spendClaim(data, claim) },
       admitted: (mesh) => noteAdmitted(data, mesh),
+      expelled: (mesh) => noteExpelled(data, mesh),
       tally,
       log,
       pseudonym: (id) => toHex(sodium.hash([utf8(id)], 16, logKey)).slice(0, 10),

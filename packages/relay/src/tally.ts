@@ -1,3 +1,5 @@
+import { MsHistogram } from './ms-histogram.ts'
+
 /** What a running relay counts. Plain numbers: they change for every packet, and are read when somebody asks. */
 export class Tally {
   delivered = 0
@@ -8,9 +10,13 @@ export class Tally {
   packetBytesOut = 0
   logins = 0
   readonly goodbyes = new Map<string, number>()
+  /** Of these, to connections that had not logged in. */
+  readonly turnedAway = new Map<string, number>()
   readonly dropped = new Map<string, number>()
   spilled = 0
   duplicates = 0
+  /** From a packet's arrival to its answer: handed over, durable or refused. */
+  readonly queueMs = new MsHistogram()
 
   static count(counts: Map<string, number>, key: string, by = 1): void {
     counts.set(key, (counts.get(key) ?? 0) + by)

@@ -58,7 +58,7 @@ export class SimulatedRelay {
   /** As if its owner had let the mesh in before. */
   admit(mesh: MeshId): void {
     this.state.meshes.set(mesh, newMesh(mesh))
-    this.#disk.apply({ type: 'mesh', mesh })
+    this.#disk.apply({ type: 'mesh', mesh, barred: false })
   }
 
   /** A connection that has said nothing yet. */
@@ -357,7 +357,8 @@ export class Disk {
   #packets = new Map<string, Map<number, { expiresMs: number; packet: Uint8Array }>>()
   #lost = new Map<string, { count: number; atMs: number }>()
   #logins = new Map<KeyName, LoginRecord>()
-  #meshes = new Set<MeshId>()
+  /** Whether each is barred. */
+  #meshes = new Map<MeshId, boolean>()
   #revoked: { mesh: MeshId; role: 'login' | 'admin'; key: KeyName }[] = []
   #spent = new Set<string>()
   readonly #slots = new Map<string, Extract<Operation, { type: 'slot' }>>()
@@ -369,7 +370,7 @@ export class Disk {
     copy.#packets = new Map([...this.#packets].map(([place, packets]) => [place, new Map(packets)]))
     copy.#logins = new Map(this.#logins)
     copy.#lost = new Map(this.#lost)
-    copy.#meshes = new Set(this.#meshes)
+    copy.#meshes = new Map(this.#meshes)
     copy.#revoked = [...this.#revoked]
     copy.#spent = new Set(this.#spent)
     for (const [place, slot] of this.#slots) copy.#slots.set(place, slot)
@@ -411,7 +412,7 @@ export class Disk {
       case 'dropVaultSnapshot':
         return this.vaults.apply(operation)
       case 'mesh':
-        this.#meshes.add(operation.mesh)
+        this.#meshes.set(operation.mesh, operation.barred)
         return
       case 'revoked':
         this.#revoked.push(operation)
@@ -439,7 +440,7 @@ export class Disk {
   load(relay: RelayId, generation: Uint8Array, limits: RelayLimits, sodium: Sodium): RelayState {
     const state = newRelay(relay, generation, this.#counter, limits)
     for (const claim of this.#spent) state.spentClaims.add(claim)
-    for (const mesh of this.#meshes) state.meshes.set(mesh, newMesh(mesh))
+    for (const [mesh, barred] of this.#meshes) state.meshes.set(mesh, { ...newMesh(mesh), barred })
     for (const { mesh, role, key } of this.#revoked) {
       const known = state.meshes.get(mesh)
       if (role === 'login') known?.revokedLogins.add(key)

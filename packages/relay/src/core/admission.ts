@@ -39,7 +39,7 @@ export function judgeLogin(
   if (!record.ok) return record
   const { mesh } = record.value
   const known = state.meshes.get(mesh)
-  if (known !== undefined) {
+  if (known !== undefined && !known.barred) {
     if (known.logins >= state.limits.meshLoginsMax && !state.logins.has(name)) return err('QUOTA_NODES')
     return ok({ name, record: record.value, claim: null })
   }

@@ -4,6 +4,7 @@ import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { KeyName } from './key-name.ts'
+import type { RelayLimits } from './limits.ts'
 import type { ConnectionId, LoginRecord } from './state.ts'
 
 /** A claim code that its owner has printed and nobody has used: what the file beside the database says. */
@@ -12,6 +13,11 @@ export interface ClaimKey {
   readonly key: Uint8Array
   readonly expiresMs: number
 }
+
+/** What an eviction is about: a whole mesh, or one login of it. */
+export type Target =
+  | { readonly type: 'mesh'; readonly mesh: MeshId }
+  | { readonly type: 'login'; readonly login: KeyName }
 
 /** What the driver tells the core. */
 export type RelayEvent =
@@ -57,13 +63,23 @@ export type RelayEvent =
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
   /** About once a second. */
   | { readonly type: 'tick' }
+  /** From the relay's owner. */
+  | { readonly type: 'limits'; readonly limits: RelayLimits }
+  | { readonly type: 'evict'; readonly target: Target; readonly mailboxes: boolean }
+  | { readonly type: 'admit'; readonly mesh: MeshId }
+  | { readonly type: 'expel'; readonly mesh: MeshId }
   | { readonly type: 'stop' }
 
 /** What the driver does for the core, in order. */
 export type Effect =
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly frame: Frame }
-  /** Collected over a turn into as few frames as fit. */
-  | { readonly type: 'answer'; readonly connection: ConnectionId; readonly answer: PacketAnswer }
+  /** Collected over a turn into as few frames as fit. `sinceMs`: when the packet came, in steady time. */
+  | {
+      readonly type: 'answer'
+      readonly connection: ConnectionId
+      readonly answer: PacketAnswer
+      readonly sinceMs: number
+    }
   | { readonly type: 'deliver'; readonly connection: ConnectionId; readonly packet: NumberedPacket }
   /** After what was sent has left, or at once when the peer does not read. */
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly atOnce: boolean }
@@ -153,18 +169,23 @@ export type Operation =
       readonly vault: VaultId
       readonly number: number
     }
-  | { readonly type: 'mesh'; readonly mesh: MeshId }
+  | { readonly type: 'mesh'; readonly mesh: MeshId; readonly barred: boolean }
   | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: KeyName }
   | { readonly type: 'counter'; readonly counter: number }
   | { readonly type: 'claimSpent'; readonly claim: string }
 
+/** Why a packet left its mailbox unread; evicted by its relay's owner. */
+export type DropReason = Reason | 'EVICTED'
+
 /** For logs and metrics. Names are hashed before they are written anywhere; mailboxes are named nowhere. */
 export type Note =
   | { readonly event: 'login'; readonly mesh: MeshId; readonly login: KeyName; readonly kind: 'node' | 'invite' }
-  | { readonly event: 'goodbye'; readonly reason: Reason }
+  /** `stranger`: it had not logged in. */
+  | { readonly event: 'goodbye'; readonly reason: Reason; readonly stranger: boolean }
   | { readonly event: 'duplicate'; readonly login: KeyName }
   | { readonly event: 'spilled'; readonly mesh: MeshId; readonly packets: number }
-  | { readonly event: 'dropped'; readonly mesh: MeshId; readonly reason: Reason; readonly packets: number }
+  | { readonly event: 'dropped'; readonly mesh: MeshId; readonly reason: DropReason; readonly packets: number }
   | { readonly event: 'meshAdmitted'; readonly mesh: MeshId }
+  | { readonly event: 'meshExpelled'; readonly mesh: MeshId }
   | { readonly event: 'enrolled'; readonly mesh: MeshId; readonly login: KeyName; readonly kind: 'node' | 'invite' }
   | { readonly event: 'revoked'; readonly mesh: MeshId; readonly login: KeyName }

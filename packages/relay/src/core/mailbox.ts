@@ -1,6 +1,6 @@
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
-import type { Effect, Operation, RelayEvent } from './event.ts'
+import type { DropReason, Effect, Operation, RelayEvent } from './event.ts'
 import { DRAIN_READ_BYTES } from './limits.ts'
 import { charge, isKept, mayBegin } from './share.ts'
 import type { Connection, Entry, Login, Mailbox, RelayState, World } from './state.ts'
@@ -237,7 +237,7 @@ export function expire(mailbox: Mailbox, world: World, effects: Effect[]): void 
 }
 
 /** Leaves a mark: the reader then pulls from its peers what never came. */
-export function lose(mailbox: Mailbox, packets: number, reason: Reason, world: World, effects: Effect[]): void {
+export function lose(mailbox: Mailbox, packets: number, reason: DropReason, world: World, effects: Effect[]): void {
   const before = mailbox.lost
   mailbox.lost += packets
   // The exact count means little: a flood of refusals writes the mark a few times only.

@@ -6,6 +6,7 @@ import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
 import { mailboxNames } from './mailbox-names.ts'
 import { mayOpen, open, tidy } from './mailboxes.ts'
+import { admit, evict, expel, setLimits } from './owner.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { countSent, releaseSlowed } from './reading.ts'
@@ -77,6 +78,18 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       break
     case 'tick':
       tick(state, world, effects)
+      break
+    case 'limits':
+      setLimits(state, event.limits, world, effects)
+      break
+    case 'evict':
+      evict(state, event.target, event.mailboxes, world, effects)
+      break
+    case 'admit':
+      admit(state, event.mesh, effects)
+      break
+    case 'expel':
+      expel(state, event.mesh, effects)
       break
     case 'stop':
       stop(state, effects)

@@ -8,6 +8,7 @@ import { abandon, forward, keep, putOf, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
 import { countAnswered, countUnanswered } from './reading.ts'
 import { bye } from './session.ts'
+import { sight } from './sightings.ts'
 import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
 
 /** From one node to the mailboxes that its packet names. */
@@ -22,6 +23,7 @@ export function route(
   const route = readPacketRoute(packet, state.nameAt)
   if (!route.ok) return bye(state, connection, 'FRAME_MALFORMED', 0, effects)
   const { mailboxes } = route.value
+  sight(login.mesh.seen, packet.length, world.nowMs)
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
   const expiresMs = Math.min(route.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
@@ -47,12 +49,17 @@ export function route(
     outcomes.push(STORED)
   }
   if (waiting === null) {
-    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
+    effects.push({
+      type: 'answer',
+      connection: connection.id,
+      answer: { packet, outcomes },
+      sinceMs: world.steadyMs,
+    })
     return
   }
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
-  state.pending.set(receipt, { type: 'packet', connection, packet, outcomes, waiting })
+  state.pending.set(receipt, { type: 'packet', connection, sinceMs: world.steadyMs, packet, outcomes, waiting })
   const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
   countUnanswered(state, connection, packet.length, effects)
@@ -79,9 +86,9 @@ export function notStored(
 }
 
 function answer(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
-  const { connection, packet, outcomes } = pending
+  const { connection, packet, outcomes, sinceMs } = pending
   if (connection.state !== 'leaving')
-    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes } })
+    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes }, sinceMs })
   countAnswered(state, connection, packet.length, effects)
 }
 

@@ -86,8 +86,9 @@ export function login(
   if (!judged.ok) return bye(state, connection, judged.error, 0, effects)
   const { name, record, claim } = judged.value
   let mesh = state.meshes.get(record.mesh)
-  if (mesh === undefined) {
-    mesh = newMesh(record.mesh)
+  if (mesh === undefined || mesh.barred) {
+    mesh ??= newMesh(record.mesh)
+    mesh.barred = false
     state.meshes.set(record.mesh, mesh)
     effects.push({ type: 'note', note: { event: 'meshAdmitted', mesh: record.mesh } })
   }
@@ -99,12 +100,9 @@ export function login(
   who.record = record
   who.isKept = isKept
   // Until it is known to be durable, so that one failed write leaves nothing that is known in memory only.
-  const operations: Operation[] = isKept
-    ? []
-    : [
-        { type: 'mesh', mesh: record.mesh },
-        { type: 'login', login: name, record },
-      ]
+  const operations: Operation[] = []
+  if (!isKept || claim !== null) operations.push({ type: 'mesh', mesh: record.mesh, barred: false })
+  if (!isKept) operations.push({ type: 'login', login: name, record })
   if (claim !== null) {
     state.spentClaims.add(claim)
     operations.push({ type: 'claimSpent', claim })
@@ -194,13 +192,13 @@ export function bye(
   atOnce = false,
 ): void {
   if (connection.state === 'leaving') return
-  if (connection.state === 'greeting' || connection.state === 'admitting')
-    greetingEnded(state, connection.address, isTheirFault(reason))
+  const stranger = connection.state === 'greeting' || connection.state === 'admitting'
+  if (stranger) greetingEnded(state, connection.address, isTheirFault(reason))
   connection.state = 'leaving'
   leaveIdle(connection)
   effects.push({ type: 'send', connection: connection.id, frame: { type: 'goodbye', reason, retryAfterMs } })
   effects.push({ type: 'close', connection: connection.id, atOnce })
-  effects.push({ type: 'note', note: { event: 'goodbye', reason } })
+  effects.push({ type: 'note', note: { event: 'goodbye', reason, stranger } })
 }
 
 /** A login whose counter could not be written. */

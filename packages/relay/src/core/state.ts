@@ -8,6 +8,7 @@ import type { Fifo } from './fifo.ts'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
 import { newSendRate, type SendRate } from './reading.ts'
+import { newSightings, type Sightings } from './sightings.ts'
 
 /**
  * All that a relay knows. Owned and changed by the core alone, one event at a time; the numbered invariants are
@@ -22,7 +23,8 @@ import { newSendRate, type SendRate } from './reading.ts'
  * 5. Nothing that outlives a session names a login and a mailbox, or two mailboxes, but an invite and its inviter's.
  */
 export interface RelayState {
-  readonly limits: RelayLimits
+  /** Replaced as a whole when its owner changes one. */
+  limits: RelayLimits
   readonly relay: RelayId
   readonly generation: Uint8Array
   /** Sessions in this generation; durable before a session may see it. */
@@ -56,6 +58,9 @@ export interface World {
 
 export interface MeshState {
   readonly id: MeshId
+  /** Its owner lets nobody of it in any more; what it has stays until it expires. */
+  barred: boolean
+  readonly seen: Sightings
   readonly revokedLogins: Set<KeyName>
   readonly revokedAdmins: Set<KeyName>
   logins: number
@@ -244,6 +249,8 @@ export type Pending =
   | {
       readonly type: 'packet'
       readonly connection: Connection
+      /** Steady time: when it came. */
+      readonly sinceMs: number
       readonly packet: Uint8Array
       readonly outcomes: Outcome[]
       /** The outcomes that wait, by their place among the recipients. */
@@ -297,6 +304,8 @@ export const loginOf = (name: KeyName, mesh: MeshState, record: LoginRecord, isK
 
 export const newMesh = (id: MeshId): MeshState => ({
   id,
+  barred: false,
+  seen: newSightings(),
   revokedLogins: new Set(),
   revokedAdmins: new Set(),
   logins: 0,

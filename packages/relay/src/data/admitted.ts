@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isHex } from '@sealmesh/protocol/bytes'
 import type { MeshId } from '@sealmesh/protocol/ids'
@@ -15,3 +15,6 @@ export function noteAdmitted(data: DataDirectory, mesh: MeshId): void {
   mkdirSync(data.meshes, { recursive: true, mode: 0o700 })
   writeFileSync(join(data.meshes, mesh), '', { mode: 0o600 })
 }
+
+export const noteExpelled = (data: DataDirectory, mesh: MeshId): void =>
+  rmSync(join(data.meshes, mesh), { force: true })

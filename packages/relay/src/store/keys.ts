@@ -11,7 +11,7 @@ import type { KeyName } from '../core/key-name.ts'
  *   g                             generation, 16B
  *   c                             counter of sessions, 8B big-endian
  *   k claim id                    a claim code that was used
- *   m mesh                        a mesh that was admitted
+ *   m mesh                        a mesh that was admitted; a byte 1 if it is not any more
  *   r mesh role key name          a removed key: role 0 login, 1 admin
  *   l key name                    login record, JSON
  *   x mesh mailbox                packets lost, 8B big-endian, and when the first of them was, 8B
@@ -32,6 +32,7 @@ export const GENERATION_KEY = Buffer.from('g')
 export const COUNTER_KEY = Buffer.from('c')
 
 export const claimKey = (claim: string): Buffer => Buffer.from(`k${claim}`)
+export const MESH_BARRED = Buffer.of(1)
 export const meshKey = (mesh: MeshId): Buffer => prefixed('m', mesh)
 export const loginKey = (login: KeyName): Buffer => prefixed('l', login)
 export const lostKey = (mesh: MeshId, mailbox: MailboxId): Buffer => prefixed('x', mesh + mailbox)

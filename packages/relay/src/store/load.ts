@@ -14,6 +14,7 @@ import {
   chunkIdOf,
   COUNTER_KEY,
   idOf,
+  MESH_BARRED,
   mailboxIdOf,
   sequenceOf,
   slotIdOf,
@@ -38,8 +39,14 @@ export async function loadRelay(
   const state = newRelay(relay, generation, counter === undefined ? 0 : Number(counter.readBigUInt64BE()), limits)
   for await (const key of db.keys(under('k'))) state.spentClaims.add(key.subarray(1).toString())
   const meshes = new Set(admitted)
-  for await (const key of db.keys(under('m'))) meshes.add(idOf(key) as MeshId)
-  for (const mesh of meshes) state.meshes.set(mesh, newMesh(mesh))
+  const barred = new Set<MeshId>()
+  for await (const [key, value] of db.iterator(under('m'))) {
+    const mesh = idOf(key) as MeshId
+    // Its owner's list comes first: one that is on it is let in.
+    if (value.equals(MESH_BARRED) && !meshes.has(mesh)) barred.add(mesh)
+    meshes.add(mesh)
+  }
+  for (const mesh of meshes) state.meshes.set(mesh, { ...newMesh(mesh), barred: barred.has(mesh) })
   for await (const key of db.keys(under('r'))) {
     const mesh = state.meshes.get(idOf(key) as MeshId)
     const revoked = key[33] === 0 ? mesh?.revokedLogins : mesh?.revokedAdmins

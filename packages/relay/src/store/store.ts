@@ -17,6 +17,7 @@ import {
   indexValue,
   loginKey,
   lostKey,
+  MESH_BARRED,
   meshKey,
   packetKey,
   revokedKey,
@@ -125,6 +126,11 @@ export class Store {
         if (this.#closed || attempt === 2) throw error
       }
     }
+  }
+
+  /** Everything until now has been handed to the disk, or has failed. */
+  settle(): Promise<void> {
+    return this.#commits.settle()
   }
 
   async close(): Promise<void> {
@@ -236,7 +242,7 @@ function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
       return
     }
     case 'mesh':
-      batch.put(meshKey(operation.mesh), EMPTY)
+      batch.put(meshKey(operation.mesh), operation.barred ? MESH_BARRED : EMPTY)
       return
     case 'revoked':
       batch.put(revokedKey(operation.mesh, operation.role, operation.key), EMPTY)
