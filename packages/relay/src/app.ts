@@ -1,27 +1,18 @@
 import { Hono } from 'hono'
-import type { Registry } from 'prom-client'
+import type { Health } from './control/status.ts'
 
-export interface Health {
-  readonly status: 'ok' | 'stopping' | 'disk full' | 'disk failed'
-  readonly version: string
-  readonly connections: number
-  readonly mailboxes: number
-  readonly storedPackets: number
-  readonly storedBytes: number
-}
-
-/** The HTTP side, built without listening. Everything else on this port is a WebSocket. */
-export function createApp(deps: { health(): Health; registry: Registry }): Hono {
+/**
+ * The HTTP side that strangers reach, built without listening. It says whether the relay is there and can store, and
+ * no figure; those are for its owner (`control/app.ts`, and the metrics' own address).
+ */
+export function createApp(deps: { health(): Health }): Hono {
   const app = new Hono()
   // Alive: the process answers. A full disk is for the owner to see, not for a supervisor to restart.
-  app.get('/healthz', (c) => c.json(deps.health()))
+  app.get('/healthz', (c) => c.json({ status: deps.health() }))
   app.get('/readyz', (c) => {
-    const health = deps.health()
-    return c.json(health, health.status === 'ok' ? 200 : 503)
+    const status = deps.health()
+    return c.json({ status }, status === 'ok' ? 200 : 503)
   })
-  app.get('/metrics', async (c) =>
-    c.text(await deps.registry.metrics(), 200, { 'content-type': deps.registry.contentType }),
-  )
   app.notFound((c) => c.text('This is a Sealmesh relay. Nodes reach it by WebSocket.\n', 404))
   return app
 }

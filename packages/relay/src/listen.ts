@@ -1,5 +1,5 @@
 import { createServer as createHttp, type Server } from 'node:http'
-import { createServer as createHttps } from 'node:https'
+import { createServer as createHttps, Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
@@ -13,6 +13,8 @@ import { addressKey } from './socket/address-key.ts'
 
 export interface Listening {
   readonly port: number
+  /** For handshakes from now on: that of an authority is good for weeks. */
+  renew(certificate: Certificate | null): void
   /** No new connection from now on; resolves when the last one has gone. */
   close(): Promise<void>
 }
@@ -55,6 +57,10 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   await bind(server, deps.host, deps.port)
   return {
     port: (server.address() as AddressInfo).port,
+    renew: (certificate) => {
+      if (server instanceof HttpsServer && certificate !== null)
+        server.setSecureContext({ key: certificate.key, cert: certificate.cert })
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -1,12 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import { statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
-import { toHex, utf8 } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatRelayAddress, isLoopback } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
-import { pino } from 'pino'
-import { createApp, type Health } from './app.ts'
-import { DEFAULT_LIMITS, type RelayLimits } from './core/limits.ts'
+import { type Logger, pino } from 'pino'
+import { createApp } from './app.ts'
+import { type Reloaded, reloaded } from './config/reload.ts'
+import type { Settings } from './config/settings.ts'
+import { createControlApp } from './control/app.ts'
+import { Pseudonyms } from './control/pseudonyms.ts'
+import { serve } from './control/server.ts'
+import { claimSocketPath, releaseSocketPath } from './control/socket-path.ts'
+import { type Health, statusOf } from './control/status.ts'
 import { type Certificate, fromFiles, selfSigned } from './data/certificate.ts'
 import { admittedMeshes, noteAdmitted, noteExpelled } from './data/admitted.ts'
 import { createClaim, openClaims, spendClaim } from './data/claims.ts'
@@ -16,39 +22,44 @@ import { removeRunning, writeRunning } from './data/running.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { RelayDriver } from './driver.ts'
 import { listen } from './listen.ts'
-import { createMetrics, totals } from './metrics.ts'
+import { createMetrics, createMetricsApp } from './metrics.ts'
 import { loadRelay } from './store/load.ts'
+import { streamOf } from './store/rows.ts'
 import { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
-import { RELAY_VERSION } from './version.ts'
 
 export interface RelayOptions {
   readonly data: DataDirectory
-  readonly host: string
-  readonly port: number
-  readonly tls: { type: 'self-signed' } | { type: 'none' } | { type: 'files'; cert: string; key: string }
-  /** The name that nodes dial; this machine's first address otherwise. */
-  readonly publicHost?: string
-  readonly logLevel: string
-  readonly limits?: Partial<RelayLimits>
+  readonly settings: Settings
+  /** The command line and the file again. Throws CONFIG_INVALID. */
+  readonly readSettings: () => Promise<Settings>
 }
 
 export interface RunningRelay {
   readonly address: string
   readonly http: string
+  /** Where metrics are read, when they are served. */
+  readonly metrics: string | null
   /** A code that admits the first mesh, when nobody has used one yet. */
   readonly claim: string | null
+  /** Reads the settings again. One that cannot be used leaves the old ones in force, and is thrown. */
+  reload(): Promise<Reloaded>
   stop(): Promise<void>
 }
 
 /** The composition root: the only place where clock, randomness, disk, sockets and logger are the real ones. */
 export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
   const { data } = options
-  if (options.tls.type === 'none' && !isLoopback(options.host))
+  let { settings } = options
+  const { tls, host } = settings
+  if (tls.type === 'none' && !isLoopback(host))
     throw new Failure('USAGE', 'Without TLS a relay listens on loopback only.', {
       next: 'use --host 127.0.0.1, or leave --tls away for a self-signed certificate',
     })
-  const log = pino({ level: options.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2))
+  const log = pino(
+    { level: settings.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination(2),
+  )
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
   const sodium = await loadSodium()
   await prepareDataDirectory(data)
@@ -56,21 +67,27 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
   // The database's lock comes first: whoever holds it owns the whole directory.
   const disk = new DiskWatch(log)
   const store = await Store.open(data.database, disk.storeEvents, () => performance.now())
+  // What was begun, in order, for whatever ends it: a stop or a failure on the way up.
+  const ends: (() => Promise<void> | void)[] = [() => store.close(), () => disk.stop()]
+  const endAll = async (): Promise<void> => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  }
   try {
     const { relay, keys } = await loadIdentity(data, sodium, random)
     const generation = await store.generation(random)
-    const state = await loadRelay(
-      store,
-      relay,
-      generation,
-      { ...DEFAULT_LIMITS, ...options.limits },
-      admittedMeshes(data),
-      sodium,
-    )
-    const certificate = await certificateFor(options)
+    const state = await loadRelay(store, relay, generation, settings.limits, admittedMeshes(data), sodium)
+    const certificate = await certificateFor(data, settings)
     const tally = new Tally()
-    const metrics = createMetrics(state, tally)
-    const logKey = sodium.hash([utf8('relay log names'), keys.secretKey.expose()])
+    const startedMs = Date.now()
+    let started = false
+    const health = (): Health => {
+      if (state.stopping) return 'stopping'
+      return started ? HEALTH[state.diskTrouble ?? 'ok'] : 'starting'
+    }
+    const metrics = createMetrics({ state, tally, certificate, startedMs, now: () => Date.now(), data: data.path })
+    ends.push(() => metrics.close())
+    const pseudonyms = new Pseudonyms(sodium, keys.secretKey.expose())
+    const newClaim = (): Promise<string> => createClaim(data, { sodium, random, nowMs: Date.now() })
     const driver = new RelayDriver({
       state,
       store,
@@ -78,88 +95,163 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       now: () => Date.now(),
       steady: () => performance.now(),
       random,
-      claims: { open: () => openClaims(data, Date.now()), spend: (claim) => spendClaim(data, claim) },
+      claims: {
+        open: () => (settings.admission === 'claims' ? openClaims(data, Date.now()) : []),
+        spend: (claim) => spendClaim(data, claim),
+      },
       admitted: (mesh) => noteAdmitted(data, mesh),
       expelled: (mesh) => noteExpelled(data, mesh),
       tally,
       log,
-      pseudonym: (id) => toHex(sodium.hash([utf8(id)], 16, logKey)).slice(0, 10),
+      pseudonym: (id) => pseudonyms.of(id),
     })
     disk.attach(driver, (operations, ms) => metrics.groupWritten(operations, ms))
 
-    const health = (): Health => ({
-      status: state.stopping ? 'stopping' : HEALTH[state.diskTrouble ?? 'ok'],
-      version: RELAY_VERSION,
-      connections: state.connections.size,
-      mailboxes: totals(state).mailboxes,
-      storedPackets: totals(state).packets,
-      storedBytes: totals(state).bytes,
+    const app = createApp({ health })
+    const listening = await listen({
+      host,
+      port: settings.port,
+      certificate,
+      app,
+      connect: driver.connect.bind(driver),
     })
-    const app = createApp({ health, registry: metrics.registry })
-    const { host } = options
-    const listening = await listen({ host, port: options.port, certificate, app, connect: driver.connect.bind(driver) })
+    ends.push(() => listening.close())
+    const scraped = settings.metrics === null ? null : await serve(createMetricsApp(metrics), settings.metrics)
+    if (scraped !== null) ends.push(() => scraped.close())
+    const metricsUrl =
+      settings.metrics === null ? null : `http://${bracketed(settings.metrics.host)}:${scraped?.port ?? 0}/metrics`
 
-    const { address, http } = addressesOf(options, certificate, listening.port, relay)
-    const claim =
-      state.meshes.size === 0 && openClaims(data, Date.now()).length === 0
-        ? await createClaim(data, { sodium, random, nowMs: Date.now() })
-        : null
-    const pin = certificate?.pin ?? null
+    const { address, http } = addressesOf(settings, certificate, listening.port, relay)
+    const reload = async (): Promise<Reloaded> => {
+      const said = await reloadWith(options, settings, log, (next) => {
+        settings = next
+        driver.feed({ type: 'limits', limits: next.limits })
+      })
+      if (settings.tls.type === 'files') listening.renew(await certificateFor(data, settings))
+      return said
+    }
+    const control = createControlApp({
+      state,
+      pseudonyms,
+      now: () => Date.now(),
+      settings: () => settings,
+      status: async () =>
+        statusOf({
+          ...{ state, tally, settings, pseudonyms, startedMs, address },
+          health: health(),
+          pid: process.pid,
+          diskFreeBytes: await freeBytes(data.path),
+          nowMs: Date.now(),
+        }),
+      metrics: () => metrics.registry.metrics(),
+      feed: (event) => driver.feed(event),
+      settle: () => store.settle(),
+      reload,
+      claim: newClaim,
+      backup: () => streamOf(store.db),
+    })
+    const socketPath = await claimSocketPath(data)
+    ends.push(() => releaseSocketPath(data, socketPath))
+    const door = await serve(control, { path: socketPath })
+    ends.push(() => door.close())
+
+    const wantsClaim = settings.admission === 'claims' && state.meshes.size === 0
+    const claim = wantsClaim && openClaims(data, Date.now()).length === 0 ? await newClaim() : null
     driver.start()
     disk.watch(data.path)
-    await writeRunning(data, { pid: process.pid, address, http, pin, startedMs: Date.now() })
-    log.info({ port: listening.port, meshes: state.meshes.size, mailboxes: totals(state).mailboxes }, 'relay is up')
+    await writeRunning(data, {
+      pid: process.pid,
+      address,
+      http,
+      pin: certificate?.pin ?? null,
+      control: socketPath,
+      metrics: metricsUrl,
+      startedMs,
+    })
+    started = true
+    log.info({ port: listening.port, meshes: state.meshes.size }, 'relay is up')
     return {
       address,
       http,
+      metrics: metricsUrl,
       claim,
+      reload,
       async stop() {
         const closed = listening.close()
         await driver.stop()
         await closed
-        disk.stop()
         await removeRunning(data)
-        await store.close()
+        await endAll()
         log.info('relay is down')
       },
     }
   } catch (error) {
-    disk.stop()
-    await store.close()
+    await endAll()
     throw error
   }
 }
 
 const HEALTH = { ok: 'ok', DISK_FULL: 'disk full', DISK_FAILED: 'disk failed' } as const
 
-function certificateFor(options: RelayOptions): Promise<Certificate | null> {
-  switch (options.tls.type) {
+/** A file that cannot be used changes nothing, and is named in the log and to whoever asked. */
+async function reloadWith(
+  { readSettings }: RelayOptions,
+  now: Settings,
+  log: Logger,
+  take: (settings: Settings) => void,
+): Promise<Reloaded> {
+  let read: Settings
+  try {
+    read = await readSettings()
+  } catch (error) {
+    log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'the settings are as they were')
+    throw error
+  }
+  const { settings, said } = reloaded(now, read)
+  log.level = settings.logLevel
+  take(settings)
+  log.info(said, 'settings were read again')
+  return said
+}
+
+async function freeBytes(path: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
+  } catch {
+    return null // Some file systems do not say.
+  }
+}
+
+function certificateFor(data: DataDirectory, settings: Settings): Promise<Certificate | null> {
+  const { tls } = settings
+  switch (tls.type) {
     case 'none':
       return Promise.resolve(null)
     case 'files':
-      return fromFiles(options.tls.cert, options.tls.key)
+      return fromFiles(tls.cert, tls.key)
     case 'self-signed':
-      return selfSigned(options.data, publicHost(options), Date.now())
+      return selfSigned(data, publicHostOf(settings), Date.now())
   }
 }
 
 function addressesOf(
-  options: RelayOptions,
+  settings: Settings,
   certificate: Certificate | null,
   port: number,
   relay: Parameters<typeof formatRelayAddress>[0]['relay'],
 ): { address: string; http: string } {
   const tls = certificate !== null
   const pin = certificate?.pin ?? null
-  const url = `${tls ? 'wss' : 'ws'}://${bracketed(publicHost(options))}:${port}`
-  const local = isAnywhere(options.host) ? '127.0.0.1' : options.host
+  const url = `${tls ? 'wss' : 'ws'}://${bracketed(publicHostOf(settings))}:${port}`
+  const local = isAnywhere(settings.host) ? '127.0.0.1' : settings.host
   const http = `${tls ? 'https' : 'http'}://${bracketed(local)}:${port}`
   return { address: formatRelayAddress({ url, relay, pin }), http }
 }
 
-function publicHost(options: RelayOptions): string {
-  if (options.publicHost !== undefined) return options.publicHost
-  if (!isAnywhere(options.host)) return options.host
+function publicHostOf({ publicHost, host }: Settings): string {
+  if (publicHost !== null) return publicHost
+  if (!isAnywhere(host)) return host
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? [])
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
 }

@@ -1,3 +1,5 @@
+import { askRelay } from '@sealmesh/relay/control/client'
+import { dataDirectory } from '@sealmesh/relay/data/data-directory'
 import { BIN, Program } from './program.ts'
 
 /** A real relay process on plain WebSocket on loopback; its data outlives it. */
@@ -11,12 +13,18 @@ export interface RelayOptions {
 
 export class RelayProcess {
   readonly program: Program
+  readonly data: string
   readonly address: string
   readonly port: number
   readonly claim: string | undefined
 
-  private constructor(program: Program, ready: { address: string; port: number; claim: string | undefined }) {
+  private constructor(
+    program: Program,
+    data: string,
+    ready: { address: string; port: number; claim: string | undefined },
+  ) {
     this.program = program
+    this.data = data
     this.address = ready.address
     this.port = ready.port
     this.claim = ready.claim
@@ -26,7 +34,7 @@ export class RelayProcess {
     const args = ['up', '--json', '--tls', 'none', '--host', '127.0.0.1', '--data', data, '--port', String(port)]
     const program = new Program(BIN.relay, args, { name: 'relay', ...(env ? { env } : {}) })
     try {
-      return new RelayProcess(program, await program.line(readReady))
+      return new RelayProcess(program, data, await program.line(readReady))
     } catch (error) {
       await program.kill()
       throw error
@@ -39,8 +47,7 @@ export class RelayProcess {
   }
 
   async metrics(): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/metrics`)
-    return await response.text()
+    return (await askRelay(dataDirectory(this.data, {}), '/metrics')).text
   }
 
   async kill(): Promise<void> {

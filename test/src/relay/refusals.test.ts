@@ -5,6 +5,8 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import { askRelay } from '@sealmesh/relay/control/client'
+import { dataDirectory } from '@sealmesh/relay/data/data-directory'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { Level } from 'level'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -119,7 +121,12 @@ describe('a self-signed certificate', () => {
     links.push(link)
     await link.live()
     const { objects } = await runProgram(BIN.relay, ['status', '--json', '--data', directory.data], { name: 'status' })
-    expect(objects[0]).toMatchObject({ address: relay.address, status: 'ok', connections: 1, mailboxes: 0 })
+    expect(objects[0]).toMatchObject({
+      address: relay.address,
+      status: 'ok',
+      connections: { total: 1, active: 1 },
+      mailboxes: 0,
+    })
     await relay.program.stop()
     const again = await start('--tls', 'self-signed', '--port', new URL(relay.address).port)
     expect(again.address).toBe(relay.address)
@@ -174,11 +181,11 @@ test('T-curious-4: logs, metrics and health name no id, and count what happened'
   const sender = links[1]
   sender?.link.send(packet.bytes)
   await sender?.answered(packet.id)
-  const metrics = await (await fetch(`${relay.http}/metrics`)).text()
+  const { text: metrics } = await askRelay(dataDirectory(relay.data, {}), '/metrics')
   expect(metrics).toMatch(/sealmesh_relay_packets_total\{outcome="delivered"\} [1-9]/)
   expect(metrics).toMatch(/sealmesh_relay_logins_total [1-9]/)
   expect((await fetch(`${relay.http}/readyz`)).status).toBe(200)
-  expect((await fetch(`${relay.http}/other`)).status).toBe(404)
+  for (const path of ['/metrics', '/other']) expect((await fetch(`${relay.http}${path}`)).status).toBe(404)
   await relay.program.stop()
   const said = metrics + relay.program.stderr.toString()
   expect(said).toContain('a node is connected')

@@ -9,6 +9,9 @@ import type { FailureCode } from '@sealmesh/protocol/errors'
 import type { PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { parseRelayAddress, type RelayAddress } from '@sealmesh/protocol/wire/address'
+import { askRelay } from '@sealmesh/relay/control/client'
+import type { RelayStatus } from '@sealmesh/relay/control/status'
+import { dataDirectory } from '@sealmesh/relay/data/data-directory'
 import { BIN, Program } from '../processes/program.ts'
 import { until } from '../processes/wait.ts'
 import type { Member } from './mesh.ts'
@@ -16,6 +19,7 @@ import type { Member } from './mesh.ts'
 /** A relay process with what it printed, and links to it that remember what they heard. */
 export interface RunningRelay {
   readonly program: Program
+  readonly data: string
   readonly address: string
   readonly http: string
   readonly claim: string | null
@@ -30,18 +34,19 @@ export async function startRelay(data: string, ...flags: readonly string[]): Pro
   const said = await program.line((line) => (typeof line['address'] === 'string' ? line : undefined))
   return {
     program,
+    data,
     address: String(said['address']),
     http: String(said['http']),
     claim: typeof said['claim'] === 'string' ? said['claim'] : null,
   }
 }
 
-export const healthOf = async (relay: RunningRelay): Promise<Record<string, unknown>> =>
-  (await (await fetch(`${relay.http}/healthz`)).json()) as Record<string, unknown>
+export const healthOf = async ({ data }: RunningRelay): Promise<RelayStatus> =>
+  await askRelay(dataDirectory(data, {}), '/status')
 
 /** A closed socket takes a moment to reach the relay. */
 export const connectionsAre = (relay: RunningRelay, count: number): Promise<unknown> =>
-  until(`${count} connections are left`, async () => (await healthOf(relay))['connections'] === count)
+  until(`${count} connections are left`, async () => (await healthOf(relay)).connections.total === count)
 
 export const portOf = (relay: RunningRelay): string => new URL(relay.address).port
 

@@ -110,7 +110,7 @@ describe('packets that were called stored', () => {
     await until('all are answered', () => sender.outcomes.size === 20)
     const reader = await open(bob).live()
     await reader.received(20)
-    await until('the mailbox is empty', async () => (await healthOf(relay))['storedPackets'] === 0)
+    await until('the mailbox is empty', async () => (await healthOf(relay)).storedPackets === 0)
     await relay.program.stop()
     await restart()
     expect(await healthOf(relay)).toMatchObject({ status: 'ok', storedPackets: 0, storedBytes: 0 })

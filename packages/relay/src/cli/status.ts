@@ -1,58 +1,56 @@
-import { createHash } from 'node:crypto'
-import { get as getHttp } from 'node:http'
-import { get as getHttps } from 'node:https'
-import type { TLSSocket } from 'node:tls'
-import { Failure } from '@sealmesh/protocol/errors'
-import type { Health } from '../app.ts'
-import { dataDirectory } from '../data/data-directory.ts'
-import { type Running, readRunning } from '../data/running.ts'
+import { askRelay } from '../control/client.ts'
+import type { RelayStatus } from '../control/status.ts'
+import { type CommonFlags, dataOf } from './flags.ts'
+import { duration, Output, size, table } from './output.ts'
 
-const ANSWER_WAIT_MS = 3_000
-
-export async function status(flags: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const data = dataDirectory(flags['data'], process.env)
-  const running = await readRunning(data)
-  const health = running === undefined ? undefined : await ask(running)
-  if (running === undefined || health === undefined)
-    throw new Failure('RELAY_UNREACHABLE', `No relay runs in ${data.path}.`, { next: 'sealmesh-relay up' })
-  const { address, pid, startedMs } = running
-  if (flags['json'] !== undefined) {
-    process.stdout.write(`${JSON.stringify({ address, pid, startedMs, ...health })}\n`)
-    return
-  }
-  const { status: state, version, connections, mailboxes, storedPackets, storedBytes } = health
-  process.stdout.write(
-    `relay ${version}: ${state}, process ${pid}, up since ${new Date(startedMs).toISOString()}\n` +
-      `address:     ${address}\n` +
-      `connections: ${connections}\n` +
-      `mailboxes:   ${mailboxes}, holding ${storedPackets} ${storedPackets === 1 ? 'packet' : 'packets'} (${storedBytes} bytes)\n`,
-  )
+export async function status(flags: CommonFlags): Promise<void> {
+  const output = new Output(flags.json === true)
+  const answer = await askRelay(dataOf(flags), '/status')
+  output.result(answer, ...linesOf(answer, output))
 }
 
-/** What /healthz says; undefined when nobody answers, or somebody else does. */
-function ask(running: Running): Promise<Health | undefined> {
-  return new Promise((resolve) => {
-    const nobody = (): void => resolve(undefined)
-    const url = `${running.http}/healthz`
-    const options = { timeout: ANSWER_WAIT_MS, rejectUnauthorized: false }
-    const request = (url.startsWith('https:') ? getHttps : getHttp)(url, options, (response) => {
-      const certificate = running.pin === null ? undefined : (response.socket as TLSSocket).getPeerCertificate().raw
-      if (certificate !== undefined && createHash('sha256').update(certificate).digest('hex') !== running.pin)
-        return nobody()
-      let body = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        body += chunk
-      })
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(body) as Health)
-        } catch {
-          nobody()
-        }
-      })
-    })
-    request.on('error', nobody)
-    request.on('timeout', () => request.destroy())
-  })
+function linesOf(status: RelayStatus, output: Output): string[] {
+  const { connections, meshes, near } = status
+  const oldest = status.oldestPacketMs === null ? '' : `, the oldest for ${duration(status.oldestPacketMs)}`
+  const free = status.diskFreeBytes === null ? 'not known' : `${size(status.diskFreeBytes)} free`
+  return [
+    `relay ${status.version}: ${output.bold(status.status)}, process ${status.pid}, up since ${new Date(status.startedMs).toISOString()}`,
+    `address:     ${status.address}`,
+    `connections: ${connections.total} (${connections.active} active, ${connections.idle} idle, ${connections.greeting + connections.admitting} not logged in)`,
+    `mailboxes:   ${status.mailboxes}, holding ${status.storedPackets} packets (${size(status.storedBytes)})${oldest}`,
+    `snapshots:   ${size(status.vaultBytes)}`,
+    `disk:        ${free}`,
+    ...counted('refused', status.refused),
+    ...counted('dropped', status.dropped),
+    ...counted('turned away', status.turnedAway),
+    ...(meshes.length === 0
+      ? ['', `no mesh yet: ${status.admission === 'claims' ? 'sealmesh-relay claim' : 'sealmesh-relay admit add MESH'}`]
+      : ['', ...meshTable(meshes, output)]),
+    ...(status.meshesLeftOut === 0 ? [] : [`and ${status.meshesLeftOut} more`]),
+    ...(near.length === 0 ? [] : ['', output.bold('nearly full')]),
+    ...near.map(({ limit, mesh, used, max }) => `  ${limit} of ${mesh}: ${used} of ${max}`),
+  ]
+}
+
+export function meshTable(meshes: RelayStatus['meshes'], output: Output): string[] {
+  const [head = '', ...rows] = table([
+    ['MESH', 'NODES', 'HERE', 'MAILBOXES', 'PACKETS', 'BYTES', 'SNAPSHOTS', 'OLDEST', ''],
+    ...meshes.map(({ mesh, logins, connected, mailboxes, packets, bytes, vaultBytes, oldestPacketMs, admitted }) => [
+      mesh,
+      logins,
+      connected,
+      mailboxes,
+      packets,
+      size(bytes),
+      size(vaultBytes),
+      oldestPacketMs === null ? '-' : duration(oldestPacketMs),
+      admitted ? '' : 'not admitted any more',
+    ]),
+  ])
+  return [output.dim(head), ...rows]
+}
+
+function counted(what: string, counts: Readonly<Record<string, number>>): string[] {
+  const each = Object.entries(counts).map(([reason, count]) => `${count} ${reason}`)
+  return each.length === 0 ? [] : [`${`${what}:`.padEnd(12)} ${each.join(', ')}`]
 }

@@ -14,6 +14,7 @@ export interface DataDirectory {
   readonly claims: string
   readonly meshes: string
   readonly database: string
+  readonly config: string
   /** What a running relay says of itself, for `status`. */
   readonly running: string
 }
@@ -29,6 +30,7 @@ export function dataDirectory(flag: string | undefined, env: NodeJS.ProcessEnv):
     claims: join(path, 'claims'),
     meshes: join(path, 'meshes'),
     database: join(path, 'db'),
+    config: join(path, 'relay.toml'),
     running: join(path, 'running.json'),
   }
 }

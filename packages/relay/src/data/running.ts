@@ -2,12 +2,16 @@ import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { type DataDirectory, readPrivate, writePrivate } from './data-directory.ts'
 
-/** What a running relay leaves in its data directory, so that `status` finds it. A crash leaves it behind. */
+/** What a running relay leaves in its data directory, so that its owner's verbs find it. A crash leaves it behind. */
 const Running = z.object({
   pid: z.number().int().positive(),
   address: z.string(),
   http: z.string(),
   pin: z.string().nullable(),
+  /** Its socket for its owner. */
+  control: z.string(),
+  /** Where its metrics are read; null when nowhere. */
+  metrics: z.string().nullable(),
   startedMs: z.number(),
 })
 export type Running = z.infer<typeof Running>
