@@ -29,7 +29,7 @@ export interface ListenDeps {
 
 /** A stranger's HTTP request: all of it within this. */
 const REQUEST_WAIT_MS = 5_000
-const CONNECTIONS_MAX = 10_000 // Far beyond any mesh; below what a small machine's descriptors and memory allow.
+export const CONNECTIONS_MAX = 10_000 // Far beyond any mesh; below what a small machine's descriptors and memory allow.
 
 /** One port for HTTP and WebSocket. Fails with PORT_IN_USE or ADDRESS_UNAVAILABLE. */
 export async function listen(deps: ListenDeps): Promise<Listening> {

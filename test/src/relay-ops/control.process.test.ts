@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import * as path from 'node:path'
 import type { Sodium } from '@sealmesh/protocol/sodium'
@@ -218,4 +218,23 @@ test('of a relay that is not there every verb says so, with the next command', a
   }
   // A claim is a file, and waits for it.
   expect((await verb('claim')).out).toMatch(/^[0-9A-Z]{5}(-[0-9A-Z]{5}){3}\n$/)
+})
+
+test('the doctor passes a relay that is well, and names what is not, with what to do', async () => {
+  await begin()
+  type Report = { checks: { name: string; state: string; next: string | null }[] }
+  const failed = (json: unknown): string[] =>
+    (json as Report).checks.filter(({ state }) => state === 'fail').map(({ name }) => name)
+  const well = await verb('doctor', '--json')
+  expect(failed(well.json)).toEqual([])
+  expect(well.code).toBe(0)
+  expect((well.json as unknown as Report).checks.map(({ name }) => name)).toContain('fsync')
+  await relay.program.kill()
+  chmodSync(path.join(directory.data, 'relay.key'), 0o644)
+  writeConfig('[log]\nlevel = "loud"\n')
+  const ill = await verb('doctor', '--json')
+  expect(failed(ill.json)).toEqual(['data', 'config', 'relay'])
+  expect(ill.code).toBe(6)
+  expect(ill.err).toContain('CHECKS_FAILED')
+  expect((ill.json as unknown as Report).checks.find(({ name }) => name === 'data')?.next).toMatch(/^chmod go= /)
 })
