@@ -23,7 +23,9 @@ import { DiskWatch } from './disk-watch.ts'
 import { RelayDriver } from './driver.ts'
 import { listen } from './listen.ts'
 import { createMetrics, createMetricsApp } from './metrics.ts'
+import { STORE_FORMAT } from './store/keys.ts'
 import { loadRelay } from './store/load.ts'
+import { migrate } from './store/migrations.ts'
 import { streamOf } from './store/rows.ts'
 import { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
@@ -66,7 +68,16 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
 
   // The database's lock comes first: whoever holds it owns the whole directory.
   const disk = new DiskWatch(log)
-  const store = await Store.open(data.database, disk.storeEvents, () => performance.now())
+  const store = await Store.open(
+    data.database,
+    disk.storeEvents,
+    () => performance.now(),
+    async (db, format) => {
+      const isDone = await migrate(db, format, sodium)
+      if (isDone) log.warn({ from: format, to: STORE_FORMAT }, 'the database was brought to a newer format')
+      return isDone
+    },
+  )
   // What was begun, in order, for whatever ends it: a stop or a failure on the way up.
   const ends: (() => Promise<void> | void)[] = [() => store.close(), () => disk.stop()]
   const endAll = async (): Promise<void> => {

@@ -18,6 +18,7 @@ async function main(argv: readonly string[]): Promise<void> {
   addOwnerVerbs(program)
   addAdmission(program)
   addConfig(program)
+  addBackup(program)
   program
     .command('version')
     .description('Print the version.')
@@ -85,6 +86,18 @@ function addOwnerVerbs(program: Command): void {
   withData(program.command('sees'))
     .description('Say in words and numbers all that this relay can see of whom it serves.')
     .action(async (flags: CommonFlags) => (await import('./sees.ts')).sees(flags))
+}
+
+function addBackup(program: Command): void {
+  withData(program.command('backup'))
+    .description('Copy the relay as it is at this moment, while it runs or not.')
+    .argument('<folder>', 'a new one')
+    .option('--with-key', 'the relay’s key as well: whoever has the copy can be this relay')
+    .action(async (folder: string, flags: CommonFlags) => (await import('./backup.ts')).backup(folder, flags))
+  withData(program.command('restore'))
+    .description('Put a copy into an empty data directory. Nodes bring what came after it.')
+    .argument('<folder>', 'what `backup` has made')
+    .action(async (folder: string, flags: CommonFlags) => (await import('./backup.ts')).restore(folder, flags))
 }
 
 function addAdmission(program: Command): void {

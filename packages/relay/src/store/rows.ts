@@ -51,18 +51,18 @@ export function streamOf(db: Database): ReadableStream<Uint8Array> {
   )
 }
 
-/** The rows of such a stream, in groups. Throws STORE_DAMAGED for one that was cut short or changed. */
-export async function* rowsOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Row[]> {
+/** The rows of such a stream, in groups, and in the end the hash of all. Throws STORE_DAMAGED for one that was cut short or changed. */
+export async function* rowsOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Row[], string> {
   const hash = createHash('sha256')
   let left: Buffer = Buffer.alloc(0)
   let count = 0
-  let ended = false
+  let ended: string | null = null
   for await (const chunk of stream) {
-    if (ended) throw damaged()
+    if (ended !== null) throw damaged()
     const bytes: Buffer = left.length === 0 ? asBuffer(chunk) : Buffer.concat([left, chunk])
     const rows: Row[] = []
     let at = 0
-    while (bytes.length - at >= HEAD_BYTES && !ended) {
+    while (bytes.length - at >= HEAD_BYTES && ended === null) {
       const [keyBytes, valueBytes] = [bytes.readUInt32BE(at), bytes.readUInt32BE(at + 4)]
       if (keyBytes > KEY_BYTES_MAX || valueBytes > VALUE_BYTES_MAX) throw damaged()
       const size = keyBytes === 0 ? END_BYTES : HEAD_BYTES + keyBytes + valueBytes
@@ -71,9 +71,10 @@ export async function* rowsOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator
       at += size
       if (keyBytes === 0) {
         hash.update(row.subarray(0, HEAD_BYTES + 8))
-        const isWhole = hash.digest().equals(row.subarray(HEAD_BYTES + 8))
-        if (!isWhole || row.readBigUInt64BE(HEAD_BYTES) !== BigInt(count)) throw damaged()
-        ended = true
+        const digest = hash.digest()
+        if (!digest.equals(row.subarray(HEAD_BYTES + 8)) || row.readBigUInt64BE(HEAD_BYTES) !== BigInt(count))
+          throw damaged()
+        ended = digest.toString('hex')
         continue
       }
       hash.update(row)
@@ -81,10 +82,11 @@ export async function* rowsOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator
       rows.push([row.subarray(HEAD_BYTES, HEAD_BYTES + keyBytes), row.subarray(HEAD_BYTES + keyBytes)])
     }
     left = bytes.subarray(at)
-    if (ended && left.length > 0) throw damaged()
+    if (ended !== null && left.length > 0) throw damaged()
     if (rows.length > 0) yield rows
   }
-  if (!ended) throw damaged()
+  if (ended === null) throw damaged()
+  return ended
 }
 
 function headOf(key: Buffer, value: Buffer): Buffer {

@@ -68,7 +68,13 @@ export class Store {
   }
 
   /** Fails with HOME_IN_USE, STORE_VERSION, STORE_DAMAGED, DISK_FULL or DISK_FAILED. */
-  static async open(directory: string, events: StoreEvents, now: () => number): Promise<Store> {
+  static async open(
+    directory: string,
+    events: StoreEvents,
+    now: () => number,
+    /** Brings an older format to this one; false when it cannot. */
+    upgrade: (db: Database, format: string) => Promise<boolean>,
+  ): Promise<Store> {
     // Sealed bytes do not compress.
     const db: Database = new Level(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false })
     try {
@@ -77,7 +83,7 @@ export class Store {
       await syncDirectory(directory)
       const format = await db.get(VERSION_KEY)
       if (format === undefined) await db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
-      else if (format.toString() !== STORE_FORMAT)
+      else if (format.toString() !== STORE_FORMAT && !(await upgrade(db, format.toString())))
         throw new Failure(
           'STORE_VERSION',
           `The data directory has format ${/^\d{1,9}$/.test(format.toString()) ? format.toString() : 'unknown'}; this version reads ${STORE_FORMAT}.`,
