@@ -39,6 +39,12 @@ export const LIMIT_TABLE = {
     'Sent by one connection and not yet answered; beyond it the relay stops reading it.',
     2 ** 30,
   ),
+  loginSendBytesPerSecond: bytes(
+    'What one node may send in a second; beyond it, after a burst of two seconds, it is read more slowly.',
+    2 ** 40,
+  ),
+  loginSendPacketsPerSecond: count('How many packets it may.'),
+  meshConnectionsMax: count('Connections of one mesh at once.', 2 ** 20),
   slotQuestionsMax: count('Questions about slots that wait for others, per connection.', 4_096),
   vaultReadsMax: count('Pieces of snapshots that one connection waits for at once.', 4_096),
   loginOpensMax: count('Mailboxes that one node opens in a minute; each costs a hash.'),

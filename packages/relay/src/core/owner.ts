@@ -3,6 +3,7 @@ import type { Effect, Target } from './event.ts'
 import type { RelayLimits } from './limits.ts'
 import { dropAll, lose, pump } from './mailbox.ts'
 import { tidy } from './mailboxes.ts'
+import { countAnswered, releaseSlowed } from './reading.ts'
 import { bye } from './session.ts'
 import { type Connection, type Mailbox, newMesh, type RelayState, type World } from './state.ts'
 
@@ -17,9 +18,8 @@ export function setLimits(state: RelayState, limits: RelayLimits, world: World, 
   for (const connection of state.connections.values()) {
     // A reader that waited for room may have some now, and a sender that was not read may be under its new cap.
     if (connection.state === 'active') pump(connection, state, world, effects)
-    if (!connection.paused || connection.unansweredBytes > limits.unansweredBytesMax / 2) continue
-    connection.paused = false
-    effects.push({ type: 'resume', connection: connection.id })
+    countAnswered(state, connection, 0, effects)
+    releaseSlowed(state, connection, world, effects)
   }
 }
 
