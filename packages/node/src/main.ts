@@ -1,11 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import { redialMsMax } from '@sealmesh/protocol/failover/redial'
 import { isIncarnationOf, mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { formatId } from '@sealmesh/protocol/ids'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
-import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { CommitTimes } from './drills/commit-times.ts'
@@ -41,6 +39,7 @@ import { openLogCopies } from './service/log-copies.ts'
 import { MergedLate } from './service/merged-late.ts'
 import { openInviter } from './service/pairing.ts'
 import { tellRelayOfRevoked } from './service/devices.ts'
+import { nameGiven } from './service/relays.ts'
 import { keepUp } from './service/upkeep.ts'
 import {
   chooseName,
@@ -56,10 +55,11 @@ import {
 import { adoptAdminToken } from './setup/admin-token.ts'
 import { Snapshots } from './snapshots/snapshots.ts'
 import { finishRestore } from './snapshots/swap-home.ts'
+import type { StartOptions } from './start-options.ts'
 import { Forks } from './trust/forks.ts'
 import { Withholdings } from './trust/withholdings.ts'
-import { Relays } from './uplink/relays.ts'
-import { WayBack } from './uplink/way-back.ts'
+import { openRelays } from './uplink/open-relays.ts'
+import { requireAddress } from './uplink/relay-list.ts'
 import { Quarantine } from './quarantine/quarantine.ts'
 import { unopenedBy } from './quarantine/unopened.ts'
 import { DamageBook } from './store/damage-book.ts'
@@ -76,18 +76,6 @@ import { recoverIndex } from './store/recover-index.ts'
 import { decodedBlock, type Surveyed } from './store/survey.ts'
 import { MeshSync } from './sync/mesh-sync.ts'
 import { PacketPort } from './sync/packet-port.ts'
-
-export interface StartOptions {
-  readonly home: string
-  readonly name?: string
-  /** The founding agent's name; the node's own when absent. */
-  readonly agent?: string
-  readonly relay?: string
-  readonly claim?: string
-  readonly logLevel?: string
-  /** Of the key files, in a home whose keys have one. */
-  readonly passphrase?: string
-}
 
 export interface RunningNode {
   /** The methods of the local socket, for a process that hosts its own node. */
@@ -138,8 +126,8 @@ async function compose(
   await finishRestore(home)
   if (!(await KeyStore.exists(home.keys)) && options.relay === undefined)
     throw new Failure('NODE_NOT_SET_UP', `The home ${home.path} belongs to no mesh yet.`)
-  if (options.relay !== undefined && options.relay !== NO_RELAY && !parseRelayAddress(options.relay).ok)
-    throw new Failure('USAGE', 'The relay address is not one that sealmesh-relay up prints.')
+  const named = options.relay === NO_RELAY ? undefined : options.relay
+  if (named !== undefined) requireAddress(named)
   await prepareHome(home)
   const config = await ConfigKeeper.load(home.config)
   const lock = await lockHome(home)
@@ -251,17 +239,17 @@ async function compose(
   })
   const receipts = new ReceiptStore(store, TABLES.receipt, closed)
   const handed = new ReceiptStore(store, TABLES.handed, closed)
-  const relays = new Relays({
-    meta,
-    wayBack: await WayBack.load(home.wayBack),
-    login: keys.login,
-    mailboxes: keys.mailboxes,
-    now,
+  const relays = await openRelays({
+    wayBackPath: home.wayBack,
+    keys,
+    membership: log,
+    node,
     mesh: meshId,
-    redialMsMax: () => redialMsMax(log.mesh, node),
-    root: keys.root?.secretKey,
+    given: named,
     claim: options.claim,
+    meta,
     sodium,
+    now,
     log: logger,
   })
   closers.push(() => relays.close())
@@ -284,6 +272,7 @@ async function compose(
     onUnopened: unopenedBy({
       isPairing: (packet) => inviter.onPacket(packet),
       isLogCopy: (packet) => copies.onPacket(packet),
+      comesTwice: () => log.mesh.relays.length > 1,
       keep: (packet, failure) => quarantine.add(packet, failure),
       say: (code) => logger.warn({ code }, 'packet not used'),
       newPrekey: () => void ensurePrekeys(log, keys, node, now(), true).catch(failed),
@@ -364,7 +353,10 @@ async function compose(
     watch.onLinkEvent(event)
     happenings.onLink(event)
     failover.onLinkEvent(event)
-    if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays })
+  }
+  relays.onRelay = (relay, event) => {
+    failover.onRelay(relay, event)
+    if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays }, { relay })
   }
   sync.attach(relays)
   closers.push(() => opened.close())
@@ -405,7 +397,7 @@ async function compose(
       logger.error({ err: error }, 'prekeys were not rotated'),
     )
   closers.push(keepUp({ documents, sync, lastHeard, rotate, logger, log, node }))
-  if (options.relay !== undefined && options.relay !== NO_RELAY) await relays.name(options.relay, log, node, signKey)
+  if (named !== undefined) await nameGiven(named, options.onlyRelay === true, { log, node, signKey })
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
   await defaults.apply()

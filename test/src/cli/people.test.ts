@@ -246,6 +246,7 @@ const STATUS: Status = {
   mesh: { id: `mesh_${'ab'.repeat(32)}`, name: 'ours', nodes: 2, records: 9 },
   relays: [
     {
+      relay: 'relay_ab',
       address: 'wss://relay.example#relay=ab',
       state: 'waiting',
       reason: 'RELAY_UNREACHABLE',

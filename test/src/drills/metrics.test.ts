@@ -37,7 +37,15 @@ const STATUS: Status = {
   node: { id: 'node_ab', name: 'office', incarnation: 'cd' },
   mesh: { id: 'mesh_ab', name: 'ours', nodes: 2, records: 9 },
   relays: [
-    { address: 'wss://relay.example#x', state: 'live', reason: null, nextTryAt: null, since: null, unanswered: 0 },
+    {
+      relay: 'relay_ab',
+      address: 'wss://relay.example#x',
+      state: 'live',
+      reason: null,
+      nextTryAt: null,
+      since: null,
+      unanswered: 0,
+    },
   ],
   peers: ['node_cd', 'node_ef'].map((node) => ({
     node,

@@ -311,10 +311,9 @@ export class SimulatedNode {
       port,
       link: {
         send: (packet) => link().send(packet),
-        get linkNow() {
-          return link().status.state === 'live' ? link() : undefined
-        },
-        relay,
+        link: () => (link().status.state === 'live' ? link() : undefined),
+        names: (named) => named === relay,
+        drained: () => link().drained(),
       },
       store: await LeaseStore.load(meta),
       journal: new ActJournal(store),
@@ -387,6 +386,7 @@ export class SimulatedNode {
         this.sync.onLinkEvent(event)
         this.#watch.onLinkEvent(event)
         this.#leases?.failover.onLinkEvent(event)
+        this.#leases?.failover.onRelay(relay, event)
         if (event.type === 'live') this.tellRelayOfRevoked()
       },
       now: () => clock.monotonicMs(),

@@ -11,7 +11,7 @@ const RELAYS_WAIT_MS = 3_000 // What a person waits gladly; a relay that is ther
 const LOOK_AGAIN_MS = 100
 
 /** Where this node stands with one relay, and what to do where the node cannot help itself. */
-export function relayWords({ command }: Pick<Session, 'command'>, relay: Relay): string {
+export function relayWords({ command }: Pick<Session, 'command'>, relay: Pick<Relay, 'state' | 'reason'>): string {
   if (relay.state === 'live') return 'live'
   const reason = relay.reason === null ? relay.state : oneLine(relay.reason)
   const next = nextOf(relay.reason, command)

@@ -19,6 +19,7 @@ interface Options {
   readonly name?: string
   readonly agent?: string
   readonly relay?: string
+  readonly only?: boolean
   readonly claim?: string
   readonly logLevel?: string
   readonly detach?: boolean
@@ -43,6 +44,7 @@ export const up = (cli: Cli): Command =>
       'Runs the node of this home until Ctrl-C or `sealmesh down`. The first time it founds a mesh: give it a relay. On further machines use `sealmesh join` first.',
     )
     .option('--relay <address>', 'first time: the address that sealmesh-relay up prints, or none')
+    .option('--only', 'with --relay: let the mesh forget the relays that it had')
     .addOption(new Option('--claim <code>', 'first time: the code that the relay prints').env('SEALMESH_CLAIM'))
     .option('--name <name>', "first time: this node's name (default: the machine's)")
     .option('--agent <name>', "first time: the name of its first agent (default: the node's)")
@@ -172,22 +174,24 @@ async function narrate(session: Session, info: Info, signal: AbortSignal): Promi
   }
 }
 
-function chosen({ name, agent, relay, claim, logLevel }: Options) {
+function chosen({ name, agent, relay, only, claim, logLevel }: Options) {
   return {
     ...(name === undefined ? {} : { name }),
     ...(agent === undefined ? {} : { agent }),
     ...(relay === undefined ? {} : { relay }),
+    ...(only === undefined ? {} : { onlyRelay: only }),
     ...(claim === undefined ? {} : { claim }),
     ...(logLevel === undefined ? {} : { logLevel }),
   }
 }
 
 /** All but the claim code, which any user of the machine could read there for as long as the node runs. */
-function argumentsOf({ name, agent, relay, logLevel }: Options): string[] {
+function argumentsOf({ name, agent, relay, only, logLevel }: Options): string[] {
   return [
     ...(name === undefined ? [] : ['--name', name]),
     ...(agent === undefined ? [] : ['--agent', agent]),
     ...(relay === undefined ? [] : ['--relay', relay]),
+    ...(only === true ? ['--only'] : []),
     ...(logLevel === undefined ? [] : ['--log-level', logLevel]),
   ]
 }

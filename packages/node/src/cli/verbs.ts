@@ -6,6 +6,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   up: async (cli) => (await import('./up.ts')).up(cli),
   down: async (cli) => (await import('./down.ts')).down(cli),
   status: async (cli) => (await import('./status.ts')).status(cli),
+  relay: async (cli) => (await import('./relay.ts')).relay(cli),
   metrics: async (cli) => (await import('./metrics.ts')).metrics(cli),
   pair: async (cli) => (await import('./pair.ts')).pair(cli),
   join: async (cli) => (await import('./join.ts')).join(cli),

@@ -68,7 +68,7 @@ test.each(['slots', 'sessions'])(
     await pass(5_000)
     expect(laptop.failover.lease.isInDoubt).toBe(false)
     if (by === 'slots') witness.slots = backup
-    else laptop.failover.onLinkEvent({ type: 'live', newGeneration: true })
+    else laptop.failover.onRelay(mesh.mesh.witness!.relays[0]!, { type: 'live', newGeneration: true })
     await pass(900)
     expect(laptop.failover.lease.isInDoubt).toBe(true)
     leases.crash(laptop)

@@ -28,8 +28,8 @@ import { CatchingUp } from './catching-up.ts'
 import { fencedBy } from './fenced.ts'
 import { Handover } from './handover.ts'
 import type { LeaseStore } from './lease-store.ts'
+import { hasHeardOf, NamedWitness } from './named-witness.ts'
 import { OwnRegister } from './own-register.ts'
-import { RelayWitness } from './relay-witness.ts'
 import { type Outlook, Standby } from './standby.ts'
 import { FailoverTalk } from './talk.ts'
 import { Taker, type TakerDeps } from './taker.ts'
@@ -57,9 +57,11 @@ export interface FailoverDeps {
   readonly port: Pick<PacketPort, 'seal'>
   readonly link: {
     send(packet: Uint8Array): 'sent' | 'full' | 'down'
-    readonly linkNow: Pick<RelayLink, 'slot' | 'drained'> | undefined
-    /** Whose link that is, or will be. */
-    readonly relay: RelayId | undefined
+    /** The link to one of the relays that the log names, while it is live. */
+    link(relay: RelayId): Pick<RelayLink, 'slot'> | undefined
+    names(relay: RelayId): boolean
+    /** Resolves when all that lay at live relays has been delivered. */
+    drained(): Promise<void>
   }
   readonly store: LeaseStore
   readonly journal: Pick<ActJournal, 'add'>
@@ -69,7 +71,7 @@ export interface FailoverDeps {
   /** Resolves when what acted for agents that lost the right has ended. */
   readonly stopped?: () => Promise<void>
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** For tests and three relays; one relay over the link otherwise. */
+  /** For tests; the relays that the mesh's record names otherwise. */
   readonly witness?: () => Witness | null
 }
 
@@ -99,6 +101,7 @@ export class Failover implements LeaseListing {
   readonly #acted = new Map<AgentId, number>()
   readonly #catchingUp: CatchingUp
   readonly #memory: WitnessMemory
+  readonly #named: NamedWitness
   #aheadRaised = false
   #key: LeaseKey | null = null
   #closed = false
@@ -125,6 +128,15 @@ export class Failover implements LeaseListing {
       failed: (error: unknown) => this.#failed(error),
     }
     this.#memory = new WitnessMemory(store)
+    this.#named = new NamedWitness({
+      mesh: () => log.mesh,
+      link: deps.link,
+      key: () => this.#leaseKey(),
+      before: () => this.lease.memory.witness,
+      sodium,
+      random,
+      dice: deps.dice,
+    })
     this.lease = new NodeLease(node, deps.incarnation, store.memory)
     this.#talk = new FailoverTalk({ port: deps.port, send: (packet) => deps.link.send(packet), random })
     this.#asking = new Asking({
@@ -262,10 +274,14 @@ export class Failover implements LeaseListing {
 
   onLinkEvent(event: LinkEvent): void {
     this.#talk.onLinkEvent(event)
+  }
+
+  /** What the link to one relay says of itself. */
+  onRelay(relay: RelayId, event: LinkEvent): void {
     if (event.type !== 'live') return
     // Also of a relay that was put back and has kept its generation: its counter of sessions fell.
-    const isOfWitness = this.lease.memory.witness?.relays === this.#deps.link.relay
-    if (event.newGeneration && isOfWitness) this.#memory.forgot().catch((error: unknown) => this.#failed(error))
+    if (event.newGeneration && hasHeardOf(relay, this.lease.memory.witness))
+      this.#memory.forgot().catch((error: unknown) => this.#failed(error))
     void this.own.renew()
   }
 
@@ -329,17 +345,13 @@ export class Failover implements LeaseListing {
       const other = this.#deps.witness()
       return other && this.#memory.over(other)
     }
-    const [relay] = witness.relays
-    if (relay === undefined || !this.#isWitnessed()) return null
-    return this.#memory.over(new RelayWitness(relay, () => this.#deps.link.linkNow))
+    const named = this.#named.get()
+    return named && this.#memory.over(named)
   }
 
   #isWitnessed(): boolean {
-    const { witness } = this.#deps.log.mesh
-    if (witness === null) return false
-    return (
-      this.#deps.witness !== undefined || (witness.relays.length === 1 && witness.relays[0] === this.#deps.link.relay)
-    )
+    if (this.#deps.log.mesh.witness === null) return false
+    return this.#deps.witness !== undefined || this.#named.isReachable
   }
 
   #leaseKey(): LeaseKey | null {
@@ -436,10 +448,8 @@ export class Failover implements LeaseListing {
   }
 
   async #drained(waitMs: number): Promise<boolean> {
-    const { linkNow } = this.#deps.link
-    if (linkNow === undefined) return false
     try {
-      await within(waitMs, linkNow.drained())
+      await within(waitMs, this.#deps.link.drained())
       return await within(waitMs, this.#deps.sync.settled())
     } catch {
       return false

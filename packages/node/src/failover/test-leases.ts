@@ -16,7 +16,7 @@ import { LogKeeper, storedRecord } from '../membership/log-keeper.ts'
 import type { RecordStore } from '../store/record-store.ts'
 import type { Meta } from '../store/meta.ts'
 import { ZlibDeflater } from '../sync/zlib-deflater.ts'
-import { Failover, type FailoverDeps, type FailoverNews } from './failover.ts'
+import { Failover, type FailoverNews } from './failover.ts'
 import { LeaseStore } from './lease-store.ts'
 import type { SlotSeen, SlotWritten, Witness } from './witness.ts'
 
@@ -202,10 +202,11 @@ export class TestLeases {
           })
           return 'sent'
         },
-        get linkNow() {
-          return machine.isCut ? undefined : ({ drained: async () => undefined } as FailoverDeps['link']['linkNow'])
+        link: () => undefined,
+        names: (relay) => relay === RELAY,
+        drained: async () => {
+          if (machine.isCut) throw new Error('cut off')
         },
-        relay: RELAY,
       },
       store,
       journal: { add: async () => undefined },

@@ -82,6 +82,7 @@ test('T-relay-11: a relay that repeats what cannot be opened makes a node ask on
   const take = unopenedBy({
     isLogCopy: () => false,
     isPairing: (packet) => packet.length === 0,
+    comesTwice: () => false,
     keep: (_, { code }) => void done.push(`keep ${code}`),
     say: () => undefined,
     newPrekey: () => void done.push('prekey'),

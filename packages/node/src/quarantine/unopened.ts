@@ -10,6 +10,8 @@ export interface UnopenedDeps {
   readonly isPairing: (packet: Uint8Array) => boolean
   /** Whether it was records in a copy of the log, for us. */
   readonly isLogCopy: (packet: Uint8Array) => boolean
+  /** There are several relays, and what two of them kept comes twice. */
+  readonly comesTwice: () => boolean
   readonly keep: (packet: Uint8Array, failure: PacketFailure) => void
   readonly say: (code: string) => void
   /** The files of our prekeys were lost, or this home is a copy. */
@@ -34,6 +36,7 @@ export function unopenedBy(deps: UnopenedDeps): (packet: Uint8Array, failure: Pa
     if (failure.code === 'PACKET_NOT_FOR_US' && deps.isPairing(packet)) return
     // Its body is bound by another tag than that of signed packets.
     if (failure.code === 'PACKET_CORRUPT' && deps.isLogCopy(packet)) return
+    if (failure.code === 'PACKET_SEEN' && deps.comesTwice()) return
     deps.keep(packet, failure)
     deps.say(failure.code)
     switch (failure.code) {

@@ -1,5 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
-import { formatId, isName } from '@sealmesh/protocol/ids'
+import { formatId, isName, type RelayId } from '@sealmesh/protocol/ids'
 import { livePrekey, nodeByName } from '@sealmesh/protocol/membership/access'
 import type { MeshNode } from '@sealmesh/protocol/membership/mesh'
 import { assert } from '@sealmesh/protocol/result'
@@ -65,30 +65,31 @@ export function deviceHandlers(
       requireAdmin(context, 'Only an admin node removes others.')
       const cuts = await cutsOf(context, context.documents.names(), [node.id])
       const record = await append(context, { type: 'revoke', node: node.id, reason, cuts })
-      return { node: node.name, record: record.hash, relayTold: await tellRelayOfRevoked(context, [node]) }
+      return { node: node.name, record: record.hash, relayTold: await tellRelayOfRevoked(context, { nodes: [node] }) }
     },
   }
 }
 
 /**
- * Called for a new removal, and for all of them whenever the relay is reached: it may have been away, wiped or
- * restored. Nodes obey the log meanwhile; what the relay adds is that a removed node cannot even connect. Never rejects.
+ * Called for a new removal, at every relay, and for all of them whenever one is reached: it may have been away, wiped
+ * or restored. Nodes obey the log meanwhile; what the relay adds is that a removed node cannot even connect. Never rejects.
  */
 export async function tellRelayOfRevoked(
   context: Telling,
-  nodes: readonly MeshNode[] = [...context.log.mesh.nodes.values()].filter((node) => node.revocations.length > 0),
+  only: { readonly nodes?: readonly MeshNode[]; readonly relay?: RelayId },
 ): Promise<boolean> {
   const { mesh } = context.log
+  const nodes = only.nodes ?? [...mesh.nodes.values()].filter((node) => node.revocations.length > 0)
   if (mesh.nodes.get(context.node)?.admin !== true) return false
   try {
     const chain = await ownChain(context.meta)
     for (const { loginKey, signKey, admin } of nodes) {
       const draft = { mesh: mesh.id, loginKey, adminKey: admin ? signKey : null, chain }
-      await context.relays.revoke(signRevocation(draft, context.signKey, context.sodium))
+      await context.relays.revoke(signRevocation(draft, context.signKey, context.sodium), only.relay)
     }
     return true
   } catch (error) {
-    context.logger.warn({ err: error }, 'the relay was not told of a removal: it is told when it is reached again')
+    context.logger.warn({ err: error }, 'a relay was not told of a removal: it is told when it is reached again')
     return false
   }
 }

@@ -1,7 +1,8 @@
 import { toHex, fromHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { parseToken, verifyToken } from '@sealmesh/protocol/failover/authority'
-import { type NodeId, parseId } from '@sealmesh/protocol/ids'
+import { type NodeId, parseId, type RelayId } from '@sealmesh/protocol/ids'
+import { WITNESSES_MAX } from '@sealmesh/protocol/limits'
 import type { MethodResult, Status } from '@sealmesh/protocol/ipc/methods'
 import { readersOf } from '@sealmesh/protocol/membership/access'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
@@ -9,12 +10,13 @@ import type { Failover } from '../failover/failover.ts'
 import { blockedWords, NO_ACT_WORDS } from '../failover/fenced.ts'
 import type { Handlers } from '../ipc/door.ts'
 import type { HomeHealth } from '../health/home-health.ts'
+import { relayNamed } from '../uplink/relay-list.ts'
 import type { Relays } from '../uplink/relays.ts'
 import { agentName, agentNamed, nodeName, nodeNamed, type ServiceContext, signAsHolder } from './context.ts'
 
 export interface FailoverServices {
   readonly failover: Failover
-  readonly relays: Pick<Relays, 'relay'>
+  readonly relays: Pick<Relays, 'preferred' | 'names'>
   readonly health: Pick<HomeHealth, 'facts'>
 }
 
@@ -66,21 +68,22 @@ export function failoverHandlers(
       const { witness } = log.mesh
       const agents = name === undefined ? [...log.mesh.agents.values()] : [agentNamed(log.mesh, name)]
       return {
-        witness:
-          witness === null
-            ? null
-            : { ...wordsOf(witness), inUse: witness.relays.some((relay) => relay === context.relays.relay) },
+        witness: witness === null ? null : { ...wordsOf(witness), inUse: isReached(witness, context) },
         released: failover.own.isReleased,
         agents: agents.map((agent) => agentRow(context, agent)).toSorted((a, b) => (a.agent < b.agent ? -1 : 1)),
       }
     },
 
-    'witness.set': async ({ profile }) => {
-      const relay = context.relays.relay
-      if (relay === undefined) throw new Failure('RELAY_UNREACHABLE', 'This mesh has no relay that could keep leases.')
+    'witness.set': async ({ profile, relays: named }) => {
+      const relays = named === undefined ? inUse(context) : named.map((each) => relayNamed(log.mesh.relays, each).relay)
+      const isCount = relays.length === 1 || relays.length === WITNESSES_MAX
+      if (!isCount || new Set(relays).size !== relays.length)
+        throw new Failure('USAGE', `Leases are kept by one relay, or by ${WITNESSES_MAX} different ones.`, {
+          next: 'sealmesh relay ls shows which the mesh has',
+        })
       const by = { type: 'node', node: context.node } as const
-      const record = await log.append({ type: 'witness', relays: [relay], profile }, by, context.signKey)
-      return { relays: [`relay_${relay}`], profile, record: record.hash }
+      const record = await log.append({ type: 'witness', relays, profile }, by, context.signKey)
+      return { relays: relays.map((relay) => `relay_${relay}`), profile, record: record.hash }
     },
 
     handover: async ({ agent: name, to }) => {
@@ -109,6 +112,15 @@ export function failoverHandlers(
       return { released: true }
     },
   }
+}
+
+/** Whether this node has links to as many of them as decide. */
+const isReached = ({ relays }: { readonly relays: readonly RelayId[] }, context: Pick<FailoverServices, 'relays'>) =>
+  relays.filter((relay) => context.relays.names(relay)).length * 2 > relays.length
+
+function inUse({ relays: { preferred } }: Pick<FailoverServices, 'relays'>): RelayId[] {
+  if (preferred === undefined) throw new Failure('RELAY_UNREACHABLE', 'This mesh has no relay that could keep leases.')
+  return [preferred]
 }
 
 const wordsOf = ({ relays, profile }: NonNullable<ServiceContext['log']['mesh']['witness']>) => ({

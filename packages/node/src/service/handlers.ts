@@ -49,6 +49,7 @@ import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
 import { snapshotHandlers, snapshotStatus } from './snapshots.ts'
 import { reconcileHandlers } from './reconcile.ts'
+import { relayHandlers } from './relays.ts'
 import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
 import { textHandlers } from './texts.ts'
@@ -135,6 +136,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...takeoverHandlers(services),
     ...failoverHandlers(services),
     ...reconcileHandlers(services),
+    ...relayHandlers(services),
     ...pairingHandlers(services.inviter),
     ...quarantineHandlers(services),
     ...deviceHandlers(services),

@@ -79,7 +79,8 @@ export class PeerLook {
           ? null
           : standing.toReceive
     const heardAtMs = peer?.view.lastHeardAtMs ?? this.#sources.lastHeard.of(node.id)
-    const relay = this.#sources.relays.status()[0]
+    const relays = this.#sources.relays.status()
+    const relay = relays.find(({ state }) => state === 'live') ?? relays[0]
     const facts: PeerFacts = {
       peer: node.name,
       agent: agentName(mesh, name.agent),

@@ -76,7 +76,7 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
   }
 }
 
-/** Packets go through one link for now, so what no relay has answered waits for the first. */
+/** What no relay has answered waits for the first that is live: nearly all of it goes there. */
 export function relaysOf({
   relays,
   sync,
@@ -85,7 +85,12 @@ export function relaysOf({
   readonly sync: Pick<MeshSync, 'peers'>
 }): Status['relays'] {
   const unanswered = sync.peers().reduce((sum, { inFlight }) => sum + inFlight, 0)
-  return relays.status().map((relay, at) => ({ ...relay, unanswered: at === 0 ? unanswered : 0 }))
+  const all = relays.status()
+  const used = Math.max(
+    0,
+    all.findIndex(({ state }) => state === 'live'),
+  )
+  return all.map((relay, at) => ({ ...relay, unanswered: at === used ? unanswered : 0 }))
 }
 
 interface Around {

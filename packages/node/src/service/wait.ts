@@ -131,7 +131,7 @@ function lookAt(
   const { log, now } = context
   const look = new PeerLook(context, context)
   const members = new Map(look.others().map((node) => [node.id, node]))
-  const isLive = context.relays.status()[0]?.state === 'live'
+  const isLive = context.relays.status().some(({ state }) => state === 'live')
   const open: Goal[] = []
   const behind: Behind[] = []
   for (const goal of goals) {

@@ -48,11 +48,15 @@ export function warningsOf(
   findings: Status['findings'],
 ): Status['warnings'] {
   const warnings: Status['warnings'] = []
-  for (const relay of relays.status()) {
+  const all = relays.status()
+  // One that is alone needs no name.
+  const which = ({ relay }: { readonly relay: string }): string =>
+    all.length === 1 ? 'the relay' : `the relay ${relay.slice(0, 14)}`
+  for (const relay of all) {
     if (relay.state !== 'refused' || relay.reason === null) continue
     const next =
       relay.reason in reactions ? reactions[relay.reason as keyof typeof reactions].next : 'sealmesh status --json'
-    warnings.push({ code: relay.reason, message: `the relay refuses this node; ${next}` })
+    warnings.push({ code: relay.reason, message: `${which(relay)} refuses this node; ${next}` })
   }
   if ((log.mesh.nodes.get(node)?.revocations.length ?? 0) > 0)
     warnings.push({

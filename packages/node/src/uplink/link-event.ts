@@ -1,5 +1,5 @@
 import type { FailureCode } from '@sealmesh/protocol/errors'
-import type { PacketId } from '@sealmesh/protocol/ids'
+import type { PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
 
 export type LinkEvent =
@@ -7,7 +7,13 @@ export type LinkEvent =
   | { readonly type: 'live'; readonly newGeneration: boolean }
   | { readonly type: 'answer'; readonly packet: PacketId; readonly outcomes: readonly Outcome[] }
   /** Call `acknowledge` once the packet's fate is durable, whatever it is: until then the relay keeps it. */
-  | { readonly type: 'deliver'; readonly packet: Uint8Array; readonly acknowledge: () => void }
+  | {
+      readonly type: 'deliver'
+      readonly packet: Uint8Array
+      readonly acknowledge: () => void
+      /** Through which relay it came, where there are several. */
+      readonly via?: RelayId
+    }
   /** The mailboxes are empty: what follows is live. */
   | { readonly type: 'drained' }
   /** The relay dropped packets meant for us. */

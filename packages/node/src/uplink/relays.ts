@@ -1,20 +1,23 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { MeshId, NodeId, RelayId } from '@sealmesh/protocol/ids'
+import type { MeshId, RelayId } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey, Secret } from '@sealmesh/protocol/keys'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { mailboxDay, type OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
+import { readPacketHeader } from '@sealmesh/protocol/envelope/header'
 import { DAY_MS } from '@sealmesh/protocol/limits'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
+import { formatRelayAddress, parseRelayAddress, type RelayAddress } from '@sealmesh/protocol/wire/address'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import type { LogKeeper } from '../membership/log-keeper.ts'
 import { TOKEN } from '../setup/identity.ts'
 import type { Meta } from '../store/meta.ts'
-import { type LinkEvent, openRelayLink, type RelayLink } from './relay-link.ts'
+import { NamedRelay } from './named-relay.ts'
+import { Offers, type Verdict } from './offers.ts'
+import { type LinkEvent, type Login, openRelayLink, type RelayLink } from './relay-link.ts'
+import { tryRelay } from './try-relay.ts'
 import type { WayBack } from './way-back.ts'
 
 /** The last session of each relay, by relay id: a counter that falls means a wiped or restored relay. */
@@ -27,20 +30,32 @@ const LOOK_AGAIN_MS = 50
 /** A machine that slept over midnight, or whose clock was set, notices within this. */
 const DAY_CHECK_MS = 60_000
 
-/** The relays that the membership log names, and the link to the one in use: the first. */
+/** A second link that comes and goes has peers compare heads no more often than they do anyway. */
+const READ_AGAIN_MS = 10_000
+
+/**
+ * The relays that the membership log names, each with a link of its own, as if they were one (docs/spec/07-relay.md §8):
+ * what any of them delivers comes in, and what goes out is offered to one after the other until it is handed over.
+ */
 export class Relays {
   readonly #deps: RelaysDeps
-  #link: RelayLink | undefined
-  #address: string | undefined
-  /** When the link went live or down. */
-  #changedAtMs: number | null = null
-  #state: 'live' | 'down' | undefined
-  #generations: z.infer<typeof Generations> = {}
+  /** In the order of preference. */
+  #relays: readonly NamedRelay[] = []
+  readonly #offers = new Offers()
+  #mesh: Mesh | undefined
+  #generations: z.infer<typeof Generations> | undefined
+  /** One change of the list at a time. */
+  #changing: Promise<void> = Promise.resolve()
   /** Of pairings that are under way, by hexadecimal secret. */
   readonly #guests = new Map<string, Uint8Array>()
+  #readAtMs = Number.NEGATIVE_INFINITY
   #day: number
   #dayTimer: NodeJS.Timeout
+  #closed = false
+  /** As of one link: live while any of them is. */
   onEvent: (event: LinkEvent) => void = () => undefined
+  /** What each link says of itself. */
+  onRelay: (relay: RelayId, event: LinkEvent) => void = () => undefined
 
   constructor(deps: RelaysDeps) {
     this.#deps = deps
@@ -48,94 +63,177 @@ export class Relays {
     this.#dayTimer = this.#atNextDay()
   }
 
-  /** What the owner gave on the command line becomes a record, so that every node of the mesh learns of it. */
-  async name(address: string, log: LogKeeper, node: NodeId, signKey: Secret<'sign'>): Promise<void> {
-    if (log.mesh.relays[0]?.address === address) return
-    const parsed = parseRelayAddress(address)
-    if (!parsed.ok) throw new Failure('USAGE', 'The relay address is not one that sealmesh-relay up prints.')
-    const relays = [{ address, relay: parsed.value.relay }]
-    await log.append({ type: 'relay', relays }, { type: 'node', node }, signKey)
+  meshChanged(mesh: Mesh): Promise<void> {
+    return this.#inTurn(() => this.#follow(mesh))
   }
 
-  async meshChanged(mesh: Mesh): Promise<void> {
-    const address = await this.#addressIn(mesh)
-    if (address === this.#address) return
-    this.#address = address
-    this.#changedAtMs = null
-    this.#state = undefined
-    const old = this.#link
-    this.#link = undefined
-    if (old !== undefined) await old.close()
-    if (address !== undefined) await this.#open(address)
+  /** Logs in there once, and leaves. Rejects with why that relay does not let this node in. */
+  tryOut(address: RelayAddress, code: string | undefined): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#named(address.relay)
+      if (before?.isLive === true && isSameAddress(before.address, address)) return
+      // Two logins at once would look like a copied home.
+      if (before !== undefined) await this.#part([before])
+      try {
+        await tryRelay(address, await this.#loginWith(code), this.#deps)
+      } finally {
+        if (this.#mesh !== undefined) await this.#follow(this.#mesh)
+      }
+    })
   }
 
   send(packet: Uint8Array): 'sent' | 'full' | 'down' {
-    return this.#link?.send(packet) ?? 'down'
+    if (this.#relays.length === 1) return this.#relays[0]!.link.send(packet)
+    const header = readPacketHeader(packet)
+    const mailboxes = header.ok ? header.value.recipients.map(({ mailbox }) => mailbox) : []
+    const live = this.#live
+    const relay = this.#offers.firstFor(mailboxes, live)
+    if (relay === undefined) return 'down'
+    const sent = this.#named(relay)!.link.send(packet)
+    if (sent === 'sent' && header.ok && live.length > 1)
+      this.#offers.sent({ id: header.value.id, bytes: packet, mailboxes }, relay)
+    return sent
   }
 
-  /** Waits a little for a relay that is being dialled: right after `up` there is none yet. */
+  /** At every relay that is live now. Waits a little for one that is being dialled: right after `up` there is none yet. */
   async enrol(token: Uint8Array): Promise<void> {
-    await (await this.#live(LIVE_WAIT_MS)).enrol(token)
+    const first = await this.live()
+    await first.enrol(token)
+    const others = this.#relays.filter(({ link, isLive }) => isLive && link !== first)
+    const answers = await Promise.allSettled(others.map(({ link }) => link.enrol(token)))
+    for (const answer of answers)
+      if (answer.status === 'rejected') this.#deps.log.warn({ err: answer.reason }, 'a relay did not let a login in')
   }
 
-  async revoke(revocation: Uint8Array): Promise<void> {
-    await (await this.#live(0)).revoke(revocation)
+  /** At one relay, or at each that the log names: rejects where one of them was not told. */
+  async revoke(revocation: Uint8Array, relay?: RelayId): Promise<void> {
+    const told = relay === undefined ? this.#relays : this.#relays.filter((each) => each.relay === relay)
+    if (told.length === 0) throw unreachable()
+    const answers = await Promise.allSettled(told.map(({ link }) => link.revoke(revocation)))
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
   }
 
-  /** The link, when there is one; rejects with RELAY_UNREACHABLE. */
-  live(): Promise<RelayLink> {
-    return this.#live(LIVE_WAIT_MS)
+  /** The first link that is live; rejects with RELAY_UNREACHABLE. */
+  async live(): Promise<RelayLink> {
+    const giveUpAtMs = performance.now() + LIVE_WAIT_MS
+    for (;;) {
+      const first = this.#relays.find(({ isLive }) => isLive)
+      if (first !== undefined) return first.link
+      // A refusal does not pass by waiting.
+      const isHopeless = this.#relays.every(({ link }) => link.status.state === 'refused')
+      if (isHopeless || performance.now() >= giveUpAtMs) throw unreachable()
+      await wait(LOOK_AGAIN_MS)
+    }
   }
 
-  /** Whose link it is, or will be. */
-  get relay(): RelayId | undefined {
-    const parsed = this.#address === undefined ? undefined : parseRelayAddress(this.#address)
-    return parsed?.ok === true ? parsed.value.relay : undefined
+  /** The link to one of them while it is live. */
+  link(relay: RelayId): Pick<RelayLink, 'slot'> | undefined {
+    const named = this.#named(relay)
+    return named?.isLive === true ? named.link : undefined
   }
 
-  /** Of the relay that is in use now. */
-  get linkNow(): Pick<RelayLink, 'slot' | 'drained'> | undefined {
-    return this.#link?.status.state === 'live' ? this.#link : undefined
+  /** Whether the log names it. */
+  names(relay: RelayId): boolean {
+    return this.#named(relay) !== undefined
+  }
+
+  get preferred(): RelayId | undefined {
+    return this.#relays[0]?.relay
+  }
+
+  /** Resolves when all that lay at the relays that are live has been delivered. Rejects with a `Failure`. */
+  async drained(): Promise<void> {
+    const live = this.#relays.filter(({ isLive }) => isLive)
+    if (live.length === 0) throw unreachable()
+    const answers = await Promise.allSettled(live.map(({ link }) => link.drained()))
+    // What lies at a relay that has gone meanwhile cannot be read now.
+    for (const [at, answer] of answers.entries())
+      if (answer.status === 'rejected' && (live[at]!.isLive || answers.every(({ status }) => status === 'rejected')))
+        throw answer.reason
   }
 
   /** Beside those of each day: where somebody writes to who is not told them. The result ends it. */
   openGuestMailbox(secret: Uint8Array): () => void {
     const key = toHex(secret)
     this.#guests.set(key, secret)
-    this.#link?.openMailboxes()
+    this.#openMailboxes()
     return () => {
-      if (this.#guests.delete(key)) this.#link?.openMailboxes()
+      if (this.#guests.delete(key)) this.#openMailboxes()
     }
   }
 
-  /** Where this node meets others, for links that invite one more. */
+  /** Where this node meets others now, for links that invite one more. */
   get address(): string | undefined {
-    return this.#address
+    return (this.#relays.find(({ isLive }) => isLive) ?? this.#relays[0])?.address
   }
 
   /** Without what only the sync of this node knows. */
   status(): Omit<Status['relays'][number], 'unanswered'>[] {
-    if (this.#link === undefined || this.#address === undefined) return []
-    const { state, reason, nextTryAtMs } = this.#link.status
-    const nextTryAt = nextTryAtMs === null ? null : new Date(nextTryAtMs).toISOString()
-    const since = this.#changedAtMs === null ? null : new Date(this.#changedAtMs).toISOString()
-    return [{ address: this.#address, state, reason, nextTryAt, since }]
+    return this.#relays.map((each) => each.status())
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     clearTimeout(this.#dayTimer)
-    await this.#link?.close()
-    this.#link = undefined
+    await this.#changing
+    await Promise.all(this.#relays.map(({ link }) => link.close()))
+    this.#relays = []
   }
 
-  /** A log without any record of relays has lost it, where this node once knew of one. */
-  async #addressIn(mesh: Mesh): Promise<string | undefined> {
+  async #follow(mesh: Mesh): Promise<void> {
+    if (this.#closed) return
+    this.#mesh = mesh
+    const wanted = await this.#addressesIn(mesh)
+    const before = this.#relays
+    if (wanted.length === before.length && wanted.every((address, at) => before[at]?.address === address)) return
+    // Before it is dialled elsewhere: two logins at a relay that has moved would look like a copied home.
+    await this.#part(before.filter(({ address }) => !wanted.includes(address)))
+    const ordered: NamedRelay[] = []
+    for (const address of wanted) {
+      const named = this.#relays.find((each) => each.address === address) ?? (await this.#open(address))
+      if (named !== undefined) ordered.push(named)
+      // Heard from this turn on.
+      this.#relays = [...ordered, ...this.#relays.filter((each) => !ordered.includes(each))]
+    }
+  }
+
+  async #part(gone: readonly NamedRelay[]): Promise<void> {
+    const wasLive = this.#live.length > 0
+    this.#relays = this.#relays.filter((each) => !gone.includes(each))
+    await Promise.all(gone.map(({ link }) => link.close()))
+    for (const { relay } of gone) this.#lose(relay)
+    if (wasLive && this.#live.length === 0) this.onEvent({ type: 'down', reason: 'RELAY_CLOSED' })
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#changing.then(work)
+    this.#changing = done.catch(() => undefined)
+    return done
+  }
+
+  /** A log without any record of relays has lost it, where this node once knew of some. */
+  async #addressesIn(mesh: Mesh): Promise<readonly string[]> {
     const { wayBack, log } = this.#deps
-    const address = mesh.relays[0]?.address
-    if (address === undefined && ![...mesh.records.values()].some(({ body }) => body.type === 'relay'))
-      return wayBack.address
-    await wayBack.keep(address).catch((error: unknown) => log.warn({ err: error }, 'the way back was not written down'))
-    return address
+    const relays = mesh.relays.filter(({ relay }, at) => mesh.relays.findIndex((each) => each.relay === relay) === at)
+    const addresses = relays.map(({ address }) => address)
+    if (addresses.length === 0 && ![...mesh.records.values()].some(({ body }) => body.type === 'relay'))
+      return wayBack.addresses
+    await wayBack
+      .keep(addresses)
+      .catch((error: unknown) => log.warn({ err: error }, 'the way back was not written down'))
+    return addresses
+  }
+
+  get #live(): RelayId[] {
+    return this.#relays.flatMap(({ relay, isLive }) => (isLive ? [relay] : []))
+  }
+
+  #named(relay: RelayId): NamedRelay | undefined {
+    return this.#relays.find((each) => each.relay === relay)
+  }
+
+  #openMailboxes(): void {
+    for (const { link } of this.#relays) link.openMailboxes()
   }
 
   #atNextDay(): NodeJS.Timeout {
@@ -148,65 +246,119 @@ export class Relays {
     const day = mailboxDay(this.#deps.now())
     if (day === this.#day) return
     this.#day = day
-    this.#link?.openMailboxes()
+    this.#openMailboxes()
   }
 
-  /** Every attempt to dial that fails says `down` again. */
-  #noteState(state: 'live' | 'down'): void {
-    if (this.#state !== state) this.#changedAtMs = Date.now()
-    this.#state = state
-  }
-
-  async #live(waitMs: number): Promise<RelayLink> {
-    const giveUpAtMs = performance.now() + waitMs
-    for (;;) {
-      const state = this.#link?.status.state
-      if (this.#link !== undefined && state === 'live') return this.#link
-      // A refusal does not pass by waiting.
-      if (state === undefined || state === 'refused' || performance.now() >= giveUpAtMs)
-        throw new Failure('RELAY_UNREACHABLE', 'This node is not connected to its relay.')
-      await wait(LOOK_AGAIN_MS)
+  #heard(from: NamedRelay, event: LinkEvent): void {
+    if (!this.#relays.includes(from)) return
+    this.onRelay(from.relay, event)
+    switch (event.type) {
+      case 'live':
+        if (event.newGeneration || this.#live.length === 1) {
+          this.#readAtMs = Number.NEGATIVE_INFINITY
+          this.onEvent(event)
+        }
+        return this.#offerOwed(from)
+      case 'down':
+        this.#lose(from.relay)
+        if (this.#live.length === 0) return this.onEvent(event)
+        return this.#noteRead()
+      case 'drained':
+        return this.#noteRead()
+      case 'answer': {
+        const verdict = this.#offers.answered(event.packet, from.relay, event.outcomes, this.#live)
+        if (verdict === undefined) return this.onEvent(event)
+        return verdict === null ? undefined : this.#act(verdict)
+      }
+      case 'room':
+        this.#offerOwed(from)
+        return this.onEvent(event)
+      case 'deliver':
+        return this.onEvent({ ...event, via: from.relay })
+      case 'lost':
+      case 'notice':
+        return this.onEvent(event)
     }
   }
 
-  async #open(text: string): Promise<void> {
-    const { meta, sodium, log, login, mailboxes, mesh, redialMsMax, root, claim, now } = this.#deps
+  /** Once all that are live have been read; a slow one is not waited for longer than whoever hears this waits. */
+  #noteRead(): void {
+    if (!this.#relays.every(({ isLive, isRead }) => isRead || !isLive)) return
+    const nowMs = performance.now()
+    if (nowMs - this.#readAtMs < READ_AGAIN_MS) return
+    this.#readAtMs = nowMs
+    this.onEvent({ type: 'drained' })
+  }
+
+  #lose(relay: RelayId): void {
+    const live = this.#live
+    if (live.length === 0) return this.#offers.forget()
+    for (const verdict of this.#offers.down(relay, live)) this.#act(verdict)
+    // Nobody has kept what it did not answer: it counts as what a link takes with it.
+    if (this.#offers.takeDoubt(relay)) this.onEvent({ type: 'live', newGeneration: false })
+  }
+
+  #act({ offer, tell, next }: Verdict): void {
+    if (next !== null) this.#offer(offer, next)
+    if (tell !== null) this.onEvent({ type: 'answer', packet: offer.id, outcomes: tell })
+  }
+
+  #offer({ id, bytes }: Verdict['offer'], relay: RelayId): void {
+    if (this.#named(relay)?.link.send(bytes) === 'sent') this.#offers.offeredTo(id, relay)
+  }
+
+  #offerOwed({ relay }: NamedRelay): void {
+    for (const offer of this.#offers.owedTo(relay)) this.#offer(offer, relay)
+  }
+
+  async #open(text: string): Promise<NamedRelay | undefined> {
+    const { meta, sodium, log, mailboxes, redialMsMax, now } = this.#deps
     const address = parseRelayAddress(text)
     if (!address.ok) {
       log.warn({ code: address.error.code }, 'the mesh names a relay whose address cannot be read')
-      return
+      return undefined
     }
-    this.#generations = (await meta.read(GENERATIONS, Generations)) ?? {}
-    const relay: RelayId = address.value.relay
-    this.#link = openRelayLink({
-      address: address.value,
-      login: {
-        mesh,
-        keys: login,
-        token: (await meta.readBytes(TOKEN)) ?? new Uint8Array(),
-        ...(claim !== undefined && root !== undefined ? { claim: { code: claim, rootKey: root } } : {}),
-      },
-      mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
-      backoffMsMax: redialMsMax,
-      generations: {
-        read: () => this.#generations[relay],
-        write: (session) => {
-          this.#generations = { ...this.#generations, [relay]: session }
-          meta.write(GENERATIONS, Generations, this.#generations).catch((error: unknown) => {
-            // Worst case after a crash: one resend of what the relay already holds.
-            log.warn({ err: error }, 'the relay session was not remembered')
-          })
+    this.#generations ??= (await meta.read(GENERATIONS, Generations)) ?? {}
+    const { relay } = address.value
+    const { claim } = this.#deps
+    const isForIt = claim?.relay === undefined || claim.relay === relay
+    const login = await this.#loginWith(isForIt ? claim?.code : undefined)
+    const named: NamedRelay = new NamedRelay(text, relay, (onEvent) =>
+      openRelayLink({
+        address: address.value,
+        login,
+        mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
+        backoffMsMax: redialMsMax,
+        generations: {
+          read: () => this.#generations?.[relay],
+          write: (session) => {
+            this.#generations = { ...this.#generations, [relay]: session }
+            meta.write(GENERATIONS, Generations, this.#generations).catch((error: unknown) => {
+              // Worst case after a crash: one resend of what the relay already holds.
+              log.warn({ err: error }, 'the relay session was not remembered')
+            })
+          },
         },
-      },
-      sodium,
-      log,
-      onEvent: (event) => {
-        if (event.type === 'live' || event.type === 'down') this.#noteState(event.type)
-        this.onEvent(event)
-      },
-    })
+        sodium,
+        log: log,
+        onEvent,
+      }),
+    )
+    named.onEvent = (event) => this.#heard(named, event)
+    return named
+  }
+
+  async #loginWith(code: string | undefined): Promise<Login> {
+    const { meta, login: keys, mesh, root } = this.#deps
+    const token = (await meta.readBytes(TOKEN)) ?? new Uint8Array()
+    const claim = code !== undefined && root !== undefined ? { claim: { code, rootKey: root } } : {}
+    return { mesh, keys, token, ...claim }
   }
 }
+
+const isSameAddress = (text: string, address: RelayAddress): boolean => text === formatRelayAddress(address)
+
+const unreachable = (): Failure => new Failure('RELAY_UNREACHABLE', 'This node is not connected to a relay.')
 
 export interface RelaysDeps {
   readonly meta: Meta
@@ -218,7 +370,8 @@ export interface RelaysDeps {
   /** The longest pause before the relay is dialled again, where it is to be shorter than usual. */
   readonly redialMsMax: () => number | undefined
   readonly root: Secret<'root'> | undefined
-  readonly claim: string | undefined
+  /** A code that admits the mesh, and to which relay; to each that asks for one where that is undefined. */
+  readonly claim: { readonly relay: RelayId | undefined; readonly code: string } | undefined
   readonly sodium: Sodium
   readonly log: Logger
 }

@@ -1,40 +1,47 @@
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
+import { RELAYS_MAX } from '@sealmesh/protocol/limits'
 import { writeDurably } from '../keys/durable-file.ts'
 
 /** An address has at most 512 characters. */
-const LINE_BYTES_MAX = 640
+const FILE_BYTES_MAX = RELAYS_MAX * 640
 
 /**
- * The relay's address in a file of its own. The log says it, too; where a disk has lost the record that does, in both
- * its copies, this node would have nobody left to ask for it.
+ * The relays' addresses in a file of their own. The log says them, too; where a disk has lost the record that does, in
+ * both its copies, this node would have nobody left to ask for it.
  */
 export class WayBack {
   readonly #path: string
-  #kept: string | undefined
+  #kept: readonly string[]
 
-  private constructor(path: string, kept: string | undefined) {
+  private constructor(path: string, kept: readonly string[]) {
     this.#path = path
     this.#kept = kept
   }
 
-  /** A file that is damaged says nothing, and is made anew. */
+  /** A line that is damaged says nothing; the file is made anew. */
   static async load(path: string): Promise<WayBack> {
-    const line = await readFile(path, 'utf8').catch(() => '')
-    const [address = '', sum, ...rest] = line.slice(0, LINE_BYTES_MAX).trimEnd().split(' ')
-    return new WayBack(path, rest.length === 0 && sum === sumOf(address) ? address : undefined)
+    const text = await readFile(path, 'utf8').catch(() => '')
+    const kept: string[] = []
+    for (const line of text.slice(0, FILE_BYTES_MAX).trimEnd().split('\n')) {
+      const [address = '', sum, ...rest] = line.split(' ')
+      if (rest.length === 0 && sum === sumOf(address) && kept.length < RELAYS_MAX) kept.push(address)
+    }
+    return new WayBack(path, kept)
   }
 
-  get address(): string | undefined {
+  /** In the order of preference. */
+  get addresses(): readonly string[] {
     return this.#kept
   }
 
-  /** What the log says now: undefined when it says that there is none. */
-  async keep(address: string | undefined): Promise<void> {
-    if (address === this.#kept) return
-    this.#kept = address
-    if (address === undefined) await rm(this.#path, { force: true })
-    else await writeDurably(this.#path, `${address} ${sumOf(address)}\n`)
+  /** What the log says now: none when it says that there is none. */
+  async keep(addresses: readonly string[]): Promise<void> {
+    if (addresses.join() === this.#kept.join()) return
+    this.#kept = addresses
+    const lines = addresses.map((address) => `${address} ${sumOf(address)}\n`)
+    if (lines.length === 0) await rm(this.#path, { force: true })
+    else await writeDurably(this.#path, lines.join(''))
   }
 }
 

@@ -73,9 +73,9 @@ export const failoverMethods = {
       agents: z.array(FailoverAgent),
     }),
   },
-  /** Names the relay in use as the one that keeps leases. */
+  /** Names the relay that keeps leases, or three of which two decide; the first of the mesh unless `relays` says. */
   'witness.set': {
-    params: z.object({ profile: Profile.default('default') }),
+    params: z.object({ profile: Profile.default('default'), relays: z.array(z.string()).optional() }),
     result: z.object({ relays: z.array(z.string()), profile: Profile, record: z.string() }),
   },
   /** Gives the agent to another host and waits until that one holds it; the next in order unless `to` says. */

@@ -10,6 +10,7 @@ import { history } from './history.ts'
 import { knowing } from './knowing.ts'
 import { machines } from './machines.ts'
 import { quarantineMethods } from './quarantine-methods.ts'
+import { relayMethods, RelayStatus } from './relay-methods.ts'
 import { scrubMethods } from './scrub-methods.ts'
 import { snapshotMethods } from './snapshot-methods.ts'
 import { Iso, Json, Name, Nothing, Origin, Umr, WholeText } from './shapes.ts'
@@ -131,14 +132,7 @@ const Status = z.object({
   node: z.object({ id: z.string(), name: z.string(), incarnation: z.string() }),
   mesh: z.object({ id: z.string(), name: z.string(), nodes: z.number().int(), records: z.number().int() }),
   relays: z.array(
-    z.object({
-      address: z.string(),
-      state: z.enum(['live', 'connecting', 'waiting', 'refused']),
-      /** A code from docs/errors.md when not live. */
-      reason: z.string().nullable(),
-      nextTryAt: Iso.nullable(),
-      /** Since when it is live, or not live. */
-      since: Iso.nullable(),
+    RelayStatus.extend({
       /** Packets that it has not answered yet. */
       unanswered: z.number().int(),
     }),
@@ -427,6 +421,8 @@ export const methods = {
     result: z.object({ agent: Name, term: z.number().int(), holder: z.string(), record: z.string() }),
   },
   ...failoverMethods,
+
+  ...relayMethods,
 
   ...machines,
 
