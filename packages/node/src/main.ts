@@ -397,7 +397,7 @@ async function compose(
       logger.error({ err: error }, 'prekeys were not rotated'),
     )
   closers.push(keepUp({ documents, sync, lastHeard, rotate, logger, log, node }))
-  if (named !== undefined) await nameGiven(named, options.onlyRelay === true, { log, node, signKey })
+  if (named !== undefined) await nameGiven(named, options.onlyRelay === true, { log, node, signKey, relays })
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
   await defaults.apply()

@@ -67,13 +67,23 @@ export function relayHandlers(
 
 /**
  * What the owner gave on the command line becomes a record, so that every node of the mesh learns of it: a relay that the
- * log names has moved; another one comes first, and with `only` in place of all that were named.
+ * log names has moved; another one comes first, and with `only` in place of all that were named. Throws NOT_ADMIN, but for
+ * a relay that has moved: then this node alone goes by it until the log says so.
  */
-export async function nameGiven(address: string, only: boolean, naming: Naming): Promise<void> {
+export async function nameGiven(
+  address: string,
+  only: boolean,
+  naming: Naming & { readonly relays: Pick<Relays, 'moved'> },
+): Promise<void> {
   const { mesh } = naming.log
   const { relay } = requireAddress(address)
-  const isKnown = mesh.relays.some((each) => each.relay === relay)
-  const list = only ? [{ address, relay }] : withRelay(mesh.relays, address, !isKnown)
+  const known = mesh.relays.find((each) => each.relay === relay)
+  // It may have slept while the relay moved, and cannot hear of it from the log: no right is needed to find it again.
+  if (known !== undefined && mesh.nodes.get(naming.node)?.admin !== true) {
+    if (only) requireAdmin(naming)
+    return naming.relays.moved(address, known.address)
+  }
+  const list = only ? [{ address, relay }] : withRelay(mesh.relays, address, known === undefined)
   if (!isSameList(list, mesh.relays)) await nameRelays(list, naming)
 }
 

@@ -9,6 +9,8 @@ export class NamedRelay {
   readonly link: RelayLink
   /** What waited for this node there has been read. */
   isRead = false
+  /** With its last `down` a link fell that was live; else a try to dial it failed. */
+  hasFallen = false
   #state: 'live' | 'down' | undefined
   #changedAtMs: number | null = null
 
@@ -45,6 +47,7 @@ export class NamedRelay {
     if (event.type === 'drained') this.isRead = true
     if (event.type !== 'live' && event.type !== 'down') return
     this.isRead = false
+    this.hasFallen = event.type === 'down' && this.#state === 'live'
     // Every attempt to dial that fails says `down` again.
     if (this.#state !== event.type) this.#changedAtMs = Date.now()
     this.#state = event.type

@@ -67,6 +67,11 @@ export class Relays {
     return this.#inTurn(() => this.#follow(mesh))
   }
 
+  /** A person says where a relay is that the log has at `instead`. Whoever answers there has to prove that it is that one. */
+  moved(address: string, instead: string): Promise<void> {
+    return this.#deps.wayBack.move(address, instead)
+  }
+
   /** Logs in there once, and leaves. Rejects with why that relay does not let this node in. */
   tryOut(address: RelayAddress, code: string | undefined): Promise<void> {
     return this.#inTurn(async () => {
@@ -217,11 +222,11 @@ export class Relays {
     const relays = mesh.relays.filter(({ relay }, at) => mesh.relays.findIndex((each) => each.relay === relay) === at)
     const addresses = relays.map(({ address }) => address)
     if (addresses.length === 0 && ![...mesh.records.values()].some(({ body }) => body.type === 'relay'))
-      return wayBack.addresses
+      return wayBack.addresses.map((address) => wayBack.now(address))
     await wayBack
       .keep(addresses)
       .catch((error: unknown) => log.warn({ err: error }, 'the way back was not written down'))
-    return addresses
+    return addresses.map((address) => wayBack.now(address))
   }
 
   get #live(): RelayId[] {
@@ -262,6 +267,8 @@ export class Relays {
       case 'down':
         this.#lose(from.relay)
         if (this.#live.length === 0) return this.onEvent(event)
+        // What it had handed over last may have reached nobody: heads say so through the others.
+        if (from.hasFallen) this.#readAtMs = Number.NEGATIVE_INFINITY
         return this.#noteRead()
       case 'drained':
         return this.#noteRead()
