@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly env?: Readonly<Record<string, string>>
   /** More words for `sealmesh up`. */
   readonly args?: readonly string[]
+  /** Another program than the one built here. */
+  readonly bin?: string
 }
 
 const READY_MS = 30_000
@@ -44,7 +46,7 @@ export class NodeProcess {
     if (options.claim !== undefined) args.push('--claim', options.claim)
     args.push(...(options.args ?? []))
     const settings: ProgramOptions = { name: options.name, ...(options.env ? { env: options.env } : {}) }
-    const node = new NodeProcess(options, new Program(BIN.node, args, settings))
+    const node = new NodeProcess(options, new Program(options.bin ?? BIN.node, args, settings))
     try {
       const door = await within(node.#firstDoor(), READY_MS, () => `${node.name} is not up: ${node.program.describe()}`)
       await door.close()

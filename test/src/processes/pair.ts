@@ -10,7 +10,7 @@ export async function pairNodes(inviter: NodeProcess, joiner: NodeOptions): Prom
   if (link === null) throw new Error('pairing gave no link')
   const args = ['join', link, '--home', joiner.home, '--name', joiner.name, '--json']
   const options = { name: `${joiner.name} joining`, ...(joiner.env ? { env: joiner.env } : {}) }
-  const { exit, program } = await runProgram(BIN.node, args, options)
+  const { exit, program } = await runProgram(joiner.bin ?? BIN.node, args, options)
   if (exit.code !== 0) throw new Error(`joining failed: ${program.describe()}`)
   await until('the inviter has seen the pairing through', async () => {
     const { state, error } = await door.call('pair.status', {})
@@ -18,8 +18,8 @@ export async function pairNodes(inviter: NodeProcess, joiner: NodeOptions): Prom
     return state === 'done'
   })
   await door.close()
-  const { home, name, env } = joiner
-  return await NodeProcess.start({ home, name, ...(env ? { env } : {}) })
+  const { home, name, env, bin } = joiner
+  return await NodeProcess.start({ home, name, ...(env ? { env } : {}), ...(bin === undefined ? {} : { bin }) })
 }
 
 /** Grants layers of an agent and waits until both sides say that nothing is left to send. */

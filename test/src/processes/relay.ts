@@ -9,6 +9,8 @@ export interface RelayOptions {
   /** The same again after a restart, or the nodes would look for it in vain. */
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Another program than the one built here. */
+  readonly bin?: string
 }
 
 export class RelayProcess {
@@ -30,9 +32,9 @@ export class RelayProcess {
     this.claim = ready.claim
   }
 
-  static async start({ data, port = 0, env }: RelayOptions): Promise<RelayProcess> {
+  static async start({ data, port = 0, env, bin = BIN.relay }: RelayOptions): Promise<RelayProcess> {
     const args = ['up', '--json', '--tls', 'none', '--host', '127.0.0.1', '--data', data, '--port', String(port)]
-    const program = new Program(BIN.relay, args, { name: 'relay', ...(env ? { env } : {}) })
+    const program = new Program(bin, args, { name: 'relay', ...(env ? { env } : {}) })
     try {
       return new RelayProcess(program, data, await program.line(readReady))
     } catch (error) {
