@@ -163,6 +163,7 @@ export const reactions = {
   MODES_TOO_WIDE: { exit: 6, retry: false, next: 'chmod go= the file that is named' },
   SOCKET_PATH_TOO_LONG: { exit: 6, retry: false, next: 'use a shorter home: --home DIR' },
   HOME_UNUSABLE: { exit: 6, retry: false, next: 'use another: --home DIR' },
+  SERVICE_UNUSABLE: { exit: 6, retry: false, next: 'sealmesh-relay up runs it without systemd' },
   HOME_ROLLED_BACK: {
     exit: 9,
     retry: false,

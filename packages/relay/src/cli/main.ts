@@ -4,6 +4,7 @@ import type { UpFlags } from '../config/settings.ts'
 import { RELAY_VERSION } from '../version.ts'
 import type { CommonFlags } from './flags.ts'
 import { Output } from './output.ts'
+import { addServiceVerbs } from './service.ts'
 
 /** The `sealmesh-relay` command. Heavy modules load per verb. */
 async function main(argv: readonly string[]): Promise<void> {
@@ -19,6 +20,7 @@ async function main(argv: readonly string[]): Promise<void> {
   addAdmission(program)
   addConfig(program)
   addBackup(program)
+  addServiceVerbs(program)
   program
     .command('version')
     .description('Print the version.')
