@@ -20,7 +20,7 @@ async function main(argv: readonly string[]): Promise<void> {
   addAdmission(program)
   addConfig(program)
   addBackup(program)
-  addServiceVerbs(program)
+  addServiceVerbs(program, withData)
   program
     .command('version')
     .description('Print the version.')
