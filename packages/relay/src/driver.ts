@@ -13,7 +13,7 @@ import { Tally } from './tally.ts'
 
 export interface DriverDeps {
   readonly state: RelayState
-  readonly store: Store
+  readonly store: Pick<Store, 'persist' | 'read' | 'readChunk'>
   readonly world: Omit<World, 'nowMs' | 'steadyMs'>
   readonly now: () => number
   readonly steady: () => number
@@ -26,6 +26,12 @@ export interface DriverDeps {
   readonly log: Logger
   /** Ids as logs may show them. */
   readonly pseudonym: (id: string) => string
+}
+
+/** What a relay of a cluster has heard of a connection that it hands to the mesh's home. */
+export interface Greeted {
+  readonly nonce: Uint8Array
+  readonly login: Uint8Array
 }
 
 interface Wire {
@@ -58,8 +64,11 @@ export class RelayDriver {
     this.#ticking = setInterval(() => this.feed({ type: 'tick' }), TICK_MS)
   }
 
-  /** Takes over an open WebSocket. `welcomed` is called when its peer has logged in. */
-  connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void {
+  /**
+   * Takes over an open WebSocket. `welcomed` is called when its peer has logged in. `greeted`: it has answered a
+   * challenge with this nonce by this login.
+   */
+  connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void, greeted?: Greeted): void {
     const id = this.#nextId++
     const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket)
     const wire: Wire = { ws, socket, outgoing, closing: null, welcomed }
@@ -80,7 +89,9 @@ export class RelayDriver {
       this.#dirty.delete(wire)
       this.feed({ type: 'closed', connection: id })
     })
-    this.feed({ type: 'connected', connection: id, address, nonce: this.#deps.random(32) })
+    const nonce = greeted?.nonce ?? this.#deps.random(32)
+    this.feed({ type: 'connected', connection: id, address, nonce, isGreeted: greeted !== undefined })
+    if (greeted !== undefined) this.#hear(id, greeted.login)
   }
 
   feed(event: RelayEvent): void {

@@ -5,7 +5,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
-import type { ConnectionId, LoginRecord } from './state.ts'
+import type { ConnectionId, Login, LoginRecord, MeshState } from './state.ts'
 
 /** A claim code that its owner has printed and nobody has used: what the file beside the database says. */
 export interface ClaimKey {
@@ -26,6 +26,8 @@ export type RelayEvent =
       readonly connection: ConnectionId
       readonly address: string
       readonly nonce: Uint8Array
+      /** Another relay of the cluster has sent it the challenge with this nonce. */
+      readonly isGreeted?: boolean
     }
   /** `claims` are the open ones when the frame is a login that brings a claim, else none. */
   | {
@@ -60,6 +62,15 @@ export type RelayEvent =
       readonly request: number
       readonly bytes: Uint8Array | null
     }
+  /** This relay of a cluster is home of the mesh from now on, or is so no more. */
+  | {
+      readonly type: 'meshCame'
+      readonly mesh: MeshState
+      readonly isAdmitted: boolean
+      readonly logins: readonly Login[]
+      readonly counter: number
+    }
+  | { readonly type: 'meshGone'; readonly mesh: MeshId }
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
   /** About once a second. */
   | { readonly type: 'tick' }
@@ -171,7 +182,7 @@ export type Operation =
     }
   | { readonly type: 'mesh'; readonly mesh: MeshId; readonly barred: boolean }
   | { readonly type: 'revoked'; readonly mesh: MeshId; readonly role: 'login' | 'admin'; readonly key: KeyName }
-  | { readonly type: 'counter'; readonly counter: number }
+  | { readonly type: 'counter'; readonly mesh: MeshId; readonly counter: number }
   | { readonly type: 'claimSpent'; readonly claim: string }
 
 /** Why a packet left its mailbox unread; evicted by its relay's owner. */

@@ -2,6 +2,7 @@ import type { RelayId } from '@sealmesh/protocol/ids'
 import type { Frame } from '@sealmesh/protocol/wire/frame'
 import { forgetAddresses } from './addresses.ts'
 import type { ClaimKey, Effect, RelayEvent } from './event.ts'
+import { meshCame, meshGone } from './homes.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
 import { mailboxNames } from './mailbox-names.ts'
@@ -72,6 +73,12 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       withConnection(state, event.connection, (connection) =>
         chunkRead(connection, event.request, event.bytes, effects),
       )
+      break
+    case 'meshCame':
+      meshCame(state, event, world)
+      break
+    case 'meshGone':
+      meshGone(state, event.mesh, effects)
       break
     case 'disk':
       state.diskTrouble = event.trouble

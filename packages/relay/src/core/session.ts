@@ -66,6 +66,7 @@ export function greet(
   greetingBegan(state, event.address)
   if (state.stopping) return bye(state, connection, 'RELAY_RESTARTING', 1_000, effects)
   if (!welcome) return bye(state, connection, 'TOO_MANY_LOGINS', ADDRESS_WINDOW_MS, effects)
+  if (event.isGreeted === true) return
   const { relay, generation } = state
   effects.push({
     type: 'send',
@@ -108,7 +109,7 @@ export function login(
     operations.push({ type: 'claimSpent', claim })
   }
   state.counter += 1
-  operations.push({ type: 'counter', counter: state.counter })
+  operations.push({ type: 'counter', mesh: record.mesh, counter: state.counter })
   connection.state = 'admitting'
   connection.login = who
   // Copies: the frame's memory belongs to the socket.
