@@ -192,6 +192,7 @@ export const reactions = {
     next: 'sealmesh scrub asks other machines for what is missing, and says what nobody has',
   },
   NOT_REPAIRED: { exit: 10, retry: true, next: 'restore what is named from a backup: no other machine has it' },
+  CLUSTER_UNFIT: { exit: 8, retry: false, next: 'docs/relay/cluster.md says which NATS server and settings it takes' },
   STORE_VERSION: { exit: 8, retry: false, next: 'run the version of Sealmesh that wrote it' },
   VERSION_MISMATCH: { exit: 8, retry: false, next: 'bring both sides to one version: sealmesh version' },
 

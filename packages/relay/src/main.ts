@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import { formatRelayAddress, isLoopback } from '@sealmesh/protocol/wire/address'
 import { loadSodium } from '@sealmesh/sodium/load'
@@ -19,6 +20,8 @@ import { createClaim, openClaims, spendClaim } from './data/claims.ts'
 import { type DataDirectory, prepareDataDirectory } from './data/data-directory.ts'
 import { loadIdentity } from './data/identity.ts'
 import { removeRunning, writeRunning } from './data/running.ts'
+import type { ClaimKey } from './core/event.ts'
+import { newRelay } from './core/relay.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { RelayDriver } from './driver.ts'
 import { listen } from './listen.ts'
@@ -65,6 +68,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
   const sodium = await loadSodium()
   await prepareDataDirectory(data)
+  const cluster = settings.cluster === null ? null : await clusterParts(settings.cluster)
 
   // The database's lock comes first: whoever holds it owns the whole directory.
   const disk = new DiskWatch(log)
@@ -85,29 +89,43 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
   }
   try {
     const { relay, keys } = await loadIdentity(data, sodium, random)
-    const generation = await store.generation(random)
-    const state = await loadRelay(store, relay, generation, settings.limits, admittedMeshes(data), sodium)
+    const { limits } = settings
+    const state =
+      cluster === null
+        ? await loadRelay(store, relay, await store.generation(random), limits, admittedMeshes(data), sodium)
+        : newRelay(relay, new Uint8Array(GENERATION_BYTES), 0, limits)
     const certificate = await certificateFor(data, settings)
     const tally = new Tally()
     const startedMs = Date.now()
     let started = false
     const health = (): Health => {
       if (state.stopping) return 'stopping'
+      if (together?.isReady === false) return 'no cluster'
       return started ? HEALTH[state.diskTrouble ?? 'ok'] : 'starting'
     }
     const metrics = createMetrics({ state, tally, certificate, startedMs, now: () => Date.now(), data: data.path })
     ends.push(() => metrics.close())
     const pseudonyms = new Pseudonyms(sodium, keys.secretKey.expose())
+    const world = { sodium, secretKey: keys.secretKey }
+    const ownClaims = (): readonly ClaimKey[] => (settings.admission === 'claims' ? openClaims(data, Date.now()) : [])
+    const together = cluster?.join({
+      state,
+      events: disk.storeEvents,
+      world: () => ({ ...world, nowMs: Date.now(), steadyMs: performance.now() }),
+      random,
+      ownClaims,
+      log,
+    })
     const newClaim = (): Promise<string> => createClaim(data, { sodium, random, nowMs: Date.now() })
     const driver = new RelayDriver({
       state,
-      store,
-      world: { sodium, secretKey: keys.secretKey },
+      store: together?.store ?? store,
+      world,
       now: () => Date.now(),
       steady: () => performance.now(),
       random,
       claims: {
-        open: () => (settings.admission === 'claims' ? openClaims(data, Date.now()) : []),
+        open: () => together?.claims ?? ownClaims(),
         spend: (claim) => spendClaim(data, claim),
       },
       admitted: (mesh) => noteAdmitted(data, mesh),
@@ -119,14 +137,13 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
     disk.attach(driver, (operations, ms) => metrics.groupWritten(operations, ms))
 
     const app = createApp({ health })
-    const listening = await listen({
-      host,
-      port: settings.port,
-      certificate,
-      app,
-      connect: driver.connect.bind(driver),
-    })
+    together?.attach(driver)
+    const connect = together === undefined ? driver.connect.bind(driver) : together.connect.bind(together)
+    const listening = await listen({ host, port: settings.port, certificate, app, connect })
     ends.push(() => listening.close())
+    // What does not fit is said before anything else; what is not there yet may come.
+    if (together !== undefined)
+      await Promise.race([startCluster(together, log), delay(CLUSTER_WAIT_MS, undefined, { ref: false })])
     const scraped = settings.metrics === null ? null : await serve(createMetricsApp(metrics), settings.metrics)
     if (scraped !== null) ends.push(() => scraped.close())
     const metricsUrl =
@@ -166,7 +183,8 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
     const door = await serve(control, { path: socketPath })
     ends.push(() => door.close())
 
-    const wantsClaim = settings.admission === 'claims' && state.meshes.size === 0
+    const isEmpty = together === undefined ? state.meshes.size === 0 : !(await together.hasMeshes())
+    const wantsClaim = settings.admission === 'claims' && isEmpty
     const claim = wantsClaim && openClaims(data, Date.now()).length === 0 ? await newClaim() : null
     driver.start()
     disk.watch(data.path)
@@ -190,6 +208,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       async stop() {
         const closed = listening.close()
         await driver.stop()
+        await together?.stop()
         await closed
         await removeRunning(data)
         await endAll()
@@ -198,6 +217,29 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
     }
   } catch (error) {
     await endAll()
+    throw error
+  }
+}
+
+const GENERATION_BYTES = 16
+/** How long a start waits for NATS before it goes on without. */
+const CLUSTER_WAIT_MS = 5_000
+
+/** Loaded only where there is a cluster. */
+async function clusterParts(addresses: string) {
+  const [{ Cluster }, { natsOptions }] = await Promise.all([
+    import('./cluster/cluster.ts'),
+    import('./cluster/nats.ts'),
+  ])
+  const nats = natsOptions(addresses, process.env)
+  return { join: (deps: Omit<ConstructorParameters<typeof Cluster>[0], 'nats'>) => new Cluster({ ...deps, nats }) }
+}
+
+async function startCluster(cluster: { start(): Promise<void> }, log: Logger): Promise<void> {
+  try {
+    await cluster.start()
+  } catch (error) {
+    log.error({ error: String(error) }, 'this cluster cannot be joined: nobody is let in')
     throw error
   }
 }

@@ -53,6 +53,7 @@ function addUp(program: Command): void {
     .option('--key <file>', 'its key, PEM')
     .option('--public-host <name>', 'the name or address that nodes dial')
     .option('--metrics <address:port>', 'where Prometheus reads /metrics, or off (default)')
+    .option('--cluster <addresses>', 'NATS servers of the cluster that this relay is one of, separated by commas')
     .option('--admission <mode>', 'claims (default), or list')
     .option('--mailbox-bytes <number>', 'what may wait for one node, of one day')
     .option('--mailbox-packets <number>', 'how many packets may, of one day')

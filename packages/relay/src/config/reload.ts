@@ -20,6 +20,7 @@ export function reloaded(now: Settings, read: Settings): { settings: Settings; s
     ...(now.port === read.port ? [] : ['listen.port']),
     ...(now.publicHost === read.publicHost ? [] : ['listen.public_host']),
     ...(JSON.stringify(now.tls) === JSON.stringify(read.tls) ? [] : ['tls']),
+    ...(now.cluster === read.cluster ? [] : ['cluster.nats']),
     ...(JSON.stringify(now.metrics) === JSON.stringify(read.metrics) ? [] : ['metrics.listen']),
   ]
   const { limits, limitOrigins, logLevel, admission } = read

@@ -65,6 +65,12 @@ export const Config = z.strictObject({
     })
     .prefault({})
     .describe('What it counts. Read when it starts.'),
+  cluster: z
+    .strictObject({
+      nats: Text.optional().describe('NATS servers of the cluster that it is one of, separated by commas.'),
+    })
+    .prefault({})
+    .describe('Several relays that are one. Read when it starts.'),
   admission: z
     .strictObject({
       mode: z.enum(ADMISSIONS).optional().meta({

@@ -12,6 +12,8 @@ export interface Settings {
   readonly publicHost: string | null
   readonly tls: TlsSettings
   readonly metrics: { readonly host: string; readonly port: number } | null
+  /** NATS servers of the cluster that it is one of: nats:// or tls:// addresses, separated by commas. */
+  readonly cluster: string | null
   readonly admission: (typeof ADMISSIONS)[number]
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly limits: RelayLimits
@@ -34,6 +36,7 @@ export interface UpFlags {
   readonly cert?: string
   readonly key?: string
   readonly metrics?: string
+  readonly cluster?: string
   readonly admission?: string
   readonly logLevel?: string
   readonly mailboxBytes?: string
@@ -66,6 +69,7 @@ export function settingsOf(flags: UpFlags, config: Config, path: string): Settin
     publicHost: flags.publicHost ?? config.listen.public_host ?? null,
     tls,
     metrics: metricsOf(flags.metrics ?? config.metrics.listen ?? 'off'),
+    cluster: flags.cluster ?? config.cluster.nats ?? null,
     admission: oneOf(ADMISSIONS, flags.admission ?? config.admission.mode ?? 'claims', 'Admission'),
     logLevel: oneOf(LOG_LEVELS, flags.logLevel ?? config.log.level ?? 'info', 'A log level'),
     ...limitsOf(flags, config),
@@ -74,11 +78,12 @@ export function settingsOf(flags: UpFlags, config: Config, path: string): Settin
 
 /** The same as a file would say it. */
 export function configOf(settings: Settings): Config {
-  const { host, port, publicHost, tls, metrics, admission, logLevel, limits } = settings
+  const { host, port, publicHost, tls, metrics, cluster, admission, logLevel, limits } = settings
   const metricsHost = metrics?.host.includes(':') === true ? `[${metrics.host}]` : metrics?.host
   return {
     listen: { host, port, ...(publicHost === null ? {} : { public_host: publicHost }) },
     tls: { mode: tls.type, ...(tls.type === 'files' ? { cert: tls.cert, key: tls.key } : {}) },
+    cluster: cluster === null ? {} : { nats: cluster },
     admission: { mode: admission },
     log: { level: logLevel },
     metrics: { listen: metrics === null ? 'off' : `${metricsHost}:${metrics.port}` },

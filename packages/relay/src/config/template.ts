@@ -30,6 +30,10 @@ const HEAD = `#:schema ./config.schema.json
 [metrics]
 listen = "127.0.0.1:9464"
 
+# Several relays that are one, over NATS JetStream. Read when it starts.
+[cluster]
+# nats = "nats://10.0.0.1:4222,nats://10.0.0.2:4222,nats://10.0.0.3:4222"
+
 # What others may take. A reload takes them at once, and drops nothing that is stored.
 [limits]
 `

@@ -33,7 +33,7 @@ export interface RelayStatus {
   readonly near: readonly NearLimit[]
 }
 
-export type Health = 'ok' | 'starting' | 'stopping' | 'disk full' | 'disk failed'
+export type Health = 'ok' | 'starting' | 'no cluster' | 'stopping' | 'disk full' | 'disk failed'
 
 export interface MeshStatus {
   readonly mesh: string

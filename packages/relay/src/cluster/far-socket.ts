@@ -1,0 +1,110 @@
+import { Duplex } from 'node:stream'
+
+/** What a front and a home may have on its way to each other for one connection and direction. */
+export const WINDOW_BYTES = 1_048_576
+/** Credits are told in steps, not for each byte. */
+export const CREDIT_STEP_BYTES = 65_536
+
+const FINAL_BINARY = 0x82
+const MASKED = 0x80
+
+export interface FarSocketDeps {
+  /** Bytes for the node's socket, which its front writes there as they are. */
+  down(bytes: Uint8Array): void
+  /** The home has done with the connection. */
+  end(): void
+  /** So many bytes of what came up have left this side's memory. */
+  credit(bytes: number): void
+}
+
+/**
+ * A node's socket as its mesh's home sees it, which another relay holds. It gives WebSocket messages as a client would
+ * send them, and carries whatever is written to it. What is not taken at the other end counts as not written, so that
+ * a node that does not read looks here as it does there.
+ */
+export class FarSocket extends Duplex {
+  readonly #deps: FarSocketDeps
+  #room = WINDOW_BYTES
+  #held: (() => void) | null = null
+  #unread = 0
+  /** While the answer to the made-up upgrade is written, which no node waits for. */
+  #isMute = true
+
+  constructor(deps: FarSocketDeps) {
+    super()
+    this.#deps = deps
+  }
+
+  /** From now on what is written is for the node. */
+  begin(): void {
+    this.#isMute = false
+  }
+
+  /** One message of the node. */
+  message(bytes: Uint8Array): void {
+    this.#unread += bytes.length
+    this.push(headOf(bytes.length))
+    if (this.push(bytes)) this.#read()
+  }
+
+  /** The front has let go of so many bytes. */
+  credit(bytes: number): void {
+    this.#room += bytes
+    if (this.#room <= 0) return
+    const held = this.#held
+    this.#held = null
+    held?.()
+  }
+
+  override _read(): void {
+    this.#read()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#down(chunk, done)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.#down(Buffer.concat(chunks.map(({ chunk }) => chunk)), done)
+  }
+
+  override _final(done: () => void): void {
+    this.#deps.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#deps.end()
+    done(error)
+  }
+
+  #down(bytes: Uint8Array, done: () => void): void {
+    if (this.#isMute) return done()
+    // A view of what its writer may use again after `done`: told at the end of the turn, so a copy.
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+      this.#deps.down(new Uint8Array(bytes.subarray(at, at + PIECE_BYTES)))
+    this.#room -= bytes.length
+    if (this.#room > 0) done()
+    else this.#held = done
+  }
+
+  #read(): void {
+    const bytes = this.#unread
+    this.#unread = 0
+    if (bytes > 0) this.#deps.credit(bytes)
+  }
+}
+
+/** Far below what one message between relays takes. */
+const PIECE_BYTES = 262_144
+
+/** A client's frame (RFC 6455 §5.2) with a mask of zeros, which changes nothing. */
+function headOf(length: number): Uint8Array {
+  if (length < 126) return Uint8Array.of(FINAL_BINARY, MASKED | length, 0, 0, 0, 0)
+  if (length < 65_536) return Uint8Array.of(FINAL_BINARY, MASKED | 126, length >> 8, length & 255, 0, 0, 0, 0)
+  const head = new Uint8Array(14)
+  head[0] = FINAL_BINARY
+  head[1] = MASKED | 127
+  new DataView(head.buffer).setBigUint64(2, BigInt(length))
+  return head
+}
