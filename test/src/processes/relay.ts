@@ -11,6 +11,8 @@ export interface RelayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Another program than the one built here. */
   readonly bin?: string
+  /** Further flags of `up`. */
+  readonly extra?: readonly string[]
 }
 
 export class RelayProcess {
@@ -32,8 +34,20 @@ export class RelayProcess {
     this.claim = ready.claim
   }
 
-  static async start({ data, port = 0, env, bin = BIN.relay }: RelayOptions): Promise<RelayProcess> {
-    const args = ['up', '--json', '--tls', 'none', '--host', '127.0.0.1', '--data', data, '--port', String(port)]
+  static async start({ data, port = 0, env, bin = BIN.relay, extra = [] }: RelayOptions): Promise<RelayProcess> {
+    const args = [
+      'up',
+      '--json',
+      '--tls',
+      'none',
+      '--host',
+      '127.0.0.1',
+      '--data',
+      data,
+      '--port',
+      String(port),
+      ...extra,
+    ]
     const program = new Program(bin, args, { name: 'relay', ...(env ? { env } : {}) })
     try {
       return new RelayProcess(program, data, await program.line(readReady))

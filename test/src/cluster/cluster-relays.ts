@@ -1,0 +1,61 @@
+import { copyFileSync, mkdirSync } from 'node:fs'
+import * as path from 'node:path'
+import { RelayProcess } from '../processes/relay.ts'
+import { until } from '../processes/wait.ts'
+
+/** Relays that are one, as their owner sets them up: the first makes the key, the others are given it. */
+export class ClusterRelays {
+  readonly #directory: string
+  readonly #cluster: string
+  readonly #relays: RelayProcess[] = []
+
+  private constructor(directory: string, cluster: string) {
+    this.#directory = directory
+    this.#cluster = cluster
+  }
+
+  static async start(directory: string, cluster: string, count: number): Promise<ClusterRelays> {
+    const relays = new ClusterRelays(directory, cluster)
+    for (let at = 0; at < count; at++) await relays.begin(at)
+    return relays
+  }
+
+  at(index: number): RelayProcess {
+    const relay = this.#relays[index]
+    if (relay === undefined) throw new Error(`no relay ${index}`)
+    return relay
+  }
+
+  get all(): readonly RelayProcess[] {
+    return this.#relays
+  }
+
+  /** The code that the first of them printed. */
+  get claim(): string {
+    const { claim } = this.at(0)
+    if (claim === undefined) throw new Error('the first relay of a cluster printed no claim code')
+    return claim
+  }
+
+  /** For the first time, or again after its end: under its own port. */
+  async begin(at: number): Promise<void> {
+    const data = path.join(this.#directory, `relay-${at}`)
+    const key = path.join(data, 'relay.key')
+    if (at > 0 && this.#relays[at] === undefined) {
+      mkdirSync(data, { mode: 0o700 })
+      copyFileSync(path.join(this.#directory, 'relay-0', 'relay.key'), key)
+    }
+    const port = this.#relays[at]?.port
+    const relay = await RelayProcess.start({
+      data,
+      extra: ['--cluster', this.#cluster],
+      ...(port === undefined ? {} : { port }),
+    })
+    this.#relays[at] = relay
+    await until('the relay is ready', async () => (await fetch(`http://127.0.0.1:${relay.port}/readyz`)).status === 200)
+  }
+
+  async stop(): Promise<void> {
+    await Promise.allSettled(this.#relays.map((relay) => relay.kill()))
+  }
+}
