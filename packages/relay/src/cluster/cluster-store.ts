@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ChunkId, MailboxId, MeshId, VaultId } from '@sealmesh/protocol/ids'
 import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Operation } from '../core/event.ts'
-import { Fifo } from '../core/fifo.ts'
 import type { KeyName } from '../core/key-name.ts'
 import type { StoreEvents } from '../store/store.ts'
 import { Forgetting } from './forgetting.ts'
 import { BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, type LogMessage, type LogPart, type MeshLog } from './log.ts'
+import { Places } from './places.ts'
 import { chunkRowOf, type LoadedMesh, packetOf, rowOf, snapshotOf } from './rows.ts'
 import { packetSubject, SHARDS, shardOf } from './subjects.ts'
 
@@ -23,7 +23,7 @@ interface Homed {
   readonly mesh: MeshId
   readonly shard: number
   readonly fence: number
-  readonly packets: Map<MailboxId, Fifo<{ readonly sequence: number; readonly place: number }>>
+  readonly packets: Map<MailboxId, Places>
   readonly chunks: Map<string, number>
   isAlive: boolean
 }
@@ -69,11 +69,7 @@ export class ClusterStore {
   /** This instance is home of the mesh from here on. */
   add(mesh: MeshId, fence: number, loaded: LoadedMesh): void {
     const packets: Homed['packets'] = new Map()
-    for (const [mailbox, places] of loaded.packets) {
-      const fifo = new Fifo<{ sequence: number; place: number }>()
-      for (const place of places) fifo.push({ sequence: place, place })
-      packets.set(mailbox, fifo)
-    }
+    for (const [mailbox, places] of loaded.packets) packets.set(mailbox, new Places(places))
     for (const { name } of loaded.logins) this.#meshOf.set(name, mesh)
     const chunks = new Map(loaded.chunks)
     this.#homed.set(mesh, { mesh, shard: shardOf(mesh), fence, packets, chunks, isAlive: true })
@@ -124,12 +120,7 @@ export class ClusterStore {
     const homed = this.#homed.get(mesh)
     const held = homed?.packets.get(mailbox)
     if (homed === undefined || held === undefined) return []
-    const sequences = new Map<number, number>()
-    for (let at = held.search(({ sequence }) => sequence >= first); ; at++) {
-      const entry = held.at(at)
-      if (entry === undefined || entry.sequence > last) break
-      sequences.set(entry.place, entry.sequence)
-    }
+    const sequences = new Map(held.between(first, last).map(({ sequence, place }) => [place, sequence]))
     const found = await this.#deps.log.read(homed.shard, packetSubject(mesh, mailbox), [...sequences.keys()])
     return found.map(({ sequence: place, payload }) => ({ sequence: sequences.get(place) ?? 0, packet: payload }))
   }
@@ -206,9 +197,9 @@ export class ClusterStore {
       return this.#fail(all, 'DISK_FAILED')
     }
     for (const { homed, mailbox, sequence, at } of where) {
-      const held = homed.packets.get(mailbox) ?? new Fifo()
+      const held = homed.packets.get(mailbox) ?? new Places([])
       homed.packets.set(mailbox, held)
-      held.push({ sequence, place: placeOf(stored, at) })
+      held.add({ sequence, place: placeOf(stored, at) })
     }
     for (const { item } of items) this.#forget(item)
     const receipts = all.flatMap(({ receipt }) => receipt ?? [])
@@ -308,16 +299,10 @@ export class ClusterStore {
     for (const [mailbox, sequences] of dropped) {
       const held = homed.packets.get(mailbox)
       if (held === undefined) continue
-      let before = 0
-      for (let { first } = held; first !== undefined && sequences.delete(first.sequence); first = held.first) {
-        before = first.place + 1
-        held.shift()
-      }
+      const { before, singles } = held.drop(sequences)
       if (before > 0) this.#forgetting.purge(homed.shard, packetSubject(homed.mesh, mailbox), before)
-      if (sequences.size > 0)
-        for (const { place } of held.keep(({ sequence }) => !sequences.has(sequence)))
-          this.#forgetting.remove(homed.shard, place)
-      if (held.length === 0) homed.packets.delete(mailbox)
+      for (const place of singles) this.#forgetting.remove(homed.shard, place)
+      if (held.isEmpty) homed.packets.delete(mailbox)
     }
   }
 

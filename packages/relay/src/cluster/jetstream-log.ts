@@ -59,7 +59,7 @@ export class JetStreamLog implements MeshLog {
     let number = 0
     let answer: Promise<Answer | 'nobody' | 'silent'> = Promise.resolve('silent')
     for (const { mesh, fence, messages } of parts) {
-      for (const [index, { subject, payload, kind }] of messages.entries()) {
+      for (const [index, { subject, payload, kind, sequence }] of messages.entries()) {
         number += 1
         const head = headers()
         // A batch of one is a message.
@@ -72,6 +72,7 @@ export class JetStreamLog implements MeshLog {
           head.set('Nats-Expected-Last-Subject-Sequence', String(fence))
           head.set('Nats-Expected-Last-Subject-Sequence-Subject', homeSubject(mesh))
         }
+        if (sequence !== undefined) head.set('Sm-Sequence', String(sequence))
         if (kind !== 'packet') head.set('Nats-Rollup', 'sub')
         if (kind === 'gone') {
           head.set('Sm-Gone', '1')
@@ -94,7 +95,7 @@ export class JetStreamLog implements MeshLog {
 
   async home(mesh: MeshId): Promise<HomeRecord | null> {
     const found = await this.#last(shardStream(shardOf(mesh)), homeSubject(mesh))
-    return found === null ? null : { instance: Buffer.from(found.payload).toString(), fence: found.sequence }
+    return found === null ? null : { instance: Buffer.from(found.payload).toString(), fence: found.place }
   }
 
   async isAdmitted(mesh: MeshId): Promise<boolean> {
@@ -125,10 +126,10 @@ export class JetStreamLog implements MeshLog {
     for (;;) {
       const found = await this.#batch(shardStream(shardOf(mesh)), { seq: next, next_by_subj: filter, batch: 10_000 })
       for (const entry of found) {
-        next = entry.sequence + 1
+        next = entry.place + 1
         take(entry)
         // The home's own record: nothing that counts comes after it, and a replica that has it has all before.
-        if (entry.sequence >= fence) return
+        if (entry.place >= fence) return
       }
       if (found.length > 0) continue
       if (++tries > BEHIND_TRIES) throw new Error('a replica stays behind')
@@ -137,17 +138,17 @@ export class JetStreamLog implements MeshLog {
   }
 
   async read(shard: number, subject: string, places: readonly number[]): Promise<LogEntry[]> {
-    const [first] = places
-    const last = places.at(-1)
-    if (first === undefined || last === undefined) return []
+    if (places.length === 0) return []
+    const first = places.reduce((a, b) => Math.min(a, b))
+    const last = places.reduce((a, b) => Math.max(a, b))
     const wanted = new Set(places)
     const found: LogEntry[] = []
     for (let next = first; next <= last; ) {
       const batch = await this.#batch(shardStream(shard), { seq: next, next_by_subj: subject, batch: places.length })
       if (batch.length === 0) break
       for (const entry of batch) {
-        next = entry.sequence + 1
-        if (wanted.delete(entry.sequence)) found.push(entry)
+        next = entry.place + 1
+        if (wanted.delete(entry.place)) found.push(entry)
       }
     }
     if (wanted.size === 0) return found
@@ -156,7 +157,7 @@ export class JetStreamLog implements MeshLog {
       const entry = await this.#fromLeader(shardStream(shard), place)
       if (entry !== null && entry.subject === subject) found.push(entry)
     }
-    return found.sort((a, b) => a.sequence - b.sequence)
+    return found
   }
 
   async purge(shard: number, subject: string, before: number): Promise<void> {
@@ -193,7 +194,7 @@ export class JetStreamLog implements MeshLog {
     const found = await this.#lastFromLeader(CLUSTER_STREAM, subject)
     const content = found === null ? '' : Buffer.from(found.payload).toString()
     if (content.startsWith('spent ')) return content === `spent ${mesh}`
-    const before = found?.sequence ?? 0
+    const before = found?.place ?? 0
     return (await this.replace(subject, Buffer.from(`spent ${mesh}`), before, CLAIM_GONE_AFTER)) !== null
   }
 
@@ -255,7 +256,8 @@ export class JetStreamLog implements MeshLog {
     if (message === undefined) throw new Error('JetStream does not answer a get')
     return {
       subject: message.subject,
-      sequence: message.seq,
+      place: message.seq,
+      sequence: 0,
       atMs: Date.parse(message.time),
       payload: Buffer.from(message.data ?? '', 'base64'),
       isGone: Buffer.from(message.hdrs ?? '', 'base64').includes('Sm-Gone'),
@@ -297,7 +299,8 @@ function entryOf({ headers: head, data }: Msg): LogEntry | null {
   if (head === undefined || subject === undefined || subject === '') return null
   return {
     subject,
-    sequence: Number(head.get('Nats-Sequence')),
+    place: Number(head.get('Nats-Sequence')),
+    sequence: Number(head.get('Sm-Sequence')),
     atMs: Date.parse(head.get('Nats-Time-Stamp')),
     payload: data,
     isGone: head.has('Sm-Gone'),

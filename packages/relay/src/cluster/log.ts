@@ -8,6 +8,8 @@ export interface LogMessage {
   readonly payload: Uint8Array
   /** `packet`: beside those before it. `row`: it replaces what lies there. `gone`: as `row`, and soon nothing does. */
   readonly kind: 'packet' | 'row' | 'gone'
+  /** Of a packet: its number in its mailbox, which is not always the order in which packets become durable. */
+  readonly sequence?: number
 }
 
 /** All of one mesh, under the record by which its home was taken: it must still be the last of its subject. */
@@ -29,6 +31,9 @@ export type AppendResult =
 
 export interface LogEntry {
   readonly subject: string
+  /** Where it lies in its stream. */
+  readonly place: number
+  /** 0 for what is not a packet. */
   readonly sequence: number
   readonly atMs: number
   readonly payload: Uint8Array
@@ -50,7 +55,7 @@ export interface MeshLog {
   take(mesh: MeshId, instance: string, before: number): Promise<number | null>
   /** All of a mesh in order, up to and including the record at `fence`. */
   load(mesh: MeshId, fence: number, take: (entry: LogEntry) => void): Promise<void>
-  /** The messages at these places of one subject, in order; those that are gone are missing. */
+  /** The messages at these places of one subject, in any order; those that are gone are missing. */
   read(shard: number, subject: string, places: readonly number[]): Promise<LogEntry[]>
   /** Forgets what lies under a subject before a place, and at single places. */
   purge(shard: number, subject: string, before: number): Promise<void>

@@ -48,6 +48,8 @@ async function open(options: NatsOptions, name: string): Promise<NatsConnection>
     pingInterval: PING_MS,
     maxPingOut: 2,
     ignoreAuthErrorAbort: true,
+    // The servers that are named, and no others: a name that one of them tells may not be what its certificate says.
+    ignoreClusterUpdates: true,
     ...(authenticator === undefined ? {} : { authenticator }),
     ...(caFile === null ? {} : { tls: { caFile } }),
   })

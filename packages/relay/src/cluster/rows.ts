@@ -62,6 +62,7 @@ export const packetOf = (operation: Extract<Operation, { type: 'packet' }>): Log
   subject: packetSubject(operation.mesh, operation.mailbox),
   payload: operation.packet,
   kind: 'packet',
+  sequence: operation.sequence,
 })
 
 export const snapshotOf = (mesh: MeshId, vault: VaultId, snapshot: VaultSnapshot): LogMessage => ({
@@ -81,14 +82,20 @@ export const chunkRowOf = (
   kind: value === null ? 'gone' : 'row',
 })
 
+/** Where a packet lies. */
+export interface Place {
+  readonly sequence: number
+  readonly place: number
+}
+
 /** What a mesh's rows say, as the core wants it, and where its packets and chunks lie. */
 export interface LoadedMesh {
   readonly mesh: MeshState
   readonly isAdmitted: boolean
   readonly logins: readonly Login[]
   readonly counter: number
-  /** By mailbox: the packets' places, which are their sequences too. */
-  readonly packets: ReadonlyMap<MailboxId, number[]>
+  /** By mailbox, in the order of their sequences. */
+  readonly packets: ReadonlyMap<MailboxId, readonly Place[]>
   /** By vault and chunk: the place of its bytes. */
   readonly chunks: ReadonlyMap<string, number>
 }
@@ -98,7 +105,7 @@ export class MeshReader {
   readonly #id: MeshId
   readonly #prefix: string
   readonly #rows = new Map<string, Uint8Array>()
-  readonly #packets = new Map<MailboxId, number[]>()
+  readonly #packets = new Map<MailboxId, FoundPacket[]>()
   readonly #mesh: MeshState
 
   constructor(id: MeshId) {
@@ -107,7 +114,7 @@ export class MeshReader {
     this.#mesh = newMesh(id)
   }
 
-  take({ subject, sequence, atMs, payload, isGone }: LogEntry): void {
+  take({ subject, place, sequence, atMs, payload, isGone }: LogEntry): void {
     if (!subject.startsWith(this.#prefix)) return
     const name = subject.slice(this.#prefix.length)
     if (!name.startsWith('p.')) {
@@ -120,10 +127,10 @@ export class MeshReader {
     const header = readPacketHeader(payload)
     if (!header.ok) return
     const expiresMs = Math.min(header.value.expiresMs, atMs + PACKET_EXPIRY_MS_MAX)
-    foundPacket(mailboxIn(this.#mesh, mailbox), sequence, expiresMs, payload.length)
-    const places = this.#packets.get(mailbox)
-    if (places === undefined) this.#packets.set(mailbox, [sequence])
-    else places.push(sequence)
+    const found = { sequence, place, expiresMs, bytes: payload.length }
+    const packets = this.#packets.get(mailbox)
+    if (packets === undefined) this.#packets.set(mailbox, [found])
+    else packets.push(found)
   }
 
   /** After the last. */
@@ -171,6 +178,29 @@ export class MeshReader {
       chunks.set(`${vault}.${chunk}`, Number(value.readBigUInt64BE(12)))
     }
     mesh.logins = logins.length
-    return { mesh, isAdmitted: this.#rows.has('m'), logins, counter, packets: this.#packets, chunks }
+    return { mesh, isAdmitted: this.#rows.has('m'), logins, counter, packets: this.#placed(), chunks }
   }
+
+  /** What a reader had in hand and left is durable later than what came after it, and comes before it all the same. */
+  #placed(): Map<MailboxId, Place[]> {
+    const placed = new Map<MailboxId, Place[]>()
+    for (const [id, found] of this.#packets) {
+      const mailbox = mailboxIn(this.#mesh, id)
+      const places: Place[] = []
+      let last = 0
+      for (const packet of found.sort((a, b) => a.sequence - b.sequence || a.place - b.place)) {
+        // What was acknowledged and is there again may have the number of one that came later.
+        last = Math.max(packet.sequence, last + 1)
+        foundPacket(mailbox, last, packet.expiresMs, packet.bytes)
+        places.push({ sequence: last, place: packet.place })
+      }
+      placed.set(id, places)
+    }
+    return placed
+  }
+}
+
+interface FoundPacket extends Place {
+  readonly expiresMs: number
+  readonly bytes: number
 }
