@@ -22,7 +22,7 @@ function linesOf(seen: MeshSeen, output: Output): string[] {
   const clock = (hour: number): string => `${String(hour).padStart(2, '0')}:00`
   return [
     output.bold(`mesh ${seen.mesh}`),
-    `  nodes:     ${seen.nodes} (and ${seen.invites} invites), ${seen.connected} connected from ${seen.addresses} addresses`,
+    `  logins:    nodes ${seen.nodes}, invites ${seen.invites}, connected ${seen.connected}, addresses ${seen.addresses}`,
     `  packets:   ${seen.packetsLastDay} in the last 24 hours, ${seen.packetsPerDay} a day over a week`,
     `  sizes:     ${
       seen.bySize
