@@ -81,6 +81,7 @@ describe('the config that init writes', () => {
       admission: {},
       log: {},
       metrics: { listen: '127.0.0.1:9464' },
+      cluster: {},
       limits: {},
     })
   })

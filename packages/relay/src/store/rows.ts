@@ -58,6 +58,7 @@ export async function* rowsOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator
   let count = 0
   let ended: string | null = null
   for await (const chunk of stream) {
+    if (chunk.length === 0) continue
     if (ended !== null) throw damaged()
     const bytes: Buffer = left.length === 0 ? asBuffer(chunk) : Buffer.concat([left, chunk])
     const rows: Row[] = []
