@@ -247,6 +247,8 @@ async function compose(
     mesh: meshId,
     given: named,
     claim: options.claim,
+    config: () => config.now,
+    env: process.env,
     meta,
     sodium,
     now,

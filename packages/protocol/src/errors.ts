@@ -35,6 +35,11 @@ export const reactions = {
   RELAY_CLOSED: { exit: 3, retry: true, next: 'nothing: the node dials again by itself' },
   RELAY_RESTARTING: { exit: 3, retry: true, next: 'nothing: the node dials again by itself' },
   HELLO_TIMEOUT: { exit: 3, retry: true, next: 'check that the address is a Sealmesh relay' },
+  PROXY_REFUSED: {
+    exit: 3,
+    retry: true,
+    next: 'check HTTPS_PROXY, or network.proxy in the config: sealmesh netcheck says what the proxy answers',
+  },
 
   RELAY_WRONG_KEY: {
     exit: 4,
@@ -44,7 +49,7 @@ export const reactions = {
   RELAY_WRONG_PIN: {
     exit: 4,
     retry: false,
-    next: 'ask the owner of the relay for its address: its certificate is not the pinned one',
+    next: 'sealmesh netcheck says whose certificate it is; ask the owner of the relay for its address',
   },
   CLAIM_REQUIRED: {
     exit: 4,

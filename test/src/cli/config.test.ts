@@ -26,6 +26,7 @@ describe('config', () => {
     const { cli } = await homeWith('[agents.claude.share]\nsemantic = "standby"\n')
     expect(JSON.parse((await cli(['show', '--json'])).out)).toEqual({
       node: { log_level: 'info' },
+      network: { tls: 'checked' },
       snapshots: { vault: 'daily' },
       aliases: {},
       agents: { claude: { share: { semantic: 'standby' }, aliases: {}, drill: {} } },

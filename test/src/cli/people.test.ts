@@ -252,6 +252,8 @@ const STATUS: Status = {
       reason: 'RELAY_UNREACHABLE',
       nextTryAt: null,
       since: null,
+      tls: 'authorities',
+      proxy: null,
       unanswered: 0,
     },
   ],

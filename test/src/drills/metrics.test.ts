@@ -44,6 +44,8 @@ const STATUS: Status = {
       reason: null,
       nextTryAt: null,
       since: null,
+      tls: 'authorities',
+      proxy: null,
       unanswered: 0,
     },
   ],

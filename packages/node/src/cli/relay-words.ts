@@ -19,6 +19,12 @@ export function relayWords({ command }: Pick<Session, 'command'>, relay: Pick<Re
   return `${what}: ${reason}${next === undefined ? '' : `; next: ${next}`}`
 }
 
+/** Through which proxy, and whose word its certificate is. */
+export function wayWords({ tls, proxy }: Pick<Relay, 'tls' | 'proxy'>): string {
+  const through = proxy === null ? 'direct' : `proxy ${oneLine(proxy, 60)}`
+  return tls === 'relay-key-only' ? `${through}, any certificate` : through
+}
+
 /** After a start in the background: waits until each relay is reached or is known not to be, and says which. */
 export async function tellRelays(session: Session, socketPath: string): Promise<void> {
   if (session.output.json) return

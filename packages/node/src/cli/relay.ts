@@ -1,9 +1,18 @@
 import { Command, Option } from 'commander'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
-import { relayWords } from './relay-words.ts'
+import { relayWords, wayWords } from './relay-words.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { shortId } from './status.ts'
+
+interface Adding {
+  readonly claim?: string
+  readonly first?: boolean
+  readonly anyCertificate?: boolean
+}
+
+/** Of an address whose owner trusts the relay's key alone (docs/spec/07-relay.md §1). */
+const ANY = '&tls=any'
 
 export const relay = (cli: Cli): Command =>
   new Command('relay')
@@ -28,11 +37,12 @@ const list = (cli: Cli): Command =>
         const listing = await door.call('relay.ls', {})
         output.data(listing)
         output.table(
-          [{ title: 'RELAY' }, { title: 'ADDRESS' }, { title: 'STATE' }, { title: 'LEASES' }],
+          [{ title: 'RELAY' }, { title: 'ADDRESS' }, { title: 'STATE' }, { title: 'WAY' }, { title: 'LEASES' }],
           listing.relays.map((each) => [
             shortId(each.relay),
             oneLine(each.address.replace(/#.*/, ''), 60),
             relayWords(session, each),
+            wayWords(each),
             each.keepsLeases ? 'keeps them' : '-',
           ]),
         )
@@ -52,15 +62,15 @@ const add = (cli: Cli): Command =>
       ),
     )
     .option('--first', 'use it before all others')
+    .option('--any-certificate', 'let its own key alone say who it is, in networks that replace certificates')
     .addHelpText('after', example('sealmesh relay add ADDRESS --claim CODE'))
     .action(
-      withDoor(
-        cli,
-        async (session, address: string, options: { readonly claim?: string; readonly first?: boolean }) => {
-          const claim = options.claim === undefined ? {} : { claim: options.claim }
-          told(session, await session.door.call('relay.add', { address, first: options.first === true, ...claim }))
-        },
-      ),
+      withDoor(cli, async (session, given: string, options: Adding) => {
+        const claim = options.claim === undefined ? {} : { claim: options.claim }
+        const isMarked = options.anyCertificate !== true || given.endsWith(ANY)
+        const address = isMarked ? given : `${given}${ANY}`
+        told(session, await session.door.call('relay.add', { address, first: options.first === true, ...claim }))
+      }),
     )
 
 const remove = (cli: Cli): Command =>

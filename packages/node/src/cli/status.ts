@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { example } from './example.ts'
 import type { Output } from './output.ts'
 import { oneLine } from './printable.ts'
+import { wayWords } from './relay-words.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { ago, moment, span } from './when.ts'
 
@@ -174,8 +175,9 @@ function explain({ command }: DoorSession, now: Status): string {
 function relayState(output: Output, relay: Status['relays'][number], nowMs: number): string {
   if (relay.state === 'live') {
     const since = relay.since === null ? '' : `, for ${span(nowMs - Date.parse(relay.since))}`
+    const way = relay.proxy === null && relay.tls !== 'relay-key-only' ? '' : `, ${wayWords(relay)}`
     const unanswered = relay.unanswered === 0 ? '' : `, ${count(relay.unanswered, 'packet')} without an answer`
-    return `${output.styled('green', 'live')}${since}${unanswered}`
+    return `${output.styled('green', 'live')}${since}${way}${unanswered}`
   }
   const reason = relay.reason === null ? '' : ` (${relay.reason})`
   const again = relay.nextTryAt === null ? '' : `, tries again in ${span(Date.parse(relay.nextTryAt) - nowMs)}`

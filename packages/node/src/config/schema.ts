@@ -113,6 +113,26 @@ export const Config = z
       })
       .prefault({})
       .describe('This node. Read when it starts.'),
+    network: z
+      .strictObject({
+        proxy: z
+          .string()
+          .regex(
+            /^(none|http:\/\/[^@/\s]+\/?)$/,
+            'expected http://host:port, or none; who asks stands in a file of its own',
+          )
+          .optional()
+          .describe('The HTTP proxy through which relays are reached; else HTTPS_PROXY. NO_PROXY counts for both.'),
+        proxy_credentials: z.string().min(1).optional().describe('A file that holds user:password for the proxy.'),
+        tls: z
+          .enum(['checked', 'relay-key-only'])
+          .default('checked')
+          .describe(
+            "relay-key-only: in a network that replaces certificates, only the relay's own key says who it is. Whoever replaces them sees what the relay sees, and can speak in its place once it is logged in.",
+          ),
+      })
+      .prefault({})
+      .describe('How this node reaches relays.'),
     snapshots: z
       .strictObject({
         vault: z

@@ -20,6 +20,8 @@ export interface RecoveryLinkOptions {
   /** For a relay that was wiped, and knows this mesh no more. */
   readonly claim?: string
   readonly sodium: Sodium
+  /** As this machine's network wants it. */
+  readonly open?: typeof openRelayLink
   readonly log: { info(fields: object, message: string): void }
 }
 
@@ -33,7 +35,7 @@ export function openRecoveryLink(
   if (!address.ok) throw new Failure('RELAY_UNREACHABLE', 'The address of a relay of this mesh cannot be read.')
   const keys = recoveryKeysOf(root.secretKey, sodium)
   const token = issueToken(recoveryToken(mesh, keys.login.publicKey), 'root', root.secretKey, sodium)
-  const link = openRelayLink({
+  const link = (options.open ?? openRelayLink)({
     address: address.value,
     login: {
       mesh,

@@ -15,6 +15,8 @@ import { openLog } from '../log.ts'
 import { LogKeeper } from '../membership/log-keeper.ts'
 import { fetchLinkByCode } from '../pairing/code-guest.ts'
 import { linkMessage, refusalMessage } from '../pairing/failure-message.ts'
+import { linksFrom } from '../uplink/links-from.ts'
+import { loadConfig } from '../config/load.ts'
 import { joinByLink } from '../pairing/joiner-driver.ts'
 import { Meta } from '../store/meta.ts'
 import { RecordStore } from '../store/record-store.ts'
@@ -54,6 +56,7 @@ export async function joinMesh(
   if (typeof options.given === 'string') checkLink(options.given, sodium)
   const name = chooseName(options.name)
   await prepareHome(home)
+  const open = linksFrom((await loadConfig(home.config)).network, process.env)
   const lock = await lockHome(home)
   const logger = openLog(home.log, options.logLevel)
   try {
@@ -85,6 +88,7 @@ export async function joinMesh(
               random,
               now: Date.now,
               log: logger,
+              open,
             })
       // Of its own, for the canary: the node announces another when it starts.
       const prekey = keys.prekeys()[0] ?? (await keys.addPrekey())
@@ -97,6 +101,7 @@ export async function joinMesh(
         log: logger,
         now: Date.now,
         onWords: options.onWords,
+        open,
       })
       const { records } = await RecordStore.load(store)
       const log = new LogKeeper({ log: new MembershipLog(joined.mesh, sodium), records, sodium, now: Date.now })

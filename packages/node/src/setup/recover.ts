@@ -11,6 +11,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { encodeTokenChain, issueToken } from '@sealmesh/protocol/wire/token'
 import { loadSodium } from '@sealmesh/sodium/load'
 import type { Logger } from 'pino'
+import { loadConfig } from '../config/load.ts'
 import { type Home, prepareHome, resolveHome } from '../keys/home.ts'
 import { lockHome } from '../keys/home-lock.ts'
 import { KeyStore } from '../keys/key-store.ts'
@@ -25,7 +26,8 @@ import { Meta } from '../store/meta.ts'
 import { openSoundStore } from '../store/open-store.ts'
 import { RecordStore } from '../store/record-store.ts'
 import type { Store } from '../store/store.ts'
-import type { RelayLink } from '../uplink/relay-link.ts'
+import { linksFrom } from '../uplink/links-from.ts'
+import type { openRelayLink, RelayLink } from '../uplink/relay-link.ts'
 import { chooseName, identityOf, MEMBERSHIP, Membership, nodeIdFrom, nodeToken, TOKEN } from './identity.ts'
 
 export interface RecoverOptions {
@@ -77,6 +79,7 @@ export async function recoverMesh(options: RecoverOptions): Promise<Recovered> {
   options.onProgress('opening the kit')
   const kit = await readKit(options.kit, options.passphrase, sodium)
   await prepareHome(home)
+  const open = linksFrom((await loadConfig(home.config)).network, process.env)
   const lock = await lockHome(home)
   const logger = openLog(home.log, options.logLevel)
   try {
@@ -94,10 +97,10 @@ export async function recoverMesh(options: RecoverOptions): Promise<Recovered> {
       const log = new LogKeeper({ log: new MembershipLog(kit.mesh, sodium), records, sodium, now: Date.now })
       await log.receive(kit.records)
       await log.receive(stored) // Of a try that did not come to its end.
-      const relays = await askRelays(log, kit, keys, options, { sodium, logger })
+      const relays = await askRelays(log, kit, keys, options, { sodium, logger, open })
       if (log.mesh.nodes.size === 0)
         throw new Failure('KIT_INVALID', 'Neither this kit nor a relay has the membership log.')
-      const vaults = await takeVaults(relays, { store, log, keys, kit, options, sodium, logger, home })
+      const vaults = await takeVaults(relays, { store, log, keys, kit, options, sodium, logger, home, open })
       return await enter(log, keys, meta, kit, vaults, options, sodium)
     } finally {
       await close()
@@ -123,7 +126,7 @@ async function askRelays(
   kit: Kit,
   keys: KeyStore,
   { claim, onProgress }: RecoverOptions,
-  { sodium, logger }: { sodium: Sodium; logger: Logger },
+  { sodium, logger, open }: { sodium: Sodium; logger: Logger; open: typeof openRelayLink },
 ): Promise<string[]> {
   const { root } = keys
   if (root === undefined) return []
@@ -139,7 +142,7 @@ async function askRelays(
     onProgress('asking the relay for the membership log')
     try {
       const given = claim === undefined ? {} : { claim }
-      const copies = await fetchCopies({ address, mesh: kit.mesh, root, sodium, log: logger, ...given })
+      const copies = await fetchCopies({ address, mesh: kit.mesh, root, sodium, open, log: logger, ...given })
       const { added } = await log.receive(copies)
       onProgress(`${added} records that the kit had not`)
       answered.push(address)
@@ -168,6 +171,7 @@ async function takeVaults(
     sodium,
     logger,
     home,
+    open,
   }: {
     store: Store
     log: LogKeeper
@@ -177,6 +181,7 @@ async function takeVaults(
     sodium: Sodium
     logger: Logger
     home: Home
+    open: typeof openRelayLink
   },
 ): Promise<ImportedVault[]> {
   const { root } = keys
@@ -186,7 +191,7 @@ async function takeVaults(
     const found: FoundVault[] = []
     for (const address of relays) {
       const given = claim === undefined ? {} : { claim }
-      links.push(await openVaultLink({ address, mesh: kit.mesh, root, sodium, log: logger, ...given }))
+      links.push(await openVaultLink({ address, mesh: kit.mesh, root, sodium, open, log: logger, ...given }))
       found.push(...(await vaultsAt(links.at(-1)!, { log, sodium })))
     }
     const named = (node: NodeId): boolean => from?.includes(log.mesh.nodes.get(node)?.name ?? '') ?? true

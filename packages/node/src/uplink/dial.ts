@@ -5,6 +5,8 @@ import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import { FRAME_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
 import { type ClientOptions, WebSocket } from 'ws'
+import { openTunnel } from './tunnel.ts'
+import { DIRECT, type Ways } from './ways.ts'
 
 export interface DialEvents {
   onFrame(bytes: Uint8Array): void
@@ -28,20 +30,43 @@ export interface Dialled {
 const CONNECT_WAIT_MS = 10_000
 const CLOSE_WAIT_MS = 1_000
 
-/** Opens a WebSocket to a relay whose certificate is checked before the first byte of HTTP leaves. */
-export function dial(address: RelayAddress, events: DialEvents): Dialled {
+/** Opens a WebSocket to a relay whose certificate is checked, if any counts, before the first byte of HTTP leaves. */
+export function dial(address: RelayAddress, events: DialEvents, waysNow: () => Ways = () => DIRECT): Dialled {
   let over = false
   let raw: Socket | null = null
+  /** Ends a way through a proxy that is not open yet. */
+  let giveUp = (): void => undefined
   const connect = (options: { host?: string; port?: number | string }, ready: Ready): Socket | undefined => {
+    try {
+      return begin(options, ready)
+    } catch (error) {
+      ready(error as Error)
+      return undefined
+    }
+  }
+  const begin = (options: { host?: string; port?: number | string }, ready: Ready): Socket | undefined => {
     const [host, port] = [options.host ?? '', Number(options.port)]
-    const tls = address.url.startsWith('wss:')
-    raw = tls ? connectPinned(host, port, address.pin, ready) : connectTcp({ host, port })
-    // Without this a lone packet waits for the acknowledgement of the one before: 30 ms instead of 0.1.
-    raw.setNoDelay(true)
-    raw.on('drain', () => {
-      if (!over) events.onEmpty()
+    const use = <Used extends Socket>(socket: Used): Used => {
+      raw = socket
+      // Without this a lone packet waits for the acknowledgement of the one before: 30 ms instead of 0.1.
+      socket.setNoDelay(true)
+      socket.on('drain', () => {
+        if (!over) events.onEmpty()
+      })
+      return socket
+    }
+    if (!address.url.startsWith('wss:')) return use(connectTcp({ host, port }))
+    const ways = waysNow()
+    const expected = ways.relayKeyOnly ? 'any' : address.pin
+    if (ways.proxy === null) {
+      use(connectPinned({ host, port }, expected, ready))
+      return undefined
+    }
+    giveUp = openTunnel(ways.proxy, host, port, (error, socket) => {
+      if (error !== null || socket === undefined) return ready(error)
+      use(connectPinned({ host, port, socket }, expected, ready))
     })
-    return tls ? undefined : raw
+    return undefined
   }
   const options: ClientOptions = {
     perMessageDeflate: false,
@@ -57,6 +82,7 @@ export function dial(address: RelayAddress, events: DialEvents): Dialled {
     if (over) return
     over = true
     ws.terminate()
+    giveUp()
     raw?.destroy()
     events.onClosed(reason)
   }
@@ -84,31 +110,41 @@ export function dial(address: RelayAddress, events: DialEvents): Dialled {
       const closed = new Promise<void>((resolve) => ws.once('close', () => resolve()))
       ws.close(1000)
       // A relay that does not answer must not hold up whoever leaves.
-      const giveUp = setTimeout(() => {
+      const timer = setTimeout(() => {
         ws.terminate()
+        giveUp()
         raw?.destroy()
       }, CLOSE_WAIT_MS)
       await closed
-      clearTimeout(giveUp)
+      clearTimeout(timer)
     },
     destroy() {
       over = true
       ws.terminate()
+      giveUp()
       raw?.destroy()
     },
   }
 }
 
+interface Tunnelled {
+  readonly host: string
+  readonly port: number
+  readonly socket?: Socket
+}
 type Ready = (error: Error | null, socket?: Socket) => void
 
-/** With a pin the hash of the certificate is all that counts; without one, this machine's authorities. */
-function connectPinned(host: string, port: number, pin: string | null, ready: Ready): TLSSocket {
-  const name = isIP(host) === 0 ? { servername: host } : {}
-  const socket = connectTls({ host, port, ...name, rejectUnauthorized: pin === null })
+/**
+ * With a pin the hash of the certificate is all that counts; without one, this machine's authorities; with `any` no
+ * certificate does, and the challenge alone shows whether it is the relay.
+ */
+function connectPinned(to: Tunnelled, pin: string | null, ready: Ready): TLSSocket {
+  const name = isIP(to.host) === 0 ? { servername: to.host } : {}
+  const socket = connectTls({ ...to, ...name, rejectUnauthorized: pin === null })
   socket.once('error', ready)
   socket.once('secureConnect', () => {
     socket.off('error', ready)
-    if (pin === null || isPinned(socket, pin)) return ready(null, socket)
+    if (pin === null || pin === 'any' || isPinned(socket, pin)) return ready(null, socket)
     socket.destroy()
     ready(new Failure('RELAY_WRONG_PIN', 'The relay shows a certificate that is not the pinned one.'))
   })

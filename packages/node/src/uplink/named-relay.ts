@@ -2,6 +2,8 @@ import type { RelayId } from '@sealmesh/protocol/ids'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import type { LinkEvent, RelayLink } from './relay-link.ts'
 
+type Way = Pick<Status['relays'][number], 'tls' | 'proxy'>
+
 /** One relay that the log names, and the link to it. */
 export class NamedRelay {
   readonly relay: RelayId
@@ -14,7 +16,15 @@ export class NamedRelay {
   #state: 'live' | 'down' | undefined
   #changedAtMs: number | null = null
 
-  constructor(address: string, relay: RelayId, open: (onEvent: (event: LinkEvent) => void) => RelayLink) {
+  readonly #way: () => Way
+
+  constructor(
+    address: string,
+    relay: RelayId,
+    open: (onEvent: (event: LinkEvent) => void) => RelayLink,
+    way: () => Way,
+  ) {
+    this.#way = way
     this.address = address
     this.relay = relay
     this.link = open((event) => {
@@ -40,6 +50,7 @@ export class NamedRelay {
       reason,
       nextTryAt: iso(nextTryAtMs),
       since: iso(this.#changedAtMs),
+      ...this.#way(),
     }
   }
 

@@ -14,6 +14,7 @@ import { type Dialled, dial } from './dial.ts'
 import { answerChallenge, isGenuine, isNewGeneration, type Login, type SeenGeneration } from './greeting.ts'
 import type { LinkEvent, LinkStatus } from './link-event.ts'
 import { askAboutSlot, type SlotAnswer, type SlotQuestion } from './slot-question.ts'
+import type { Ways } from './ways.ts'
 import { judgeVault, type VaultAnswer, type VaultQuestion } from './vault-question.ts'
 
 export type { LinkEvent, LinkStatus } from './link-event.ts'
@@ -59,6 +60,8 @@ export interface RelayLinkOptions {
   readonly now?: () => number
   readonly dice?: () => number
   readonly dial?: typeof dial
+  /** How it is reached from here, asked at each try. Throws CONFIG_INVALID. */
+  readonly ways?: () => Ways
 }
 
 /** Keeps one node connected to one relay until closed. Never throws for anything that the relay does. */
@@ -236,17 +239,18 @@ class Link implements RelayLink {
   #dial(): void {
     const nonce = randomBytes(LOGIN_NONCE_BYTES)
     const isCurrent = (): boolean => this.#session?.nonce === nonce
-    const socket = (this.#options.dial ?? dial)(this.#options.address, {
-      onFrame: (bytes) => {
+    const events = {
+      onFrame: (bytes: Uint8Array) => {
         if (isCurrent()) this.#hear(bytes)
       },
       onEmpty: () => {
         if (isCurrent()) this.#offerRoom()
       },
-      onClosed: (reason) => {
+      onClosed: (reason: FailureCode) => {
         if (isCurrent()) this.#feed({ type: 'failed', reason, retryAfterMs: 0 })
       },
-    })
+    }
+    const socket = (this.#options.dial ?? dial)(this.#options.address, events, this.#options.ways)
     const acknowledgements = new Acknowledgements()
     this.#session = {
       socket,

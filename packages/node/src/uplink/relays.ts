@@ -18,6 +18,7 @@ import { NamedRelay } from './named-relay.ts'
 import { Offers, type Verdict } from './offers.ts'
 import { type LinkEvent, type Login, openRelayLink, type RelayLink } from './relay-link.ts'
 import { tryRelay } from './try-relay.ts'
+import { type Ways, wayOf } from './ways.ts'
 import type { WayBack } from './way-back.ts'
 
 /** The last session of each relay, by relay id: a counter that falls means a wiped or restored relay. */
@@ -319,7 +320,7 @@ export class Relays {
   }
 
   async #open(text: string): Promise<NamedRelay | undefined> {
-    const { meta, sodium, log, mailboxes, redialMsMax, now } = this.#deps
+    const { meta, sodium, log, mailboxes, redialMsMax, now, waysTo } = this.#deps
     const address = parseRelayAddress(text)
     if (!address.ok) {
       log.warn({ code: address.error.code }, 'the mesh names a relay whose address cannot be read')
@@ -330,26 +331,31 @@ export class Relays {
     const { claim } = this.#deps
     const isForIt = claim?.relay === undefined || claim.relay === relay
     const login = await this.#loginWith(isForIt ? claim?.code : undefined)
-    const named: NamedRelay = new NamedRelay(text, relay, (onEvent) =>
-      openRelayLink({
-        address: address.value,
-        login,
-        mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
-        backoffMsMax: redialMsMax,
-        generations: {
-          read: () => this.#generations?.[relay],
-          write: (session) => {
-            this.#generations = { ...this.#generations, [relay]: session }
-            meta.write(GENERATIONS, Generations, this.#generations).catch((error: unknown) => {
-              // Worst case after a crash: one resend of what the relay already holds.
-              log.warn({ err: error }, 'the relay session was not remembered')
-            })
+    const named: NamedRelay = new NamedRelay(
+      text,
+      relay,
+      (onEvent) =>
+        openRelayLink({
+          address: address.value,
+          login,
+          mailboxes: () => [...mailboxes.secrets(now()), ...this.#guests.values()],
+          backoffMsMax: redialMsMax,
+          generations: {
+            read: () => this.#generations?.[relay],
+            write: (session) => {
+              this.#generations = { ...this.#generations, [relay]: session }
+              meta.write(GENERATIONS, Generations, this.#generations).catch((error: unknown) => {
+                // Worst case after a crash: one resend of what the relay already holds.
+                log.warn({ err: error }, 'the relay session was not remembered')
+              })
+            },
           },
-        },
-        sodium,
-        log: log,
-        onEvent,
-      }),
+          ways: () => waysTo(address.value),
+          sodium,
+          log,
+          onEvent,
+        }),
+      () => wayOf(address.value, waysTo),
     )
     named.onEvent = (event) => this.#heard(named, event)
     return named
@@ -374,6 +380,8 @@ export interface RelaysDeps {
   readonly mailboxes: OwnMailboxes
   readonly now: () => number
   readonly mesh: MeshId
+  /** How an address is reached from here. Throws CONFIG_INVALID. */
+  readonly waysTo: (address: RelayAddress) => Ways
   /** The longest pause before the relay is dialled again, where it is to be shorter than usual. */
   readonly redialMsMax: () => number | undefined
   readonly root: Secret<'root'> | undefined

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
+import type { Ways } from './ways.ts'
 import { type Login, openRelayLink } from './relay-link.ts'
 
 /** Longer than connecting and greeting may take. */
@@ -12,12 +13,21 @@ const LOOK_AGAIN_MS = 25
 export async function tryRelay(
   address: RelayAddress,
   login: Login,
-  { sodium, log }: { readonly sodium: Sodium; readonly log: { info(fields: object, message: string): void } },
+  {
+    sodium,
+    log,
+    waysTo,
+  }: {
+    readonly sodium: Sodium
+    readonly log: { info(fields: object, message: string): void }
+    readonly waysTo: (address: RelayAddress) => Ways
+  },
 ): Promise<void> {
   const link = openRelayLink({
     address,
     login,
     mailboxes: () => [],
+    ways: () => waysTo(address),
     sodium,
     log,
     generations: { read: () => undefined, write: () => undefined },

@@ -12,6 +12,10 @@ export const RelayStatus = z.object({
   nextTryAt: Iso.nullable(),
   /** Since when it is live, or not live. */
   since: Iso.nullable(),
+  /** What its certificate has to be; `relay-key-only`: any, by the owner's choice. */
+  tls: z.enum(['none', 'pinned', 'authorities', 'relay-key-only']),
+  /** The HTTP proxy that it is reached through, without credentials. */
+  proxy: z.string().nullable(),
 })
 
 /** In the order of preference. `record` is null where nothing had to change. */
