@@ -288,7 +288,7 @@ async function compose(
     },
     onHeads: (from, heard) => withholdings.heard(from, heard),
     onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
-    onFailover: (from, item, lacksRecords) => opened.failover.onItem(from, item, lacksRecords),
+    onFailover: (...heard) => opened.failover.onItem(...heard),
     onDrill: (from, item) => drills.onItem(from, item),
     onAwareness: (from, { document, update }) => presence.heard(from, document, update),
     monotonicMs: () => performance.now(),

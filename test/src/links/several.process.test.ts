@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runVerb } from '../cli/run-verb.ts'
 import { withDoubles } from '../processes/doubles.ts'
 import { NodeProcess } from '../processes/node.ts'
 import { pairNodes, untilInSync } from '../processes/pair.ts'
@@ -90,6 +91,20 @@ test('nodes of which one reaches the second relay only meet there, in both direc
   await untilInSync(home, office)
 })
 
+test('a ping says how long the other machine took and which relay brought its answer, or that there was none', async () => {
+  const way = (await ask(home, 'relay.ls', {})).relays[1]!.relay
+  expect(await ask(home, 'ping', { node: 'office' })).toMatchObject({ node: 'office', via: way })
+  const said = await runVerb(['ping', 'office', '-c', '2', '--json', '--home', home.home])
+  expect(said.exit).toBe(0)
+  expect(JSON.parse(said.out)).toMatchObject({ node: 'office', sent: 2, answers: [{ via: way }, { via: way }] })
+  await expect(ask(home, 'ping', { node: 'home' })).rejects.toMatchObject({ code: 'USAGE' })
+  await office.stop()
+  const silent = await runVerb(['ping', 'office', '--timeout', '300ms', '--home', home.home])
+  expect(silent).toMatchObject({ exit: 10, out: '', err: expect.stringContaining('office has not answered') })
+  office = await NodeProcess.start({ home: office.home, name: 'office', env: without(first) })
+  await untilInSync(home, office)
+})
+
 test('what two relays kept is used once, and nothing about it is quarantined', async () => {
   await office.stop()
   for (let round = 0; round < 5; round++) await write(home, `round ${round}`)
@@ -131,3 +146,13 @@ test('another order and fewer relays reach every node; the last one stays', asyn
   await isThere(office, 'through what was the second')
   await expect(ask(home, 'relay.rm', { relay: second.address })).rejects.toMatchObject({ code: 'USAGE' })
 })
+
+test('a machine that is removed is turned away by every relay', async () => {
+  await ask(home, 'relay.add', { address: first.address })
+  for (const node of [home, office])
+    await until(`${node.name} has two links`, async () => (await liveRelays(node)) === 2, 60_000)
+  expect(await ask(home, 'device.revoke', { node: 'office' })).toMatchObject({ relayTold: true })
+  await office.untilStatus('turned away twice', ({ relays }) =>
+    relays.every(({ state, reason }) => state === 'refused' && reason === 'NODE_REVOKED'),
+  )
+}, 90_000)

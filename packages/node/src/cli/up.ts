@@ -43,7 +43,10 @@ export const up = (cli: Cli): Command =>
     .description(
       'Runs the node of this home until Ctrl-C or `sealmesh down`. The first time it founds a mesh: give it a relay. On further machines use `sealmesh join` first.',
     )
-    .option('--relay <address>', 'first time: the address that sealmesh-relay up prints, or none')
+    .option(
+      '--relay <address>',
+      'the address that sealmesh-relay up prints, or none; later: one that has moved, or another one to use first',
+    )
     .option('--only', 'with --relay: let the mesh forget the relays that it had')
     .addOption(new Option('--claim <code>', 'first time: the code that the relay prints').env('SEALMESH_CLAIM'))
     .option('--name <name>', "first time: this node's name (default: the machine's)")

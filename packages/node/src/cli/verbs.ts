@@ -8,6 +8,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   status: async (cli) => (await import('./status.ts')).status(cli),
   relay: async (cli) => (await import('./relay.ts')).relay(cli),
   netcheck: async (cli) => (await import('./netcheck.ts')).netcheck(cli),
+  ping: async (cli) => (await import('./ping.ts')).ping(cli),
   metrics: async (cli) => (await import('./metrics.ts')).metrics(cli),
   pair: async (cli) => (await import('./pair.ts')).pair(cli),
   join: async (cli) => (await import('./join.ts')).join(cli),

@@ -285,10 +285,16 @@ export class Failover implements LeaseListing {
     void this.own.renew()
   }
 
-  onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean): void {
+  /** `heard` runs when that node has answered under log heads that are known here; `via`: the relay that brought that. */
+  askHeads(to: NodeId, heard: (via: RelayId | undefined) => void): void {
+    const [agent] = this.#deps.log.mesh.agents.keys()
+    if (agent !== undefined) this.#talk.askHeads(to, agent, heard)
+  }
+
+  onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean, via?: RelayId): void {
     // Who lacks something that the asker knows says nothing yet: he asks again.
     if (item.word === 'heads?') return lacksRecords ? undefined : this.#talk.say(from, 'heads', item.agent, item.nonce)
-    if (item.word === 'heads') return this.#talk.heardHeads(item, lacksRecords)
+    if (item.word === 'heads') return this.#talk.heardHeads(item, lacksRecords, via)
     this.#takeHanded(from, item.agent).catch((error: unknown) => this.#failed(error))
   }
 

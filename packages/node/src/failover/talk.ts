@@ -1,5 +1,5 @@
 import { toHex } from '@sealmesh/protocol/bytes'
-import type { AgentId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import type { AgentId, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { encodePayload, FAILOVER_NONCE_BYTES, type FailoverItem, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { wrapPayload } from '@sealmesh/protocol/sync/payload-form'
@@ -24,7 +24,7 @@ export class FailoverTalk {
   /** Packets that the relay has not answered. */
   readonly #placed = new Map<PacketId, (answered: boolean) => void>()
   /** Questions by nonce: what to do with the answer. */
-  readonly #asked = new Map<string, () => void>()
+  readonly #asked = new Map<string, (via: RelayId | undefined) => void>()
 
   constructor(deps: TalkDeps) {
     this.#deps = deps
@@ -43,19 +43,19 @@ export class FailoverTalk {
   }
 
   /** `heard` runs when the other one has answered with log heads that are all known here. */
-  askHeads(to: NodeId, agent: AgentId, heard: () => void): void {
+  askHeads(to: NodeId, agent: AgentId, heard: (via: RelayId | undefined) => void): void {
     const nonce = this.#deps.random(FAILOVER_NONCE_BYTES)
     for (const [oldest] of this.#asked) if (this.#asked.size >= WAITING_MAX) this.#asked.delete(oldest)
     this.#asked.set(toHex(nonce), heard)
     this.say(to, 'heads?', agent, nonce)
   }
 
-  heardHeads({ nonce }: FailoverItem, lacksRecords: boolean): void {
+  heardHeads({ nonce }: FailoverItem, lacksRecords: boolean, via: RelayId | undefined): void {
     const key = toHex(nonce)
     const heard = this.#asked.get(key)
     if (heard === undefined || lacksRecords) return
     this.#asked.delete(key)
-    heard()
+    heard(via)
   }
 
   /**

@@ -49,6 +49,7 @@ import { scrubHandlers, type ScrubServices } from './scrub.ts'
 import { sharingHandlers } from './sharing.ts'
 import { snapshotHandlers, snapshotStatus } from './snapshots.ts'
 import { reconcileHandlers } from './reconcile.ts'
+import { pingHandlers } from './ping.ts'
 import { relayHandlers } from './relays.ts'
 import { relaysOf, statusOf } from './status.ts'
 import { takeoverHandlers } from './takeover.ts'
@@ -137,6 +138,7 @@ export function handlersOf(services: NodeServices): Handlers {
     ...failoverHandlers(services),
     ...reconcileHandlers(services),
     ...relayHandlers(services),
+    ...pingHandlers(services),
     ...pairingHandlers(services.inviter),
     ...quarantineHandlers(services),
     ...deviceHandlers(services),

@@ -1,6 +1,6 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
-import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
+import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { DrillItem, FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { HeadsView } from '@sealmesh/protocol/sync/peer-plan'
@@ -37,7 +37,7 @@ export interface MeshSyncDeps {
   /** A peer's word of who edits what: checked for nothing but its form. */
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** A peer's word about who holds an agent, once what came with it is stored; whether it named records that are not here. */
-  readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean) => void
+  readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean, via: RelayId | undefined) => void
   /** A peer's word in a drill. */
   readonly onDrill?: (from: NodeId, item: DrillItem) => void
   /** What became of a peer's blocks. */

@@ -1,7 +1,7 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
+import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -144,7 +144,7 @@ export class MeshSync {
       case 'answer':
         return this.#answered(event.packet, event.outcomes)
       case 'deliver':
-        return this.#delivered(event.packet, event.acknowledge)
+        return this.#delivered(event.packet, event.acknowledge, event.via)
       case 'drained':
         this.#mail = 'arrived'
         return this.#greetWhenRead()
@@ -273,7 +273,7 @@ export class MeshSync {
 
   readonly #forgetHanded = (): Promise<void> => forgetHanded(this.#peers.values(), this.#deps.handed)
 
-  #delivered(packet: Uint8Array, acknowledge: () => void): void {
+  #delivered(packet: Uint8Array, acknowledge: () => void, via: RelayId | undefined): void {
     const { port, onUnopened } = this.#deps
     const opened = port.open(packet)
     if (!opened.ok) {
@@ -302,7 +302,7 @@ export class MeshSync {
       return acknowledge()
     }
     this.#inHand.set(key, [acknowledge])
-    peer.inbox.push({ items: items.value, packet: opened.value, key })
+    peer.inbox.push({ items: items.value, packet: opened.value, key, via })
     if (!peer.draining) void this.#drain(peer)
   }
 
@@ -395,7 +395,8 @@ export class MeshSync {
       if (this.#mail === 'read' && peer.latest.isChance(each, nowMs))
         this.#deps.onHeads?.(peer.node, { ...seenIn(each.packet, peer), lacksRecords, nowMs })
       await this.#receipted(peer, said)
-      for (const item of news) if (item.type === 'failover') this.#deps.onFailover?.(peer.node, item, lacksRecords)
+      for (const item of news)
+        if (item.type === 'failover') this.#deps.onFailover?.(peer.node, item, lacksRecords, each.via)
     }
   }
 

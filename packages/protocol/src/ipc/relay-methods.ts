@@ -35,4 +35,11 @@ export const relayMethods = {
   /** `relay`: its address, its id or the beginning of that. */
   'relay.rm': { params: z.object({ relay: z.string() }), result: Named },
   'relay.first': { params: z.object({ relay: z.string() }), result: Named },
+
+  /** Asks another node a question that only it can answer, through the relays, and waits. */
+  ping: {
+    params: z.object({ node: z.string(), timeoutMs: z.int().min(1).max(60_000).default(5_000) }),
+    /** `via`: the id of the relay that brought the answer. */
+    result: z.object({ node: z.string(), ms: z.number(), via: z.string().nullable() }),
+  },
 } as const
