@@ -10,6 +10,8 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { Certificate } from './data/certificate.ts'
 import { errnoOf } from './data/data-directory.ts'
 import { addressKey } from './socket/address-key.ts'
+import { sharedAnswer } from './socket/shared-answer.ts'
+import { Strangers } from './socket/strangers.ts'
 
 export interface Listening {
   readonly port: number
@@ -27,22 +29,42 @@ export interface ListenDeps {
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void
 }
 
-/** A stranger's HTTP request: all of it within this. */
+/** A stranger's handshake, and its HTTP request: all of it within this. */
 const REQUEST_WAIT_MS = 5_000
+const CHECK_EVERY_MS = 1_000
+const UNREAD_WAIT_MS = 10_000
+/** On one connection, after which its owner comes again: a watch of an hour, but no flood in one packet. */
+const REQUESTS_MAX = 32
 export const CONNECTIONS_MAX = 10_000 // Far beyond any mesh; below what a small machine's descriptors and memory allow.
 
 /** One port for HTTP and WebSocket. Fails with PORT_IN_USE or ADDRESS_UNAVAILABLE. */
 export async function listen(deps: ListenDeps): Promise<Listening> {
-  const options = { headersTimeout: REQUEST_WAIT_MS, requestTimeout: REQUEST_WAIT_MS, noDelay: true }
-  const answer = getRequestListener(deps.app.fetch)
+  const options = {
+    headersTimeout: REQUEST_WAIT_MS,
+    requestTimeout: REQUEST_WAIT_MS,
+    // Node looks every half a minute otherwise, and lets strangers stay for as long.
+    connectionsCheckingInterval: CHECK_EVERY_MS,
+    noDelay: true,
+  }
+  const answer = getRequestListener(sharedAnswer(deps.app.fetch, () => performance.now()))
   const handle = (request: Parameters<typeof answer>[0], response: Parameters<typeof answer>[1]): void => {
     void answer(request, response)
   }
   const server: Server =
     deps.certificate === null
       ? createHttp(options, handle)
-      : createHttps({ ...options, key: deps.certificate.key, cert: deps.certificate.cert }, handle)
+      : createHttps(
+          { ...options, handshakeTimeout: REQUEST_WAIT_MS, key: deps.certificate.key, cert: deps.certificate.cert },
+          handle,
+        )
   server.maxConnections = CONNECTIONS_MAX
+  // Of HTTP alone: who asks and does not read the answer. ws takes it off the sockets that become its own.
+  server.timeout = UNREAD_WAIT_MS
+  server.maxRequestsPerSocket = REQUESTS_MAX
+  const strangers = new Strangers()
+  server.on('connection', (socket) => {
+    if (!strangers.admit(socket)) socket.destroy()
+  })
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
   server.on('upgrade', (request, socket, head) => {
     // Before ws has it, a reset connection would otherwise end the process.
@@ -51,7 +73,10 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
     sockets.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', ignore)
       const release = limitStranger(ws, socket)
-      deps.connect(ws, socket, addressKey(request.socket.remoteAddress), release)
+      deps.connect(ws, socket, addressKey(request.socket.remoteAddress), () => {
+        release()
+        strangers.welcome(request.socket)
+      })
     })
   })
   await bind(server, deps.host, deps.port)
