@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   sync: async () => (await import('./sync/sync.ts')).benchSync,
   'sync-profile': async () => (await import('./sync/sync-profile.ts')).benchSyncProfile,
   relay: async () => (await import('./relay/relay.ts')).benchRelay,
+  'relay-hostile': async () => (await import('./relay-hostile/relay-hostile.ts')).benchRelayHostile,
   documents: async () => (await import('./documents/documents.ts')).benchDocuments,
 }
 

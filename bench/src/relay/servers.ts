@@ -63,10 +63,19 @@ function moreClaims(data: string): string {
 export async function startBare(certificate?: { cert: string; key: string }): Promise<Server> {
   const file = fileURLToPath(new URL('./bare-forwarder/bare-forwarder.js', import.meta.url))
   const args = certificate === undefined ? [] : [certificate.cert, certificate.key]
+  const { port, pid, stop } = await startScript(file, ...args)
+  const url = `${certificate === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}`
+  return { system: 'bare', url, pid, relay: '', claims: [], stop }
+}
+
+/** A program of this bench that says on which port it listens. */
+export async function startScript(
+  file: string,
+  ...args: readonly string[]
+): Promise<Pick<Server, 'pid'> & { port: number; stop: (signal?: NodeJS.Signals) => Promise<void> }> {
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const { port } = await firstLine(child)
-  const url = `${certificate === undefined ? 'ws' : 'wss'}://127.0.0.1:${String(port)}`
-  return { system: 'bare', url, pid: child.pid ?? 0, relay: '', claims: [], stop: (signal) => stop(child, signal) }
+  return { port: Number(port), pid: child.pid ?? 0, stop: (signal) => stop(child, signal) }
 }
 
 /** From PATH, or where NATS_SERVER says; undefined when there is none. */
@@ -126,7 +135,8 @@ async function firstLine(child: ChildProcess): Promise<Record<string, unknown>> 
 }
 
 async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  if (child.exitCode !== null || child.signalCode !== null)
+    throw new Error(`a server ended by itself: ${child.exitCode ?? child.signalCode}`)
   const gone = new Promise((resolve) => child.once('exit', resolve))
   child.kill(signal)
   await gone

@@ -4,6 +4,7 @@ import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
+import { isBarred } from './core/addresses.ts'
 import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
 import { writeMessage } from './socket/message.ts'
@@ -43,7 +44,7 @@ interface Wire {
   welcomed(): void
 }
 
-const TICK_MS = 1_000
+const TICK_MS = 250
 /** How long a peer may take to answer a close before its socket is destroyed. */
 const CLOSE_WAIT_MS = 2_000
 
@@ -92,6 +93,11 @@ export class RelayDriver {
     const nonce = greeted?.nonce ?? this.#deps.random(32)
     this.feed({ type: 'connected', connection: id, address, nonce, isGreeted: greeted !== undefined })
     if (greeted !== undefined) this.#hear(id, greeted.login)
+  }
+
+  /** Whether this address has failed so often that it is not listened to for now. */
+  isBarred(address: string): boolean {
+    return isBarred(this.#deps.state, address, this.#deps.now())
   }
 
   feed(event: RelayEvent): void {

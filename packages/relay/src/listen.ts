@@ -12,6 +12,7 @@ import { errnoOf } from './data/data-directory.ts'
 import { addressKey } from './socket/address-key.ts'
 import { sharedAnswer } from './socket/shared-answer.ts'
 import { Strangers } from './socket/strangers.ts'
+import { Turnstile } from './socket/turnstile.ts'
 
 export interface Listening {
   readonly port: number
@@ -26,6 +27,8 @@ export interface ListenDeps {
   readonly port: number
   readonly certificate: Certificate | null
   readonly app: Hono
+  /** Has failed to log in so often that not even a handshake is spent on it. */
+  isBarred(address: string): boolean
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void
 }
 
@@ -63,19 +66,25 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   server.maxRequestsPerSocket = REQUESTS_MAX
   const strangers = new Strangers()
   server.on('connection', (socket) => {
-    if (!strangers.admit(socket)) socket.destroy()
+    const { remoteAddress } = socket
+    const isBarred = !isOwner(remoteAddress) && deps.isBarred(addressKey(remoteAddress))
+    if (isBarred || !strangers.admit(socket)) socket.destroy()
   })
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
+  const turnstile = new Turnstile()
   server.on('upgrade', (request, socket, head) => {
     // Before ws has it, a reset connection would otherwise end the process.
     const ignore = (): void => undefined
     socket.on('error', ignore)
-    sockets.handleUpgrade(request, socket, head, (ws) => {
-      socket.off('error', ignore)
-      const release = limitStranger(ws, socket)
-      deps.connect(ws, socket, addressKey(request.socket.remoteAddress), () => {
-        release()
-        strangers.welcome(request.socket)
+    turnstile.pass(() => {
+      if (socket.destroyed) return
+      sockets.handleUpgrade(request, socket, head, (ws) => {
+        socket.off('error', ignore)
+        const release = limitStranger(ws, socket)
+        deps.connect(ws, socket, addressKey(request.socket.remoteAddress), () => {
+          release()
+          strangers.welcome(request.socket)
+        })
       })
     })
   })
@@ -93,6 +102,10 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
       }),
   }
 }
+
+/** The relay's owner, who asks how it is, or a proxy that all come through: told why when they are refused. */
+const isOwner = (address: string | undefined): boolean =>
+  address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1'
 
 /** Before login a peer may send little: a message is refused as soon as it is larger, not when it is whole. */
 function limitStranger(ws: WebSocket, socket: Duplex): () => void {

@@ -139,7 +139,14 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
     const app = createApp({ health })
     together?.attach(driver)
     const connect = together === undefined ? driver.connect.bind(driver) : together.connect.bind(together)
-    const listening = await listen({ host, port: settings.port, certificate, app, connect })
+    const listening = await listen({
+      host,
+      port: settings.port,
+      certificate,
+      app,
+      isBarred: driver.isBarred.bind(driver),
+      connect,
+    })
     ends.push(() => listening.close())
     // What does not fit is said before anything else; what is not there yet may come.
     if (together !== undefined)

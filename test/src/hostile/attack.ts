@@ -42,7 +42,7 @@ const DRIP_MS = 300
 const STEP = 50
 const STEP_MS = 25
 
-const UPGRADE =
+export const UPGRADE =
   'GET / HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
 const ASK = 'GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n'
 const ASKS = 100
@@ -83,12 +83,15 @@ export class Attack {
   #open(): void {
     const { port, addresses = 50 } = this.#options
     const localAddress = `127.0.3.${1 + (this.#opened++ % addresses)}`
+    const openedMs = performance.now()
     const socket = connect({ host: '127.0.0.1', port, localAddress })
     this.#sockets.add(socket)
     socket.on('error', () => undefined)
     socket.on('close', () => {
       this.#sockets.delete(socket)
-      if (!this.#over) this.#later(this.#kind === 'reconnect' ? 0 : AGAIN_MS, () => this.#open())
+      // As often in a second, whether they are let in, refused or held by a sink.
+      const stayedMs = this.#kind === 'reconnect' ? performance.now() - openedMs : 0
+      if (!this.#over) this.#later(Math.max(0, AGAIN_MS - stayedMs), () => this.#open())
     })
     socket.on('connect', () => this.#begin(socket))
   }

@@ -10,6 +10,13 @@ export function mayGreet(state: RelayState, address: string, world: World): bool
   return known.greetings < addressGreetingsMax && known.failures < addressFailuresMax
 }
 
+/** Whether nothing is to be spent on it until its minute is over, not even a handshake. */
+export function isBarred(state: RelayState, address: string, nowMs: number): boolean {
+  const known = state.addresses.get(address)
+  if (known === undefined || known.failures < state.limits.addressFailuresMax) return false
+  return nowMs - known.windowMs < ADDRESS_WINDOW_MS
+}
+
 export function greetingBegan(state: RelayState, address: string): void {
   const known = state.addresses.get(address)
   if (known !== undefined) known.greetings += 1

@@ -72,7 +72,7 @@ export type RelayEvent =
     }
   | { readonly type: 'meshGone'; readonly mesh: MeshId }
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
-  /** About once a second. */
+  /** A few times a second. */
   | { readonly type: 'tick' }
   /** From the relay's owner. */
   | { readonly type: 'limits'; readonly limits: RelayLimits }

@@ -46,7 +46,7 @@ export function countSent(
   effects.push({ type: 'send', connection: connection.id, frame })
 }
 
-/** About once a second: so long at least nothing is read. */
+/** With every tick. */
 export function releaseSlowed(state: RelayState, connection: Connection, world: World, effects: Effect[]): void {
   if (!connection.isSlowed || connection.login === null) return
   const { sendRate } = connection.login

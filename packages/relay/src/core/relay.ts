@@ -231,10 +231,12 @@ function failed(
 
 function tick(state: RelayState, world: World, effects: Effect[]): void {
   const { loginWaitMs, silenceMs } = state.limits
+  let timeouts = 0
   for (const connection of [...state.connections.values()]) {
     const waits = connection.state === 'greeting' || connection.state === 'admitting'
-    if (waits && world.nowMs - connection.openedMs >= loginWaitMs) bye(state, connection, 'HELLO_TIMEOUT', 0, effects)
-    else if (!waits && world.nowMs - connection.heardMs >= silenceMs)
+    if (waits && world.nowMs - connection.openedMs >= loginWaitMs) {
+      if (timeouts++ < TIMEOUTS_PER_TICK) bye(state, connection, 'HELLO_TIMEOUT', 0, effects)
+    } else if (!waits && world.nowMs - connection.heardMs >= silenceMs)
       bye(state, connection, 'RELAY_CLOSED', 0, effects, true)
     else if (isStalled(state, connection, world)) cut(state, connection, effects)
     else releaseSlowed(state, connection, world, effects)
@@ -275,6 +277,9 @@ function stop(state: RelayState, effects: Effect[]): void {
     retryAfterMs = Math.min(retryAfterMs + RESTART_STEP_MS, RESTART_MS_MAX)
   }
 }
+
+/** A thousand strangers who came at once must not all be sent away in one turn. */
+const TIMEOUTS_PER_TICK = 64
 
 /** What a restart takes, and how far apart nodes come back: a thousand take ten seconds. */
 const RESTART_MS = 500

@@ -1,0 +1,34 @@
+/**
+ * So many in one turn of the loop. A thousand strangers who come at once would otherwise all be greeted before the
+ * next packet of a node is looked at.
+ */
+const PER_TURN = 8
+
+/** Does what it is given in order, at once while that is little, and over several turns when it is much. */
+export class Turnstile {
+  readonly #perTurn: number
+  #waiting: (() => void)[] = []
+  #done = 0
+  #next: NodeJS.Immediate | null = null
+
+  constructor(perTurn: number = PER_TURN) {
+    this.#perTurn = perTurn
+  }
+
+  pass(act: () => void): void {
+    this.#next ??= setImmediate(() => this.#turn())
+    if (this.#done < this.#perTurn && this.#waiting.length === 0) {
+      this.#done += 1
+      act()
+    } else this.#waiting.push(act)
+  }
+
+  #turn(): void {
+    this.#next = null
+    const acts = this.#waiting.slice(0, this.#perTurn)
+    this.#waiting = this.#waiting.slice(acts.length)
+    this.#done = acts.length
+    if (acts.length > 0) this.#next = setImmediate(() => this.#turn())
+    for (const act of acts) act()
+  }
+}
