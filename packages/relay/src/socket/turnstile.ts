@@ -9,14 +9,15 @@ export class Turnstile {
   readonly #perTurn: number
   #waiting: (() => void)[] = []
   #done = 0
-  #next: NodeJS.Immediate | null = null
+  #isTurning = false
 
   constructor(perTurn: number = PER_TURN) {
     this.#perTurn = perTurn
   }
 
   pass(act: () => void): void {
-    this.#next ??= setImmediate(() => this.#turn())
+    if (!this.#isTurning) setImmediate(() => this.#turn())
+    this.#isTurning = true
     if (this.#done < this.#perTurn && this.#waiting.length === 0) {
       this.#done += 1
       act()
@@ -24,11 +25,11 @@ export class Turnstile {
   }
 
   #turn(): void {
-    this.#next = null
     const acts = this.#waiting.slice(0, this.#perTurn)
     this.#waiting = this.#waiting.slice(acts.length)
     this.#done = acts.length
-    if (acts.length > 0) this.#next = setImmediate(() => this.#turn())
+    if (acts.length > 0) setImmediate(() => this.#turn())
+    this.#isTurning = acts.length > 0
     for (const act of acts) act()
   }
 }
