@@ -74,7 +74,7 @@ describe('a relay does not start', () => {
   test('on a database of another format', async () => {
     await (await start()).program.stop()
     const db = new Level(join(directory.data, 'db'))
-    await db.put('v', '1', { sync: true })
+    await db.put('v', '9', { sync: true })
     await db.close()
     expect(await up()).toMatchObject({ code: 'STORE_VERSION', exit: 8 })
   })
