@@ -17,7 +17,7 @@ import { Turnstile } from './socket/turnstile.ts'
 export interface Listening {
   readonly port: number
   /** For handshakes from now on: that of an authority is good for weeks. */
-  renew(certificate: Certificate | null): void
+  renew(certificate: Certificate): void
   /** No new connection from now on; resolves when the last one has gone. */
   close(): Promise<void>
 }
@@ -92,8 +92,7 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   return {
     port: (server.address() as AddressInfo).port,
     renew: (certificate) => {
-      if (server instanceof HttpsServer && certificate !== null)
-        server.setSecureContext({ key: certificate.key, cert: certificate.cert })
+      if (server instanceof HttpsServer) server.setSecureContext({ key: certificate.key, cert: certificate.cert })
     },
     close: () =>
       new Promise((resolve) => {

@@ -94,7 +94,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       cluster === null
         ? await loadRelay(store, relay, await store.generation(random), limits, admittedMeshes(data), sodium)
         : newRelay(relay, new Uint8Array(GENERATION_BYTES), 0, limits)
-    const certificate = await certificateFor(data, settings)
+    let certificate = await certificateFor(data, settings)
     const tally = new Tally()
     const startedMs = Date.now()
     let started = false
@@ -103,7 +103,14 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       if (together?.isReady === false) return 'no cluster'
       return started ? HEALTH[state.diskTrouble ?? 'ok'] : 'starting'
     }
-    const metrics = createMetrics({ state, tally, certificate, startedMs, now: () => Date.now(), data: data.path })
+    const metrics = createMetrics({
+      state,
+      tally,
+      certificate: () => certificate,
+      startedMs,
+      now: () => Date.now(),
+      data: data.path,
+    })
     ends.push(() => metrics.close())
     const pseudonyms = new Pseudonyms(sodium, keys.secretKey.expose())
     const world = { sodium, secretKey: keys.secretKey }
@@ -158,11 +165,16 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
 
     const { address, http } = addressesOf(settings, certificate, listening.port, relay)
     const reload = async (): Promise<Reloaded> => {
-      const said = await reloadWith(options, settings, log, (next) => {
-        settings = next
-        driver.feed({ type: 'limits', limits: next.limits })
-      })
-      if (settings.tls.type === 'files') listening.renew(await certificateFor(data, settings))
+      // All of it is read before any of it counts.
+      const { next, said, renewed } = await readAgain(options, settings, log)
+      settings = next
+      log.level = next.logLevel
+      driver.feed({ type: 'limits', limits: next.limits })
+      if (renewed !== null) {
+        certificate = renewed
+        listening.renew(renewed)
+      }
+      log.info(said, 'settings were read again')
       return said
     }
     const control = createControlApp({
@@ -254,24 +266,18 @@ async function startCluster(cluster: { start(): Promise<void> }, log: Logger): P
 const HEALTH = { ok: 'ok', DISK_FULL: 'disk full', DISK_FAILED: 'disk failed' } as const
 
 /** A file that cannot be used changes nothing, and is named in the log and to whoever asked. */
-async function reloadWith(
-  { readSettings }: RelayOptions,
+async function readAgain(
+  { data, readSettings }: RelayOptions,
   now: Settings,
   log: Logger,
-  take: (settings: Settings) => void,
-): Promise<Reloaded> {
-  let read: Settings
+): Promise<{ next: Settings; said: Reloaded; renewed: Certificate | null }> {
   try {
-    read = await readSettings()
+    const { settings: next, said } = reloaded(now, await readSettings())
+    return { next, said, renewed: next.tls.type === 'files' ? await certificateFor(data, next) : null }
   } catch (error) {
     log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'the settings are as they were')
     throw error
   }
-  const { settings, said } = reloaded(now, read)
-  log.level = settings.logLevel
-  take(settings)
-  log.info(said, 'settings were read again')
-  return said
 }
 
 async function freeBytes(path: string): Promise<number | null> {

@@ -21,7 +21,8 @@ export interface Metrics {
 export interface MetricsDeps {
   readonly state: RelayState
   readonly tally: Tally
-  readonly certificate: Certificate | null
+  /** The one that is shown now. */
+  readonly certificate: () => Certificate | null
   readonly startedMs: number
   /** The data directory, whose disk is looked at. */
   readonly data: string
@@ -34,7 +35,7 @@ const LAG_RESOLUTION_MS = 10
 
 /** Sums over everybody: no id, address or mesh is a label. Each name is in docs/relay/metrics.md. */
 export function createMetrics(deps: MetricsDeps): Metrics {
-  const { state, tally, certificate } = deps
+  const { state, tally } = deps
   const registry = new Registry()
   const registers = [registry]
   const full = (name: string): string => `sealmesh_relay_${name}`
@@ -173,9 +174,10 @@ export function createMetrics(deps: MetricsDeps): Metrics {
     return (user + system) / 1e6
   })
   gauge('open_files', 'Open file descriptors: each connection is one.', openFiles)
-  gauge('certificate_expires_timestamp_seconds', 'When the certificate that nodes are shown ends.', () =>
-    certificate === null ? null : Date.parse(new X509Certificate(certificate.cert).validTo) / 1_000,
-  )
+  gauge('certificate_expires_timestamp_seconds', 'When the certificate that nodes are shown ends.', () => {
+    const certificate = deps.certificate()
+    return certificate === null ? null : Date.parse(new X509Certificate(certificate.cert).validTo) / 1_000
+  })
 
   return {
     registry,

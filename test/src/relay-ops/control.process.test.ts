@@ -1,13 +1,22 @@
-import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { chmodSync, copyFileSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import * as path from 'node:path'
+import { connect } from 'node:tls'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { RelayStatus } from '@sealmesh/relay/control/status'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../processes/wait.ts'
 import { type Member, TestMesh } from '../relay/mesh.ts'
-import { healthOf, type RunningRelay, startRelay, TestLink, temporaryDirectory } from '../relay/running-relay.ts'
+import {
+  healthOf,
+  portOf,
+  type RunningRelay,
+  startRelay,
+  TestLink,
+  temporaryDirectory,
+} from '../relay/running-relay.ts'
 import { logOf, relayVerb } from './relay-verb.ts'
 
 /** The owner's verbs against a real relay: limits, evictions, admission, and a relay that is not there. */
@@ -237,4 +246,40 @@ test('the doctor passes a relay that is well, and names what is not, with what t
   expect(ill.code).toBe(6)
   expect(ill.err).toContain('CHECKS_FAILED')
   expect((ill.json as unknown as Report).checks.find(({ name }) => name === 'data')?.next).toMatch(/^chmod go= /)
+})
+
+test('a certificate that was renewed is shown after a reload, and one that cannot be used changes nothing', async () => {
+  const [cert, key] = [path.join(directory.path, 'cert.pem'), path.join(directory.path, 'key.pem')]
+  const made: string[] = []
+  for (const name of ['one', 'two']) {
+    const other = path.join(directory.path, name)
+    relay = await startRelay(other, '--tls', 'self-signed')
+    await relay.program.stop()
+    made.push(other)
+  }
+  const take = (from: string | undefined): void => {
+    copyFileSync(path.join(from ?? '', 'tls.crt'), cert)
+    copyFileSync(path.join(from ?? '', 'tls.key'), key)
+  }
+  const fingerprintOf = (from: string | undefined): string =>
+    new X509Certificate(readFileSync(path.join(from ?? '', 'tls.crt'))).fingerprint256
+  const shown = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port: Number(portOf(relay)), host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().fingerprint256)
+        socket.destroy()
+      })
+      socket.on('error', reject)
+    })
+  take(made[0])
+  await begin('--tls', 'files', '--cert', cert, '--key', key)
+  expect(await shown()).toBe(fingerprintOf(made[0]))
+  take(made[1])
+  expect((await verb('limits', 'reload', '--json')).code).toBe(0)
+  expect(await shown()).toBe(fingerprintOf(made[1]))
+  writeFileSync(key, 'no key')
+  writeConfig('[limits]\nstall_ms = 3000\n')
+  expect((await verb('limits', 'reload', '--json')).json).toMatchObject({ code: 'KEY_DAMAGED' })
+  expect(await shown()).toBe(fingerprintOf(made[1]))
+  expect((await verb('limits')).out).toMatch(/^stall_ms +10000 +ms +default$/m)
 })

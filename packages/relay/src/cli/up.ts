@@ -1,6 +1,6 @@
 import { loadConfig } from '../config/load.ts'
 import { type Settings, settingsOf, type UpFlags } from '../config/settings.ts'
-import { runRelay } from '../main.ts'
+import { type RunningRelay, runRelay } from '../main.ts'
 import { type CommonFlags, configPathOf, dataOf } from './flags.ts'
 import { Output } from './output.ts'
 
@@ -14,11 +14,14 @@ export async function up(flags: UpFlags & CommonFlags): Promise<void> {
     process.once('SIGTERM', () => resolve())
     process.once('SIGINT', () => resolve())
   })
+  let relay: RunningRelay | null = null
+  process.on('SIGHUP', () => {
+    // The log has said already what is wrong with a file that cannot be used.
+    void relay?.reload().catch(() => undefined)
+  })
   const { path, isNamed } = configPathOf(flags)
   const readSettings = async (): Promise<Settings> => settingsOf(flags, await loadConfig(path, isNamed), path)
-  const relay = await runRelay({ data: dataOf(flags), settings: await readSettings(), readSettings })
-  // The log has said already what is wrong with a file that cannot be used.
-  process.on('SIGHUP', () => void relay.reload().catch(() => undefined))
+  relay = await runRelay({ data: dataOf(flags), settings: await readSettings(), readSettings })
   const { address, claim, http, metrics } = relay
   new Output(flags.json === true).result(
     { address, claim, http, metrics },

@@ -31,7 +31,7 @@ export async function serve(
     server.once('error', (error) => reject(cannotListen(at, error)))
     server.listen(at, () => resolve())
   })
-  if ('path' in at) await chmod(at.path, 0o600)
+  if ('path' in at && process.platform !== 'win32') await chmod(at.path, 0o600)
   const address = server.address() as AddressInfo | string
   return {
     port: typeof address === 'string' ? 0 : address.port,

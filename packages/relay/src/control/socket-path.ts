@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -11,6 +12,8 @@ const SHORT_PREFIX = 'sealmesh-relay-'
 
 /** Where a relay listens for its owner. Systems cut longer paths without a word, so a deep directory gets a short one. */
 export async function claimSocketPath(data: DataDirectory): Promise<string> {
+  // A pipe has no modes of its own; there the account that runs the relay is what counts.
+  if (process.platform === 'win32') return `\\\\.\\pipe\\sealmesh-relay-${hashOf(data)}`
   const usual = join(data.path, NAME)
   if (fits(usual)) {
     // Left by a crash: whoever holds the database owns the directory.
@@ -26,8 +29,10 @@ export async function claimSocketPath(data: DataDirectory): Promise<string> {
 }
 
 export async function releaseSocketPath(data: DataDirectory, path: string): Promise<void> {
+  if (process.platform === 'win32') return
   await rm(path, { force: true })
   if (dirname(path) !== data.path) await rm(dirname(path), { recursive: true, force: true })
 }
 
+const hashOf = ({ path }: DataDirectory): string => createHash('sha256').update(path).digest('hex').slice(0, 16)
 const fits = (path: string): boolean => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX

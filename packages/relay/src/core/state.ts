@@ -19,7 +19,7 @@ import { newSightings, type Sightings } from './sightings.ts'
  * 2. An entry's packet is in memory until it is on disk; a packet is on disk, or in memory with a reader connected.
  * 3. `stored` is answered only after the event that says that the write is durable.
  * 4. An entry goes when its reader acknowledges it, when it expires, or with its reader's login; one that is not on
- *    disk also when its reader leaves it and there is no room. For nothing else.
+ *    disk also when its reader leaves it and there is no room. Its relay's owner may take it out. For nothing else.
  * 5. Nothing that outlives a session names a login and a mailbox, or two mailboxes, but an invite and its inviter's.
  */
 export interface RelayState {
