@@ -51,6 +51,7 @@ async function rowsOf(directory: string): Promise<Map<string, string>> {
   await db.close()
   return new Map(rows)
 }
+const NOBODY = 65_534
 const GENERATION = GENERATION_KEY.toString('hex')
 
 test('T-relay-8: a relay that was put back from a backup is refilled, and nothing is lost', async () => {
@@ -111,6 +112,20 @@ describe('a backup', () => {
       code: 'FILE_NOT_FOUND',
     })
   })
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'that root puts back, like a config, belongs to the user of the relay',
+    async () => {
+      const theirs = path.join(household.directory, 'theirs')
+      fs.mkdirSync(theirs, { mode: 0o700 })
+      fs.chownSync(theirs, NOBODY, NOBODY)
+      expect((await relayVerb(theirs, 'restore', copy('running'), '--json')).code).toBe(0)
+      expect((await relayVerb(theirs, 'config', 'init', '--json')).code).toBe(0)
+      const names = fs.readdirSync(theirs, { recursive: true }).map(String)
+      expect(names).toEqual(expect.arrayContaining(['relay.key', 'relay.toml', path.join('db', 'CURRENT')]))
+      expect(names.filter((name) => fs.statSync(path.join(theirs, name)).uid !== NOBODY)).toEqual([])
+    },
+  )
 
   test('that is damaged is refused, and nothing of it is left where it should have gone', async () => {
     const manifest = path.join(copy('stopped'), 'backup.json')

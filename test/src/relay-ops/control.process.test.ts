@@ -83,7 +83,9 @@ describe('limits', () => {
       restart: [],
     })
     expect(await store(sender, 1)).toEqual(['QUOTA_PACKETS'])
-    expect((await healthOf(relay)).storedPackets).toBe(5)
+    const { storedPackets, near } = await healthOf(relay)
+    expect(storedPackets).toBe(5)
+    expect(near).toEqual([{ limit: 'mailbox_packets_max', mesh: await meshName(), used: 5, max: 5 }])
     const { out } = await verb('limits')
     expect(out).toMatch(/^mailbox_packets_max +5 +file$/m)
     expect(out).toMatch(/^stall_ms +20000 +ms +flag$/m)

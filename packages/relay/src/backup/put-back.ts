@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { copyFile, cp, rename, rm } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { copyFile, cp, readdir, rename, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import {
   type DataDirectory,
@@ -9,6 +9,7 @@ import {
   prepareDataDirectory,
   syncDirectory,
 } from '../data/data-directory.ts'
+import { giveToOwnerOf } from '../data/ownership.ts'
 import { GENERATION_KEY } from '../store/keys.ts'
 import { rowsOf, streamOf } from '../store/rows.ts'
 import { loadManifest, type Manifest } from './manifest.ts'
@@ -37,6 +38,8 @@ export async function putBack(
     await cp(from.meshes, data.meshes, { recursive: true })
     const copied = [from.config, ...(manifest.withKey ? [from.tlsCertificate, from.tlsKey, from.key] : [])]
     for (const path of copied) await copyInto(path, path.replace(from.path, data.path))
+    const all = await readdir(data.path)
+    await giveToOwnerOf(data.path, ...all.map((name) => join(data.path, name)))
     await syncDirectory(data.path)
     return { manifest, hasKey: existsSync(data.key) }
   } catch (error) {

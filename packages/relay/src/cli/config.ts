@@ -7,6 +7,7 @@ import { jsonSchemaText } from '../config/json-schema.ts'
 import { configOf, settingsOf } from '../config/settings.ts'
 import { configTemplate } from '../config/template.ts'
 import { errnoOf } from '../data/data-directory.ts'
+import { giveToOwnerOf } from '../data/ownership.ts'
 import { type CommonFlags, configPathOf, schemaPathBeside } from './flags.ts'
 import { Output } from './output.ts'
 
@@ -17,6 +18,7 @@ export async function init(flags: CommonFlags): Promise<void> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     await writeFile(path, configTemplate(), { flag: 'wx', mode: 0o600 })
     await writeFile(schemaPathBeside(path), jsonSchemaText(), { mode: 0o600 })
+    await giveToOwnerOf(dirname(path), path, schemaPathBeside(path))
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'EEXIST')
