@@ -63,13 +63,15 @@ function installationOf(options: readonly string[], flags: Flags): Installation 
     return given === undefined ? undefined : resolve(given)
   }
   const [cert, key, publicHost] = [path('cert'), path('key'), textOf(flags, 'publicHost')]
+  const program = resolve(process.argv[1] ?? '')
+  const root = path('root')
   if ((cert === undefined) !== (key === undefined))
     throw new Failure('USAGE', 'A certificate needs its file and its key.', { next: 'give --cert FILE --key FILE' })
   return {
     scope: scopeOf(flags),
     node: process.execPath,
-    // As it was called: a link that an upgrade moves stays in the unit.
-    program: resolve(process.argv[1] ?? ''),
+    // As it was called, since a link that an upgrade moves stays in the unit; and as that system will see it.
+    program: root !== undefined && program.startsWith(`${root}/`) ? program.slice(root.length) : program,
     data: path('data'),
     port: portOf(textOf(flags, 'port')),
     tls: cert === undefined || key === undefined ? undefined : { cert, key },
