@@ -63,10 +63,10 @@ export function startSandboxed(unit: UnitFile, { parent, alone }: SandboxOptions
   return spawn('unshare', [...namespaces, 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-/** The process inside, since whoever changes its user is not told when its parent dies; `unshare` ends with it. */
-export function stopSandboxed(child: ChildProcess): void {
+/** Signals the process inside, which is not told when its parent dies, since it changed its user; `unshare` ends with it. */
+export function stopSandboxed(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void {
   const inside = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
-  for (const pid of inside === '' ? [] : inside.split(' ')) process.kill(Number(pid), 'SIGKILL')
+  for (const pid of inside === '' ? [] : inside.split(' ')) process.kill(Number(pid), signal)
 }
 
 /** `/dev` with nothing in it that belongs to a machine; made beside, since binding needs the real ones. */
