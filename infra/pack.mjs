@@ -1,11 +1,20 @@
 /**
  * Makes what a machine without this repository installs from: a tarball of each package, as `npm publish` would send it,
  * and with --bundle the relay together with everything that it needs, for servers that have Node and neither npm nor a
- * registry. Run after `tsc -b`: pnpm pack-all [--to DIR] [--bundle]
+ * registry, beside the script that installs it. Run after `tsc -b`: pnpm pack-all [--to DIR] [--bundle]
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,7 +31,10 @@ mkdirSync(to, { recursive: true })
 for (const name of PACKAGES) refuseStale(name)
 pnpm(['--recursive', ...PACKAGES.map((name) => `--filter=@sealmesh/${name}`), 'pack', '--pack-destination', to])
 const made = PACKAGES.map((name) => tarballOf(name))
-if (values.bundle) made.push(bundle())
+if (values.bundle) {
+  made.push(bundle(), 'install.sh')
+  copyFileSync(join(ROOT, 'infra/install.sh'), join(to, 'install.sh'))
+}
 const sums = made.map((name) => `${sha256(join(to, name))}  ${name}\n`)
 writeFileSync(join(to, 'SHA256SUMS'), sums.join(''))
 process.stdout.write(sums.join(''))

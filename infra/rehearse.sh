@@ -61,7 +61,7 @@ prepare() {
   fi
   cp -L /etc/resolv.conf "$vps/etc/resolv.conf"
   mkdir "$vps/root/sealmesh"
-  cp "$here"/dist/SHA256SUMS "$here"/dist/sealmesh-relay-*-linux.tar.gz "$here/infra/install.sh" "$vps/root/sealmesh/"
+  cp "$here"/dist/SHA256SUMS "$here"/dist/sealmesh-relay-*-linux.tar.gz "$here/dist/install.sh" "$vps/root/sealmesh/"
 }
 
 # As a container manager would: namespaces and a group of its own, but this machine's network.
