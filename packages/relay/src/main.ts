@@ -242,7 +242,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
 
 const GENERATION_BYTES = 16
 /** How long a start waits for NATS before it goes on without. */
-const CLUSTER_WAIT_MS = 5_000
+const CLUSTER_WAIT_MS = 10_000
 
 /** Loaded only where there is a cluster. */
 async function clusterParts(addresses: string) {

@@ -34,14 +34,19 @@ export class ClusterClaims {
   /** Makes this relay's own known, and reads all. */
   async refresh(): Promise<void> {
     // Only where there is no row: one that was spent elsewhere stays so.
-    for (const { id, key, expiresMs } of this.#own())
+    const own = this.#own()
+    // Only where there is no row: one that was spent elsewhere stays so.
+    for (const { id, key, expiresMs } of own)
       await this.#log.replace(claimSubject(id), Buffer.from(`${toHex(key)} ${expiresMs}`), 0, LIFE)
     const rows = await this.#log.rows(CLUSTER_STREAM, claimSubject('*'), CLAIMS_MAX)
-    this.#open = rows.flatMap(({ subject, payload }) => {
+    const open = new Map(own.map((claim) => [claim.id, claim]))
+    for (const { subject, payload } of rows) {
       const [key = '', expires = ''] = Buffer.from(payload).toString().split(' ')
       const id = subject.split('.').at(-1) ?? ''
-      return isHex(key, 32) ? [{ id, key: fromHex(key), expiresMs: Number(expires) }] : []
-    })
+      if (isHex(key, 32)) open.set(id, { id, key: fromHex(key), expiresMs: Number(expires) })
+      else open.delete(id)
+    }
+    this.#open = [...open.values()]
   }
 
   /** Whether the login brings one of them. The core judges it again, with the signature of the mesh's root. */

@@ -122,7 +122,7 @@ export class ClusterStore {
     if (homed === undefined || held === undefined) return []
     const sequences = new Map(held.between(first, last).map(({ sequence, place }) => [place, sequence]))
     const found = await this.#deps.log.read(homed.shard, packetSubject(mesh, mailbox), [...sequences.keys()])
-    return found.map(({ sequence: place, payload }) => ({ sequence: sequences.get(place) ?? 0, packet: payload }))
+    return found.map(({ place, payload }) => ({ sequence: sequences.get(place) ?? 0, packet: payload }))
   }
 
   readChunk(mesh: MeshId, vault: VaultId, chunk: ChunkId): Promise<Uint8Array | null> {

@@ -56,6 +56,7 @@ interface Running {
 
 const CHECK_MS = 5_000
 const START_AGAIN_MS = 1_000
+const CLAIM_AGAIN_MS = 300
 
 /**
  * One relay of several that are one (docs/spec/15-cluster.md): it greets nodes, and is home of some meshes. While NATS
@@ -239,8 +240,12 @@ export class Cluster {
     if (mesh === undefined) return undefined
     let admits = false
     if (claim !== null) {
-      await claims.refresh()
-      admits = claims.holds(claim, { relay, relayNonce: nonce, mesh }, sodium)
+      // The replica that is asked may not have the newest yet.
+      for (let attempt = 0; attempt < 2 && !admits; attempt++) {
+        if (attempt > 0) await delay(CLAIM_AGAIN_MS)
+        await claims.refresh()
+        admits = claims.holds(claim, { relay, relayNonce: nonce, mesh }, sodium)
+      }
     }
     const home = await homes.find(mesh, admits)
     return home.type === 'unknown' ? undefined : { mesh, home }
