@@ -1,22 +1,24 @@
 import { copyFileSync, mkdirSync } from 'node:fs'
 import * as path from 'node:path'
+import { BIN, runProgram } from '../processes/program.ts'
 import { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
 
 /** Relays that are one, as their owner sets them up: the first makes the key, the others are given it. */
 export class ClusterRelays {
   readonly #directory: string
-  readonly #cluster: string
+  readonly #clusters: readonly string[]
   readonly #relays: RelayProcess[] = []
 
-  private constructor(directory: string, cluster: string) {
+  private constructor(directory: string, clusters: readonly string[]) {
     this.#directory = directory
-    this.#cluster = cluster
+    this.#clusters = clusters
   }
 
-  static async start(directory: string, cluster: string, count: number): Promise<ClusterRelays> {
-    const relays = new ClusterRelays(directory, cluster)
-    for (let at = 0; at < count; at++) await relays.begin(at)
+  /** One for each `--cluster` that is given. */
+  static async start(directory: string, clusters: readonly string[]): Promise<ClusterRelays> {
+    const relays = new ClusterRelays(directory, clusters)
+    for (let at = 0; at < clusters.length; at++) await relays.begin(at)
     return relays
   }
 
@@ -30,11 +32,11 @@ export class ClusterRelays {
     return this.#relays
   }
 
-  /** The code that the first of them printed. */
-  get claim(): string {
-    const { claim } = this.at(0)
-    if (claim === undefined) throw new Error('the first relay of a cluster printed no claim code')
-    return claim
+  /** A code that lets a mesh in, made as an owner makes one. */
+  async claim(): Promise<string> {
+    const data = path.join(this.#directory, 'relay-0')
+    const { objects } = await runProgram(BIN.relay, ['claim', '--json', '--data', data], { name: 'claim' })
+    return String(objects[0]?.['claim'])
   }
 
   /** For the first time, or again after its end: under its own port. */
@@ -48,7 +50,7 @@ export class ClusterRelays {
     const port = this.#relays[at]?.port
     const relay = await RelayProcess.start({
       data,
-      extra: ['--cluster', this.#cluster],
+      extra: ['--cluster', this.#clusters[at] ?? ''],
       ...(port === undefined ? {} : { port }),
     })
     this.#relays[at] = relay

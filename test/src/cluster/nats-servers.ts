@@ -48,6 +48,10 @@ export class NatsServers {
     return this.#ports.map((port) => `nats://127.0.0.1:${port}`).join(',')
   }
 
+  get ports(): readonly number[] {
+    return this.#ports
+  }
+
   get count(): number {
     return this.#ports.length
   }

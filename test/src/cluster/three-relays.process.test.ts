@@ -1,32 +1,27 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Mail } from '../crash/mail.ts'
-import { ClusterRelays } from './cluster-relays.ts'
-import { NatsServers } from './nats-servers.ts'
+import { admittedMesh, runTrial, TrialCluster } from './trials.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'sealmesh-cluster-'))
-let servers: NatsServers
-let relays: ClusterRelays
+let cluster: TrialCluster
 beforeAll(async () => {
-  servers = await NatsServers.start(directory, 3)
-  relays = await ClusterRelays.start(directory, servers.addresses, 3)
+  cluster = await TrialCluster.start()
 })
 afterAll(async () => {
-  await relays?.stop()
-  await servers?.stop()
-  rmSync(directory, { recursive: true, force: true })
+  await cluster?.stop()
 })
 
-test('what one relay of a cluster calls stored, another one delivers', async () => {
-  const mail = new Mail(await loadSodium())
-  await mail.introduce(relays.at(0).address, relays.claim)
-  const sender = mail.send(relays.at(1).address)
-  await mail.reached(500)
-  await sender.close()
-  const got = await mail.drain(relays.at(2).address)
-  for (const packet of mail.stored) expect(got.get(packet)).toBe(1)
-  for (const packet of got.keys()) expect(mail.wasSent(packet)).toBe(true)
+test('what one relay of a cluster calls stored, another one delivers, and killed relays, servers and links change nothing of it', async () => {
+  const { relays } = cluster
+  const sodium = await loadSodium()
+  const mesh = await admittedMesh(cluster, sodium)
+  for (const [fault, at] of [
+    ['relay killed', 0],
+    ['server killed', 1],
+    ['link cut', 2],
+  ] as const) {
+    const { missing, late, stored } = await runTrial(cluster, mesh, fault, at)
+    expect({ fault, missing, late }).toEqual({ fault, missing: 0, late: 0 })
+    expect(stored).toBeGreaterThan(0)
+  }
+  expect(relays.all).toHaveLength(3)
 })

@@ -57,6 +57,10 @@ export class RelayProcess {
     }
   }
 
+  get pid(): number {
+    return this.program.child.pid ?? 0
+  }
+
   /** The address of the same relay behind another port: a proxy's. */
   addressAt(port: number): string {
     return this.address.replace(`:${this.port}`, `:${port}`)
