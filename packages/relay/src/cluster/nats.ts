@@ -10,6 +10,8 @@ import {
 /** How to reach NATS. Secrets come from files or the environment, never from a command line. */
 export interface NatsOptions {
   readonly servers: readonly string[]
+  /** Demanded of every server: what one of them says is not asked first. */
+  readonly isTls: boolean
   readonly credentialsFile: string | null
   readonly user: string | null
   readonly password: string | null
@@ -32,7 +34,7 @@ export async function connectNats(options: NatsOptions, name: string): Promise<N
 }
 
 async function open(options: NatsOptions, name: string): Promise<NatsConnection> {
-  const { servers, credentialsFile, user, password, caFile } = options
+  const { servers, isTls, credentialsFile, user, password, caFile } = options
   const authenticator =
     credentialsFile !== null
       ? credsAuthenticator(await fileOf(credentialsFile))
@@ -51,7 +53,7 @@ async function open(options: NatsOptions, name: string): Promise<NatsConnection>
     // The servers that are named, and no others: a name that one of them tells may not be what its certificate says.
     ignoreClusterUpdates: true,
     ...(authenticator === undefined ? {} : { authenticator }),
-    ...(caFile === null ? {} : { tls: { caFile } }),
+    ...(isTls ? { tls: caFile === null ? {} : { caFile } } : {}),
   })
 }
 
@@ -68,8 +70,12 @@ export function natsOptions(text: string, env: Readonly<Record<string, string | 
     if (isPlain && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname))
       throw usage('Without TLS a relay speaks to NATS on loopback only.')
   }
+  const isTls = servers.some((server) => server.startsWith('tls:'))
+  if (isTls && servers.some((server) => server.startsWith('nats:')))
+    throw usage('Either all servers of a cluster are reached by TLS, or none.')
   return {
-    servers: servers.map((server) => server.replace(/^nats:\/\//, '')),
+    servers: servers.map((server) => server.replace(/^(nats|tls):\/\//, '')),
+    isTls,
     credentialsFile: env['SEALMESH_NATS_CREDENTIALS'] ?? null,
     user: env['SEALMESH_NATS_USER'] ?? null,
     password: env['SEALMESH_NATS_PASSWORD'] ?? null,
