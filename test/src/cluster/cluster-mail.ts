@@ -19,6 +19,7 @@ import { until } from '../processes/wait.ts'
 
 const EXPIRY_MS = 24 * 60 * 60_000
 const IN_FLIGHT = 16
+const RECIPIENTS_MAX = 32
 
 export interface Party {
   readonly keys: KeyPair<LoginPublicKey, 'login'>
@@ -109,10 +110,18 @@ export class Sender {
   readonly #flying = new Set<PacketId>()
   readonly #link: RelayLink
   readonly #bytes: number
+  readonly #inFlight: number
   #next = 1
 
-  constructor(mesh: ClusterMesh, address: string, number: number, readers: readonly Party[], bytes = 1_024) {
+  constructor(
+    mesh: ClusterMesh,
+    address: string,
+    number: number,
+    readers: readonly Party[],
+    { bytes = 1_024, inFlight = IN_FLIGHT } = {},
+  ) {
     this.number = number
+    this.#inFlight = inFlight
     this.#readers = readers
     this.#bytes = bytes
     this.#link = mesh.link(address, mesh.party(), (event) => {
@@ -141,7 +150,7 @@ export class Sender {
   }
 
   #fill(): void {
-    while (this.#flying.size < IN_FLIGHT) {
+    while (this.#flying.size < this.#inFlight) {
       const reader = this.#readers[this.#next % this.#readers.length]
       if (reader === undefined) return
       const id = idOf(this.number, this.#next)
@@ -154,6 +163,35 @@ export class Sender {
       this.#flying.add(id)
     }
   }
+}
+
+/** One packet to each of so many mailboxes that nobody reads, from so few logins as may begin them. Resolves when all are stored. */
+export async function fillMailboxes(mesh: ClusterMesh, address: string, count: number): Promise<number> {
+  const BEGUN_BY_ONE = 2_048
+  let stored = 0
+  for (let begun = 0; begun < count; begun += BEGUN_BY_ONE) {
+    const some = Math.min(BEGUN_BY_ONE, count - begun)
+    const waiting: Uint8Array[] = []
+    for (let at = 0; at < some; at += RECIPIENTS_MAX) {
+      const boxes = Array.from({ length: Math.min(RECIPIENTS_MAX, some - at) }, () => ({
+        mailbox: toHex(randomBytes(32)) as MailboxId,
+        box: randomBytes(BOX_BYTES),
+      })).sort((a, b) => (a.mailbox < b.mailbox ? -1 : 1))
+      const header = encodeHeader(toHex(randomBytes(16)) as PacketId, Date.now() + EXPIRY_MS, boxes)
+      waiting.push(Buffer.concat([header, randomBytes(NONCE_BYTES + PADDING_FLOOR_BYTES + 16)]))
+    }
+    const wanted = stored + some
+    const fill = (): void => {
+      for (let next = waiting[0]; next !== undefined && link.send(next) === 'sent'; next = waiting[0]) waiting.shift()
+    }
+    const link = mesh.link(address, mesh.party(), (event) => {
+      if (event.type === 'answer') stored += event.outcomes.filter(({ outcome }) => outcome === 'stored').length
+      if (event.type === 'live' || event.type === 'room' || event.type === 'answer') fill()
+    })
+    await until('the mailboxes are there', () => stored >= wanted, 60_000)
+    await link.close()
+  }
+  return stored
 }
 
 /** Reads its mailbox and acknowledges, drops repeats as a node does, and looks at the order of the rest. */
