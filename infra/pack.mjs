@@ -53,7 +53,8 @@ function refuseStale(name) {
   if (!existsSync(dist)) fail(`packages/${name} is not built`, 'npx -y pnpm@10 build')
   const built = readdirSync(dist, { recursive: true }).filter((path) => path.endsWith('.js'))
   const stale = built.filter((path) => !existsSync(join(source, path.replace(/\.js$/, '.ts'))))
-  if (stale.length > 0) fail(`packages/${name}/dist/${stale[0]} has no source any more`, 'rm -r packages/*/dist, build')
+  if (stale.length > 0)
+    fail(`packages/${name}/dist/${String(stale[0])} has no source any more`, 'rm -r packages/*/dist, build')
 }
 
 /** The relay's tree as npm lays it out, with the versions that the lockfile names, as `node_modules` in a tarball. */
