@@ -140,14 +140,30 @@ test('another order and fewer relays reach every node; the last one stays', asyn
   const { relay } = (await ask(home, 'relay.ls', {})).relays[1]!
   await ask(home, 'relay.first', { relay })
   await until('office prefers it', async () => (await office.status()).relays[0]?.relay === relay)
+  await office.stop()
+  await second.kill()
+  await write(home, 'kept at the first alone')
+  await until('it is kept', async () => (await keptAt(first)) > 0)
+  second = await relayAt('second', second.port)
+  await until('home has two links', async () => (await liveRelays(home)) === 2, 60_000)
+  // Nobody will read there any more: what lies there has to lie elsewhere, before anybody comes and asks.
+  const kept = await keptAt(second)
   await ask(home, 'relay.rm', { relay: first.address })
+  // The record of it, and what was kept.
+  await until('what it had is sent anew', async () => (await keptAt(second)) >= kept + 2)
+  await home.stop()
+  office = await NodeProcess.start({ home: office.home, name: 'office', env: without(first) })
+  await isThere(office, 'kept at the first alone')
+  home = await NodeProcess.start({ home: home.home, name: 'home' })
   await until('office has one link', async () => (await office.status()).relays.length === 1)
   await write(home, 'through what was the second')
   await isThere(office, 'through what was the second')
   await expect(ask(home, 'relay.rm', { relay: second.address })).rejects.toMatchObject({ code: 'USAGE' })
-})
+}, 120_000)
 
 test('a machine that is removed is turned away by every relay', async () => {
+  await office.stop()
+  office = await NodeProcess.start({ home: office.home, name: 'office' })
   await ask(home, 'relay.add', { address: first.address })
   for (const node of [home, office])
     await until(`${node.name} has two links`, async () => (await liveRelays(node)) === 2, 60_000)

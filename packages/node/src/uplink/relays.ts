@@ -50,6 +50,8 @@ export class Relays {
   /** Of pairings that are under way, by hexadecimal secret. */
   readonly #guests = new Map<string, Uint8Array>()
   #readAtMs = Number.NEGATIVE_INFINITY
+  /** What had been stored for others is where nobody reads it. */
+  #hasForgotten = false
   #day: number
   #dayTimer: NodeJS.Timeout
   #closed = false
@@ -189,6 +191,8 @@ export class Relays {
   async #follow(mesh: Mesh): Promise<void> {
     if (this.#closed) return
     this.#mesh = mesh
+    // Of the run before this one, too.
+    const had = this.#deps.wayBack.addresses
     const wanted = await this.#addressesIn(mesh)
     const before = this.#relays
     if (wanted.length === before.length && wanted.every((address, at) => before[at]?.address === address)) return
@@ -201,6 +205,17 @@ export class Relays {
       // Heard from this turn on.
       this.#relays = [...ordered, ...this.#relays.filter((each) => !ordered.includes(each))]
     }
+    if (had.every((address) => isAmong(address, wanted))) return
+    // Nobody reads there any more: what it stored counts as forgotten, and goes to the others.
+    this.#hasForgotten = true
+    if (this.#live.length > 0) this.#tellLive(false)
+  }
+
+  #tellLive(isNewGeneration: boolean): void {
+    const newGeneration = isNewGeneration || this.#hasForgotten
+    this.#hasForgotten = false
+    this.#readAtMs = Number.NEGATIVE_INFINITY
+    this.onEvent({ type: 'live', newGeneration })
   }
 
   async #part(gone: readonly NamedRelay[]): Promise<void> {
@@ -260,10 +275,7 @@ export class Relays {
     this.onRelay(from.relay, event)
     switch (event.type) {
       case 'live':
-        if (event.newGeneration || this.#live.length === 1) {
-          this.#readAtMs = Number.NEGATIVE_INFINITY
-          this.onEvent(event)
-        }
+        if (event.newGeneration || this.#live.length === 1) this.#tellLive(event.newGeneration)
         return this.#offerOwed(from)
       case 'down':
         this.#lose(from.relay)
@@ -303,7 +315,7 @@ export class Relays {
     if (live.length === 0) return this.#offers.forget()
     for (const verdict of this.#offers.down(relay, live)) this.#act(verdict)
     // Nobody has kept what it did not answer: it counts as what a link takes with it.
-    if (this.#offers.takeDoubt(relay)) this.onEvent({ type: 'live', newGeneration: false })
+    if (this.#offers.takeDoubt(relay)) this.#tellLive(false)
   }
 
   #act({ offer, tell, next }: Verdict): void {
@@ -370,6 +382,16 @@ export class Relays {
 }
 
 const isSameAddress = (text: string, address: RelayAddress): boolean => text === formatRelayAddress(address)
+
+/** Whether the relay of this address is named, wherever it is now. */
+function isAmong(address: string, addresses: readonly string[]): boolean {
+  const relayOf = (text: string): RelayId | undefined => {
+    const parsed = parseRelayAddress(text)
+    return parsed.ok ? parsed.value.relay : undefined
+  }
+  const relay = relayOf(address)
+  return addresses.some((each) => relayOf(each) === relay)
+}
 
 const unreachable = (): Failure => new Failure('RELAY_UNREACHABLE', 'This node is not connected to a relay.')
 
