@@ -1,4 +1,4 @@
-import { dialLane, type Lane, type LaneOptions, readStamp, writeStamp } from './lane.ts'
+import { dialLane, type Lane, type LaneOptions, readStamp, sendTogether, writeStamp } from './lane.ts'
 
 const NUMBER_BYTES = 4
 
@@ -17,12 +17,18 @@ export async function openBareLane(options: LaneOptions): Promise<Lane> {
   name.writeUInt32BE(options.number)
   ws.send(name)
   await greeted
+  let waiting: Buffer[] = []
+  const flush = (): void => {
+    const all = waiting
+    waiting = []
+    sendTogether(ws, all)
+  }
   return {
     send(to, stamp) {
       const message = Buffer.alloc(NUMBER_BYTES + options.bytes)
       message.writeUInt32BE(to)
       writeStamp(message, stamp)
-      ws.send(message)
+      if (waiting.push(message) === 1) setImmediate(flush)
     },
     pause: () => ws.pause(),
     close: () => ws.terminate(),

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { type ClientOptions, WebSocket } from 'ws'
 
 /** One connection of the load, the same to its user whichever server it leads to. */
@@ -23,6 +24,17 @@ export interface LaneOptions {
   readonly onClosed?: () => void
 }
 
+const sockets = new WeakMap<WebSocket, Socket>()
+
+/** What a turn sends leaves in one write, as a node's does: otherwise the server would pay for each in reads. */
+export function sendTogether(ws: WebSocket, messages: readonly Uint8Array[]): void {
+  if (ws.readyState !== ws.OPEN) return
+  const socket = sockets.get(ws)
+  socket?.cork()
+  for (const message of messages) ws.send(message)
+  socket?.uncork()
+}
+
 /** `hear` gets every message: a server may speak first, before anybody who awaits this runs. */
 export function dialLane(
   { url, from, onClosed }: LaneOptions,
@@ -32,6 +44,7 @@ export function dialLane(
   // Whom one talks to is no question on loopback, and the certificate is self-signed.
   const ws = new WebSocket(url, { perMessageDeflate: false, rejectUnauthorized: false, ...local })
   ws.on('message', (bytes: Buffer) => hear(bytes, ws))
+  ws.on('upgrade', ({ socket }) => sockets.set(ws, socket))
   return new Promise((resolve, reject) => {
     ws.once('open', () => resolve(ws))
     ws.once('error', reject)

@@ -7,7 +7,7 @@ import { decodeFrame, encodeFrame, type Frame } from '@sealmesh/protocol/wire/fr
 import { FrameFiller, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
 import { type Member, TestMesh } from '@sealmesh/test/relay/mesh'
 import type { WebSocket } from 'ws'
-import { dialLane, type Lane, type LaneOptions, readStamp, writeStamp } from './lane.ts'
+import { dialLane, type Lane, type LaneOptions, readStamp, sendTogether, writeStamp } from './lane.ts'
 
 /**
  * To our relay: a node's login, packets whose headers are real and whose bodies are noise, acknowledgements and
@@ -66,9 +66,11 @@ export async function openOurLane(options: OurLaneOptions): Promise<Lane> {
   const flush = (): void => {
     scheduled = false
     if (ws.readyState !== ws.OPEN) return
-    if (acknowledges && seen > acknowledged) ws.send(encodeFrame({ type: 'ack', sequence: seen }))
+    const frames: Uint8Array[] = []
+    if (acknowledges && seen > acknowledged) frames.push(encodeFrame({ type: 'ack', sequence: seen }))
     acknowledged = seen
-    for (const packets of outgoing.take()) ws.send(encodeFrame({ type: 'send', packets }))
+    for (const packets of outgoing.take()) frames.push(encodeFrame({ type: 'send', packets }))
+    sendTogether(ws, frames)
   }
   const flushSoon = (): void => {
     if (!scheduled) setImmediate(flush)
