@@ -25,6 +25,9 @@ const PACKAGES = ['protocol', 'sodium', 'relay', 'node']
 /** What the relay is made of: its bundle has no use for the node. */
 const RELAY_PACKAGES = ['protocol', 'sodium', 'relay']
 
+/** Other systems' binaries, another runtime's, and what only compilers and debuggers read. */
+const FOREIGN = /(^|\/)prebuilds\/(?!linux-)[^/]+$|\.(bare|map|d\.[cm]?ts)$/
+
 const { values } = parseArgs({ options: { to: { type: 'string' }, bundle: { type: 'boolean', default: false } } })
 const to = resolve(values.to ?? join(ROOT, 'dist'))
 mkdirSync(to, { recursive: true })
@@ -70,10 +73,8 @@ function bundle() {
     writeFileSync(join(work, 'package.json'), JSON.stringify(manifest))
     run('npm', ['install', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], work)
     const modules = join(work, 'node_modules')
-    for (const path of readdirSync(modules, { recursive: true })) {
-      const foreign = /(^|\/)prebuilds\/(?!linux-)[^/]+$/.test(path)
-      if (foreign) rmSync(join(modules, path), { recursive: true, force: true })
-    }
+    for (const path of readdirSync(modules, { recursive: true }))
+      if (FOREIGN.test(path)) rmSync(join(modules, path), { recursive: true, force: true })
     // Names the machine that it was made on; nobody reads it here.
     rmSync(join(modules, '.package-lock.json'), { force: true })
     const same = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX']

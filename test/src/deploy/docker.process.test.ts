@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { BIN, REPOSITORY } from '../processes/program.ts'
 import { until } from '../processes/wait.ts'
 import { readDockerfile } from './dockerfile.ts'
-import { sandboxWorks, startSandboxed, stopSandboxed } from './sandbox.ts'
+import { runSandboxed, sandboxWorks, STATE, startSandboxed, stopSandboxed } from './sandbox.ts'
 
 /** What can be said of the image without an engine to build it: its files, its commands, and who runs them. */
 
@@ -93,15 +93,18 @@ test('its command line starts as nobody on a read-only root, is found healthy, a
 
   const [checker = '', ...check] = own(final('HEALTHCHECK')?.words)
   expect(checker).toBe('node')
-  const health = () => {
-    const env = { ...process.env, SEALMESH_RELAY_DATA: path.join(parent, 'data') }
-    return spawnSync(process.execPath, check, { env, encoding: 'utf8' }).status
-  }
+  // In a container it runs beside the relay.
+  const health = () =>
+    runSandboxed(child, [process.execPath, ...check], {
+      PATH: process.env['PATH'],
+      SEALMESH_RELAY_DATA: `${STATE}/data`,
+    })
   expect(health()).toBe(0)
   const stopped = new Promise((resolve) => child.once('exit', resolve))
   stopSandboxed(child, 'SIGTERM')
   expect(await stopped).toBe(0)
-  expect(health()).toBe(3)
+  const env = { ...process.env, SEALMESH_RELAY_DATA: path.join(parent, 'data') }
+  expect(spawnSync(process.execPath, check, { env }).status).toBe(3)
 })
 
 interface Compose {

@@ -5,7 +5,7 @@ import * as path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { REPOSITORY } from '../processes/program.ts'
 import { RelayProcess } from '../processes/relay.ts'
-import { packAll } from './packed.ts'
+import { packAll, PACKING_MS } from './packed.ts'
 
 /** install.sh on the files of a system that does not run; `pnpm rehearse-vps` is the same on one that does. */
 
@@ -20,7 +20,7 @@ beforeAll(() => {
   fs.mkdirSync(path.join(root, 'etc'), { recursive: true })
   fs.writeFileSync(path.join(root, 'etc/os-release'), 'NAME="Debian GNU/Linux"\nVERSION_ID="13"\nID=debian\n')
   if (debian) packAll(tarballs, { bundle: true })
-})
+}, PACKING_MS)
 
 afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
 

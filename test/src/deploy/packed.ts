@@ -6,6 +6,9 @@ import { REPOSITORY } from '../processes/program.ts'
 
 export const PACKAGES = ['protocol', 'sodium', 'relay', 'node'] as const
 
+/** Catches only what hangs: pnpm, npm and the registry are asked, on a machine that may be busy. */
+export const PACKING_MS = 300_000
+
 /** With `bundle`, the relay's own tree as well, for which npm asks the registry. Gives the names of the files. */
 export function packAll(to: string, { bundle }: { bundle: boolean }): string[] {
   const args = [path.join(REPOSITORY, 'infra/pack.mjs'), '--to', to, ...(bundle ? ['--bundle'] : [])]

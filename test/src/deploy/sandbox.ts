@@ -8,7 +8,7 @@ import { settingOf, type UnitFile } from './unit-file.ts'
  */
 
 /** Where systemd would put state; every Debian has it, and nothing lies there. */
-const STATE = '/mnt'
+export const STATE = '/mnt'
 const NOBODY = 65_534
 const SYSTEM_DEVICES = ['null', 'zero', 'full', 'random', 'urandom']
 
@@ -65,8 +65,20 @@ export function startSandboxed(unit: UnitFile, { parent, alone }: SandboxOptions
 
 /** Signals the process inside, which is not told when its parent dies, since it changed its user; `unshare` ends with it. */
 export function stopSandboxed(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void {
-  const inside = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
-  for (const pid of inside === '' ? [] : inside.split(' ')) process.kill(Number(pid), signal)
+  for (const pid of insideOf(child)) process.kill(pid, signal)
+}
+
+/** Runs a command where the process is, as the same user, with state under the same name. Gives its exit code. */
+export function runSandboxed(child: ChildProcess, words: readonly string[], env: NodeJS.ProcessEnv): number | null {
+  const [pid = 0] = insideOf(child)
+  const user = fs.statSync(`/proc/${pid}`).uid
+  const who = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups']
+  return spawnSync('nsenter', ['--target', String(pid), '--mount', ...who, ...words], { env, cwd: '/' }).status
+}
+
+function insideOf(child: ChildProcess): number[] {
+  const pids = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
+  return pids === '' ? [] : pids.split(' ').map(Number)
 }
 
 /** `/dev` with nothing in it that belongs to a machine; made beside, since binding needs the real ones. */

@@ -7,7 +7,7 @@ import { NodeProcess } from '../processes/node.ts'
 import { pairNodes, shareLayers } from '../processes/pair.ts'
 import { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
-import { PACKAGES, packAll, unpack } from './packed.ts'
+import { PACKAGES, PACKING_MS, packAll, unpack } from './packed.ts'
 
 /** Tarballs are all that another machine gets: what they lack is missing there. */
 
@@ -26,7 +26,7 @@ beforeAll(() => {
     const root = path.join(into, 'package')
     contents.set(name, { root, files: fs.readdirSync(root, { recursive: true, encoding: 'utf8' }) })
   }
-})
+}, PACKING_MS)
 
 afterAll(async () => {
   for (const process of started.toReversed()) await process.kill()
