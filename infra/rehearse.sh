@@ -144,7 +144,7 @@ rehearse() {
   at home wait --relayed --timeout 30s claude || true
   vps 'systemctl kill --signal=KILL sealmesh-relay; sleep 4; sealmesh-relay service status'
   at office up --detach
-  at home wait --replicated --timeout 60s claude
+  at home wait --synced --timeout 60s claude
   expect 'the item at the office' Wednesday "$(node_of office get claude.semantic.deploy-day | head -n 1)"
 
   say 'An upgrade: other tarballs, the same address, the same data.'
@@ -152,7 +152,7 @@ rehearse() {
   vps './install.sh --from .'
   expect 'the address' "$address" "$(on_vps sealmesh-relay status --json | sed 's/.*"address":"\([^"]*\)".*/\1/')"
   at home set claude.semantic.deploy-day Friday
-  at home wait --replicated --timeout 60s claude
+  at home wait --synced --timeout 60s claude
   vps 'rm sealmesh-relay-99.0.0-linux.tar.gz; ./install.sh --from . || true'
 
   say 'Removed, with its data kept, and then without.'

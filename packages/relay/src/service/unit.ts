@@ -33,8 +33,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart=${commandLine(installation)}
-# Limits and the log's level are read again.
-ExecReload=/bin/kill -HUP $MAINPID
+# Limits and the log's level are read again. The shell's own kill: a small Debian has no other.
+ExecReload=/bin/sh -c "kill -HUP $MAINPID"
 ${system ? place(installation) : ''}UMask=0077
 Restart=on-failure
 RestartSec=2
