@@ -18,7 +18,12 @@ export class ClusterRelays {
   /** One for each `--cluster` that is given. */
   static async start(directory: string, clusters: readonly string[]): Promise<ClusterRelays> {
     const relays = new ClusterRelays(directory, clusters)
-    for (let at = 0; at < clusters.length; at++) await relays.begin(at)
+    try {
+      for (let at = 0; at < clusters.length; at++) await relays.begin(at)
+    } catch (error) {
+      await relays.stop()
+      throw error
+    }
     return relays
   }
 

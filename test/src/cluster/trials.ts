@@ -54,7 +54,10 @@ export class TrialCluster {
       Array.from({ length: COUNT }, () => Promise.all(servers.ports.map((port) => CutWire.to(port)))),
     )
     const addresses = wires.map((each) => each.map(({ port }) => `nats://127.0.0.1:${port}`).join(','))
-    const relays = await ClusterRelays.start(directory, addresses)
+    const relays = await ClusterRelays.start(directory, addresses).catch(async (error: unknown) => {
+      await servers.stop()
+      throw error
+    })
     return new TrialCluster(directory, servers, relays, wires)
   }
 

@@ -29,6 +29,10 @@ export class FarSocket extends Duplex {
   #unread = 0
   /** While the answer to the made-up upgrade is written, which no node waits for. */
   #isMute = true
+  /** What one turn brings in either direction goes on as one piece. */
+  #up: Uint8Array[] = []
+  #upBytes = 0
+  #down: Uint8Array[] = []
 
   constructor(deps: FarSocketDeps) {
     super()
@@ -42,9 +46,9 @@ export class FarSocket extends Duplex {
 
   /** One message of the node. */
   message(bytes: Uint8Array): void {
-    this.#unread += bytes.length
-    this.push(headOf(bytes.length))
-    if (this.push(bytes)) this.#read()
+    if (this.#up.length === 0) queueMicrotask(() => this.#pushUp())
+    this.#up.push(headOf(bytes.length), bytes)
+    this.#upBytes += bytes.length
   }
 
   /** The front has let go of so many bytes. */
@@ -61,31 +65,43 @@ export class FarSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#down(chunk, done)
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
-    this.#down(Buffer.concat(chunks.map(({ chunk }) => chunk)), done)
+    if (this.#isMute) return done()
+    if (this.#down.length === 0) queueMicrotask(() => this.#tellDown())
+    this.#down.push(chunk)
+    this.#room -= chunk.length
+    if (this.#room > 0) done()
+    else this.#held = done
   }
 
   override _final(done: () => void): void {
-    this.#deps.end()
+    this.#end()
     done()
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#deps.end()
+    this.#end()
     done(error)
   }
 
-  #down(bytes: Uint8Array, done: () => void): void {
-    if (this.#isMute) return done()
-    // A view of what its writer may use again after `done`: told at the end of the turn, so a copy.
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES)
-      this.#deps.down(new Uint8Array(bytes.subarray(at, at + PIECE_BYTES)))
-    this.#room -= bytes.length
-    if (this.#room > 0) done()
-    else this.#held = done
+  #pushUp(): void {
+    // A copy, since what came shares its memory with messages of other nodes.
+    const bytes = Buffer.concat(this.#up)
+    this.#up = []
+    this.#unread += this.#upBytes
+    this.#upBytes = 0
+    if (!this.destroyed && this.push(bytes)) this.#read()
+  }
+
+  #tellDown(): void {
+    if (this.#down.length === 0) return
+    const bytes = Buffer.concat(this.#down)
+    this.#down = []
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) this.#deps.down(bytes.subarray(at, at + PIECE_BYTES))
+  }
+
+  #end(): void {
+    this.#tellDown()
+    this.#deps.end()
   }
 
   #read(): void {

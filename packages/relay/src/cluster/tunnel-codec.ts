@@ -11,8 +11,11 @@ import { err, ok, type Result } from '@sealmesh/protocol/result'
 export const TUNNEL_VERSION = 1
 export const MESSAGE_HEAD_BYTES = 21
 export const RECORD_HEAD_BYTES = 9
-/** NATS takes 1 MB; one frame of a node and its head always fit. */
-export const MESSAGE_BYTES_MAX = 524_288
+/**
+ * Beyond it another message begins: what is larger costs the NATS client more than its head. One record may be larger by
+ * itself, as a node's frame may; NATS takes 1 MB.
+ */
+export const MESSAGE_BYTES_MAX = 65_536
 
 /** F: front, H: home. The second column is the lane. */
 export const KINDS = {
@@ -78,15 +81,11 @@ export function decodeTunnelMessage(bytes: Uint8Array): Result<TunnelMessage, Tu
 }
 
 /** `sender`: 16 B. */
-export function encodeTunnelMessage(
-  sender: Uint8Array,
-  number: number,
-  records: readonly TunnelRecord[],
-): Uint8Array<ArrayBuffer> {
+export function encodeTunnelMessage(sender: Uint8Array, number: number, records: readonly TunnelRecord[]): Uint8Array {
   let length = MESSAGE_HEAD_BYTES
   for (const { bytes } of records) length += RECORD_HEAD_BYTES + bytes.length
-  const message = new Uint8Array(length)
-  const view = new DataView(message.buffer)
+  const message = Buffer.allocUnsafe(length) // Every byte of it is written below.
+  const view = new DataView(message.buffer, message.byteOffset, length)
   message[0] = TUNNEL_VERSION
   message.set(sender, 1)
   view.setUint32(17, number)
