@@ -135,3 +135,20 @@ test('nothing is asked about a document that neither reads any more', () => {
   core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: of(own) }] }], [], false, 1_000)
   expect(core.plan(1_500)?.items.filter(({ type }) => type === 'vectors') ?? []).toEqual([])
 })
+
+test('who reads a document no more owes no answer about it', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const incarnation = mintIncarnation(ENDS.me, new Uint8Array(SALT_BYTES), fakeSodium)
+  const vector: VersionVector = [{ incarnation, sequence: 2, hash: sha('x') as BlockHash }]
+  const heads = (fresh: boolean) => [{ type: 'heads', fresh, root: core.root(), documents: 0 }] as const
+  core.share({ name, peerReads: true, bothRead: false, vector, receipted: vector })
+  core.heard(heads(true), [], false, 1_000)
+  core.planned(core.plan(1_500)!, [])
+  expect(core.headsView().documents).toHaveLength(1)
+  core.share({ name, peerReads: false, bothRead: false, vector, receipted: vector })
+  core.planned(core.plan(2_000)!, [])
+  expect(core.headsView().documents).toHaveLength(0)
+  core.heard(heads(false), [], false, 20_000)
+  expect(core.plan(20_500)?.items.filter((item) => item.type === 'vectors' && item.asks) ?? []).toEqual([])
+})

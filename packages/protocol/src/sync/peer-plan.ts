@@ -99,6 +99,10 @@ export interface Standing {
   readonly toReceive: number
 }
 
+/** Whether an answer about it is of any use: who reads it no more, and has written nothing that we lack, need not give one. */
+export const isWaitedFor = ({ peerReads, bothRead, toReceive }: Shared): boolean =>
+  peerReads || bothRead || toReceive > 0
+
 /** `matches`: the peer's root is ours, so that it holds what we do of all that both read. */
 export const standingOf = (shared: Shared, matches: boolean): Standing => {
   const { name, peerReads, bothRead, mine, receipted, toSend, toReceive } = shared

@@ -19,7 +19,7 @@ import {
   SAYING_MAX,
 } from './pace.ts'
 import type { HeadsView, PeerView, Plan, Push, Reached, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
-import { standingOf } from './peer-plan.ts'
+import { isWaitedFor, standingOf } from './peer-plan.ts'
 import { ASK_AGAIN_MS, RecordExchange } from './record-exchange.ts'
 import { type Progress, storedWith } from './stored.ts'
 import { takeVectors } from './take-vectors.ts'
@@ -333,7 +333,7 @@ export class PeerSync {
     for (const shared of plan.owed.asking) {
       this.#asking.delete(shared)
       this.#owing.delete(shared)
-      shared.askedSinceMs ??= plan.plannedAtMs
+      if (isWaitedFor(shared)) shared.askedSinceMs ??= plan.plannedAtMs
       this.#watch.asked = true
     }
     this.#saying = this.#saying.filter((item) => !plan.items.includes(item))
@@ -411,6 +411,7 @@ export class PeerSync {
     shared.toReceive = named === undefined || named === mine ? 0 : countMissing(mine, named)
     this.#toSend += shared.toSend
     this.#toReceive += shared.toReceive
+    if (!isWaitedFor(shared)) shared.askedSinceMs = undefined
     if (peerReads && sent !== mine && countMissing(sent, mine) > 0) this.#toPush.add(shared)
     else this.#toPush.delete(shared)
     if (bothRead || wasInHeads) this.#heads.set(shared.name, bothRead ? mine : undefined)
