@@ -15,6 +15,8 @@ test('an address is read as it was written', () => {
     `wss://relay.example.org#relay=${RELAY}`,
     `wss://203.0.113.7:443/sealmesh#relay=${RELAY}`,
     `wss://[2001:db8::7]:7443#relay=${RELAY}&pin=${PIN}`,
+    `wss://relay.example.org#relay=${RELAY}&tls=any`,
+    `wss://relay.example.org:7443#relay=${RELAY}&pin=${PIN}&tls=any`,
     `ws://127.0.0.1:7443#relay=${RELAY}`,
     `ws://[::1]:7443#relay=${RELAY}`,
   ]) {
@@ -47,6 +49,8 @@ test('what is not an address is refused', () => {
     `https://relay.example.org#relay=${RELAY}`,
     'wss://relay.example.org',
     `wss://relay.example.org#relay=${RELAY.slice(2)}`,
+    `wss://relay.example.org#relay=${RELAY}&tls=none`,
+    `wss://relay.example.org#relay=${RELAY}&tls=any&pin=${PIN}`,
     `wss://relay.example.org#relay=${RELAY}&pin=${PIN}00`,
     `wss://relay.example.org:99999#relay=${RELAY}`,
     `wss://user:secret@relay.example.org#relay=${RELAY}`,
