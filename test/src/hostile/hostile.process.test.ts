@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import { loadSodium } from '@sealmesh/sodium/load'
@@ -129,9 +128,13 @@ async function answerTo(port: number, localAddress: string): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port, localAddress })
   socket.on('error', () => undefined)
   socket.write(UPGRADE)
-  const heard = await Promise.race([once(socket, 'data'), once(socket, 'close')])
+  // A reset is a way to hang up.
+  const heard = await new Promise<string>((resolve) => {
+    socket.once('data', (bytes) => resolve(bytes.toString('latin1')))
+    socket.once('close', () => resolve(''))
+  })
   socket.destroy()
-  return Buffer.isBuffer(heard[0]) ? heard[0].toString('latin1') : ''
+  return heard
 }
 
 /** A single one of this kind, opened once more: that the first was ended is what shows. */
