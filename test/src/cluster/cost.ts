@@ -32,6 +32,7 @@ try {
     ] as const)
       rows.push(await live(mesh, name, relays.at(from).address, relays.at(to).address, bytes))
   for (const bytes of [1_024]) rows.push(await stored(mesh, bytes))
+  rows.push(await connections(mesh))
   const before = memoryOf(relays.at(0).pid)
   const startMs = performance.now()
   const count = await fillMailboxes(mesh, relays.at(1).address, 10_000)
@@ -91,6 +92,27 @@ async function stored(mesh: ClusterMesh, bytes: number) {
     left: count(),
   }
   await Promise.all(senders.map((sender) => sender.close()))
+  return row
+}
+
+/** Idle ones at a front whose home is another relay, plain WebSocket. */
+async function connections(mesh: ClusterMesh) {
+  const [home, front] = [cluster.relays.at(0), cluster.relays.at(2)]
+  const before = { home: memoryOf(home.pid), front: memoryOf(front.pid) }
+  const readers: Reader[] = []
+  for (let wave = 0; wave < 16; wave++) {
+    for (let count = 0; count < 50; count++) readers.push(new Reader(mesh, front.address, mesh.party()))
+    await until('they are let in', () => readers.every(({ isLive }) => isLive))
+  }
+  await pause(WARM_MS)
+  const bytesEach = (pid: number, since: number): number => Math.round((memoryOf(pid) - since) / readers.length)
+  const row = {
+    name: 'connections carried to another relay',
+    count: readers.length,
+    homeBytesEach: bytesEach(home.pid, before.home),
+    frontBytesEach: bytesEach(front.pid, before.front),
+  }
+  await Promise.all(readers.map((reader) => reader.close()))
   return row
 }
 

@@ -1,6 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** A port in front of another one, whose wire can be cut and mended. */
+/** A port in front of another one, or of several in turn, whose wire can be cut and mended. */
 export class CutWire {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -10,10 +10,11 @@ export class CutWire {
     this.#server = server
   }
 
-  static async to(port: number): Promise<CutWire> {
+  static async to(...ports: readonly number[]): Promise<CutWire> {
     const server = createServer()
     const wire = new CutWire(server)
-    server.on('connection', (near) => wire.#join(near, port))
+    let next = 0
+    server.on('connection', (near) => wire.#join(near, ports[next++ % ports.length] ?? 0))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return wire
   }

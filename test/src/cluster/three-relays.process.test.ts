@@ -1,7 +1,14 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connect } from '@nats-io/transport-node'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NodeProcess } from '../processes/node.ts'
+import { pairNodes, shareLayers } from '../processes/pair.ts'
+import { BIN, runProgram } from '../processes/program.ts'
 import { type ClusterMesh, fillMailboxes } from './cluster-mail.ts'
+import { CutWire } from './cut-wire.ts'
 import { admittedMesh, runTrial, TrialCluster } from './trials.ts'
 
 let cluster: TrialCluster
@@ -38,5 +45,44 @@ test('ten thousand mailboxes lie in the streams without one consumer', async () 
     expect(sum(({ consumer_count: consumers }) => consumers)).toBe(0)
   } finally {
     await nats.close()
+  }
+})
+
+test('two real machines on two relays stay in step, also when the home of their mesh is killed', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sealmesh-cluster-nodes-'))
+  const balancer = await CutWire.to(...cluster.relays.all.map(({ port }) => port))
+  const nodes: NodeProcess[] = []
+  try {
+    const relay = cluster.relays.at(0).addressAt(balancer.port)
+    const claim = await cluster.relays.claim()
+    const home = await NodeProcess.start({ home: join(directory, 'home'), name: 'home', relay, claim })
+    nodes.push(home)
+    const office = await pairNodes(home, { home: join(directory, 'office'), name: 'office' })
+    nodes.push(office)
+    const door = await home.door()
+    const replicated = async (value: string): Promise<void> => {
+      await door.call('set', { umr: 'home.semantic.day', value: JSON.stringify(value) })
+      const { objects } = await runProgram(BIN.node, ['wait', '--replicated', 'home', '--home', home.home, '--json'], {
+        name: 'wait',
+        deadlineMs: 60_000,
+      })
+      // Whether the office has left the sync set meanwhile is another matter: it has the value.
+      expect(objects[0]).toMatchObject({ done: true, behind: [], readers: ['office'] })
+    }
+    await door.call('set', { umr: 'home.semantic.day', value: JSON.stringify('Sunday') })
+    await door.call('agents.add', { name: 'home', standby: ['office'] })
+    await shareLayers(home, 'home', ['semantic'], 'office')
+    await replicated('Monday')
+    // One of them is the home of this mesh, and each of the other two may be a front.
+    for (let at = 0; at < 3; at++) {
+      await cluster.relays.at(at).kill()
+      await replicated(`without ${at}`)
+      await cluster.relays.begin(at)
+    }
+    await door.close()
+  } finally {
+    await Promise.allSettled(nodes.map((node) => node.stop()))
+    await balancer.close()
+    rmSync(directory, { recursive: true, force: true })
   }
 })
