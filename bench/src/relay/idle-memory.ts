@@ -50,7 +50,10 @@ async function perThousand(server: Server): Promise<number> {
   const holders: ChildProcess[] = []
   try {
     for (let i = 0; i < HOLDERS; i++) {
-      const order: HolderOrder = { server: { system, url, relay, claims }, first: (i * CONNECTIONS) / HOLDERS }
+      const order: HolderOrder = {
+        server: { system, url, relay, claims, metrics: '' },
+        first: (i * CONNECTIONS) / HOLDERS,
+      }
       const file = fileURLToPath(new URL('./holder.js', import.meta.url))
       const holder = fork(file, [JSON.stringify(order)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       holders.push(holder)

@@ -18,6 +18,8 @@ export interface Server {
   /** Ours: what its address ends in, and codes that each admit one mesh. */
   readonly relay: string
   readonly claims: readonly string[]
+  /** Ours: where it says what it counts. */
+  readonly metrics: string
   /** With a signal: as that leaves it. */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
@@ -34,7 +36,8 @@ export interface RelayRun {
 export async function startRelay({ data, claims = 1, port = 0, tls = false, flags = [] }: RelayRun): Promise<Server> {
   const how = tls ? ['--public-host', '127.0.0.1'] : ['--tls', 'none']
   const log = fs.openSync(`${data}.log`, 'a')
-  const args = ['up', '--json', '--host', '127.0.0.1', '--data', data, '--port', String(port), ...how, ...flags]
+  const args = ['up', '--json', '--host', '127.0.0.1', '--data', data, '--port', String(port)]
+  args.push('--metrics', '127.0.0.1:0', ...how, ...flags)
   const child = spawn(process.execPath, [...profiled(data), BIN.relay, ...args], { stdio: ['ignore', 'pipe', log] })
   fs.closeSync(log)
   const said = await firstLine(child)
@@ -47,6 +50,7 @@ export async function startRelay({ data, claims = 1, port = 0, tls = false, flag
     pid: child.pid ?? 0,
     relay: new URLSearchParams(address.hash.slice(1)).get('relay') ?? '',
     claims: codes,
+    metrics: String(said['metrics']),
     stop: (signal = 'SIGTERM') => stop(child, signal),
   }
 }
@@ -65,7 +69,7 @@ export async function startBare(certificate?: { cert: string; key: string }): Pr
   const args = certificate === undefined ? [] : [certificate.cert, certificate.key]
   const { port, pid, stop } = await startScript(file, ...args)
   const url = `${certificate === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}`
-  return { system: 'bare', url, pid, relay: '', claims: [], stop }
+  return { system: 'bare', url, pid, relay: '', claims: [], metrics: '', stop }
 }
 
 /** A program of this bench that says on which port it listens. */
@@ -106,6 +110,7 @@ export async function startNats(data?: string): Promise<Server> {
     pid: child.pid ?? 0,
     relay: '',
     claims: [],
+    metrics: '',
     stop: async (signal) => {
       await stop(child, signal)
       if (data === undefined) fs.rmSync(directory, { recursive: true, force: true })

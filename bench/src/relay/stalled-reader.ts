@@ -109,6 +109,6 @@ async function stall(relay: Server): Promise<{ grownBytes: number; cutMs: number
 
 /** As the relay says: a reader that has stopped does not see it. */
 async function isCut(relay: Server): Promise<boolean> {
-  const metrics = await (await fetch(`${relay.url.replace('ws', 'http')}/metrics`)).text()
+  const metrics = await (await fetch(relay.metrics)).text()
   return metrics.includes('goodbyes_total{reason="READER_STALLED"} 1')
 }

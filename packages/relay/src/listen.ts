@@ -10,7 +10,6 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { Certificate } from './data/certificate.ts'
 import { errnoOf } from './data/data-directory.ts'
 import { addressKey } from './socket/address-key.ts'
-import { sharedAnswer } from './socket/shared-answer.ts'
 import { Strangers } from './socket/strangers.ts'
 import { Turnstile } from './socket/turnstile.ts'
 
@@ -49,7 +48,7 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
     connectionsCheckingInterval: CHECK_EVERY_MS,
     noDelay: true,
   }
-  const answer = getRequestListener(sharedAnswer(deps.app.fetch, () => performance.now()))
+  const answer = getRequestListener(deps.app.fetch)
   const handle = (request: Parameters<typeof answer>[0], response: Parameters<typeof answer>[1]): void => {
     void answer(request, response)
   }
