@@ -192,10 +192,15 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
         }),
       metrics: () => metrics.registry.metrics(),
       feed: (event) => driver.feed(event),
-      settle: () => store.settle(),
+      settle: () => (together === undefined ? store.settle() : Promise.resolve()),
       reload,
       claim: newClaim,
-      backup: () => streamOf(store.db),
+      backup: () => {
+        if (together === undefined) return streamOf(store.db)
+        throw new Failure('USAGE', 'What a cluster keeps lies in NATS, not in this data directory.', {
+          next: 'back up the streams there: docs/relay/cluster.md',
+        })
+      },
     })
     const socketPath = await claimSocketPath(data)
     ends.push(() => releaseSocketPath(data, socketPath))

@@ -180,6 +180,7 @@ export class ClusterStore {
       'DISK_FAILED',
     )
     if (items.length === 0) return
+    const ready = items.map(({ item }) => item)
     const { parts, where } = partsOf(items)
     const stored = await this.#append(shard, parts)
     if (stored === 'fenced' && parts.length > 1) {
@@ -187,14 +188,14 @@ export class ClusterStore {
       for (const { mesh } of parts)
         await this.#write(
           shard,
-          all.filter(({ homed }) => homed.mesh === mesh),
+          ready.filter(({ homed }) => homed.mesh === mesh),
         )
       return
     }
-    if (stored === 'full') return this.#fail(all, 'DISK_FULL')
+    if (stored === 'full') return this.#fail(ready, 'DISK_FULL')
     if (stored === 'fenced' || stored === 'unknown') {
       for (const { mesh } of parts) this.#lose(mesh)
-      return this.#fail(all, 'DISK_FAILED')
+      return this.#fail(ready, 'DISK_FAILED')
     }
     for (const { homed, mailbox, sequence, at } of where) {
       const held = homed.packets.get(mailbox) ?? new Places([])
@@ -202,7 +203,7 @@ export class ClusterStore {
       held.add({ sequence, place: placeOf(stored, at) })
     }
     for (const { item } of items) this.#forget(item)
-    const receipts = all.flatMap(({ receipt }) => receipt ?? [])
+    const receipts = ready.flatMap(({ receipt }) => receipt ?? [])
     if (receipts.length > 0) this.#deps.events.onPersisted(receipts)
   }
 

@@ -11,7 +11,7 @@ import { mailboxIn } from '../core/mailboxes.ts'
 import { foundSlot } from '../core/slots.ts'
 import { type Login, loginOf, type MeshState, newMesh } from '../core/state.ts'
 import { foundChunk, foundSnapshot } from '../core/vault-found.ts'
-import { chunkIndexValue, snapshotValue, uint64 } from '../store/keys.ts'
+import { chunkIndexValue, MESH_BARRED, snapshotValue, uint64 } from '../store/keys.ts'
 import { recordFromJson, recordToJson } from '../store/login-record.ts'
 import type { LogEntry, LogMessage } from './log.ts'
 import { admittedSubject, meshPrefix, packetSubject } from './subjects.ts'
@@ -36,7 +36,7 @@ export function rowOf(mesh: MeshId, operation: RowOperation): LogMessage {
   const gone = (rest: string): LogMessage => ({ subject: `${prefix}.${rest}`, payload: EMPTY, kind: 'gone' })
   switch (operation.type) {
     case 'mesh':
-      return { subject: admittedSubject(mesh), payload: EMPTY, kind: 'row' }
+      return { subject: admittedSubject(mesh), payload: operation.barred ? MESH_BARRED : EMPTY, kind: 'row' }
     case 'counter':
       return row('c', uint64(operation.counter))
     case 'login':
@@ -144,6 +144,7 @@ export class MeshReader {
       const value = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
       const [letter, first = '', second = ''] = name.split('.')
       if (letter === 'c' && value.length === 8) counter = Number(value.readBigUInt64BE())
+      else if (letter === 'm') mesh.barred = value.equals(MESH_BARRED)
       else if (letter === 'l') {
         const record = recordFromJson(value.toString())
         if (record?.mesh === this.#id) logins.push(loginOf(first as KeyName, mesh, record, true))

@@ -7,7 +7,7 @@ import type { ChunkId, MailboxId, MeshId, VaultId } from '@sealmesh/protocol/ids
  *
  *   SM_<shard>   sm.m.<shard>.<mesh>.…
  *     h                       its home: the instance's id
- *     m                       it was admitted
+ *     m                       it was admitted; one byte 1: and is not any more
  *     c                       counter of sessions, 8B big-endian
  *     l.<key name>            login record, JSON
  *     r.<0|1>.<key name>      a removed login (0) or admin (1) key
