@@ -152,3 +152,66 @@ test('who reads a document no more owes no answer about it', () => {
   core.heard(heads(false), [], false, 20_000)
   expect(core.plan(20_500)?.items.filter((item) => item.type === 'vectors' && item.asks) ?? []).toEqual([])
 })
+
+test('what a writer has lost is given back by who may not read it any more', () => {
+  const ends = { writer: ENDS.me, former: ENDS.peer }
+  const writer = new PeerSync(fakeSodium, { me: ends.writer, peer: ends.former })
+  const former = new PeerSync(fakeSodium, { me: ends.former, peer: ends.writer })
+  const name = documents[0]!
+  const incarnation = mintIncarnation(ends.writer, new Uint8Array(SALT_BYTES), fakeSodium)
+  const vector: VersionVector = [{ incarnation, sequence: 2, hash: sha('x') as BlockHash }]
+  const rights = { peerReads: false, bothRead: false }
+  // It was put back to before it had written anything.
+  writer.share({ name, ...rights, iRead: true, vector: [], receipted: [] })
+  former.share({ name, peerReads: true, bothRead: false, iRead: false, vector, receipted: [] })
+  expect(former.view().toSend).toBe(0)
+  let nowMs = 1_000
+  const say = (from: PeerSync, to: PeerSync): void => {
+    const plan = from.plan(nowMs)
+    if (plan === null) return
+    from.planned(plan, [])
+    to.heard(plan.items, [], false, nowMs)
+    nowMs += 1_500
+  }
+  writer.greet(nowMs)
+  for (let turn = 0; turn < 4; turn++) {
+    say(writer, former)
+    say(former, writer)
+  }
+  expect(writer.view().toReceive).toBe(2)
+  expect(former.plan(nowMs)?.pushes).toEqual([{ name, after: [] }])
+  // It has come: the writer says so by no name, and is asked for nothing more.
+  writer.advanced(name, vector, false)
+  expect(writer.view().toReceive).toBe(0)
+  former.planned(former.plan(nowMs)!, [{ document: name, vector }])
+  writer.owesReceipt(name)
+  for (let turn = 0; turn < 4; turn++) {
+    say(writer, former)
+    say(former, writer)
+  }
+  expect(former.view().toSend).toBe(0)
+  expect(former.plan(nowMs + 60_000)?.pushes ?? []).toEqual([])
+})
+
+test('a question names of the own blocks no more than the other one has named', () => {
+  const core = new PeerSync(fakeSodium, ENDS)
+  const name = documents[0]!
+  const of = (node: NodeId, sequence: number, hash: string, salt = 0): Dot => ({
+    incarnation: mintIncarnation(node, new Uint8Array(SALT_BYTES).fill(salt), fakeSodium),
+    sequence,
+    hash: sha(hash) as BlockHash,
+  })
+  const [kept, newer, theirs] = [of(ENDS.me, 9, 'nine'), of(ENDS.me, 4, 'since', 1), of(ENDS.peer, 1, 'one')]
+  const vector = [kept, newer, theirs].toSorted(byIncarnation)
+  core.share({ name, peerReads: false, bothRead: false, iRead: true, vector, receipted: [] })
+  core.planned(core.plan(500)!, [])
+  const [known, more] = [of(ENDS.me, 5, 'five'), of(ENDS.peer, 3, 'three')]
+  const said = [known, more].toSorted(byIncarnation)
+  core.heard([{ type: 'vectors', asks: false, documents: [{ document: name, vector: said }] }], [], false, 1_000)
+  const asked = core.plan(2_000)?.items.find((item) => item.type === 'vectors' && item.asks)
+  expect(asked).toEqual({
+    type: 'vectors',
+    asks: true,
+    documents: [{ document: name, vector: [known, theirs].toSorted(byIncarnation) }],
+  })
+})

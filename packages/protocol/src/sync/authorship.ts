@@ -2,7 +2,8 @@ import type { VersionVector } from '../crdt/clock.ts'
 import { isIncarnationOf } from '../crdt/incarnation.ts'
 import type { IncarnationId, NodeId } from '../ids.ts'
 import type { Sodium } from '../sodium.ts'
-import { countMissing } from '../crdt/vector.ts'
+import { countMissing, joinTips } from '../crdt/vector.ts'
+import type { Rights, Shared } from './peer-plan.ts'
 
 /** Whose incarnations they are is worked out once; of more than this, again. */
 const INCARNATIONS_MAX = 16_384
@@ -19,22 +20,48 @@ export class Authorship {
   }
 
   /**
-   * The part of our vector that is the peer's business. Who may not read a document learns of it only what it wrote
-   * itself, and of what we only write for somebody, only our own blocks count.
+   * The part of our vector that the two of us have to do with: all that both read; where one reads, what either wrote;
+   * where none does any more, what the peer wrote.
    */
-  concerning(peerReads: boolean, bothRead: boolean, vector: VersionVector): VersionVector {
+  concerning({ peerReads, bothRead, iRead }: Rights, vector: VersionVector): VersionVector {
     if (bothRead) return vector
-    const author = peerReads ? 'me' : 'peer'
-    const concerns = vector.filter((dot) => this.isBy(author, dot.incarnation))
+    const oneReads = peerReads || iRead === true
+    const concerns = vector.filter(
+      ({ incarnation }) => this.isBy('peer', incarnation) || (oneReads && this.isBy('me', incarnation)),
+    )
     return concerns.length === vector.length ? vector : concerns
+  }
+
+  /** What the peer wrote itself: it has that, unless it asks for it. */
+  ofPeer(vector: VersionVector): VersionVector {
+    return vector.filter(({ incarnation }) => this.isBy('peer', incarnation))
+  }
+
+  /** What a receipt says. Who may not read a document learns of it only that what it wrote itself has come. */
+  said({ peerReads, bothRead, mine }: Rights & { readonly mine: VersionVector }): VersionVector {
+    return peerReads || bothRead ? mine : this.ofPeer(mine)
+  }
+
+  /** What a question says: beside that, how far we have what we wrote ourselves and the peer says that it holds. */
+  asked({ named = [], ...shared }: Rights & Pick<Shared, 'mine' | 'named'>): VersionVector {
+    const { peerReads, bothRead, mine } = shared
+    if (peerReads || bothRead) return mine
+    const held = new Map(mine.map((dot) => [dot.incarnation, dot]))
+    const own = named.flatMap((dot) => {
+      const here = held.get(dot.incarnation)
+      if (here === undefined || !this.isBy('me', dot.incarnation)) return []
+      return [here.sequence < dot.sequence ? here : dot]
+    })
+    return joinTips(this.ofPeer(mine), own)
   }
 
   /**
    * What of a peer's word can be missing here. Of one from when it read more, only what still concerns us; and what we
    * wrote, have lost and may not read any more nobody gives back.
    */
-  word(peerReads: boolean, bothRead: boolean, mine: VersionVector, named: VersionVector): VersionVector {
-    const said = this.concerning(peerReads, bothRead, named)
+  word(rights: Rights, mine: VersionVector, named: VersionVector): VersionVector {
+    const { peerReads, bothRead } = rights
+    const said = this.concerning(rights, named)
     return peerReads && !bothRead && said !== mine && countMissing(mine, said) > 0 ? mine : said
   }
 

@@ -18,6 +18,8 @@ const documents = (named: number, all = 5): Shared[] =>
       handed: [],
       sent: [],
       named: at < named ? [dot] : undefined,
+      iRead: undefined,
+      lostOwn: false,
       askedAtMs: 0,
       askedSinceMs: undefined,
       pushedAtMs: 0,

@@ -5,12 +5,17 @@ import type { DocumentVector, SyncItem } from './payload.ts'
 
 /** What goes into the core of one peer and what comes out of it (`PeerSync`). */
 
-export interface SharedNow {
-  readonly name: DocumentName
+export interface Rights {
   /** The peer may read it: we push to it. */
   readonly peerReads: boolean
   /** Both may read it, so both should hold the same. */
   readonly bothRead: boolean
+  /** Where the peer may not: whether we may. */
+  readonly iRead?: boolean | undefined
+}
+
+export interface SharedNow extends Rights {
+  readonly name: DocumentName
   readonly vector: VersionVector
   /** The peer's last durable word from the store; empty when it has never said anything. */
   readonly receipted: VersionVector
@@ -25,6 +30,7 @@ export interface Shared {
   readonly name: DocumentName
   peerReads: boolean
   bothRead: boolean
+  iRead: boolean | undefined
   mine: VersionVector
   receipted: VersionVector
   /** What it had receipted in the last packet whose log heads are known here; undefined when that is `receipted`. */
@@ -34,6 +40,8 @@ export interface Shared {
   stored: VersionVector
   sent: VersionVector
   named: VersionVector | undefined
+  /** Its last word was a question: what it wrote itself and did not name there it has lost. */
+  lostOwn: boolean
   askedAtMs: number
   /** Since when a question that is on its way has had no answer. */
   askedSinceMs: number | undefined
@@ -109,3 +117,27 @@ export const standingOf = (shared: Shared, matches: boolean): Standing => {
   const named = shared.named ?? (bothRead && matches ? mine : undefined)
   return { name, peerReads, bothRead, mine, receipted, named, toSend, toReceive }
 }
+
+export const NOTHING: VersionVector = Object.freeze([])
+
+/** As it is before anything has been said of it here. */
+export const newShared = (
+  { name, peerReads, bothRead, iRead, handed = NOTHING }: SharedNow,
+  vectors: Pick<Shared, 'mine' | 'receipted' | 'sent'>,
+): Shared => ({
+  name,
+  peerReads,
+  bothRead,
+  iRead,
+  ...vectors,
+  handed,
+  stored: NOTHING,
+  confirmed: undefined,
+  named: undefined,
+  lostOwn: false,
+  askedAtMs: Number.NEGATIVE_INFINITY,
+  askedSinceMs: undefined,
+  pushedAtMs: Number.NEGATIVE_INFINITY,
+  toSend: 0,
+  toReceive: 0,
+})

@@ -19,7 +19,7 @@ import {
   SAYING_MAX,
 } from './pace.ts'
 import type { HeadsView, PeerView, Plan, Push, Reached, Receipt, Shared, SharedNow, Standing } from './peer-plan.ts'
-import { isWaitedFor, standingOf } from './peer-plan.ts'
+import { isWaitedFor, newShared, NOTHING, standingOf } from './peer-plan.ts'
 import { ASK_AGAIN_MS, RecordExchange } from './record-exchange.ts'
 import { type Progress, storedWith } from './stored.ts'
 import { takeVectors } from './take-vectors.ts'
@@ -81,29 +81,15 @@ export class PeerSync {
   }
 
   /** One of them, new or as it is now. */
-  share({ name, peerReads, bothRead, vector, receipted, handed, brought }: SharedNow): void {
+  share(now: SharedNow): void {
+    const { name, peerReads, bothRead, iRead, vector, receipted, handed, brought } = now
     const key = keyOf(name)
     const known = this.#documents.get(key)
-    const mine = this.#authors.concerning(peerReads, bothRead, vector)
-    if (known !== undefined) return this.#weigh(known, { peerReads, bothRead, mine })
+    const mine = this.#authors.concerning(now, vector)
+    if (known !== undefined) return this.#weigh(known, { peerReads, bothRead, iRead, mine })
     const word = isSameVector(receipted, mine) ? mine : receipted // Two that say the same need not both be kept.
-    const shared: Shared = {
-      name,
-      peerReads,
-      bothRead,
-      mine,
-      receipted: word,
-      confirmed: undefined,
-      handed: handed ?? NOTHING,
-      stored: NOTHING,
-      sent: brought === true ? mine : joinTips(word, handed ?? NOTHING),
-      named: undefined,
-      askedAtMs: Number.NEGATIVE_INFINITY,
-      askedSinceMs: undefined,
-      pushedAtMs: Number.NEGATIVE_INFINITY,
-      toSend: 0,
-      toReceive: 0,
-    }
+    const sent = brought === true ? mine : joinTips(word, handed ?? NOTHING)
+    const shared = newShared(now, { mine, receipted: word, sent })
     this.#documents.set(key, shared)
     this.#weigh(shared, {})
     if (!bothRead && !peerReads) this.#owing.add(shared)
@@ -130,7 +116,7 @@ export class PeerSync {
   advanced(name: DocumentName, vector: VersionVector, authoredHere: boolean): void {
     const shared = this.#documents.get(keyOf(name))
     if (shared === undefined) return
-    const mine = this.#authors.concerning(shared.peerReads, shared.bothRead, vector)
+    const mine = this.#authors.concerning(shared, vector)
     if (authoredHere) return this.#weigh(shared, { mine })
     const grown = tipsBeyond(shared.mine, mine)
     const theirs = grown.filter((tip) => this.#authors.isBy('peer', tip.incarnation))
@@ -309,8 +295,18 @@ export class PeerSync {
     const due = nowMs >= this.#receiptedAtMs + RECEIPTS_APART_MS || nowMs < this.#receiptedAtMs
     const receipts = due ? takeVectors(this.#owing, (shared) => !this.#asking.has(shared)) : []
     const asking = takeVectors(this.#asking, () => true)
-    if (receipts.length > 0) items.push({ type: 'vectors', asks: false, documents: receipts.map(vectorOf) })
-    if (asking.length > 0) items.push({ type: 'vectors', asks: true, documents: asking.map(vectorOf) })
+    if (receipts.length > 0)
+      items.push({
+        type: 'vectors',
+        asks: false,
+        documents: receipts.map((shared) => ({ document: shared.name, vector: this.#authors.said(shared) })),
+      })
+    if (asking.length > 0)
+      items.push({
+        type: 'vectors',
+        asks: true,
+        documents: asking.map((shared) => ({ document: shared.name, vector: this.#authors.asked(shared) })),
+      })
     if (this.#owesHeads !== 'no')
       items.push({ type: 'heads', fresh: this.#owesHeads === 'fresh', root: this.root(), documents: this.#heads.size })
     if (this.#owesBuckets) items.push({ type: 'buckets', buckets: this.#heads.digests() })
@@ -401,8 +397,14 @@ export class PeerSync {
     const [wasInHeads, couldRead] = [shared.bothRead, shared.peerReads]
     if (shared.named === undefined && change.named !== undefined) this.#named += 1
     Object.assign(shared, change)
-    const { peerReads, bothRead, mine, receipted, sent } = shared
-    const named = (shared.named &&= this.#authors.word(peerReads, bothRead, mine, shared.named))
+    const { peerReads, bothRead, mine } = shared
+    if (peerReads && !bothRead && !shared.lostOwn) {
+      const own = this.#authors.ofPeer(mine)
+      shared.receipted = joinTips(shared.receipted, own)
+      shared.sent = joinTips(shared.sent, own)
+    }
+    const { receipted, sent } = shared
+    const named = (shared.named &&= this.#authors.word(shared, mine, shared.named))
     // No heads name what only we read: its writer would never hear that we have lost some of it.
     if (couldRead && !bothRead && !peerReads) this.#owing.add(shared)
     this.#toSend -= shared.toSend
@@ -443,6 +445,7 @@ export class PeerSync {
     }
     if (shared === undefined || !this.#longWords.mayHear(said.length - shared.mine.length, nowMs)) return
     const vector = sharing(said, shared.mine)
+    shared.lostOwn = asks
     if (shared.peerReads) {
       // Invariant (1). A peer that lost its disk names less than before, and gets it again.
       if (asks) shared.handed = shared.stored = NOTHING
@@ -492,8 +495,4 @@ export class PeerSync {
   }
 }
 
-const NOTHING: VersionVector = Object.freeze([])
-
 export const keyOf = (name: DocumentName): string => `${name.agent}.${name.layer}`
-
-const vectorOf = ({ name, mine }: Shared): DocumentVector => ({ document: name, vector: mine })

@@ -2,6 +2,7 @@ import type { DocumentName } from '../crdt/block.ts'
 import type { NodeId } from '../ids.ts'
 import { isSingleWriter, readersOf, writersOf } from '../membership/access.ts'
 import type { Mesh } from '../membership/mesh.ts'
+import type { Rights } from './peer-plan.ts'
 
 /**
  * The sender's half of every grant (docs/spec/08-sync.md §4): taken from the log that the packet names, in the turn
@@ -23,13 +24,8 @@ export const mayHear = (mesh: Mesh, name: DocumentName, node: NodeId): boolean =
   mayRead(mesh, name, node) || wrote(mesh, name, node)
 
 /** What one peer has to do with a document that we hold or write; undefined when it is none of its business. */
-export function sharedWith(
-  mesh: Mesh,
-  name: DocumentName,
-  me: NodeId,
-  peer: NodeId,
-): { readonly peerReads: boolean; readonly bothRead: boolean } | undefined {
+export function sharedWith(mesh: Mesh, name: DocumentName, me: NodeId, peer: NodeId): Rights | undefined {
   if (!mayHear(mesh, name, peer)) return undefined
-  const peerReads = mayRead(mesh, name, peer)
-  return { peerReads, bothRead: peerReads && mayRead(mesh, name, me) }
+  const [peerReads, iRead] = [mayRead(mesh, name, peer), mayRead(mesh, name, me)]
+  return { peerReads, bothRead: peerReads && iRead, iRead }
 }
