@@ -16,6 +16,8 @@ export interface Act {
  */
 export class Acts {
   readonly #violated: (what: string) => void
+  /** Its home was copied, or put back: what was said to it others may have heard. */
+  readonly #mayHaveMissed: (node: NodeId) => boolean
   readonly #unwitnessed = new Set<number>()
   readonly #holders = new Map<number, Act>()
   /** Of each node that was removed: the terms that whoever removed it knew of. */
@@ -27,8 +29,9 @@ export class Acts {
   witnessed = 0
   overlaps = 0
 
-  constructor(violated: (what: string) => void) {
+  constructor(violated: (what: string) => void, mayHaveMissed: (node: NodeId) => boolean) {
     this.#violated = violated
+    this.#mayHaveMissed = mayHaveMissed
   }
 
   /** Somebody is about to sign this term without asking a register. */
@@ -68,11 +71,11 @@ export class Acts {
   }
 
   /**
-   * A copy of a home took it, and was lost before the home had heard of that: the home takes the same number again
-   * (docs/spec/12-failover.md §4), and what the copy had never acts any more.
+   * A copy of a home took it, or has read the home's mail about who did, and is gone: the home takes the same number
+   * again (docs/spec/12-failover.md §4), and under the one before nobody acts any more.
    */
   #isTakenAgain(other: Act, { by, record }: Act): boolean {
-    if (other.by !== by || other.record === record || this.#passed.has(record)) return false
+    if (!this.#mayHaveMissed(by) || other.record === record || this.#passed.has(record)) return false
     this.#passed.add(other.record)
     return true
   }

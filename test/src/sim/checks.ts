@@ -40,7 +40,12 @@ export class Checks {
   readonly acknowledged: Acknowledged[] = []
   /** Whoever was removed, whether they have heard of it or not. */
   readonly removed = new Set<NodeId>()
-  readonly acts = new Acts((what) => this.violated(what))
+  /** Of whose homes there was a copy. */
+  readonly copied = new Set<NodeId>()
+  readonly acts = new Acts(
+    (what) => this.violated(what),
+    (node) => this.copied.has(node) || this.#putBack.has(node),
+  )
   readonly count = { relayed: 0, replicated: 0, byRegister: 0 }
   /** Records of terms that some log holds. */
   readonly #known = new Map<RecordHash, Term>()

@@ -189,6 +189,7 @@ export class Faults {
     const { time, dice, cloneOf } = this.#deps
     this.counts.clones += 1
     const clone = cloneOf(player)
+    this.#deps.checks.copied.add(player.identity.self.id)
     // What the one receipts the other does not have.
     player.wasPutBack = true
     clone.wasPutBack = true
