@@ -85,7 +85,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-min-age',
     rule: 'a lease is broken only when nobody can count on it any more',
-    seeds: [1],
+    seeds: [152],
     patches: [
       {
         file: 'protocol/dist/failover/timing.js',
