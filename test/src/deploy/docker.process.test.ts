@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { BIN, REPOSITORY } from '../processes/program.ts'
 import { until } from '../processes/wait.ts'
 import { readDockerfile } from './dockerfile.ts'
-import { runSandboxed, sandboxWorks, STATE, startSandboxed, stopSandboxed } from './sandbox.ts'
+import { endSandboxed, runSandboxed, sandboxWorks, STATE, startSandboxed, stopSandboxed } from './sandbox.ts'
 
 /** What can be said of the image without an engine to build it: its files, its commands, and who runs them. */
 
@@ -21,12 +21,7 @@ const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-docker-'))
 const started: ChildProcess[] = []
 
 afterAll(async () => {
-  for (const child of started) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    const gone = new Promise((resolve) => child.once('close', resolve))
-    stopSandboxed(child)
-    await gone
-  }
+  await endSandboxed(started)
   fs.rmSync(directory, { recursive: true, force: true })
 })
 

@@ -68,6 +68,16 @@ export function stopSandboxed(child: ChildProcess, signal: NodeJS.Signals = 'SIG
   for (const pid of insideOf(child)) process.kill(pid, signal)
 }
 
+/** Kills what still runs of these, and waits until it is gone. */
+export async function endSandboxed(started: readonly ChildProcess[]): Promise<void> {
+  for (const child of started) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    const gone = new Promise((resolve) => child.once('close', resolve))
+    stopSandboxed(child)
+    await gone
+  }
+}
+
 /** Runs a command where the process is, as the same user, with state under the same name. Gives its exit code. */
 export function runSandboxed(child: ChildProcess, words: readonly string[], env: NodeJS.ProcessEnv): number | null {
   const [pid = 0] = insideOf(child)

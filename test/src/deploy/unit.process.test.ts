@@ -7,7 +7,7 @@ import { type Installation, renderUnit } from '@sealmesh/relay/service/unit'
 import { afterAll, expect, test } from 'vitest'
 import { BIN, REPOSITORY } from '../processes/program.ts'
 import { until } from '../processes/wait.ts'
-import { sandboxWorks, startSandboxed, stopSandboxed } from './sandbox.ts'
+import { endSandboxed, sandboxWorks, startSandboxed } from './sandbox.ts'
 import { allowedCalls, readUnitFile, settingOf } from './unit-file.ts'
 
 /** The relay's unit, before somebody else's machine starts it. */
@@ -36,12 +36,7 @@ const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-unit-'))
 const started: ChildProcess[] = []
 
 afterAll(async () => {
-  for (const child of started) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    const gone = new Promise((resolve) => child.once('close', resolve))
-    stopSandboxed(child)
-    await gone
-  }
+  await endSandboxed(started)
   fs.rmSync(directory, { recursive: true, force: true })
 })
 

@@ -104,11 +104,6 @@ export class Cluster {
     return this.#running?.claims.open ?? []
   }
 
-  /** Connections that are carried to another relay, and those that others carry here. */
-  get carried(): { readonly away: number; readonly here: number } {
-    return { away: this.#front.size, here: this.#running?.links.size ?? 0 }
-  }
-
   attach(driver: ClusterDriver): void {
     this.#driver = driver
   }

@@ -66,12 +66,6 @@ export class Front {
     return (this.#links.get(peer)?.size ?? 0) > 0
   }
 
-  get size(): number {
-    let size = 0
-    for (const links of this.#links.values()) size += links.size
-    return size
-  }
-
   /** A stranger: as the driver's `connect`. */
   greet(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void {
     const { state, random, world, isReady } = this.#deps

@@ -34,12 +34,6 @@ export class HomeLinks {
     return (this.#links.get(peer)?.size ?? 0) > 0
   }
 
-  get size(): number {
-    let size = 0
-    for (const links of this.#links.values()) size += links.size
-    return size
-  }
-
   take(peer: string, record: TunnelRecord): void {
     const { kind, link, bytes } = record
     if (kind === KINDS.open) return void this.#open(peer, link, Uint8Array.from(bytes))
