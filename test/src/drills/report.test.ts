@@ -85,6 +85,17 @@ const FAULTS: readonly { name: string; spoil: (facts: DrillFacts) => DrillFacts;
   },
   { name: 'wrong grant, in the log', spoil: (facts) => ({ ...facts, readable: ['semantic'] }), check: 'layers' },
   {
+    name: 'nothing that a holder needs is granted',
+    spoil: (facts) => ({
+      ...facts,
+      readable: ['semantic'],
+      kept: ['semantic'],
+      layers: facts.layers.filter(({ layer }) => layer === 'semantic'),
+      point: { ...facts.point, layers: facts.point.layers.filter(({ layer }) => layer === 'semantic') },
+    }),
+    check: 'layers',
+  },
+  {
     name: 'lying clock',
     spoil: (facts) => ({ ...facts, clock: { ...facts.clock, endedAtMs: facts.clock.endedAtMs + 3_600_000 } }),
     check: 'clocks',

@@ -9,7 +9,7 @@ import type { DrillFacts, Moved, Phases, RebuiltLayer, RecoveryPoint } from '@se
 import { isPointOf } from '@sealmesh/protocol/drills/report'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentId, BlockHash, NodeId } from '@sealmesh/protocol/ids'
-import { livePrekey, readersOf } from '@sealmesh/protocol/membership/access'
+import { livePrekey, readersOf, SINGLE_WRITER_LAYERS } from '@sealmesh/protocol/membership/access'
 import { BlockStore } from '../store/block-store.ts'
 import { coveredBlocks } from './covered-blocks.ts'
 import { DrillPace } from './drill-pace.ts'
@@ -89,7 +89,8 @@ export async function shadowDrill(
   }
   const meshNow = mesh()
   const kept = deps.documents.names().filter((name) => name.agent === agent)
-  const readable = [...new Set([...point.layers, ...kept].map(({ layer }) => layer))].filter((layer) =>
+  const named = [...point.layers, ...kept].map(({ layer }) => layer)
+  const readable = [...new Set([...named, ...SINGLE_WRITER_LAYERS])].filter((layer) =>
     readersOf(meshNow, agent, layer).includes(node),
   )
   const untilMs = (of: NodeId): number | null => {

@@ -1,3 +1,4 @@
+import { SINGLE_WRITER_LAYERS } from '../membership/access.ts'
 import type { DrillFacts, DrillKind, DrillTargets, HolderAfter, TermFact } from './facts.ts'
 
 /** What a drill has to show, each as a function of what was observed: who reads a report works it out again. */
@@ -104,7 +105,10 @@ function digests({ point: { layers: all }, layers: rebuilt }: DrillFacts): Check
   }
 }
 
-/** Both logs and the disk have to say the same of what the standby may have. */
+/**
+ * Both logs and the disk have to say the same of what the standby may have. Layers with one writer have to be among it:
+ * without them it may not take the agent over by itself (12-failover.md, rule 7).
+ */
 function layers({ point: { layers: all, notGranted }, readable, kept, layers: rebuilt }: DrillFacts): Check {
   const granted = new Set(all.map(({ layer }) => layer))
   const may = new Set(readable)
@@ -115,6 +119,9 @@ function layers({ point: { layers: all, notGranted }, readable, kept, layers: re
       .map((layer) => `${layer} is granted here only`),
     ...kept.filter((layer) => !may.has(layer)).map((layer) => `${layer} is here without a grant`),
     ...rebuilt.filter(({ layer }) => !granted.has(layer)).map(({ layer }) => `${layer} was rebuilt without a grant`),
+    ...[...SINGLE_WRITER_LAYERS]
+      .filter((layer) => !may.has(layer))
+      .map((layer) => `${layer}, which a holder needs, is not shared with it`),
   ]
   const absent = notGranted.named.length + notGranted.others
   return {
