@@ -9,6 +9,7 @@ import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
 import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
+import { Scratch } from './socket/scratch.ts'
 import type { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
 
@@ -53,6 +54,7 @@ export class RelayDriver {
   readonly #deps: DriverDeps
   readonly #wires = new Map<ConnectionId, Wire>()
   readonly #dirty = new Set<Wire>()
+  readonly #scratch = new Scratch()
   #flushing: NodeJS.Immediate | null = null
   #ticking: NodeJS.Timeout | null = null
   #nextId = 1
@@ -73,7 +75,7 @@ export class RelayDriver {
    */
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void, greeted?: Greeted): void {
     const id = this.#nextId++
-    const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket)
+    const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket, this.#scratch)
     const wire: Wire = { ws, socket, outgoing, closing: null, welcomed }
     this.#wires.set(id, wire)
     ws.on('message', (data, isBinary) => {

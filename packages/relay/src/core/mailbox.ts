@@ -3,27 +3,34 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { DropReason, Effect, Operation, RelayEvent } from './event.ts'
 import { DRAIN_READ_BYTES } from './limits.ts'
 import { charge, isKept, mayBegin } from './share.ts'
+import { lend, type Slab } from './slabs.ts'
 import type { Connection, Entry, Login, Mailbox, RelayState, World } from './state.ts'
 
 /** One mailbox's packets, in order: those on disk, those on their way there, and those that its reader has in hand. */
 
-/** Hands a packet straight to a reader that has everything before it and room for more; false when it cannot. */
+/** The reader that a packet may be handed to straight: it has everything before it, and room for more. */
+export function readyReader(state: RelayState, { reader }: Mailbox, packet: Uint8Array): Connection | null {
+  if (reader?.state !== 'active' || !reader.isCaughtUp) return null
+  // One packet always fits, or a cap below a packet's size would stop everything.
+  const hasRoom = reader.unackedBytes === 0 || reader.unackedBytes + packet.length <= state.limits.unackedBytesMax
+  return hasRoom ? reader : null
+}
+
+/** Hands a packet straight to its reader. The slab is a copy of it, for as long as it is in hand. */
 export function forward(
-  state: RelayState,
+  reader: Connection,
   mailbox: Mailbox,
   from: Login,
   packet: Uint8Array,
+  slab: Slab,
   expiresMs: number,
   world: World,
   effects: Effect[],
-): boolean {
-  const { reader } = mailbox
-  if (reader?.state !== 'active' || !reader.isCaughtUp) return false
-  // One packet always fits, or a cap below a packet's size would stop everything.
-  if (reader.unackedBytes > 0 && reader.unackedBytes + packet.length > state.limits.unackedBytesMax) return false
-  const entry = append(mailbox, from, packet, expiresMs)
+): void {
+  slab.holders += 1
+  const entry = append(mailbox, from, packet.length, expiresMs)
+  entry.slab = slab
   hand(reader, entry, packet, world, effects)
-  return true
 }
 
 /** Takes a packet for the disk. The caller persists it and answers when it is durable. */
@@ -47,7 +54,8 @@ export function keep(
     lose(mailbox, 1, full, world, effects)
     return full
   }
-  const entry = append(mailbox, from, packet, expiresMs)
+  const entry = append(mailbox, from, packet.length, expiresMs)
+  entry.packet = packet
   count(entry)
   // Its reader need not wait for the fsync: only the sender's answer does.
   if (mailbox.reader !== null) {
@@ -66,8 +74,9 @@ export function pump(reader: Connection, state: RelayState, world: World, effect
       const entry = entries.at(at)
       if (entry === undefined) break
       if (reader.unackedBytes > 0 && reader.unackedBytes + entry.bytes > state.limits.unackedBytesMax) return
-      if (entry.packet === null) return readOn(mailbox, reader, at, state, effects)
-      hand(reader, entry, entry.packet, world, effects)
+      const packet = inMemory(entry)
+      if (packet === null) return readOn(mailbox, reader, at, state, effects)
+      hand(reader, entry, packet, world, effects)
     }
   }
   reader.isCaughtUp = true
@@ -130,6 +139,9 @@ export function acknowledge(
     if (entries.first !== entry) continue
     entries.shift()
     forget(entry, effects)
+    if (entry.slab === null) continue
+    state.slabs.release(entry.slab)
+    entry.slab = null
   }
   if (reader.lostTold > 0) {
     reader.lostTold = 0
@@ -181,7 +193,9 @@ export function spill(mailbox: Mailbox, state: RelayState, world: World, effects
   effects.push({ type: 'note', note: { event: 'spilled', mesh: mesh.id, packets: entries.length } })
 }
 
-export function putOf({ mailbox, sequence, expiresMs, packet }: Entry): Operation[] {
+export function putOf(entry: Entry): Operation[] {
+  const { mailbox, sequence, expiresMs } = entry
+  const packet = inMemory(entry)
   return packet === null
     ? []
     : [{ type: 'packet', mesh: mailbox.mesh.id, mailbox: mailbox.id, sequence, expiresMs, packet }]
@@ -190,6 +204,7 @@ export function putOf({ mailbox, sequence, expiresMs, packet }: Entry): Operatio
 /** It is on disk: what memory had of it may go. */
 export function settleEntry(entry: Entry): void {
   entry.packet = null
+  entry.slab = null
   entry.from = null
 }
 
@@ -272,27 +287,43 @@ const persistLost = (mailbox: Mailbox): Effect => ({ type: 'persist', operations
 
 /** At a start, in the order of their sequences. */
 export function foundPacket(mailbox: Mailbox, sequence: number, expiresMs: number, bytes: number): void {
-  const entry: Entry = { mailbox, from: null, sequence, bytes, expiresMs, packet: null, durable: false, handed: 0 }
+  const entry: Entry = {
+    mailbox,
+    from: null,
+    sequence,
+    bytes,
+    expiresMs,
+    packet: null,
+    slab: null,
+    durable: false,
+    handed: 0,
+  }
   mailbox.entries.push(entry)
   mailbox.next = sequence + 1
   mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
   count(entry)
 }
 
-function append(mailbox: Mailbox, from: Login, packet: Uint8Array, expiresMs: number): Entry {
+function append(mailbox: Mailbox, from: Login, bytes: number, expiresMs: number): Entry {
   const entry: Entry = {
     mailbox,
     from,
     sequence: mailbox.next++,
-    bytes: packet.length,
+    bytes,
     expiresMs,
-    packet,
+    packet: null,
+    slab: null,
     durable: false,
     handed: 0,
   }
   mailbox.entries.push(entry)
   mailbox.expiresMs = Math.min(mailbox.expiresMs, expiresMs)
   return entry
+}
+
+/** What is lent of a slab is not used again: whoever gets it may need it after its reader has acknowledged it. */
+function inMemory({ packet, slab }: Entry): Uint8Array | null {
+  return slab === null ? packet : lend(slab)
 }
 
 function hand(reader: Connection, entry: Entry, packet: Uint8Array, world: World, effects: Effect[]): void {
@@ -313,7 +344,13 @@ function readOn(mailbox: Mailbox, reader: Connection, at: number, state: RelaySt
   const first = mailbox.entries.at(at)?.sequence ?? 0
   for (let next = at; ; next++) {
     const entry = mailbox.entries.at(next)
-    if (entry === undefined || entry.packet !== null || (bytes > 0 && bytes + entry.bytes > room)) break
+    if (
+      entry === undefined ||
+      entry.packet !== null ||
+      entry.slab !== null ||
+      (bytes > 0 && bytes + entry.bytes > room)
+    )
+      break
     bytes += entry.bytes
     last = entry.sequence
   }

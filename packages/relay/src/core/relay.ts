@@ -12,6 +12,7 @@ import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { countSent, releaseSlowed } from './reading.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
+import { Slabs } from './slabs.ts'
 import { askSlot, slotNotStored, slotStored } from './slots.ts'
 import type { Connection, Login, Pending, RelayState, World } from './state.ts'
 import { askVault, chunkNotStored, chunkRead, chunkStored, kept, notKept } from './vault.ts'
@@ -25,6 +26,7 @@ export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number
   logins: new Map(),
   connections: new Map(),
   nameAt: mailboxNames(),
+  slabs: new Slabs(),
   pending: new Map(),
   nextReceipt: 1,
   addresses: new Map(),
@@ -244,6 +246,7 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
   if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
   state.sweptMs = world.nowMs
   forgetAddresses(state, world)
+  state.slabs.trim()
   for (const { mailboxes } of state.meshes.values()) {
     for (const mailbox of [...mailboxes.values()]) {
       expire(mailbox, world, effects)

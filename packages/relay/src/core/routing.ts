@@ -4,11 +4,12 @@ import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect } from './event.ts'
-import { abandon, forward, keep, putOf, settleEntry } from './mailbox.ts'
+import { abandon, forward, keep, putOf, readyReader, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
 import { countAnswered, countUnanswered } from './reading.ts'
 import { bye } from './session.ts'
 import { sight } from './sightings.ts'
+import type { Slab } from './slabs.ts'
 import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
 
 /** From one node to the mailboxes that its packet names. */
@@ -27,6 +28,7 @@ export function route(
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
   const expiresMs = Math.min(route.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
+  let slab: Slab | null = null
   let waiting: { at: number; entry: Entry }[] | null = null
   for (const named of mailboxes) {
     const mailbox = barrier(connection, login, named, expiresMs, world) ?? mailboxFor(state, login, named)
@@ -34,7 +36,10 @@ export function route(
       outcomes.push(refused(mailbox))
       continue
     }
-    if (forward(state, mailbox, login, packet, expiresMs, world, effects)) {
+    const reader = readyReader(state, mailbox, packet)
+    if (reader !== null) {
+      slab ??= state.slabs.copy(packet)
+      forward(reader, mailbox, login, packet, slab, expiresMs, world, effects)
       outcomes.push(DELIVERED)
       continue
     }

@@ -8,6 +8,7 @@ import type { Fifo } from './fifo.ts'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
 import { newSendRate, type SendRate } from './reading.ts'
+import type { Slab, Slabs } from './slabs.ts'
 import { newSightings, type Sightings } from './sightings.ts'
 
 /**
@@ -34,6 +35,8 @@ export interface RelayState {
   readonly connections: Map<ConnectionId, Connection>
   /** The id of a mailbox that lies at a place in these bytes. */
   readonly nameAt: (bytes: Uint8Array, at: number) => MailboxId
+  /** Memory of packets that readers have in hand. */
+  readonly slabs: Slabs
   /** What waits for the disk, by receipt. */
   readonly pending: Map<number, Pending>
   nextReceipt: number
@@ -140,8 +143,10 @@ export interface Entry {
   readonly sequence: number
   readonly bytes: number
   readonly expiresMs: number
-  /** Null once it is on disk. */
+  /** Null once it is on disk, and while it is in a slab. */
   packet: Uint8Array | null
+  /** What its reader was handed and nobody has written to the disk. */
+  slab: Slab | null
   /** Whether it counts for the mailbox's quota and has, or will have, a place on disk. */
   durable: boolean
   /** Its number in the session that has it in hand. */

@@ -3,6 +3,7 @@ import { packetIdAt } from '@sealmesh/protocol/envelope/header'
 import { decodeFrame, DELIVERED, type Frame, STORED } from '@sealmesh/protocol/wire/frame'
 import { expect, test } from 'vitest'
 import { Outgoing } from './outgoing.ts'
+import { Scratch } from './scratch.ts'
 
 /** A socket that takes nothing until it is told to, and the frames that were handed to it. */
 function scene() {
@@ -24,6 +25,7 @@ function scene() {
       },
     },
     socket,
+    new Scratch(),
   )
   const open = (): void => {
     room = true

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
   answerBytes,
@@ -8,6 +9,7 @@ import {
   type PacketAnswer,
 } from '@sealmesh/protocol/wire/frame'
 import { FrameFiller, type NumberedPacket, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
+import type { Scratch } from './scratch.ts'
 
 /** Where frames go, each in parts that follow one another. */
 export interface FrameSink {
@@ -22,21 +24,20 @@ const SOCKET_BYTES_MAX = 524_288
 /** Answers that a peer does not read, while it goes on sending: no honest peer comes near. */
 const CONTROL_BYTES_MAX = 2_097_152
 
-/** From Node's pool: an array of its own for every frame is what a collector's time goes to. */
-const allocate = (bytes: number): Uint8Array => Buffer.allocUnsafe(bytes)
-
 export class Outgoing {
   readonly #sink: FrameSink
   readonly #socket: Duplex
+  readonly #scratch: Scratch
   #control: Uint8Array[] = []
   readonly #answers = new FrameFiller<PacketAnswer>(answerBytes)
   #lane: (readonly Uint8Array[])[] = []
   #last: Uint8Array | null = null
   readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
 
-  constructor(sink: FrameSink, socket: Duplex) {
+  constructor(sink: FrameSink, socket: Duplex, scratch: Scratch) {
     this.#sink = sink
     this.#socket = socket
+    this.#scratch = scratch
   }
 
   control(frame: Frame): void {
@@ -66,6 +67,17 @@ export class Outgoing {
 
   /** Once per loop turn, and when the socket has room again: one write, whatever it is made of. */
   flush(): 'ok' | 'overflow' {
+    let result: 'ok' | 'overflow' = 'ok'
+    this.#scratch.during(() => {
+      result = this.#write()
+      // With the kernel. Another Duplex may keep for longer what it says that it has taken.
+      return this.#socket instanceof Socket && this.#socket.writableLength === 0 && this.#lane.length === 0
+    })
+    return result
+  }
+
+  #write(): 'ok' | 'overflow' {
+    const { allocate } = this.#scratch
     this.#closePackets()
     this.#socket.cork()
     for (const frame of this.#control) this.#sink.send([frame])
@@ -86,6 +98,7 @@ export class Outgoing {
   }
 
   #closePackets(): void {
+    const { allocate } = this.#scratch
     for (const packets of this.#packets.take()) this.#lane.push(encodeDeliver(packets, allocate))
   }
 }
