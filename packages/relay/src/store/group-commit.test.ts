@@ -15,6 +15,7 @@ function scene() {
       }),
     onPersisted: (receipts) => persisted.push(...receipts),
     onFailed: (receipts) => failed.push(...receipts),
+    bytesOf: (operation) => operation.length,
   })
   return { writes, persisted, failed, commits }
 }
@@ -90,4 +91,32 @@ test('settling waits for what is on its way and what came meanwhile', async () =
   writes[1]?.end()
   await settling
   expect(settled).toBe(true)
+})
+
+test('what is more than one batch should hold goes in several, in order, and each is answered when it is durable', async () => {
+  const { writes, persisted, commits } = scene()
+  const large = 'x'.repeat(400_000)
+  for (let receipt = 1; receipt <= 5; receipt++) commits.add([large], receipt)
+  commits.add(['loose'], null)
+  await turn()
+  expect(writes.map(({ operations }) => operations.length)).toEqual([3])
+  writes[0]?.end()
+  await turn()
+  expect(persisted).toEqual([1, 2, 3])
+  expect(writes[1]?.operations).toEqual([large, large, 'loose'])
+  expect(writes[1]?.sync).toBe(true)
+  writes[1]?.end()
+  await turn()
+  expect(persisted).toEqual([1, 2, 3, 4, 5])
+})
+
+test('one batch holds at least one item, however large, and a broken disk fails all that waits at once', async () => {
+  const { writes, failed, commits } = scene()
+  const large = 'x'.repeat(4_000_000)
+  for (let receipt = 1; receipt <= 3; receipt++) commits.add([large], receipt)
+  await turn()
+  expect(writes[0]?.operations).toHaveLength(1)
+  writes[0]?.end(new Error('the disk is full'))
+  await turn()
+  expect(failed).toEqual([1, 2, 3])
 })

@@ -14,8 +14,15 @@ export interface GroupCommitDeps<Operation> {
   write(items: readonly Item<Operation>[], sync: boolean): Promise<void>
   onPersisted(receipts: readonly number[]): void
   onFailed(receipts: readonly number[], error: unknown): void
+  /** What an operation takes in a batch, roughly. */
+  bytesOf(operation: Operation): number
 }
 
+/**
+ * One batch takes no more operations beyond this. It is copied before it is written, in one go and a second time in the
+ * database's memory: nobody else's packets should wait for many megabytes of that.
+ */
+const BATCH_BYTES_TARGET = 1_048_576
 /** What nobody waits for is written after this long at the latest. */
 const LOOSE_WAIT_MS = 100
 
@@ -65,13 +72,19 @@ export class GroupCommit<Operation> {
     this.#later = null
     // The next group goes when this one has landed.
     if (this.#writing !== null) return
-    const items = this.#group
-    const sync = this.#wanted
-    if (items.length === 0) return
-    this.#group = []
-    this.#wanted = false
+    if (this.#group.length === 0) return
+    const items = this.#take(this.#broken === null ? BATCH_BYTES_TARGET : Number.POSITIVE_INFINITY)
+    this.#wanted = this.#group.some(isWanted)
     if (this.#broken !== null) return this.#fail(items, this.#broken)
-    this.#writing = this.#write(items, sync)
+    this.#writing = this.#write(items, items.some(isWanted))
+  }
+
+  /** The first of the group, in order, until they take so many bytes. */
+  #take(bytesMax: number): readonly Item<Operation>[] {
+    let count = 0
+    for (let bytes = 0; bytes < bytesMax && count < this.#group.length; count++)
+      for (const operation of this.#group[count]?.operations ?? []) bytes += this.#deps.bytesOf(operation)
+    return this.#group.splice(0, count)
   }
 
   async #write(items: readonly Item<Operation>[], sync: boolean): Promise<void> {
@@ -96,6 +109,8 @@ export class GroupCommit<Operation> {
     this.#deps.onFailed(receipts, error)
   }
 }
+
+const isWanted = (item: Item<unknown>): boolean => item.receipt !== null
 
 const receiptsOf = (items: readonly Item<unknown>[]): number[] =>
   items.flatMap((item) => (item.receipt === null ? [] : [item.receipt]))

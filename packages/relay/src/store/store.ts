@@ -64,6 +64,7 @@ export class Store {
       write: (items, sync) => this.#write(items, sync),
       onPersisted: (receipts) => events.onPersisted(receipts),
       onFailed: (receipts, error) => this.#fail(receipts, error),
+      bytesOf,
     })
   }
 
@@ -191,6 +192,14 @@ export class Store {
     await this.db.put(VERSION_KEY, Buffer.from(STORE_FORMAT), { sync: true })
   }
 }
+
+/** Roughly: packets and pieces of snapshots are what is large. */
+function bytesOf(operation: Operation): number {
+  if (operation.type === 'packet') return operation.packet.length + ROW_BYTES
+  return operation.type === 'vaultChunk' ? operation.bytes.length + ROW_BYTES : ROW_BYTES
+}
+
+const ROW_BYTES = 128
 
 function put(batch: ReturnType<Database['batch']>, operation: Operation): void {
   switch (operation.type) {
