@@ -7,6 +7,7 @@ import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
 import { isBarred } from './core/addresses.ts'
 import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
+import { DropLog } from './drop-log.ts'
 import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
 import { Scratch } from './socket/scratch.ts'
@@ -55,6 +56,7 @@ export class RelayDriver {
   readonly #wires = new Map<ConnectionId, Wire>()
   readonly #dirty = new Set<Wire>()
   readonly #scratch = new Scratch()
+  readonly #drops = new DropLog()
   #flushing: NodeJS.Immediate | null = null
   #ticking: NodeJS.Timeout | null = null
   #nextId = 1
@@ -66,7 +68,10 @@ export class RelayDriver {
   }
 
   start(): void {
-    this.#ticking = setInterval(() => this.feed({ type: 'tick' }), TICK_MS)
+    this.#ticking = setInterval(() => {
+      this.feed({ type: 'tick' })
+      this.#logDrops(this.#steadyMs)
+    }, TICK_MS)
   }
 
   /**
@@ -116,6 +121,7 @@ export class RelayDriver {
   async stop(): Promise<void> {
     if (this.#ticking !== null) clearInterval(this.#ticking)
     this.feed({ type: 'stop' })
+    this.#logDrops(Number.POSITIVE_INFINITY)
     this.#flushAll()
     await Promise.all([...this.#wires.values()].map(({ ws }) => new Promise((resolve) => ws.once('close', resolve))))
   }
@@ -233,6 +239,12 @@ export class RelayDriver {
     for (const [id, known] of this.#wires) if (known === wire) this.feed({ type: 'overflow', connection: id })
   }
 
+  #logDrops(steadyMs: number): void {
+    const { log, pseudonym } = this.#deps
+    for (const drop of this.#drops.take(steadyMs))
+      log.warn({ ...drop, mesh: pseudonym(drop.mesh) }, 'packets left a mailbox unread')
+  }
+
   #note(note: Note): void {
     const { tally, log, pseudonym } = this.#deps
     const named = {
@@ -256,7 +268,7 @@ export class RelayDriver {
         return log.info(named, 'a reader left: what it had in hand is back in its mailbox')
       case 'dropped':
         Tally.count(tally.dropped, note.reason, note.packets)
-        return log.warn(named, 'packets left a mailbox unread')
+        return this.#drops.add(note)
       case 'meshAdmitted':
         this.#deps.admitted(note.mesh)
         return log.info(named, 'a mesh was admitted')
