@@ -8,6 +8,7 @@ import { isBarred } from './core/addresses.ts'
 import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
 import { DropLog } from './drop-log.ts'
+import { Inflow } from './socket/inflow.ts'
 import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
 import { Scratch } from './socket/scratch.ts'
@@ -41,6 +42,7 @@ interface Wire {
   readonly ws: WebSocket
   readonly socket: Duplex
   readonly outgoing: Outgoing
+  readonly inflow: Inflow
   /** Set when the core has said to close, after what waits has left. */
   closing: 'softly' | 'at once' | null
   welcomed(): void
@@ -55,6 +57,8 @@ export class RelayDriver {
   readonly #deps: DriverDeps
   readonly #wires = new Map<ConnectionId, Wire>()
   readonly #dirty = new Set<Wire>()
+  /** Of this turn. Not `#dirty`: what a sender is answered leaves after what its packets bring to others. */
+  #heard: Wire[] = []
   readonly #scratch = new Scratch()
   readonly #drops = new DropLog()
   #flushing: NodeJS.Immediate | null = null
@@ -81,11 +85,16 @@ export class RelayDriver {
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void, greeted?: Greeted): void {
     const id = this.#nextId++
     const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket, this.#scratch)
-    const wire: Wire = { ws, socket, outgoing, closing: null, welcomed }
+    const wire: Wire = { ws, socket, outgoing, inflow: new Inflow(ws), closing: null, welcomed }
     this.#wires.set(id, wire)
     ws.on('message', (data, isBinary) => {
-      if (isBinary && data instanceof Uint8Array) this.#hear(id, data)
-      else this.feed({ type: 'badFrame', connection: id, reason: 'FRAME_MALFORMED' })
+      if (isBinary && data instanceof Uint8Array) {
+        if (wire.inflow.take(data.length)) {
+          this.#heard.push(wire)
+          this.#flushSoon()
+        }
+        this.#hear(id, data)
+      } else this.feed({ type: 'badFrame', connection: id, reason: 'FRAME_MALFORMED' })
     })
     ws.on('error', (error) => {
       // ws ends the connection itself after an error; a frame over the limit is worth a word in the log.
@@ -156,9 +165,9 @@ export class RelayDriver {
       case 'welcomed':
         return this.#wireOf(effect.connection)?.welcomed()
       case 'pause':
-        return this.#wireOf(effect.connection)?.ws.pause()
+        return this.#wireOf(effect.connection)?.inflow.hold()
       case 'resume':
-        return this.#wireOf(effect.connection)?.ws.resume()
+        return this.#wireOf(effect.connection)?.inflow.letGo()
       case 'persist':
         return store.persist(effect.operations, effect.receipt)
       case 'read':
@@ -217,6 +226,10 @@ export class RelayDriver {
 
   #touch(wire: Wire): void {
     this.#dirty.add(wire)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     // After the poll phase: everything that this turn has for one destination leaves in one write.
     this.#flushing ??= setImmediate(() => this.#flushAll())
   }
@@ -233,6 +246,9 @@ export class RelayDriver {
       else if (wire.closing === 'softly') closeSoftly(wire.ws)
       else if (flushed === 'overflow') this.#overflow(wire)
     }
+    const heard = this.#heard
+    this.#heard = []
+    for (const { inflow } of heard) inflow.endTurn()
   }
 
   #overflow(wire: Wire): void {
