@@ -9,6 +9,7 @@ import { stepRelay } from './core/relay.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
 import { DropLog } from './drop-log.ts'
 import { Inflow } from './socket/inflow.ts'
+import type { GoodbyeLog } from './goodbye-log.ts'
 import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
 import { Scratch } from './socket/scratch.ts'
@@ -28,6 +29,7 @@ export interface DriverDeps {
   readonly expelled: (mesh: MeshId) => void
   readonly tally: Tally
   readonly log: Logger
+  readonly goodbyes: Pick<GoodbyeLog, 'note'>
   /** Ids as logs may show them. */
   readonly pseudonym: (id: string) => string
 }
@@ -275,7 +277,7 @@ export class RelayDriver {
       case 'goodbye':
         Tally.count(tally.goodbyes, note.reason)
         if (note.stranger) Tally.count(tally.turnedAway, note.reason)
-        return log.info(named, 'a connection was ended')
+        return this.#deps.goodbyes.note(note)
       case 'duplicate':
         tally.duplicates += 1
         return log.warn(named, 'the same login came twice: the older connection is idle')

@@ -24,6 +24,7 @@ import type { ClaimKey } from './core/event.ts'
 import { newRelay } from './core/relay.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { RelayDriver } from './driver.ts'
+import { GoodbyeLog } from './goodbye-log.ts'
 import { listen } from './listen.ts'
 import { createMetrics, createMetricsApp } from './metrics.ts'
 import { STORE_FORMAT } from './store/keys.ts'
@@ -123,6 +124,15 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       ownClaims,
       log,
     })
+    const goodbyes = new GoodbyeLog(
+      (fields, message) => log.info(fields, message),
+      () => performance.now(),
+    )
+    const sweeping = setInterval(() => goodbyes.sweep(), SWEEP_MS)
+    ends.push(() => {
+      clearInterval(sweeping)
+      goodbyes.close()
+    })
     const newClaim = (): Promise<string> => createClaim(data, { sodium, random, nowMs: Date.now() })
     const driver = new RelayDriver({
       state,
@@ -139,6 +149,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       expelled: (mesh) => noteExpelled(data, mesh),
       tally,
       log,
+      goodbyes,
       pseudonym: (id) => pseudonyms.of(id),
     })
     disk.attach(driver, (operations, ms) => metrics.groupWritten(operations, ms))
@@ -246,6 +257,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
 }
 
 const GENERATION_BYTES = 16
+const SWEEP_MS = 1_000
 /** How long a start waits for NATS before it goes on without. */
 const CLUSTER_WAIT_MS = 10_000
 
