@@ -1,6 +1,6 @@
 import { createServer as createHttp, type Server } from 'node:http'
 import { createServer as createHttps, Server as HttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -28,8 +28,14 @@ export interface ListenDeps {
   readonly app: Hono
   /** Has failed to log in so often that not even a handshake is spent on it. */
   isBarred(address: string): boolean
+  /** A TCP connection has come; the relay has ended one that is no WebSocket yet. */
+  came(): void
+  ended(reason: SocketEnd): void
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void
 }
+
+/** Why a socket came no further than its handshake or its request. */
+export type SocketEnd = 'barred' | 'address_full' | 'relay_full' | 'timeout' | 'malformed' | 'tls' | 'idle'
 
 /** A stranger's handshake, and its HTTP request: all of it within this. */
 const REQUEST_WAIT_MS = 5_000
@@ -64,11 +70,18 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   server.timeout = UNREAD_WAIT_MS
   server.maxRequestsPerSocket = REQUESTS_MAX
   const strangers = new Strangers()
-  server.on('connection', (socket) => {
-    const { remoteAddress } = socket
-    const isBarred = !isOwner(remoteAddress) && deps.isBarred(addressKey(remoteAddress))
-    if (isBarred || !strangers.admit(socket)) socket.destroy()
-  })
+  judgeFirst(
+    server,
+    (socket) => {
+      deps.came()
+      const { remoteAddress } = socket
+      const address = addressKey(remoteAddress)
+      if (!isOwner(remoteAddress) && deps.isBarred(address)) return 'barred'
+      return strangers.admit(socket, address) ? null : 'address_full'
+    },
+    deps,
+  )
+  countEnds(server, deps)
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
   const turnstile = new Turnstile()
   server.on('upgrade', (request, socket, head) => {
@@ -99,6 +112,49 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
         server.closeIdleConnections()
       }),
   }
+}
+
+/** Before TLS or HTTP has spent anything on a socket, which is most of what a stranger costs. */
+function judgeFirst(
+  server: Server,
+  judge: (socket: Socket) => SocketEnd | null,
+  { ended }: Pick<ListenDeps, 'ended'>,
+): void {
+  const others = server.listeners('connection') as ((socket: Socket) => void)[]
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    const end = judge(socket)
+    if (end === null) {
+      for (const serve of others) serve.call(server, socket)
+      return
+    }
+    ended(end)
+    // Nothing is left of it in the kernel either.
+    socket.resetAndDestroy()
+  })
+}
+
+/** As Node would end them by itself, and counted. */
+function countEnds(server: Server, { came, ended }: Pick<ListenDeps, 'came' | 'ended'>): void {
+  server.on('drop', () => {
+    came()
+    ended('relay_full')
+  })
+  server.on('clientError', (error, socket) => {
+    const code = errnoOf(error) ?? ''
+    // A stranger who left by a reset was not ended by the relay.
+    if (code.endsWith('_TIMEOUT')) ended('timeout')
+    else if (code.startsWith('ERR_SSL_')) ended('tls')
+    else if (code.startsWith('HPE_')) {
+      ended('malformed')
+      if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+    }
+    socket.destroy()
+  })
+  server.on('timeout', (socket) => {
+    ended('idle')
+    socket.destroy()
+  })
 }
 
 /** The relay's owner, who asks how it is, or a proxy that all come through: told why when they are refused. */

@@ -163,6 +163,10 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       certificate,
       app,
       isBarred: driver.isBarred.bind(driver),
+      came: () => {
+        tally.sockets += 1
+      },
+      ended: (reason) => Tally.count(tally.socketsEnded, reason),
       connect,
     })
     ends.push(() => listening.close())

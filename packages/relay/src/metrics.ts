@@ -107,6 +107,13 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   counters('dropped_total', 'Packets that left a mailbox unread, by reason.', 'reason', () => tally.dropped)
   counters('goodbyes_total', 'Connections ended by the relay, by reason.', 'reason', () => tally.goodbyes)
   counters('turned_away_total', 'Of these, those that had not logged in.', 'reason', () => tally.turnedAway)
+  counter('sockets_total', 'TCP connections that came, whatever became of them.', () => tally.sockets)
+  counters(
+    'sockets_ended_total',
+    'Of these, those that the relay ended before they were a WebSocket.',
+    'reason',
+    () => tally.socketsEnded,
+  )
   counter('received_bytes_total', 'Bytes of packets received.', () => tally.packetBytesIn)
   counter('sent_packets_total', 'Packets sent to readers.', () => tally.packetsOut)
   counter('sent_bytes_total', 'Bytes of packets sent to readers.', () => tally.packetBytesOut)

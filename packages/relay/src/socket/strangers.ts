@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import { addressKey } from './address-key.ts'
 
 /**
  * Sockets of one address that nobody has logged in on: those that say nothing, those in a handshake, those that ask by
@@ -12,9 +11,8 @@ export class Strangers {
   readonly #counts = new Map<string, number>()
   readonly #sockets = new Map<string, string>()
 
-  /** False when its address has as many as it may: it is then ended without a word. */
-  admit(socket: Socket): boolean {
-    const address = addressKey(socket.remoteAddress)
+  /** False when `address`, whom the socket is from, has as many as it may: it is then ended without a word. */
+  admit(socket: Pick<Socket, 'remoteAddress' | 'remotePort' | 'once'>, address: string): boolean {
     const count = this.#counts.get(address) ?? 0
     if (count >= ADDRESS_STRANGERS_MAX) return false
     this.#counts.set(address, count + 1)

@@ -1,8 +1,8 @@
 /**
  * So many in one turn of the loop. A thousand strangers who come at once would otherwise all be greeted before the
- * next packet of a node is looked at.
+ * next packet of a node is looked at, and each takes as long as a dozen of these.
  */
-const PER_TURN = 8
+const PER_TURN = 2
 
 /** Does what it is given in order, at once while that is little, and over several turns when it is much. */
 export class Turnstile {
