@@ -9,8 +9,7 @@ import type { Hono } from 'hono'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Certificate } from './data/certificate.ts'
 import { errnoOf } from './data/data-directory.ts'
-import { addressKey } from './socket/address-key.ts'
-import { Strangers } from './socket/strangers.ts'
+import { Gate, type GateDeps, type SocketEnd } from './socket/gate.ts'
 import { Turnstile } from './socket/turnstile.ts'
 
 export interface Listening {
@@ -21,21 +20,16 @@ export interface Listening {
   close(): Promise<void>
 }
 
-export interface ListenDeps {
+export interface ListenDeps extends GateDeps {
   readonly host: string
   readonly port: number
   readonly certificate: Certificate | null
   readonly app: Hono
-  /** Has failed to log in so often that not even a handshake is spent on it. */
-  isBarred(address: string): boolean
   /** A TCP connection has come; the relay has ended one that is no WebSocket yet. */
   came(): void
   ended(reason: SocketEnd): void
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void): void
 }
-
-/** Why a socket came no further than its handshake or its request. */
-export type SocketEnd = 'barred' | 'address_full' | 'relay_full' | 'timeout' | 'malformed' | 'tls' | 'idle'
 
 /** A stranger's handshake, and its HTTP request: all of it within this. */
 const REQUEST_WAIT_MS = 5_000
@@ -69,18 +63,8 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   // Of HTTP alone: who asks and does not read the answer. ws takes it off the sockets that become its own.
   server.timeout = UNREAD_WAIT_MS
   server.maxRequestsPerSocket = REQUESTS_MAX
-  const strangers = new Strangers()
-  judgeFirst(
-    server,
-    (socket) => {
-      deps.came()
-      const { remoteAddress } = socket
-      const address = addressKey(remoteAddress)
-      if (!isOwner(remoteAddress) && deps.isBarred(address)) return 'barred'
-      return strangers.admit(socket, address) ? null : 'address_full'
-    },
-    deps,
-  )
+  const gate = new Gate(deps)
+  judgeFirst(server, gate, deps)
   countEnds(server, deps)
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
   const turnstile = new Turnstile()
@@ -90,12 +74,18 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
     socket.on('error', ignore)
     turnstile.pass(() => {
       if (socket.destroyed) return
+      const { address, end } = gate.atUpgrade(request)
+      if (end !== null) {
+        deps.ended(end)
+        socket.destroy()
+        return
+      }
       sockets.handleUpgrade(request, socket, head, (ws) => {
         socket.off('error', ignore)
         const release = limitStranger(ws, socket)
-        deps.connect(ws, socket, addressKey(request.socket.remoteAddress), () => {
+        deps.connect(ws, socket, address, () => {
           release()
-          strangers.welcome(request.socket)
+          gate.welcome(request.socket)
         })
       })
     })
@@ -115,15 +105,12 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
 }
 
 /** Before TLS or HTTP has spent anything on a socket, which is most of what a stranger costs. */
-function judgeFirst(
-  server: Server,
-  judge: (socket: Socket) => SocketEnd | null,
-  { ended }: Pick<ListenDeps, 'ended'>,
-): void {
+function judgeFirst(server: Server, gate: Gate, { came, ended }: Pick<ListenDeps, 'came' | 'ended'>): void {
   const others = server.listeners('connection') as ((socket: Socket) => void)[]
   server.removeAllListeners('connection')
   server.on('connection', (socket: Socket) => {
-    const end = judge(socket)
+    came()
+    const end = gate.atAccept(socket)
     if (end === null) {
       for (const serve of others) serve.call(server, socket)
       return
@@ -157,10 +144,6 @@ function countEnds(server: Server, { came, ended }: Pick<ListenDeps, 'came' | 'e
   })
 }
 
-/** The relay's owner, who asks how it is, or a proxy that all come through: told why when they are refused. */
-const isOwner = (address: string | undefined): boolean =>
-  address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1'
-
 /** Before login a peer may send little: a message is refused as soon as it is larger, not when it is whole. */
 function limitStranger(ws: WebSocket, socket: Duplex): () => void {
   let bytes = 0
@@ -168,8 +151,14 @@ function limitStranger(ws: WebSocket, socket: Duplex): () => void {
     bytes += chunk.length
     if (bytes > LOGIN_BYTES_MAX) ws.terminate()
   }
+  // ws would give it half a minute to answer that the connection is closed.
+  const hangUp = (): void => ws.terminate()
   socket.on('data', count)
-  return () => socket.off('data', count)
+  ws.on('error', hangUp)
+  return () => {
+    socket.off('data', count)
+    ws.off('error', hangUp)
+  }
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {

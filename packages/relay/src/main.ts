@@ -27,6 +27,7 @@ import { RelayDriver } from './driver.ts'
 import { GoodbyeLog } from './goodbye-log.ts'
 import { listen } from './listen.ts'
 import { createMetrics, createMetricsApp } from './metrics.ts'
+import { trustedProxiesOf } from './socket/forwarded.ts'
 import { STORE_FORMAT } from './store/keys.ts'
 import { loadRelay } from './store/load.ts'
 import { migrate } from './store/migrations.ts'
@@ -162,6 +163,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       port: settings.port,
       certificate,
       app,
+      proxies: settings.trustedProxy === null ? null : (trustedProxiesOf(settings.trustedProxy) ?? null),
       isBarred: driver.isBarred.bind(driver),
       came: () => {
         tally.sockets += 1
@@ -330,9 +332,13 @@ function addressesOf(
 ): { address: string; http: string } {
   const tls = certificate !== null
   const pin = certificate?.pin ?? null
-  const url = `${tls ? 'wss' : 'ws'}://${bracketed(publicHostOf(settings))}:${port}`
   const local = isAnywhere(settings.host) ? '127.0.0.1' : settings.host
   const http = `${tls ? 'https' : 'http'}://${bracketed(local)}:${port}`
+  const { publicUrl, trustedProxy } = settings
+  // A proxy that says whom it forwards for has ended TLS: nodes see its certificate.
+  if (publicUrl !== null)
+    return { address: formatRelayAddress({ url: publicUrl, relay, pin: trustedProxy === null ? pin : null }), http }
+  const url = `${tls ? 'wss' : 'ws'}://${bracketed(publicHostOf(settings))}:${port}`
   return { address: formatRelayAddress({ url, relay, pin }), http }
 }
 

@@ -1,5 +1,5 @@
-import type { SocketEnd } from './listen.ts'
 import { MsHistogram } from './ms-histogram.ts'
+import type { SocketEnd } from './socket/gate.ts'
 
 /** What a running relay counts. Plain numbers: they change for every packet, and are read when somebody asks. */
 export class Tally {

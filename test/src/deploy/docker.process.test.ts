@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { BIN, REPOSITORY } from '../processes/program.ts'
+import { BIN, Program, REPOSITORY } from '../processes/program.ts'
 import { until } from '../processes/wait.ts'
 import { readDockerfile } from './dockerfile.ts'
 import { endSandboxed, runSandboxed, sandboxWorks, STATE, startSandboxed, stopSandboxed } from './sandbox.ts'
@@ -143,11 +143,24 @@ describe.each(['compose.yaml', 'compose.pinned.yaml'])('%s', (name) => {
   })
 })
 
-test('a relay without TLS is reached by nobody but the Caddy beside it', () => {
+test('a relay without TLS is reached by nobody but the Caddy beside it, and prints what nodes dial', async () => {
   const { services } = parse(fs.readFileSync(path.join(DOCKER, 'compose.yaml'), 'utf8')) as Compose
-  expect(services['relay']?.command).toEqual(['up', '--tls', 'none', '--host', '127.0.0.1'])
   expect(services['caddy']?.network_mode).toBe('service:relay')
   expect(fs.readFileSync(path.join(DOCKER, 'Caddyfile'), 'utf8')).toContain('reverse_proxy 127.0.0.1:7443\n')
+  const command = (services['relay']?.command ?? []).map((word) =>
+    word.replace(/\$\{SEALMESH_DOMAIN:[^}]*\}/, 'relay.example.org'),
+  )
+  const parent = fs.mkdtempSync(path.join(directory, 'caddy-'))
+  const relay = new Program(BIN.relay, [...command, '--json', '--port', '0', '--data', path.join(parent, 'data')], {
+    name: 'relay behind Caddy',
+  })
+  try {
+    const said = await relay.line((line) => (typeof line['address'] === 'string' ? line : undefined))
+    expect(said['address']).toMatch(/^wss:\/\/relay\.example\.org#relay=[0-9a-f]{64}$/)
+    expect(said['http']).toMatch(/^http:\/\/127\.0\.0\.1:/)
+  } finally {
+    await relay.stop()
+  }
 })
 
 test('Caddy takes the Caddyfile', ({ skip }) => {

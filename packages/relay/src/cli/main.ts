@@ -52,6 +52,11 @@ function addUp(program: Command): void {
     .option('--cert <file>', 'a certificate that nodes’ machines trust, PEM')
     .option('--key <file>', 'its key, PEM')
     .option('--public-host <name>', 'the name or address that nodes dial')
+    .option(
+      '--public-url <url>',
+      'all that nodes dial, such as wss://relay.example.org, where a proxy stands before it',
+    )
+    .option('--trusted-proxy <addresses>', 'proxies whose X-Forwarded-For counts, such as 127.0.0.1 or 10.0.0.0/8')
     .option('--metrics <address:port>', 'where Prometheus reads /metrics, or off (default)')
     .option('--cluster <addresses>', 'NATS servers of the cluster that this relay is one of, separated by commas')
     .option('--admission <mode>', 'claims (default), or list')

@@ -118,6 +118,10 @@ describe('settings', () => {
     { cert: 'a.pem' },
     { metrics: '9464' },
     { admission: 'all' },
+    { publicUrl: 'https://relay.example.org' },
+    { publicUrl: 'ws://relay.example.org' },
+    { publicUrl: 'wss://relay.example.org#relay=1' },
+    { trustedProxy: 'localhost' },
   ])('%j is refused', (flags) => {
     expect(() => settings('', flags)).toThrow(expect.objectContaining({ code: 'USAGE' }))
   })
@@ -134,12 +138,22 @@ describe('settings', () => {
 
   test('written down as a file they are the same settings', () => {
     const files = { cert: '/a.pem', key: '/b.pem', metrics: '[::1]:1', publicHost: 'relay.example.org' }
-    for (const flags of [{}, files, { tls: 'none', metrics: 'off', admission: 'list' }]) {
+    const proxied = { publicUrl: 'wss://relay.example.org/mesh', trustedProxy: '127.0.0.1,10.0.0.0/8' }
+    for (const flags of [{}, files, proxied, { tls: 'none', metrics: 'off', admission: 'list' }]) {
       const before = settings('[limits]\nstall_ms = 5000\n', flags)
       const { limitOrigins: _, ...after } = settings(stringify(configOf(before)))
       expect(after).toEqual({ ...before, limitOrigins: undefined })
     }
   })
+})
+
+test('a proxy that cannot be trusted by its name, and an address that nobody can dial, are named by line and key', () => {
+  const text = '[listen]\npublic_url = "http://relay"\ntrusted_proxy = "caddy"\n'
+  const checked = checkConfig(text)
+  expect(checked.ok ? [] : checked.error.map(({ line, key }) => [line, key])).toEqual([
+    [2, 'listen.public_url'],
+    [3, 'listen.trusted_proxy'],
+  ])
 })
 
 test('the bounds of every limit hold its default', () => {

@@ -19,6 +19,8 @@ export function reloaded(now: Settings, read: Settings): { settings: Settings; s
     ...(now.host === read.host ? [] : ['listen.host']),
     ...(now.port === read.port ? [] : ['listen.port']),
     ...(now.publicHost === read.publicHost ? [] : ['listen.public_host']),
+    ...(now.publicUrl === read.publicUrl ? [] : ['listen.public_url']),
+    ...(now.trustedProxy === read.trustedProxy ? [] : ['listen.trusted_proxy']),
     ...(JSON.stringify(now.tls) === JSON.stringify(read.tls) ? [] : ['tls']),
     ...(now.cluster === read.cluster ? [] : ['cluster.nats']),
     ...(JSON.stringify(now.metrics) === JSON.stringify(read.metrics) ? [] : ['metrics.listen']),

@@ -1,4 +1,6 @@
+import { parseRelayAddress } from '@sealmesh/protocol/wire/address'
 import { z } from 'zod'
+import { trustedProxiesOf } from '../socket/forwarded.ts'
 import { defaultOf, expectedOf, keyOfLimit, LIMIT_NAMES, LIMIT_TABLE } from './limit-table.ts'
 
 /** Everything that `relay.toml` may say. Checks, types and the JSON Schema for editors all come from here. */
@@ -21,6 +23,13 @@ const Limits = z.strictObject(
   ),
 )
 
+export const PUBLIC_URL_EXPECTED = 'expected what nodes dial, such as wss://relay.example.org'
+export const TRUSTED_PROXY_EXPECTED = 'expected addresses or networks such as 127.0.0.1 or 10.0.0.0/8'
+
+/** What stands before the `#` of an address. */
+export const isPublicUrl = (text: string): boolean =>
+  !text.includes('#') && parseRelayAddress(`${text}#relay=${'0'.repeat(64)}`).ok
+
 const Text = z.string().min(1).max(4_096)
 
 export const Config = z.strictObject({
@@ -34,6 +43,12 @@ export const Config = z.strictObject({
         .optional()
         .meta({ description: 'The port to listen on; 0 for any that is free.', default: 7_443 }),
       public_host: Text.optional().describe('The name or address that nodes dial.'),
+      public_url: Text.refine(isPublicUrl, PUBLIC_URL_EXPECTED)
+        .optional()
+        .describe('All that nodes dial, where a proxy or another port stands before the relay. Before public_host.'),
+      trusted_proxy: Text.refine((text) => trustedProxiesOf(text) !== undefined, TRUSTED_PROXY_EXPECTED)
+        .optional()
+        .describe('Addresses or networks of proxies, separated by commas, whose X-Forwarded-For counts.'),
     })
     .prefault({})
     .describe('Where nodes reach the relay. Read when it starts.'),

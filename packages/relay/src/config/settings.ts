@@ -2,7 +2,16 @@ import { dirname, resolve } from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import { DEFAULT_LIMITS, type RelayLimits } from '../core/limits.ts'
 import { expectedOf, isWithin, keyOfLimit, LIMIT_NAMES, type LimitName, limitOfKey } from './limit-table.ts'
-import { ADMISSIONS, type Config, LOG_LEVELS, TLS_MODES } from './schema.ts'
+import {
+  ADMISSIONS,
+  type Config,
+  isPublicUrl,
+  LOG_LEVELS,
+  PUBLIC_URL_EXPECTED,
+  TLS_MODES,
+  TRUSTED_PROXY_EXPECTED,
+} from './schema.ts'
+import { trustedProxiesOf } from '../socket/forwarded.ts'
 
 /** What a relay goes by: the command line first, then the file, then the defaults. */
 export interface Settings {
@@ -10,6 +19,10 @@ export interface Settings {
   readonly port: number
   /** The name that nodes dial; this machine's first address otherwise. */
   readonly publicHost: string | null
+  /** All that nodes dial, before the `#`, where it is not this host and port. */
+  readonly publicUrl: string | null
+  /** Proxies whose word counts for whom they forward; null for none. Checked, and as it was written. */
+  readonly trustedProxy: string | null
   readonly tls: TlsSettings
   readonly metrics: { readonly host: string; readonly port: number } | null
   /** NATS servers of the cluster that it is one of: nats:// or tls:// addresses, separated by commas. */
@@ -32,6 +45,8 @@ export interface UpFlags {
   readonly host?: string
   readonly port?: string
   readonly publicHost?: string
+  readonly publicUrl?: string
+  readonly trustedProxy?: string
   readonly tls?: string
   readonly cert?: string
   readonly key?: string
@@ -67,6 +82,12 @@ export function settingsOf(flags: UpFlags, config: Config, path: string): Settin
     host,
     port: flags.port === undefined ? (config.listen.port ?? PORT) : portOf(flags.port),
     publicHost: flags.publicHost ?? config.listen.public_host ?? null,
+    publicUrl:
+      checked(flags.publicUrl, isPublicUrl, '--public-url', PUBLIC_URL_EXPECTED) ?? config.listen.public_url ?? null,
+    trustedProxy:
+      checked(flags.trustedProxy, isProxies, '--trusted-proxy', TRUSTED_PROXY_EXPECTED) ??
+      config.listen.trusted_proxy ??
+      null,
     tls,
     metrics: metricsOf(flags.metrics ?? config.metrics.listen ?? 'off'),
     cluster: flags.cluster ?? config.cluster.nats ?? null,
@@ -78,10 +99,17 @@ export function settingsOf(flags: UpFlags, config: Config, path: string): Settin
 
 /** The same as a file would say it. */
 export function configOf(settings: Settings): Config {
-  const { host, port, publicHost, tls, metrics, cluster, admission, logLevel, limits } = settings
+  const { host, port, publicHost, publicUrl, trustedProxy, tls, metrics, cluster, admission, logLevel, limits } =
+    settings
   const metricsHost = metrics?.host.includes(':') === true ? `[${metrics.host}]` : metrics?.host
   return {
-    listen: { host, port, ...(publicHost === null ? {} : { public_host: publicHost }) },
+    listen: {
+      host,
+      port,
+      ...(publicHost === null ? {} : { public_host: publicHost }),
+      ...(publicUrl === null ? {} : { public_url: publicUrl }),
+      ...(trustedProxy === null ? {} : { trusted_proxy: trustedProxy }),
+    },
     tls: { mode: tls.type, ...(tls.type === 'files' ? { cert: tls.cert, key: tls.key } : {}) },
     cluster: cluster === null ? {} : { nats: cluster },
     admission: { mode: admission },
@@ -142,6 +170,18 @@ function tlsOf(flags: UpFlags, config: Config, path: string): TlsSettings {
   throw new Failure('CONFIG_INVALID', `${path}: tls: a certificate needs its file and its key, and mode = "files".`, {
     next: 'name both in [tls], or neither',
   })
+}
+
+const isProxies = (text: string): boolean => trustedProxiesOf(text) !== undefined
+
+function checked(
+  text: string | undefined,
+  isRight: (text: string) => boolean,
+  flag: string,
+  expected: string,
+): string | undefined {
+  if (text === undefined || isRight(text)) return text
+  throw usage(`${flag}: ${expected}.`)
 }
 
 function metricsOf(text: string): Settings['metrics'] {

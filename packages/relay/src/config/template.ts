@@ -10,6 +10,11 @@ const HEAD = `#:schema ./config.schema.json
 # port = 7443
 # The name or address that nodes dial, where this machine's first address is not the one.
 # public_host = "relay.example.org"
+# All that nodes dial, where a proxy or another port stands before the relay.
+# public_url = "wss://relay.example.org"
+# Proxies that say in X-Forwarded-For whom they forward for: the limits for one address then count that one. Name no
+# address that strangers may have: whoever comes from it may claim to be anybody.
+# trusted_proxy = "127.0.0.1"
 
 # A certificate of its own that nodes pin ("self-signed"), none on loopback ("none"), or that of an authority ("files").
 # The files are read again by a reload, the mode when the relay starts.
