@@ -44,7 +44,7 @@ export async function benchRelayHostile(options: BenchOptions): Promise<Measured
   return {
     rows,
     notes: [
-      `${CONNECTIONS} hostile connections from 50 addresses, opened again when they are ended, beside ${PER_SECOND} honest messages of 1 KiB a second. Rival: the same attack on a sink. Memory: own (anonymous) memory at the end less that before, worst run. The relay's process is the same one throughout.`,
+      `${CONNECTIONS} hostile connections from 50 addresses, opened again a second after they were ended, or each second where they have said all they wanted, beside ${PER_SECOND} honest messages of 1 KiB a second. Rival: the same attack on a sink that answers upgrades and reads. Memory: own (anonymous) memory at the end less that before, worst run. The relay's process is the same one throughout.`,
     ],
   }
 }

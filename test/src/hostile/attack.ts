@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 
 /**
- * Strangers who want a relay to have no time or room for others. Each keeps its number of connections up: one that the
- * relay ends is dialled again a moment later.
+ * Strangers who want a relay to have no time or room for others. Each keeps its number of connections up. Those that wait
+ * stay until they are ended, and are dialled again a second later. Those that have said all they wanted hang up by
+ * themselves and come again, once in a second whatever the other end does: beside a sink as beside a relay.
  */
 
 export const ATTACKS = [
@@ -37,6 +38,8 @@ export interface AttackOptions {
 }
 
 const AGAIN_MS = 1_000
+/** These have done what they can as soon as they are let in. */
+const IMPATIENT: ReadonlySet<AttackKind> = new Set(['ws-garbage', 'ws-oversized', 'reconnect'])
 const DRIP_MS = 300
 /** Opened in steps, so that the attack is the connections and not their opening. */
 const STEP = 50
@@ -58,6 +61,7 @@ export class Attack {
   readonly #sockets = new Set<Socket>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #opened = 0
+  #ended = 0
   #over = false
 
   constructor(kind: AttackKind, options: AttackOptions) {
@@ -74,6 +78,11 @@ export class Attack {
     return this.#opened
   }
 
+  /** So many of these the other end has ended. */
+  get ended(): number {
+    return this.#ended
+  }
+
   stop(): void {
     this.#over = true
     for (const timer of this.#timers) clearTimeout(timer)
@@ -87,10 +96,12 @@ export class Attack {
     const socket = connect({ host: '127.0.0.1', port, localAddress })
     this.#sockets.add(socket)
     socket.on('error', () => undefined)
+    const isImpatient = IMPATIENT.has(this.#kind)
+    const leaving = isImpatient ? setTimeout(() => this.#leave(socket), AGAIN_MS) : undefined
     socket.on('close', () => {
-      this.#sockets.delete(socket)
-      // As often in a second, whether they are let in, refused or held by a sink.
-      const stayedMs = this.#kind === 'reconnect' ? performance.now() - openedMs : 0
+      clearTimeout(leaving)
+      if (this.#sockets.delete(socket)) this.#ended += 1
+      const stayedMs = isImpatient ? performance.now() - openedMs : 0
       if (!this.#over) this.#later(Math.max(0, AGAIN_MS - stayedMs), () => this.#open())
     })
     socket.on('connect', () => this.#begin(socket))
@@ -128,21 +139,23 @@ export class Attack {
           socket.write(Buffer.alloc(65_536))
         })
       case 'reconnect':
-        return this.#upgrade(socket, () => socket.destroy())
+        return this.#upgrade(socket, () => this.#leave(socket))
     }
   }
 
   #upgrade(socket: Socket, upgraded: () => void): void {
     socket.write(UPGRADE)
     let done = false
-    const once = (): void => {
+    socket.on('data', () => {
       if (!done && !socket.destroyed) upgraded()
       done = true
-    }
-    socket.on('data', once)
-    // A sink greets nobody: there it goes on all the same, or the control would be an easier one.
-    const timer = this.#later(AGAIN_MS, once)
-    socket.once('close', () => clearTimeout(timer))
+    })
+  }
+
+  /** By itself: nobody has ended it. */
+  #leave(socket: Socket): void {
+    this.#sockets.delete(socket)
+    socket.destroy()
   }
 
   #drip(socket: Socket): void {
