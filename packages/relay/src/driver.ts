@@ -51,6 +51,8 @@ interface Wire {
 }
 
 const TICK_MS = 250
+/** While strangers are sent away, a few at a time. */
+const TICK_STRANGERS_MS = 20
 /** How long a peer may take to answer a close before its socket is destroyed. */
 const CLOSE_WAIT_MS = 2_000
 
@@ -74,10 +76,7 @@ export class RelayDriver {
   }
 
   start(): void {
-    this.#ticking = setInterval(() => {
-      this.feed({ type: 'tick' })
-      this.#logDrops(this.#steadyMs)
-    }, TICK_MS)
+    this.#tickAfter(TICK_MS)
   }
 
   /**
@@ -130,11 +129,22 @@ export class RelayDriver {
 
   /** Says goodbye to everybody and resolves when all sockets are closed. The store is still open then. */
   async stop(): Promise<void> {
-    if (this.#ticking !== null) clearInterval(this.#ticking)
+    if (this.#ticking !== null) clearTimeout(this.#ticking)
+    this.#ticking = null
     this.feed({ type: 'stop' })
     this.#logDrops(Number.POSITIVE_INFINITY)
     this.#flushAll()
     await Promise.all([...this.#wires.values()].map(({ ws }) => new Promise((resolve) => ws.once('close', resolve))))
+  }
+
+  #tickAfter(ms: number): void {
+    this.#ticking = setTimeout(() => {
+      const { turnedAway } = this.#deps.tally
+      const before = turnedAway.get('HELLO_TIMEOUT')
+      this.feed({ type: 'tick' })
+      this.#logDrops(this.#steadyMs)
+      this.#tickAfter(turnedAway.get('HELLO_TIMEOUT') === before ? TICK_MS : TICK_STRANGERS_MS)
+    }, ms)
   }
 
   #hear(id: ConnectionId, bytes: Uint8Array): void {

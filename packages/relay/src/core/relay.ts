@@ -274,20 +274,21 @@ const cut = (state: RelayState, connection: Connection, effects: Effect[]): void
 /** Tells everybody when to come back, not all at once. */
 function stop(state: RelayState, effects: Effect[]): void {
   state.stopping = true
-  let retryAfterMs = RESTART_MS
-  for (const connection of [...state.connections.values()]) {
-    bye(state, connection, 'RELAY_RESTARTING', retryAfterMs, effects)
-    retryAfterMs = Math.min(retryAfterMs + RESTART_STEP_MS, RESTART_MS_MAX)
-  }
+  const connections = [...state.connections.values()]
+  const stepMs = Math.max(RESTART_STEP_MS_MIN, Math.min(RESTART_STEP_MS, RESTART_SPREAD_MS / connections.length))
+  for (const [index, connection] of connections.entries())
+    bye(state, connection, 'RELAY_RESTARTING', Math.floor(RESTART_MS + index * stepMs), effects)
 }
 
-/** A thousand strangers who came at once must not all be sent away in one turn. */
-const TIMEOUTS_PER_TICK = 64
+/** A thousand strangers who came at once must not all be sent away in one turn: the driver ticks sooner meanwhile. */
+const TIMEOUTS_PER_TICK = 8
 
-/** What a restart takes, and how far apart nodes come back: a thousand take ten seconds. */
+/** What a restart takes at least, and how far apart nodes come back: all within a few seconds, a few or thousands. */
 const RESTART_MS = 500
 const RESTART_STEP_MS = 10
-const RESTART_MS_MAX = 15_000
+const RESTART_SPREAD_MS = 6_000
+/** More logins in a second than this a small machine does not do: who has to wait too long for its own comes again. */
+const RESTART_STEP_MS_MIN = 1
 
 /** What the last frames of a connection that was left behind may take to arrive. */
 const LEFT_BEHIND_MS = 5_000
