@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs or upgrades a Sealmesh relay on a Debian server, from tarballs that `pnpm pack-all --bundle` made. Run it as
-# root; a second time it changes nothing, unless the tarballs are others. It asks Debian's mirrors for Node, and nothing
-# else for anything.
+# root; a second time it changes nothing, unless the tarballs are others. An upgrade that does not come up is taken back.
+# It asks Debian's mirrors for Node, and nothing else for anything.
 set -eu
 umask 022
 
@@ -76,6 +76,7 @@ install_relay() {
   version=$(version_of "$bundle")
   release=$version-$(sha256sum "$bundle" | cut -c 1-12)
   before=$(readlink "$root$HOME_DIR/current" 2>/dev/null || true)
+  options_before=$(cat "$root$HOME_DIR/service-options" 2>/dev/null || true)
   refuse_older "$version" "${before#releases/}"
   if [ "$before" = "releases/$release" ]; then
     say "version $version is installed"
@@ -83,15 +84,21 @@ install_relay() {
     unpack "$bundle" "$release"
   fi
   write_command
-  install_service
-  forget_releases "$before"
-  if [ "$dry_run" = yes ]; then
-    say "nothing was changed"
-  elif [ -n "$root" ] || ! [ -d /run/systemd/system ]; then
+  if [ "$dry_run" = yes ] || [ -n "$root" ] || ! [ -d /run/systemd/system ]; then
+    install_service
+    forget_releases
+    [ "$dry_run" = no ] || { say "nothing was changed"; return; }
     say "systemd does not run here: the relay starts with this system"
+  elif [ -z "$before" ] || [ "$before" = "releases/$release" ]; then
+    install_service
+    is_ready "$version" ||
+      fail "the relay did not answer within $READY_SECONDS seconds" "journalctl -u $SERVICE"
+    greet
+  elif ( install_service && systemctl restart "$SERVICE" ) && is_ready "$version"; then
+    forget_releases
+    greet
   else
-    [ "$before" = "releases/$release" ] || [ -z "$before" ] || act systemctl restart "$SERVICE"
-    wait_until_ready
+    go_back
   fi
 }
 
@@ -166,7 +173,11 @@ unpack() {
     act "$node" "$releases/$2.new/$PROGRAM" version
     act mv "$releases/$2.new" "$releases/$2"
   fi
-  act ln -sfn "releases/$2" "$root$HOME_DIR/current.new"
+  make_current "releases/$2"
+}
+
+make_current() {
+  act ln -sfn "$1" "$root$HOME_DIR/current.new"
   act mv -T "$root$HOME_DIR/current.new" "$root$HOME_DIR/current"
 }
 
@@ -203,24 +214,46 @@ install_service() {
   act "$node" "$root$HOME_DIR/current/$PROGRAM" service install ${root:+--root "$root"} $service_options
 }
 
+# The release before takes its place again, with the unit that it writes itself.
+go_back() {
+  old=${before#releases/}
+  say "version $version did not come up within $READY_SECONDS seconds: going back to ${old%-*}. What it said last:"
+  journalctl -u "$SERVICE" -n 8 -o cat --no-pager 2>/dev/null || true
+  [ -d "$HOME_DIR/$before" ] || fail "$HOME_DIR/$before is not there" "install from the tarballs of ${old%-*}"
+  make_current "$before"
+  printf '%s\n' "$options_before" >"$HOME_DIR/service-options"
+  service_options=''
+  install_service
+  systemctl restart "$SERVICE"
+  is_ready "${old%-*}" ||
+    fail "version $version did not come up, and ${old%-*} does not either" \
+      "journalctl -u $SERVICE; if the database is of a newer format, restore the copy from before the upgrade"
+  rm -rf "${HOME_DIR:?}/releases/$release"
+  fail "version $version did not come up: ${old%-*} runs again, and nothing is lost" \
+    "journalctl -u $SERVICE -b says why; run this again to try again"
+}
+
 # The one before stays, as the way back.
 forget_releases() {
-  if [ "$1" = "releases/$release" ]; then return; fi
+  if [ "$before" = "releases/$release" ]; then return; fi
   for path in "$root$HOME_DIR"/releases/*; do
     case releases/${path##*/} in
-      "releases/$release" | "$1" | 'releases/*') ;;
+      "releases/$release" | "$before" | 'releases/*') ;;
       *) act rm -rf "$path" ;;
     esac
   done
 }
 
-wait_until_ready() {
-  waited=0
-  until "$COMMAND" status >/dev/null 2>&1; do
-    [ "$waited" -lt "$READY_SECONDS" ] || fail "the relay did not answer within $READY_SECONDS seconds" "journalctl -u $SERVICE"
+# Whether this version answers, and not the one before it.
+is_ready() {
+  deadline=$(($(date +%s) + READY_SECONDS))
+  until "$COMMAND" status --json 2>/dev/null | grep -qF "\"version\":\"$1\""; do
+    [ "$(date +%s)" -lt "$deadline" ] || return 1
     sleep 1
-    waited=$((waited + 1))
   done
+}
+
+greet() {
   "$COMMAND" status
   if [ -n "$(ls -A "$DATA_DIR/meshes")" ]; then return; fi
   code=$(journalctl -u "$SERVICE" --since -24h -o cat --no-pager 2>/dev/null | sed -n 's/^claim code: *//p' | tail -n 1)

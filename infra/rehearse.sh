@@ -138,6 +138,19 @@ rehearse() {
   at office get claude.semantic.deploy-day
   expect 'the item at the office' Tuesday "$(node_of office get claude.semantic.deploy-day | head -n 1)"
 
+  say 'A limit is changed: what runs goes on.'
+  pid=$(on_vps systemctl show -p MainPID --value sealmesh-relay)
+  vps 'sealmesh-relay config init'
+  # No address for metrics: this network is not only the server's.
+  on_vps sed -i 's/^listen = .*/listen = "off"/' /var/lib/sealmesh-relay/relay.toml
+  vps "sed -i 's/^# mailbox_packets_max = .*/mailbox_packets_max = 50000/' /var/lib/sealmesh-relay/relay.toml; systemctl reload sealmesh-relay"
+  for _ in $(seq 50); do
+    [ "$(on_vps sealmesh-relay limits | grep -c '^mailbox_packets_max  *50000 ')" -eq 0 ] || break
+    sleep 0.2
+  done
+  vps 'sealmesh-relay limits | grep mailbox_packets_max; journalctl -u sealmesh-relay -o cat --no-pager | grep "settings were read again"'
+  expect 'the process' "$pid" "$(on_vps systemctl show -p MainPID --value sealmesh-relay)"
+
   say 'Killed: systemd starts it again, and what waited for the office is still there.'
   at office down
   at home set claude.semantic.deploy-day Wednesday
@@ -153,6 +166,16 @@ rehearse() {
   expect 'the address' "$address" "$(on_vps sealmesh-relay status --json | sed 's/.*"address":"\([^"]*\)".*/\1/')"
   at home set claude.semantic.deploy-day Friday
   at home wait --synced --timeout 60s claude
+
+  say 'An upgrade that does not come up: the version before runs again by itself.'
+  on_vps sh -c 'cd /root/sealmesh && mkdir x && tar -xzf sealmesh-relay-99.0.0-linux.tar.gz -C x && sed -i "s/\"version\": \"[^\"]*\"/\"version\": \"99.0.1\"/" x/node_modules/@sealmesh/relay/package.json && echo "throw new Error(\"broken on purpose\")" >x/node_modules/@sealmesh/relay/dist/main.js && tar -czf sealmesh-relay-99.0.1-linux.tar.gz -C x node_modules && rm -r x && sha256sum sealmesh-relay-*.tar.gz >SHA256SUMS'
+  vps './install.sh --from . || true'
+  expect 'the version' 99.0.0 "$(on_vps sealmesh-relay status --json | sed 's/.*"version":"\([^"]*\)".*/\1/')"
+  at home set claude.semantic.deploy-day Saturday
+  at home wait --synced --timeout 60s claude
+  vps 'rm sealmesh-relay-99.0.1-linux.tar.gz; ls /opt/sealmesh/releases'
+
+  say 'An earlier version is refused.'
   vps 'rm sealmesh-relay-99.0.0-linux.tar.gz; ./install.sh --from . || true'
 
   say 'Removed, with its data kept, and then without.'
