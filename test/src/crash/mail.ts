@@ -32,6 +32,8 @@ export class Mail {
   readonly stored = new Set<PacketId>()
   /** Packets without an answer: either outcome is right. */
   readonly unanswered = new Set<PacketId>()
+  /** Packets that the relay did not take, such as for its disk. */
+  refused = 0
   #wake: () => void = () => {}
 
   constructor(sodium: Sodium) {
@@ -117,7 +119,10 @@ export class Mail {
         case 'answer':
           flying.delete(event.packet)
           this.unanswered.delete(event.packet)
-          for (const { outcome } of event.outcomes) if (outcome === 'stored') this.stored.add(event.packet)
+          for (const { outcome } of event.outcomes) {
+            if (outcome === 'stored') this.stored.add(event.packet)
+            if (outcome === 'refused') this.refused += 1
+          }
           fill()
           this.#wake()
           break
