@@ -1,4 +1,4 @@
-import { createServer as createHttp, type Server } from 'node:http'
+import { createServer as createHttp, type IncomingMessage, type Server } from 'node:http'
 import { createServer as createHttps, Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -66,29 +66,39 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
   const gate = new Gate(deps)
   judgeFirst(server, gate, deps)
   countEnds(server, deps)
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: FRAME_BYTES_MAX,
+  })
+  // Functions of their own: what they leave behind lives as long as the connection, and must not hold the request, which
+  // is a quarter of what a stranger weighs.
+  const begin = (ws: WebSocket, socket: Duplex, far: Socket, address: string): void => {
+    const release = limitStranger(ws, socket)
+    deps.connect(ws, socket, address, () => {
+      release()
+      gate.welcome(far)
+    })
+  }
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (socket.destroyed) return
+    const { address, end } = gate.atUpgrade(request)
+    if (end !== null) {
+      deps.ended(end)
+      socket.destroy()
+      return
+    }
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      socket.off('error', ignore)
+      begin(ws, socket, request.socket, address)
+    })
+  }
   const turnstile = new Turnstile()
   server.on('upgrade', (request, socket, head) => {
     // Before ws has it, a reset connection would otherwise end the process.
-    const ignore = (): void => undefined
     socket.on('error', ignore)
-    turnstile.pass(() => {
-      if (socket.destroyed) return
-      const { address, end } = gate.atUpgrade(request)
-      if (end !== null) {
-        deps.ended(end)
-        socket.destroy()
-        return
-      }
-      sockets.handleUpgrade(request, socket, head, (ws) => {
-        socket.off('error', ignore)
-        const release = limitStranger(ws, socket)
-        deps.connect(ws, socket, address, () => {
-          release()
-          gate.welcome(request.socket)
-        })
-      })
-    })
+    turnstile.pass(() => upgrade(request, socket, head))
   })
   await bind(server, deps.host, deps.port)
   return {
@@ -103,6 +113,8 @@ export async function listen(deps: ListenDeps): Promise<Listening> {
       }),
   }
 }
+
+const ignore = (): void => undefined
 
 /** Before TLS or HTTP has spent anything on a socket, which is most of what a stranger costs. */
 function judgeFirst(server: Server, gate: Gate, { came, ended }: Pick<ListenDeps, 'came' | 'ended'>): void {
