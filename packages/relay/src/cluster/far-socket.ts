@@ -26,7 +26,9 @@ export class FarSocket extends Duplex {
   readonly #deps: FarSocketDeps
   #room = WINDOW_BYTES
   #held: (() => void) | null = null
+  /** Bytes of messages that nobody has read yet, and those that were read and of which the front knows nothing. */
   #unread = 0
+  #owed = 0
   /** While the answer to the made-up upgrade is written, which no node waits for. */
   #isMute = true
   /** What one turn brings in either direction goes on as one piece. */
@@ -105,9 +107,11 @@ export class FarSocket extends Duplex {
   }
 
   #read(): void {
-    const bytes = this.#unread
+    this.#owed += this.#unread
     this.#unread = 0
-    if (bytes > 0) this.#deps.credit(bytes)
+    if (this.#owed < CREDIT_STEP_BYTES) return
+    this.#deps.credit(this.#owed)
+    this.#owed = 0
   }
 }
 

@@ -230,6 +230,11 @@ export class Front {
 
   #down(peer: string, number: number, link: Link, bytes: Uint8Array): void {
     const { socket } = link
+    // Of one turn one write: the home has cut what belongs together where messages end.
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      setImmediate(() => socket.uncork())
+    }
     socket.write(bytes, () => {
       link.owed += bytes.length
       if (link.owed < CREDIT_STEP_BYTES || this.#links.get(peer)?.get(number) !== link) return

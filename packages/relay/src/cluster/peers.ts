@@ -22,16 +22,26 @@ const SILENT_MAX = 3
 const NOBODY_MAX = 2
 const NOBODY_WAIT_MS = 300
 
+/**
+ * A message between relays costs the same for one record as for many. What is on the bulk lane therefore waits for
+ * company: until so many bytes wait, or so long after the message before. Where there was none, it leaves at once.
+ */
+const COMPANY_BYTES = 4_096
+const COMPANY_MS = 1
+
 type Lane = 'control' | 'bulk'
 
 interface Peer {
   readonly sent: Record<Lane, number>
   readonly heard: Record<Lane, number>
   readonly waiting: Record<Lane, TunnelRecord[]>
+  /** Of the bulk lane: what waits, and when the last message left. */
+  waitingBytes: number
+  leftMs: number
   missed: number
 }
 
-/** The other instances of a cluster: what is told to them, gathered over a turn, and whether they are there. */
+/** The other instances of a cluster: what is told to them, gathered, and whether they are there. */
 export class Peers {
   readonly #deps: PeersDeps
   readonly #self: Uint8Array
@@ -40,6 +50,7 @@ export class Peers {
   readonly #subscriptions: Subscription[] = []
   readonly #deaths = new Map<string, Promise<boolean>>()
   #flushing: NodeJS.Immediate | null = null
+  #waiting: NodeJS.Timeout | null = null
   #beating: NodeJS.Timeout | null = null
 
   constructor(deps: PeersDeps) {
@@ -67,15 +78,17 @@ export class Peers {
 
   stop(): void {
     if (this.#beating !== null) clearInterval(this.#beating)
-    this.#flush()
+    this.#flush(true)
     for (const subscription of this.#subscriptions) subscription.unsubscribe()
   }
 
-  /** Leaves at the end of the turn, with whatever else goes there. */
-  tell(peer: string, lane: Lane, record: TunnelRecord): void {
-    this.#peer(peer).waiting[lane].push(record)
-    this.#dirty.add(peer)
-    this.#flushing ??= setImmediate(() => this.#flush())
+  /** Leaves at the end of the turn or soon after, with whatever else goes there. */
+  tell(id: string, lane: Lane, record: TunnelRecord): void {
+    const peer = this.#peer(id)
+    peer.waiting[lane].push(record)
+    if (lane === 'bulk') peer.waitingBytes += record.bytes.length
+    this.#dirty.add(id)
+    this.#flushing ??= setImmediate(() => this.#flush(false))
   }
 
   /** Asked a few times: within seconds where nothing answers, at once where it is there or nobody listens. */
@@ -131,21 +144,37 @@ export class Peers {
     for (const record of records) this.#deps.onRecord(sender, record)
   }
 
-  #flush(): void {
+  /** `all`: also what could have waited for more. */
+  #flush(all: boolean): void {
     if (this.#flushing !== null) clearImmediate(this.#flushing)
     this.#flushing = null
-    const { nats } = this.#deps
+    if (all && this.#waiting !== null) {
+      clearTimeout(this.#waiting)
+      this.#waiting = null
+    }
+    const nowMs = performance.now()
     for (const id of this.#dirty) {
       const peer = this.#peer(id)
-      for (const lane of ['control', 'bulk'] as const) {
-        const subject = lane === 'control' ? controlSubject(id) : bulkSubject(id)
-        for (const records of inMessages(peer.waiting[lane].splice(0))) {
-          peer.sent[lane] += 1
-          nats[lane].publish(subject, encodeTunnelMessage(this.#self, peer.sent[lane], records))
-        }
+      this.#send(id, peer, 'control')
+      const isDue = all || peer.waitingBytes >= COMPANY_BYTES || nowMs - peer.leftMs >= COMPANY_MS
+      if (!isDue && peer.waiting.bulk.length > 0) {
+        this.#waiting ??= setTimeout(() => this.#flush(true), COMPANY_MS)
+        continue
       }
+      if (peer.waiting.bulk.length > 0) peer.leftMs = nowMs
+      peer.waitingBytes = 0
+      this.#send(id, peer, 'bulk')
+      this.#dirty.delete(id)
     }
-    this.#dirty.clear()
+  }
+
+  #send(id: string, peer: Peer, lane: Lane): void {
+    if (peer.waiting[lane].length === 0) return
+    const subject = lane === 'control' ? controlSubject(id) : bulkSubject(id)
+    for (const records of inMessages(peer.waiting[lane].splice(0))) {
+      peer.sent[lane] += 1
+      this.#deps.nats[lane].publish(subject, encodeTunnelMessage(this.#self, peer.sent[lane], records))
+    }
   }
 
   #lose(id: string): void {
@@ -160,6 +189,8 @@ export class Peers {
       sent: { control: 0, bulk: 0 },
       heard: { control: 0, bulk: 0 },
       waiting: { control: [], bulk: [] },
+      waitingBytes: 0,
+      leftMs: Number.NEGATIVE_INFINITY,
       missed: 0,
     }
     this.#peers.set(id, fresh)

@@ -12,10 +12,11 @@ export const TUNNEL_VERSION = 1
 export const MESSAGE_HEAD_BYTES = 21
 export const RECORD_HEAD_BYTES = 9
 /**
- * Beyond it another message begins: what is larger costs the NATS client more than its head. One record may be larger by
- * itself, as a node's frame may; NATS takes 1 MB.
+ * Beyond it another message begins. A receiver copies a message that does not come in one read of its socket, and few of
+ * this size do not, while larger ones hardly save anything. One record may be larger by itself, as a node's frame may;
+ * NATS takes 1 MB.
  */
-export const MESSAGE_BYTES_MAX = 65_536
+export const MESSAGE_BYTES_MAX = 16_384
 
 /** F: front, H: home. The second column is the lane. */
 export const KINDS = {
