@@ -113,18 +113,19 @@ export class Sender {
   readonly #inFlight: number
   #next = 1
 
+  /** `inFlight` 0: it sends when it is told to (`send`). */
   constructor(
     mesh: ClusterMesh,
     address: string,
     number: number,
     readers: readonly Party[],
-    { bytes = 1_024, inFlight = IN_FLIGHT } = {},
+    { bytes = 1_024, inFlight = IN_FLIGHT, party = mesh.party() } = {},
   ) {
     this.number = number
     this.#inFlight = inFlight
     this.#readers = readers
     this.#bytes = bytes
-    this.#link = mesh.link(address, mesh.party(), (event) => {
+    this.#link = mesh.link(address, party, (event) => {
       if (event.type === 'down') this.#flying.clear()
       if (event.type === 'answer') {
         this.#flying.delete(event.packet)
@@ -135,6 +136,10 @@ export class Sender {
       }
       if (event.type === 'live' || event.type === 'room' || event.type === 'answer') this.#fill()
     })
+  }
+
+  get isLive(): boolean {
+    return this.#link.status.state === 'live'
   }
 
   get answered(): number {
@@ -149,19 +154,21 @@ export class Sender {
     await this.#link.close()
   }
 
+  /** One packet to the next reader. False when the link takes none now. */
+  send(): boolean {
+    const reader = this.#readers[this.#next % this.#readers.length]
+    if (reader === undefined) return false
+    const id = idOf(this.number, this.#next)
+    const header = encodeHeader(id, Date.now() + EXPIRY_MS, [{ mailbox: reader.mailbox, box: randomBytes(BOX_BYTES) }])
+    const body = Math.max(NONCE_BYTES + PADDING_FLOOR_BYTES + 16, this.#bytes - header.length)
+    if (this.#link.send(Buffer.concat([header, randomBytes(body)])) !== 'sent') return false
+    this.#next += 1
+    this.#flying.add(id)
+    return true
+  }
+
   #fill(): void {
-    while (this.#flying.size < this.#inFlight) {
-      const reader = this.#readers[this.#next % this.#readers.length]
-      if (reader === undefined) return
-      const id = idOf(this.number, this.#next)
-      const header = encodeHeader(id, Date.now() + EXPIRY_MS, [
-        { mailbox: reader.mailbox, box: randomBytes(BOX_BYTES) },
-      ])
-      const body = Math.max(NONCE_BYTES + PADDING_FLOOR_BYTES + 16, this.#bytes - header.length)
-      if (this.#link.send(Buffer.concat([header, randomBytes(body)])) !== 'sent') return
-      this.#next += 1
-      this.#flying.add(id)
-    }
+    while (this.#flying.size < this.#inFlight && this.send());
   }
 }
 

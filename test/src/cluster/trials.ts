@@ -47,13 +47,16 @@ export class TrialCluster {
     this.#wires = wires
   }
 
-  static async start(): Promise<TrialCluster> {
+  /** `wired`: so that links can be cut. Without, nothing stands between relays and servers, as a measurement needs it. */
+  static async start({ wired = true } = {}): Promise<TrialCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'sealmesh-cluster-'))
     const servers = await NatsServers.start(directory, COUNT)
     const wires = await Promise.all(
-      Array.from({ length: COUNT }, () => Promise.all(servers.ports.map((port) => CutWire.to(port)))),
+      Array.from({ length: COUNT }, () => Promise.all(wired ? servers.ports.map((port) => CutWire.to(port)) : [])),
     )
-    const addresses = wires.map((each) => each.map(({ port }) => `nats://127.0.0.1:${port}`).join(','))
+    const addresses = wires.map((each) =>
+      wired ? each.map(({ port }) => `nats://127.0.0.1:${port}`).join(',') : servers.addresses,
+    )
     const relays = await ClusterRelays.start(directory, addresses).catch(async (error: unknown) => {
       await servers.stop()
       throw error
