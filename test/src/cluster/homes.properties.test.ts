@@ -85,6 +85,7 @@ test('whoever becomes home of a mesh finds all that was ever answered, and nothi
             },
           })
           const homes = new Homes({
+            now: () => 0,
             log: view,
             store,
             sodium,

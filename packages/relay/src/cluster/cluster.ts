@@ -75,6 +75,7 @@ export class Cluster {
   constructor(deps: ClusterDeps) {
     this.#deps = deps
     this.#instance = toHex(deps.random(16))
+    deps.state.repeats = new Map()
     this.#front = new Front({
       state: deps.state,
       world: deps.world,
@@ -177,6 +178,7 @@ export class Cluster {
       log,
       store,
       sodium,
+      now: () => this.#deps.world().nowMs,
       instance: this.#instance,
       isDead: (instance) => peers.isDead(instance),
       onCame: (loaded) => this.#driver?.feed({ ...loaded, type: 'meshCame' }),

@@ -17,6 +17,8 @@ export interface HomesDeps {
   readonly store: ClusterStore
   readonly instance: string
   readonly sodium: Sodium
+  /** Of the clock, as JetStream stamps what it stores. */
+  readonly now: () => number
   /** Whether nobody is there any more under this id. Takes seconds where nothing answers. */
   readonly isDead: (instance: string) => Promise<boolean>
   /** The core knows the mesh from here on. */
@@ -95,13 +97,13 @@ export class Homes {
 
   /** False when another was faster. */
   async #take(mesh: MeshId, before: HomeRecord | null): Promise<boolean> {
-    const { log, store, instance, sodium, onCame, tellTaken } = this.#deps
+    const { log, store, instance, sodium, now, onCame, tellTaken } = this.#deps
     const fence = await log.take(mesh, instance, before?.fence ?? 0)
     if (fence === null) return false
     if (before !== null && before.instance !== instance) tellTaken(before.instance, mesh)
-    const reader = new MeshReader(mesh)
+    const reader = new MeshReader(mesh, sodium, now())
     await log.load(mesh, fence, (entry) => reader.take(entry))
-    const loaded = reader.end(sodium)
+    const loaded = reader.end()
     store.add(mesh, fence, loaded)
     onCame(loaded)
     return true

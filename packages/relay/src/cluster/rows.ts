@@ -9,6 +9,7 @@ import type { KeyName } from '../core/key-name.ts'
 import { foundPacket } from '../core/mailbox.ts'
 import { mailboxIn } from '../core/mailboxes.ts'
 import { foundSlot } from '../core/slots.ts'
+import { REPEAT_MS, repeatName } from '../core/repeats.ts'
 import { type Login, loginOf, type MeshState, newMesh } from '../core/state.ts'
 import { foundChunk, foundSnapshot } from '../core/vault-found.ts'
 import { chunkIndexValue, MESH_BARRED, snapshotValue, uint64 } from '../store/keys.ts'
@@ -98,6 +99,8 @@ export interface LoadedMesh {
   readonly packets: ReadonlyMap<MailboxId, readonly Place[]>
   /** By vault and chunk: the place of its bytes. */
   readonly chunks: ReadonlyMap<string, number>
+  /** Packets that were stored lately, oldest first. */
+  readonly repeats: readonly { readonly name: string; readonly at: number; readonly storedMs: number }[]
 }
 
 /** Takes the rows of one mesh in their order. What it cannot read it leaves out. */
@@ -107,9 +110,14 @@ export class MeshReader {
   readonly #rows = new Map<string, Uint8Array>()
   readonly #packets = new Map<MailboxId, FoundPacket[]>()
   readonly #mesh: MeshState
+  readonly #sodium: Sodium
+  readonly #recentMs: number
+  readonly #repeats: { name: string; at: number; storedMs: number }[] = []
 
-  constructor(id: MeshId) {
+  constructor(id: MeshId, sodium: Sodium, nowMs: number) {
     this.#id = id
+    this.#sodium = sodium
+    this.#recentMs = nowMs - REPEAT_MS
     this.#prefix = `${meshPrefix(id)}.`
     this.#mesh = newMesh(id)
   }
@@ -131,10 +139,13 @@ export class MeshReader {
     const packets = this.#packets.get(mailbox)
     if (packets === undefined) this.#packets.set(mailbox, [found])
     else packets.push(found)
+    if (atMs <= this.#recentMs) return
+    const at = header.value.recipients.findIndex((recipient) => recipient.mailbox === mailbox)
+    this.#repeats.push({ name: repeatName(this.#id, payload, this.#sodium), at, storedMs: atMs })
   }
 
   /** After the last. */
-  end(sodium: Sodium): LoadedMesh {
+  end(): LoadedMesh {
     const mesh = this.#mesh
     const logins: Login[] = []
     const chunks = new Map<string, number>()
@@ -154,7 +165,7 @@ export class MeshReader {
         mailbox.lost = Number(value.readBigUInt64BE())
         mailbox.lostMs = Number(value.readBigUInt64BE(8))
       } else if (letter === 's' && value.length > 8) {
-        const slot = foundSlot(first as SlotId, Number(value.readBigUInt64BE()), value.subarray(8), sodium)
+        const slot = foundSlot(first as SlotId, Number(value.readBigUInt64BE()), value.subarray(8), this.#sodium)
         mesh.slots.set(slot.id, slot)
       } else if (letter === 'n' && value.length === 52) {
         const number = Number(second)
@@ -179,7 +190,15 @@ export class MeshReader {
       chunks.set(`${vault}.${chunk}`, Number(value.readBigUInt64BE(12)))
     }
     mesh.logins = logins.length
-    return { mesh, isAdmitted: this.#rows.has('m'), logins, counter, packets: this.#placed(), chunks }
+    return {
+      mesh,
+      isAdmitted: this.#rows.has('m'),
+      logins,
+      counter,
+      packets: this.#placed(),
+      chunks,
+      repeats: this.#repeats,
+    }
   }
 
   /** What a reader had in hand and left is durable later than what came after it, and comes before it all the same. */

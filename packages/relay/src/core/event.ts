@@ -69,6 +69,8 @@ export type RelayEvent =
       readonly isAdmitted: boolean
       readonly logins: readonly Login[]
       readonly counter: number
+      /** What was stored lately, oldest first. */
+      readonly repeats: readonly { readonly name: string; readonly at: number; readonly storedMs: number }[]
     }
   | { readonly type: 'meshGone'; readonly mesh: MeshId }
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }

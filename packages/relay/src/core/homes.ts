@@ -1,5 +1,8 @@
 import type { MeshId } from '@sealmesh/protocol/ids'
 import type { Effect, RelayEvent } from './event.ts'
+import { expire } from './mailbox.ts'
+import { tidy } from './mailboxes.ts'
+import { remember } from './repeats.ts'
 import { bye } from './session.ts'
 import type { RelayState, World } from './state.ts'
 
@@ -12,8 +15,9 @@ const MOVE_MS_MAX = 5_000
 
 export function meshCame(
   state: RelayState,
-  { mesh, logins, counter, isAdmitted }: Extract<RelayEvent, { type: 'meshCame' }>,
+  { mesh, logins, counter, isAdmitted, repeats }: Extract<RelayEvent, { type: 'meshCame' }>,
   world: World,
+  effects: Effect[],
 ): void {
   // What another relay counted, and for how long a slot had lain there: never less, and never more, than the truth.
   state.counter = Math.max(state.counter, counter)
@@ -22,6 +26,12 @@ export function meshCame(
   if (!isAdmitted) return
   state.meshes.set(mesh.id, mesh)
   for (const login of logins) state.logins.set(login.name, login)
+  if (state.repeats !== null) for (const { name, at, storedMs } of repeats) remember(state.repeats, name, at, storedMs)
+  // The relay that swept it last may be long dead.
+  for (const mailbox of [...mesh.mailboxes.values()]) {
+    expire(mailbox, world, effects)
+    tidy(mailbox)
+  }
 }
 
 /** Its nodes find it elsewhere. What they had in hand is not put back: it lies where its next home finds it. */

@@ -11,6 +11,7 @@ import { admit, evict, expel, setLimits } from './owner.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
 import { countSent, releaseSlowed } from './reading.ts'
+import { forgetRepeats } from './repeats.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
 import { Slabs } from './slabs.ts'
 import { askSlot, slotNotStored, slotStored } from './slots.ts'
@@ -31,6 +32,7 @@ export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number
   nextReceipt: 1,
   addresses: new Map(),
   spentClaims: new Set(),
+  repeats: null,
   diskTrouble: null,
   stopping: false,
   sweptMs: 0,
@@ -77,7 +79,7 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       )
       break
     case 'meshCame':
-      meshCame(state, event, world)
+      meshCame(state, event, world, effects)
       break
     case 'meshGone':
       meshGone(state, event.mesh, effects)
@@ -184,7 +186,7 @@ function settled(state: RelayState, pending: Pending | undefined, world: World, 
   if (pending === undefined) return
   switch (pending.type) {
     case 'packet':
-      return stored(state, pending, effects)
+      return stored(state, pending, world, effects)
     case 'spill':
       for (const entry of pending.entries) settleEntry(entry)
       return
@@ -245,6 +247,7 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
   }
   if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
   state.sweptMs = world.nowMs
+  if (state.repeats !== null) forgetRepeats(state.repeats, world)
   forgetAddresses(state, world)
   state.slabs.trim()
   for (const { mailboxes } of state.meshes.values()) {

@@ -7,6 +7,7 @@ import type { Effect } from './event.ts'
 import { abandon, forward, keep, putOf, readyReader, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
 import { countAnswered, countUnanswered } from './reading.ts'
+import { isRepeat, remember, repeatName } from './repeats.ts'
 import { bye } from './session.ts'
 import { sight } from './sightings.ts'
 import type { Slab } from './slabs.ts'
@@ -30,6 +31,7 @@ export function route(
   const outcomes: Outcome[] = []
   let slab: Slab | null = null
   let waiting: { at: number; entry: Entry }[] | null = null
+  let repeat: string | null = null
   for (const named of mailboxes) {
     const mailbox = barrier(connection, login, named, expiresMs, world) ?? mailboxFor(state, login, named)
     if (typeof mailbox === 'string') {
@@ -42,6 +44,14 @@ export function route(
       forward(reader, mailbox, login, packet, slab, expiresMs, world, effects)
       outcomes.push(DELIVERED)
       continue
+    }
+    if (state.repeats !== null) {
+      repeat ??= repeatName(login.mesh.id, packet, world.sodium)
+      if (isRepeat(state.repeats, repeat, outcomes.length, world)) {
+        tidy(mailbox)
+        outcomes.push(STORED)
+        continue
+      }
     }
     const kept = keep(state, mailbox, login, packet, expiresMs, world, effects)
     if (typeof kept === 'string') {
@@ -64,15 +74,24 @@ export function route(
   }
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
-  state.pending.set(receipt, { type: 'packet', connection, sinceMs: world.steadyMs, packet, outcomes, waiting })
+  state.pending.set(receipt, { type: 'packet', connection, sinceMs: world.steadyMs, packet, repeat, outcomes, waiting })
   const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
   countUnanswered(state, connection, packet.length, effects)
 }
 
 /** Durable: the sender may stop sending it to this relay. */
-export function stored(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
-  for (const { entry } of pending.waiting) settleEntry(entry)
+export function stored(
+  state: RelayState,
+  pending: Extract<Pending, { type: 'packet' }>,
+  { nowMs }: World,
+  effects: Effect[],
+): void {
+  const { repeat, waiting } = pending
+  for (const { at, entry } of waiting) {
+    settleEntry(entry)
+    if (state.repeats !== null && repeat !== null) remember(state.repeats, repeat, at, nowMs)
+  }
   answer(state, pending, effects)
 }
 

@@ -9,6 +9,7 @@ import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
 import { newSendRate, type SendRate } from './reading.ts'
 import type { Slab, Slabs } from './slabs.ts'
+import type { Repeats } from './repeats.ts'
 import { newSightings, type Sightings } from './sightings.ts'
 
 /**
@@ -43,6 +44,8 @@ export interface RelayState {
   readonly addresses: Map<string, AddressState>
   /** Codes that have been used; their files may not be gone yet. */
   readonly spentClaims: Set<string>
+  /** What a relay of a cluster has stored lately: null where there is no cluster. */
+  repeats: Repeats | null
   /** Null while packets may be stored. */
   diskTrouble: 'DISK_FULL' | 'DISK_FAILED' | null
   stopping: boolean
@@ -257,6 +260,8 @@ export type Pending =
       /** Steady time: when it came. */
       readonly sinceMs: number
       readonly packet: Uint8Array
+      /** As `repeats` knows it; null where nothing is remembered. */
+      readonly repeat: string | null
       readonly outcomes: Outcome[]
       /** The outcomes that wait, by their place among the recipients. */
       readonly waiting: readonly { readonly at: number; readonly entry: Entry }[]
