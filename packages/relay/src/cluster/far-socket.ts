@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { MESSAGE_BYTES_MAX, MESSAGE_HEAD_BYTES, RECORD_HEAD_BYTES } from './tunnel-codec.ts'
 
 /** What a front and a home may have on its way to each other for one connection and direction. */
 export const WINDOW_BYTES = 1_048_576
@@ -86,19 +87,20 @@ export class FarSocket extends Duplex {
   }
 
   #pushUp(): void {
-    // A copy, since what came shares its memory with messages of other nodes.
-    const bytes = Buffer.concat(this.#up)
+    const pieces = joined(this.#up)
     this.#up = []
     this.#unread += this.#upBytes
     this.#upBytes = 0
-    if (!this.destroyed && this.push(bytes)) this.#read()
+    let wantsMore = true
+    for (const piece of pieces) if (!this.destroyed) wantsMore = this.push(piece)
+    if (wantsMore && !this.destroyed) this.#read()
   }
 
   #tellDown(): void {
-    if (this.#down.length === 0) return
-    const bytes = Buffer.concat(this.#down)
+    const pieces = joined(this.#down)
     this.#down = []
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) this.#deps.down(bytes.subarray(at, at + PIECE_BYTES))
+    for (const piece of pieces)
+      for (let at = 0; at < piece.length; at += PIECE_BYTES) this.#deps.down(piece.subarray(at, at + PIECE_BYTES))
   }
 
   #end(): void {
@@ -115,8 +117,33 @@ export class FarSocket extends Duplex {
   }
 }
 
-/** Far below what one message between relays takes. */
-const PIECE_BYTES = 262_144
+/** Bytes for a socket may be cut anywhere: as much as fits into one message between relays. */
+const PIECE_BYTES = MESSAGE_BYTES_MAX - MESSAGE_HEAD_BYTES - RECORD_HEAD_BYTES
+
+/**
+ * From here on a piece goes as it is. Smaller ones are copied together: what they cost each would be more than that, and
+ * they share their memory with messages of other nodes, all of which the smallest of them would keep.
+ */
+const JOINED_BYTES_MAX = 8_192
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array[] {
+  const result: Uint8Array[] = []
+  let small: Uint8Array[] = []
+  const join = (): void => {
+    if (small.length > 0) result.push(Buffer.concat(small))
+    small = []
+  }
+  for (const piece of pieces) {
+    if (piece.length <= JOINED_BYTES_MAX) {
+      small.push(piece)
+      continue
+    }
+    join()
+    result.push(piece)
+  }
+  join()
+  return result
+}
 
 /** A client's frame (RFC 6455 §5.2) with a mask of zeros, which changes nothing. */
 function headOf(length: number): Uint8Array {
