@@ -8,16 +8,22 @@ import { until } from '../processes/wait.ts'
 export class ClusterRelays {
   readonly #directory: string
   readonly #clusters: readonly string[]
+  readonly #env: Readonly<Record<string, string>>
   readonly #relays: RelayProcess[] = []
 
-  private constructor(directory: string, clusters: readonly string[]) {
+  private constructor(directory: string, clusters: readonly string[], env: Readonly<Record<string, string>>) {
     this.#directory = directory
+    this.#env = env
     this.#clusters = clusters
   }
 
   /** One for each `--cluster` that is given. */
-  static async start(directory: string, clusters: readonly string[]): Promise<ClusterRelays> {
-    const relays = new ClusterRelays(directory, clusters)
+  static async start(
+    directory: string,
+    clusters: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ClusterRelays> {
+    const relays = new ClusterRelays(directory, clusters, env)
     try {
       for (let at = 0; at < clusters.length; at++) await relays.begin(at)
     } catch (error) {
@@ -56,6 +62,7 @@ export class ClusterRelays {
     const relay = await RelayProcess.start({
       data,
       extra: ['--cluster', this.#clusters[at] ?? ''],
+      env: this.#env,
       ...(port === undefined ? {} : { port }),
     })
     this.#relays[at] = relay

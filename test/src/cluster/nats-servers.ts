@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo, connect } from 'node:net'
 import * as path from 'node:path'
 import { REPOSITORY } from '../processes/program.ts'
@@ -27,17 +27,20 @@ export class NatsServers {
   readonly #ports: readonly number[]
   readonly #routes: readonly number[]
   readonly #children: (ChildProcess | null)[]
+  /** Beside the settings of infra/nats: blocks as docs/relay/cluster.md has them added. */
+  readonly #blocks: string
 
-  private constructor(directory: string, ports: readonly number[]) {
+  private constructor(directory: string, ports: readonly number[], blocks: string) {
     this.#directory = directory
+    this.#blocks = blocks
     const count = ports.length / 2
     this.#ports = ports.slice(0, count)
     this.#routes = ports.slice(count)
     this.#children = Array.from({ length: count }, () => null)
   }
 
-  static async start(directory: string, count: 1 | 3): Promise<NatsServers> {
-    const servers = new NatsServers(directory, await freePorts(count * 2))
+  static async start(directory: string, count: 1 | 3, blocks = ''): Promise<NatsServers> {
+    const servers = new NatsServers(directory, await freePorts(count * 2), blocks)
     for (let at = 0; at < count; at++) servers.begin(at)
     await Promise.all(Array.from({ length: count }, (_, at) => servers.up(at)))
     return servers
@@ -60,8 +63,11 @@ export class NatsServers {
     const store = path.join(this.#directory, `nats-${at}`)
     mkdirSync(store, { recursive: true })
     const route = (which: number): string => `"nats://127.0.0.1:${this.#routes[which] ?? 0}"`
-    const config = this.count === 1 ? 'one.conf' : 'three.conf'
-    this.#children[at] = spawn(this.#binary, ['-c', path.join(REPOSITORY, 'infra/nats', config)], {
+    const settings = path.join(REPOSITORY, 'infra/nats', this.count === 1 ? 'one.conf' : 'three.conf')
+    const config = path.join(store, 'nats.conf')
+    // `include` counts from the file that it is in.
+    writeFileSync(config, `include ${JSON.stringify(path.relative(store, settings))}\n${this.#blocks}\n`)
+    this.#children[at] = spawn(this.#binary, ['-c', config], {
       stdio: 'ignore',
       env: {
         ...process.env,

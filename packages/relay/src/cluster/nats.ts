@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls'
 import { Failure } from '@sealmesh/protocol/errors'
 import {
   connect,
   credsAuthenticator,
   type NatsConnection,
+  type TlsOptions,
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node'
 
@@ -53,8 +55,26 @@ async function open(options: NatsOptions, name: string): Promise<NatsConnection>
     // The servers that are named, and no others: a name that one of them tells may not be what its certificate says.
     ignoreClusterUpdates: true,
     ...(authenticator === undefined ? {} : { authenticator }),
-    ...(isTls ? { tls: caFile === null ? {} : { caFile } } : {}),
+    ...(isTls ? { tls: tlsOptions(servers, caFile) } : {}),
   })
+}
+
+/**
+ * Where a server is named by an IP address, the client library compares its certificate with no name at all, and all
+ * fail. Then it has to be for one of the servers that are named: whoever has the key of one is in the cluster anyway.
+ */
+function tlsOptions(servers: readonly string[], caFile: string | null): TlsOptions {
+  const hosts = servers.map((server) => new URL(`tls://${server}`).hostname.replace(/^\[|\]$/g, ''))
+  // The library hands all of this to Node's own TLS, though its types name less.
+  const options: TlsOptions & Pick<ConnectionOptions, 'checkServerIdentity'> = {
+    ...(caFile === null ? {} : { caFile }),
+    checkServerIdentity: (name, certificate) => {
+      const [first = name, ...others] = hosts.includes(name) ? [name] : hosts
+      const failure = checkServerIdentity(first, certificate)
+      return others.some((host) => checkServerIdentity(host, certificate) === undefined) ? undefined : failure
+    },
+  }
+  return options
 }
 
 /** Of `--cluster` and the environment. Plain NATS is for loopback: what relays tell each other is not sealed twice. */
