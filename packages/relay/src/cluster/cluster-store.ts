@@ -192,7 +192,11 @@ export class ClusterStore {
         )
       return
     }
-    if (stored === 'full') return this.#fail(ready, 'DISK_FULL')
+    if (stored === 'full') {
+      // That a reader has them stays true, and makes room.
+      for (const item of ready) this.#forgetPackets(item)
+      return this.#fail(ready, 'DISK_FULL')
+    }
     if (stored === 'fenced' || stored === 'unknown') {
       for (const { mesh } of parts) this.#lose(mesh)
       return this.#fail(ready, 'DISK_FAILED')
@@ -281,21 +285,27 @@ export class ClusterStore {
   }
 
   /** What an item lets go of, after all that it keeps is durable. */
-  #forget({ homed, operations }: Item): void {
+  #forget(item: Item): void {
+    const { homed, operations } = item
+    for (const operation of operations) {
+      if (operation.type !== 'dropVaultChunks') continue
+      const { mesh, vault } = operation
+      for (const chunk of operation.chunks) {
+        const place = homed.chunks.get(`${vault}.${chunk}`)
+        homed.chunks.delete(`${vault}.${chunk}`)
+        // Its row is gone: bytes that stay behind are only room.
+        if (place !== undefined) this.#deps.log.dropChunk(mesh, vault, chunk, place).catch(() => undefined)
+      }
+    }
+    this.#forgetPackets(item)
+  }
+
+  #forgetPackets({ homed, operations }: Item): void {
     const dropped = new Map<MailboxId, Set<number>>()
     for (const operation of operations) {
-      if (operation.type === 'dropPacket') {
-        const sequences = dropped.get(operation.mailbox) ?? new Set()
-        dropped.set(operation.mailbox, sequences.add(operation.sequence))
-      } else if (operation.type === 'dropVaultChunks') {
-        const { mesh, vault } = operation
-        for (const chunk of operation.chunks) {
-          const place = homed.chunks.get(`${vault}.${chunk}`)
-          homed.chunks.delete(`${vault}.${chunk}`)
-          // Its row is gone: bytes that stay behind are only room.
-          if (place !== undefined) this.#deps.log.dropChunk(mesh, vault, chunk, place).catch(() => undefined)
-        }
-      }
+      if (operation.type !== 'dropPacket') continue
+      const sequences = dropped.get(operation.mailbox) ?? new Set()
+      dropped.set(operation.mailbox, sequences.add(operation.sequence))
     }
     for (const [mailbox, sequences] of dropped) {
       const held = homed.packets.get(mailbox)
