@@ -4,6 +4,7 @@ import type { MailboxId, MeshId, PacketId } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES } from '@sealmesh/protocol/keys'
 import { PADDING_FLOOR_BYTES } from '@sealmesh/protocol/limits'
 import { ClusterStore } from '@sealmesh/relay/cluster/cluster-store'
+import { ClusterTally } from '@sealmesh/relay/cluster/cluster-tally'
 import { Homes } from '@sealmesh/relay/cluster/homes'
 import { loadSodium } from '@sealmesh/sodium/load'
 import fc from 'fast-check'
@@ -22,6 +23,7 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const), by: fc.nat(2) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('check' as const), by: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('release' as const), by: fc.nat(2) }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('wait' as const), turns: fc.nat(40) }) },
 )
 const mostly = fc.oneof({ weight: 12, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) })
@@ -70,6 +72,7 @@ test('whoever becomes home of a mesh finds all that was ever answered, and nothi
           const store: ClusterStore = new ClusterStore({
             log: view,
             now: () => 0,
+            tally: new ClusterTally(),
             onLost: (mesh) => known.delete(mesh),
             events: {
               onPersisted: (all) => {
@@ -86,6 +89,7 @@ test('whoever becomes home of a mesh finds all that was ever answered, and nothi
           })
           const homes = new Homes({
             now: () => 0,
+            tally: new ClusterTally(),
             log: view,
             store,
             sodium,
@@ -141,6 +145,7 @@ test('whoever becomes home of a mesh finds all that was ever answered, and nothi
             instances[each.by] = begin()
           } else if (each.type === 'find') instances[each.by]?.find(MESHES[each.mesh] ?? ('' as MeshId), each.dead)
           else if (each.type === 'check') void instances[each.by]?.homes.checkAll()
+          else if (each.type === 'release') void instances[each.by]?.homes.releaseAll()
           else instances[each.by]?.persist(each.mesh)
         }
         await turns(80)

@@ -4,6 +4,7 @@ import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Operation } from '../core/event.ts'
 import type { KeyName } from '../core/key-name.ts'
 import type { StoreEvents } from '../store/store.ts'
+import type { ClusterTally } from './cluster-tally.ts'
 import { Forgetting } from './forgetting.ts'
 import { BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, type LogMessage, type LogPart, type MeshLog } from './log.ts'
 import { Places } from './places.ts'
@@ -16,6 +17,7 @@ export interface ClusterStoreDeps {
   /** Another instance has the mesh, or what became of a write is not known: it is not served from here any more. */
   readonly onLost: (mesh: MeshId) => void
   readonly now: () => number
+  readonly tally: ClusterTally
 }
 
 /** A mesh whose home this instance is, from one taking on. */
@@ -91,6 +93,11 @@ export class ClusterStore {
   /** Those of which it is home. */
   meshes(): readonly MeshId[] {
     return [...this.#homed.keys()]
+  }
+
+  /** What waits to be written. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
   }
 
   persist(operations: readonly Operation[], receipt: number | null): void {
@@ -218,6 +225,7 @@ export class ClusterStore {
       const untilMs = this.#deps.now() + RETRY_FOR_MS
       for (;;) {
         const result = await this.#deps.log.append(shard, run)
+        this.#deps.tally.batch(result)
         if (result.type === 'stored') {
           runs.push({ first: result.first, count: run.reduce((sum, { messages }) => sum + messages.length, 0) })
           break
@@ -319,6 +327,7 @@ export class ClusterStore {
 
   #lose(mesh: MeshId): void {
     if (!this.#homed.has(mesh)) return
+    this.#deps.tally.lost += 1
     this.drop(mesh)
     this.#deps.onLost(mesh)
   }

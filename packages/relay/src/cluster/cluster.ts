@@ -14,6 +14,7 @@ import type { RelayState, World } from '../core/state.ts'
 import type { Greeted } from '../driver.ts'
 import type { Store, StoreEvents } from '../store/store.ts'
 import { ClusterClaims } from './cluster-claims.ts'
+import { type ClusterFigures, ClusterTally } from './cluster-tally.ts'
 import { ClusterStore } from './cluster-store.ts'
 import { Front } from './front.ts'
 import { HomeLinks } from './home-links.ts'
@@ -57,6 +58,7 @@ interface Running {
 const CHECK_MS = 5_000
 const START_AGAIN_MS = 1_000
 const CLAIM_AGAIN_MS = 300
+const RELEASE_WAIT_MS = 2_000
 
 /**
  * One relay of several that are one (docs/spec/15-cluster.md): it greets nodes, and is home of some meshes. While NATS
@@ -66,6 +68,7 @@ export class Cluster {
   readonly #deps: ClusterDeps
   readonly #instance: string
   readonly #front: Front
+  readonly #tally = new ClusterTally()
   readonly #abort = new AbortController()
   #driver: ClusterDriver | null = null
   #running: Running | null = null
@@ -105,6 +108,17 @@ export class Cluster {
     return this.#running?.claims.open ?? []
   }
 
+  get figures(): ClusterFigures {
+    const { store, links } = this.#running ?? {}
+    return {
+      tally: this.#tally,
+      isReady: this.isReady,
+      homes: store?.meshes().length ?? 0,
+      carried: { front: this.#front.count, home: links?.count ?? 0 },
+      waitingBytes: store?.waitingBytes ?? 0,
+    }
+  }
+
   attach(driver: ClusterDriver): void {
     this.#driver = driver
   }
@@ -135,7 +149,7 @@ export class Cluster {
     }
     this.#isConnected = true
     void this.#watch(nats)
-    this.#checking = setInterval(() => void this.#running?.homes.checkAll().catch(() => undefined), CHECK_MS)
+    this.#checking = setInterval(() => void this.#check().catch(() => undefined), CHECK_MS)
     this.#deps.log.info('the cluster is ready')
   }
 
@@ -156,6 +170,7 @@ export class Cluster {
     const running = this.#running
     if (running === null) return
     await running.store.close()
+    await Promise.race([running.homes.releaseAll(), delay(RELEASE_WAIT_MS, undefined, { ref: false })])
     running.peers.stop()
     await closeNats(running.nats)
   }
@@ -172,7 +187,8 @@ export class Cluster {
       })
     state.generation.set(await rowOrNew(log, GENERATION_SUBJECT, random(16)))
     const gone = (mesh: MeshId): void => this.#driver?.feed({ type: 'meshGone', mesh })
-    const store = new ClusterStore({ log, events, onLost: gone, now: () => performance.now() })
+    const tally = this.#tally
+    const store = new ClusterStore({ log, events, onLost: gone, now: () => performance.now(), tally })
     const tell = (peer: string, lane: 'control' | 'bulk', record: TunnelRecord): void => peers.tell(peer, lane, record)
     const homes: Homes = new Homes({
       log,
@@ -185,10 +201,12 @@ export class Cluster {
       onGone: gone,
       tellTaken: (instance, mesh) =>
         tell(instance, 'control', { kind: KINDS.taken, link: 0, bytes: Buffer.from(mesh, 'hex') }),
+      tally,
     })
     const links = new HomeLinks({
       tell,
-      isHere: async (mesh) => (await homes.find(mesh, false)).type === 'here',
+      // One that stops takes nobody on: its meshes are free in a moment.
+      isHere: async (mesh) => !state.stopping && (await homes.find(mesh, false)).type === 'here',
       connect: (ws, socket, address, welcomed, greeted) =>
         this.#driver?.connect(ws, socket, address, welcomed, greeted),
     })
@@ -208,6 +226,13 @@ export class Cluster {
     })
     peers.start()
     return { nats, log, store, homes, links, peers, claims: new ClusterClaims(log, this.#deps.ownClaims) }
+  }
+
+  async #check(): Promise<void> {
+    const { homes } = this.#running ?? {}
+    const { state, world } = this.#deps
+    await homes?.checkAll()
+    await homes?.releaseIdle((mesh) => (state.meshes.get(mesh)?.connections ?? 0) > 0, world().steadyMs)
   }
 
   async #watch(nats: Nats): Promise<void> {

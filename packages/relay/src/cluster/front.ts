@@ -62,6 +62,12 @@ export class Front {
     this.#deps = deps
   }
 
+  get count(): number {
+    let count = 0
+    for (const links of this.#links.values()) count += links.size
+    return count
+  }
+
   has(peer: string): boolean {
     return (this.#links.get(peer)?.size ?? 0) > 0
   }
