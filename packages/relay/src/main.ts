@@ -110,6 +110,7 @@ export async function runRelay(options: RelayOptions): Promise<RunningRelay> {
       tally,
       certificate: () => certificate,
       startedMs,
+      cluster: () => together?.figures ?? null,
       now: () => Date.now(),
       data: data.path,
     })

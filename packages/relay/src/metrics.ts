@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Census, census } from './census.ts'
 import { keyOfLimit, LIMIT_NAMES } from './config/limit-table.ts'
+import type { ClusterFigures } from './cluster/cluster-tally.ts'
 import type { RelayState } from './core/state.ts'
 import type { Certificate } from './data/certificate.ts'
 import type { MsHistogram } from './ms-histogram.ts'
@@ -24,6 +25,8 @@ export interface MetricsDeps {
   /** The one that is shown now. */
   readonly certificate: () => Certificate | null
   readonly startedMs: number
+  /** Null where there is none. */
+  readonly cluster: () => ClusterFigures | null
   /** The data directory, whose disk is looked at. */
   readonly data: string
   readonly now: () => number
@@ -157,6 +160,25 @@ export function createMetrics(deps: MetricsDeps): Metrics {
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096],
     registers,
   })
+
+  const cluster = <T>(read: (figures: ClusterFigures) => T): T | null => {
+    const figures = deps.cluster()
+    return figures === null ? null : read(figures)
+  }
+  gauge('cluster_ready', 'Whether NATS and its streams can be reached.', () =>
+    cluster(({ isReady }) => (isReady ? 1 : 0)),
+  )
+  gauge('cluster_homes', 'Meshes that this relay is home of.', () => cluster(({ homes }) => homes))
+  gauges('cluster_carried_connections', 'Connections between here and another relay, by what is here.', 'side', () =>
+    Object.entries(cluster(({ carried }) => carried) ?? {}),
+  )
+  gauge('cluster_waiting_bytes', 'Bytes that wait for JetStream.', () => cluster(({ waitingBytes }) => waitingBytes))
+  counters('cluster_moves_total', 'Meshes that came to this relay and left it, by how.', 'how', () =>
+    Object.entries(cluster(({ tally: { takeovers, released, lost } }) => ({ taken: takeovers, released, lost })) ?? {}),
+  )
+  counters('cluster_batches_total', 'Batches that were sent to JetStream, by what it said.', 'result', () =>
+    Object.entries(cluster(({ tally: { batches } }) => batches) ?? {}),
+  )
 
   const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS })
   lag.enable()

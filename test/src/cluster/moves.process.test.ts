@@ -9,7 +9,14 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { signRevocation } from '@sealmesh/protocol/wire/revocation'
 import { hashOfBlob, SLOT_BLOB_BYTES } from '@sealmesh/protocol/wire/slot'
 import { vaultOf } from '@sealmesh/protocol/wire/vault'
-import { chunkSubject, packetSubject, shardOf, shardStream, VAULT_STREAM } from '@sealmesh/relay/cluster/subjects'
+import {
+  chunkSubject,
+  homeSubject,
+  packetSubject,
+  shardOf,
+  shardStream,
+  VAULT_STREAM,
+} from '@sealmesh/relay/cluster/subjects'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../processes/wait.ts'
@@ -101,6 +108,11 @@ test('a snapshot that is left at one relay is read at the other', async () => {
   for (const piece of pieces) await bob.link.vault({ type: 'vaultPut', ...piece })
   await bob.link.vault({ type: 'vaultKeep', root: chunkOf('root').chunk })
   expect(await readSnapshot(alice)).toEqual({ chunks: 3, bytes: 3 * CHUNK_BYTES, root: chunkOf('root').bytes })
+  // Bob's socket is at one of them, his mesh's home the other.
+  const carried = (side: string): RegExp =>
+    new RegExp(`^sealmesh_relay_cluster_carried_connections\\{side="${side}"\\} 1$`, 'm')
+  expect(await relays.at(0).metrics()).toMatch(carried('home'))
+  expect(await relays.at(1).metrics()).toMatch(carried('front'))
 })
 
 test('a login that is removed through one relay is cut off at the other', async () => {
@@ -150,6 +162,28 @@ test('all of it is there when the home is killed; what has expired is not, and w
   await until('it hears what it has missed', () => late.has('lost'))
   expect(late.got).toEqual([])
   expect(await waitingFor(erin)).toBe(0)
+})
+
+test('a relay that stops gives its meshes up, and counts what it did', async () => {
+  await relays.begin(0)
+  const records: string[] = []
+  const subscription = nats.subscribe(homeSubject(mesh.id), {
+    callback: (_, { data }) => {
+      records.push(data.toString())
+    },
+  })
+  await nats.flush()
+  expect(await relays.at(1).metrics()).toMatch(/^sealmesh_relay_cluster_homes 1$/m)
+  await relays.at(1).stop()
+  expect(records).toEqual([''])
+  await open(0, mesh.member('dave'))
+  expect(records).toHaveLength(2)
+  subscription.unsubscribe()
+  const metrics = await relays.at(0).metrics()
+  expect(metrics).toMatch(/^sealmesh_relay_cluster_homes 1$/m)
+  expect(metrics).toMatch(/^sealmesh_relay_cluster_moves_total\{how="taken"\} 1$/m)
+  expect(metrics).toMatch(/^sealmesh_relay_cluster_ready 1$/m)
+  expect(metrics).toMatch(/^sealmesh_relay_cluster_batches_total\{result="stored"\} [1-9]/m)
 })
 
 async function readSnapshot({ link }: TestLink): Promise<object> {
