@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import { FRAME_BYTES_MAX } from '@sealmesh/protocol/limits'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
@@ -21,6 +21,8 @@ export interface Dialled {
   send(frames: readonly Uint8Array[]): void
   /** Bytes that the kernel has not taken yet. */
   readonly queuedBytes: number
+  /** SHA-256 of the certificate that was shown; null without TLS. */
+  readonly certificateHash?: () => Uint8Array | null
   /** Ends politely: what was sent still leaves. No event follows. Resolves when the socket is gone. */
   close(): Promise<void>
   /** Ends now. No event follows. */
@@ -104,6 +106,7 @@ export function dial(address: RelayAddress, events: DialEvents, waysNow: () => W
     get queuedBytes() {
       return ws.bufferedAmount
     },
+    certificateHash: () => (raw instanceof TLSSocket ? hashOfCertificate(raw) : null),
     async close() {
       over = true
       if (ws.readyState === WebSocket.CLOSED) return
@@ -151,10 +154,11 @@ function connectPinned(to: Tunnelled, pin: string | null, ready: Ready): TLSSock
   return socket
 }
 
-function isPinned(socket: TLSSocket, pin: string): boolean {
-  const hash = createHash('sha256').update(socket.getPeerCertificate().raw).digest()
-  return timingSafeEqual(hash, Buffer.from(pin, 'hex'))
-}
+const isPinned = (socket: TLSSocket, pin: string): boolean =>
+  timingSafeEqual(hashOfCertificate(socket), Buffer.from(pin, 'hex'))
+
+const hashOfCertificate = (socket: TLSSocket): Uint8Array =>
+  createHash('sha256').update(socket.getPeerCertificate().raw).digest()
 
 /** Node's and OpenSSL's words for a certificate that nobody here vouches for. */
 const CERTIFICATE_CODES = /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH)/

@@ -2,8 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure, type FailureCode } from '@sealmesh/protocol/errors'
 import { CONNECTION_QUEUE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { RelayId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { firstUplink, nextTickMs, stepUplink, type Uplink, type UplinkEvent } from '@sealmesh/protocol/sync/uplink'
+import {
+  firstUplink,
+  nextTickMs,
+  stepUplink,
+  type Uplink,
+  type UplinkEvent,
+  type UplinkPace,
+} from '@sealmesh/protocol/sync/uplink'
 import type { RelayAddress } from '@sealmesh/protocol/wire/address'
 import { LOGIN_NONCE_BYTES } from '@sealmesh/protocol/wire/challenge'
 import { decodeFrame, encodeFrame, type Frame, type FrameOf } from '@sealmesh/protocol/wire/frame'
@@ -11,7 +19,15 @@ import { FrameFiller, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
 import type { Reason } from '@sealmesh/protocol/wire/reason'
 import { Acknowledgements } from './acknowledgements.ts'
 import { type Dialled, dial } from './dial.ts'
-import { answerChallenge, isGenuine, isNewGeneration, type Login, type SeenGeneration } from './greeting.ts'
+import {
+  answerChallenge,
+  type Identify,
+  isGenuine,
+  isNewGeneration,
+  keyOfRelay,
+  type Login,
+  type SeenGeneration,
+} from './greeting.ts'
 import type { LinkEvent, LinkStatus } from './link-event.ts'
 import { askAboutSlot, type SlotAnswer, type SlotQuestion } from './slot-question.ts'
 import type { Ways } from './ways.ts'
@@ -56,6 +72,9 @@ export interface RelayLinkOptions {
   readonly onEvent: (event: LinkEvent) => void
   /** The longest pause before the relay is dialled again, where it is to be shorter than usual. */
   readonly backoffMsMax?: () => number | undefined
+  /** Of a far end that is no relay: how it is told from others, and how fast its silence counts. */
+  readonly identify?: Identify
+  readonly pace?: UplinkPace
   /** For tests; the real ones otherwise. Monotonic, so that a clock that is set back delays nothing. */
   readonly now?: () => number
   readonly dice?: () => number
@@ -84,6 +103,8 @@ interface Session {
   readonly nonce: Uint8Array
   readonly acknowledgements: Acknowledgements
   generation: Uint8Array | null
+  /** As the challenge named it, and what it has to sign with; known with the generation. */
+  far: { readonly id: RelayId; readonly key: Uint8Array } | null
   acknowledged: number
   /** A lost mark was told: the next acknowledgement clears it. */
   owesAck: boolean
@@ -178,7 +199,8 @@ class Link implements RelayLink {
 
   openMailboxes(): void {
     if (this.#session === null || this.#uplink.state !== 'live') return
-    this.#session.socket.send([encodeFrame({ type: 'open', secrets: this.#options.mailboxes() })])
+    const secrets = this.#options.mailboxes()
+    if (secrets.length > 0) this.#session.socket.send([encodeFrame({ type: 'open', secrets })])
   }
 
   nudge(): void {
@@ -203,6 +225,7 @@ class Link implements RelayLink {
       nowMs: this.#now(),
       dice: this.#dice(),
       backoffMsMax: this.#options.backoffMsMax?.(),
+      pace: this.#options.pace,
     })
     this.#uplink = next
     for (const effect of effects) {
@@ -231,7 +254,7 @@ class Link implements RelayLink {
   #tickWhenDue(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    const dueMs = nextTickMs(this.#uplink)
+    const dueMs = nextTickMs(this.#uplink, this.#options)
     if (this.#closed) return
     this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), Math.max(0, Math.ceil(dueMs - this.#now())))
   }
@@ -257,6 +280,7 @@ class Link implements RelayLink {
       nonce,
       acknowledgements,
       generation: null,
+      far: null,
       acknowledged: 0,
       owesAck: false,
       idledAgain: false,
@@ -278,15 +302,18 @@ class Link implements RelayLink {
     const { address, login, sodium } = this.#options
     if (frame.type === 'goodbye') return this.#leave(frame)
     if (frame.type === 'challenge' && session.generation === null) {
-      if (frame.relay !== address.relay) return this.#hangUp('RELAY_WRONG_KEY')
+      const identify = this.#options.identify ?? keyOfRelay(address.relay)
+      const key = identify(frame, session.socket.certificateHash?.() ?? null)
+      if (!key.ok) return this.#hangUp(key.error)
+      session.far = { id: frame.relay, key: key.value }
       // A copy: the frame's memory is the socket's.
       session.generation = Uint8Array.from(frame.generation)
       return session.socket.send([encodeFrame(answerChallenge(frame, login, session.nonce, sodium))])
     }
-    if (frame.type !== 'welcome' || session.generation === null) return this.#hangUp('FRAME_UNEXPECTED')
-    const { generation, nonce: nodeNonce } = session
-    const signed = { relay: address.relay, loginKey: login.keys.publicKey, nodeNonce, generation }
-    if (!isGenuine(frame, signed, sodium)) return this.#hangUp('RELAY_WRONG_KEY')
+    const { generation, far, nonce: nodeNonce } = session
+    if (frame.type !== 'welcome' || generation === null || far === null) return this.#hangUp('FRAME_UNEXPECTED')
+    const signed = { relay: far.id, loginKey: login.keys.publicKey, nodeNonce, generation }
+    if (!isGenuine(frame, signed, sodium, far.key)) return this.#hangUp('RELAY_WRONG_KEY')
     const newGeneration = isNewGeneration(this.#options.generations.read(), generation, frame.counter)
     this.#options.generations.write({ generation: toHex(generation), counter: frame.counter })
     this.#feed({ type: 'welcomed' })

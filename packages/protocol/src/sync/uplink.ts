@@ -46,6 +46,16 @@ export interface UplinkWorld {
   readonly dice: number
   /** Where less than `BACKOFF_MS_MAX` is all that may pass. */
   readonly backoffMsMax?: number | undefined
+  /** Of a link that is no relay's. */
+  readonly pace?: UplinkPace | undefined
+}
+
+export interface UplinkPace {
+  readonly pingEveryMs: number
+  /** So long without a word, and the link is dead. */
+  readonly silenceMsMax: number
+  /** What the far end refuses passes by itself, as soon as it knows what this end knows: it is asked like any other. */
+  readonly isPatient: boolean
 }
 
 export interface UplinkStep {
@@ -104,15 +114,15 @@ export function stepUplink(now: Uplink, event: UplinkEvent, world: UplinkWorld):
         return { next: { ...now, pingAtMs: world.nowMs + IDLED_PING_MS }, effects: [] }
       }
       if (event.type !== 'tick') return stay
-      if (world.nowMs - now.heardAtMs >= SILENCE_MS_MAX) return hangUp(attempt, 'RELAY_UNREACHABLE', world)
+      if (world.nowMs - now.heardAtMs >= silenceMsMax(world)) return hangUp(attempt, 'RELAY_UNREACHABLE', world)
       if (world.nowMs < now.pingAtMs) return stay
-      return { next: { ...now, pingAtMs: world.nowMs + PING_EVERY_MS }, effects: [{ type: 'ping' }] }
+      return { next: { ...now, pingAtMs: world.nowMs + pingEveryMs(world) }, effects: [{ type: 'ping' }] }
     }
   }
 }
 
 /** When a tick is due next. */
-export function nextTickMs(uplink: Uplink): number {
+export function nextTickMs(uplink: Uplink, world: Pick<UplinkWorld, 'pace'> = {}): number {
   switch (uplink.state) {
     case 'waiting':
     case 'refused':
@@ -120,16 +130,19 @@ export function nextTickMs(uplink: Uplink): number {
     case 'greeting':
       return uplink.giveUpAtMs
     case 'live':
-      return Math.min(uplink.pingAtMs, uplink.heardAtMs + SILENCE_MS_MAX)
+      return Math.min(uplink.pingAtMs, uplink.heardAtMs + silenceMsMax(world))
   }
 }
+
+const pingEveryMs = ({ pace }: Pick<UplinkWorld, 'pace'>): number => pace?.pingEveryMs ?? PING_EVERY_MS
+const silenceMsMax = ({ pace }: Pick<UplinkWorld, 'pace'>): number => pace?.silenceMsMax ?? SILENCE_MS_MAX
 
 const liveFrom = (attempt: number, world: UplinkWorld): Uplink => ({
   state: 'live',
   attempt,
   sinceMs: world.nowMs,
   heardAtMs: world.nowMs,
-  pingAtMs: world.nowMs + PING_EVERY_MS,
+  pingAtMs: world.nowMs + pingEveryMs(world),
 })
 
 function hangUp(attempt: number, reason: FailureCode, world: UplinkWorld): UplinkStep {
@@ -143,7 +156,7 @@ function redial(
   failure: { readonly reason: FailureCode; readonly retryAfterMs: number },
   world: UplinkWorld,
 ): UplinkStep {
-  const patience = patienceOf(failure.reason)
+  const patience = world.pace?.isPatient === true ? 'normal' : patienceOf(failure.reason)
   if (patience === 'stop') {
     const dialAtMs = world.nowMs + REFUSED_ASK_MS * (0.75 + world.dice / 2)
     return { next: { state: 'refused', attempt: attempt + 1, dialAtMs, reason: failure.reason }, effects: [] }
