@@ -11,6 +11,7 @@ import { stayAway } from './drills/killed-note.ts'
 import { openDrills } from './service/open-drills.ts'
 import { reloadOnHangUp } from './service/reload-on-hang-up.ts'
 import { Diary } from './diary/diary.ts'
+import { Direct } from './direct/open-direct.ts'
 import { Compaction } from './documents/compaction.ts'
 import { ClosedSets } from './documents/closed-sets.ts'
 import { Documents } from './documents/documents.ts'
@@ -255,6 +256,8 @@ async function compose(
     log: logger,
   })
   closers.push(() => relays.close())
+  const direct = new Direct({ node, mesh: meshId, keys, log, relays, config: () => config.now, sodium, now, logger })
+  closers.push(() => direct.close())
   const layers = new Layers(() => config.now, documents)
   const context = { node, incarnation, signKey, log, documents, layers, diary, sodium, logger, now }
   const inviter = openInviter({ mesh: meshId, node, keys, log, meta, relays, sodium, random, now, logger })
@@ -274,7 +277,7 @@ async function compose(
     onUnopened: unopenedBy({
       isPairing: (packet) => inviter.onPacket(packet),
       isLogCopy: (packet) => copies.onPacket(packet),
-      comesTwice: () => log.mesh.relays.length > 1,
+      comesTwice: () => log.mesh.relays.length > 1 || direct.isOn,
       keep: (packet, failure) => quarantine.add(packet, failure),
       say: (code) => logger.warn({ code }, 'packet not used'),
       newPrekey: () => void ensurePrekeys(log, keys, node, now(), true).catch(failed),
@@ -296,15 +299,11 @@ async function compose(
     logger,
   })
   closers.push(() => sync.close())
+  const between = { port, sync, relays, meta, store, health, random }
   const opened = await openFailover({
     ...context,
-    port,
-    sync,
-    relays,
-    meta,
-    store,
-    health,
-    random,
+    ...between,
+    send: (packet) => direct.paths.send(packet),
     happenings: () => happenings,
     config: () => config.now,
   })
@@ -349,18 +348,21 @@ async function compose(
   })
   closers.push(() => compaction.close())
   compaction.start()
-  relays.onEvent = (event) => {
+  direct.paths.onEvent = (event) => {
     sync.onLinkEvent(event)
+    failover.onLinkEvent(event)
+  }
+  relays.onEvent = (event) => {
+    direct.paths.heed(event)
     copies.onLinkEvent(event)
     watch.onLinkEvent(event)
     happenings.onLink(event)
-    failover.onLinkEvent(event)
   }
   relays.onRelay = (relay, event) => {
     failover.onRelay(relay, event)
     if (event.type === 'live') void tellRelayOfRevoked({ ...context, meta, relays }, { relay })
   }
-  sync.attach(relays)
+  sync.attach(direct.paths)
   closers.push(() => opened.close())
 
   const defaults = new DefaultShares(context, () => config.now)
@@ -375,11 +377,12 @@ async function compose(
     tell: (name, news) => happenings.folder(name, news),
   })
   closers.push(() => folders.close())
-  const parts = { store, closed, receipts, port, meta, relays, sync, config, home, random, times, health, withholdings }
+  const parts = { ...between, closed, receipts, config, home, times, withholdings }
   const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())
   log.onChange(async (mesh) => {
     port.meshChanged(mesh)
+    direct.meshChanged(mesh)
     await documents.meshChanged()
     failover.meshChanged()
     await sync.meshChanged(mesh)
@@ -402,6 +405,7 @@ async function compose(
   if (named !== undefined) await nameGiven(named, options.onlyRelay === true, { log, node, signKey, relays })
   sync.meet(log.mesh)
   await relays.meshChanged(log.mesh)
+  await direct.start()
   await defaults.apply()
   failover.start()
   closers.push(reloadOnHangUp(config, defaults, logger))
@@ -441,6 +445,7 @@ async function compose(
     startedAtMs,
     sync,
     relays,
+    direct,
     presence,
     receipts,
     keys,

@@ -51,6 +51,11 @@ export const reactions = {
     retry: false,
     next: 'sealmesh netcheck says whose certificate it is; ask the owner of the relay for its address',
   },
+  PEER_WRONG_KEY: {
+    exit: 4,
+    retry: true,
+    next: 'compare the id behind #node= with what sealmesh status shows on that machine; until then relays carry everything',
+  },
   CLAIM_REQUIRED: {
     exit: 4,
     retry: false,

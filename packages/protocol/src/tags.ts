@@ -61,5 +61,8 @@ export const TAGS = {
   leaseSlot: tag('lease slot'),
   leaseBlob: tag('lease blob'),
   leaseBallot: tag('lease ballot'),
+  directKey: tag('direct key'),
+  directId: tag('direct id'),
+  directBeacon: tag('direct beacon'),
   fencingToken: tag('fencing token'),
 } as const

@@ -20,7 +20,7 @@ export const ping = (cli: Cli): Command =>
   new Command('ping')
     .summary('ask another machine whether it answers')
     .description(
-      'Sends a sealed question to another machine of the mesh and waits for its answer, which no relay can give in its place. Says how long that took and which relay brought it. Exit code 0 if one was answered.',
+      'Sends a sealed question to another machine of the mesh and waits for its answer, which no relay can give in its place. Says how long that took, which way it came, directly or by which relay, and why. Exit code 0 if one was answered.',
     )
     .argument('<node>', "the machine's name or id")
     .option('-c, --count <n>', 'how often, a second apart', wholeNumber(1, 10_000), 1)
@@ -36,6 +36,7 @@ export const ping = (cli: Cli): Command =>
             const answer = await door.call('ping', { node, timeoutMs: Math.min(Math.max(1, timeout), 60_000) })
             answers.push(answer)
             output.print(`${oneLine(answer.node)} answers in ${answer.ms} ms, ${wayOf(answer)}`)
+            if (at === 0) output.print(`  why: ${oneLine(answer.why, 200)}`)
           } catch (error) {
             if (!(error instanceof Failure) || error.code !== 'WAIT_TIMEOUT') throw error
             failure = error
@@ -48,4 +49,4 @@ export const ping = (cli: Cli): Command =>
     )
 
 const wayOf = ({ via }: MethodResult<'ping'>): string =>
-  via === null ? 'through its relay' : `through ${shortId(via)}`
+  via === null ? 'through its relay' : via === 'direct' ? 'directly' : `through ${shortId(via)}`

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DRILL_KINDS } from '@sealmesh/protocol/drills/facts'
+import { isPeerAddress, listenOn } from '../direct/core/peer-address.ts'
 import { DURATION, TIME_OF_DAY } from '../drills/schedule.ts'
 import { DIARY_LAYER, REGION_ALIASES, STANDARD_LAYERS } from './layer-names.ts'
 
@@ -50,6 +51,9 @@ const Aliases = z.record(AliasName, Name)
 const Command = z.array(z.string().min(1).max(4_096)).min(1).max(64)
 
 const Duration = z.string().regex(new RegExp(`^${DURATION}$`), 'expected a time such as 250ms, 30s, 5m, 6h or 1d')
+
+/** As many as may have a link at once. */
+const DIRECT_PEERS_MAX = 64
 
 const Drill = z
   .strictObject({
@@ -133,6 +137,29 @@ export const Config = z
       })
       .prefault({})
       .describe('How this node reaches relays.'),
+    direct: z
+      .strictObject({
+        listen: z
+          .string()
+          .refine((text) => listenOn(text) !== undefined, 'expected host:port, for example 0.0.0.0:7447 or [::]:7447')
+          .optional()
+          .describe('Where other machines of the mesh may reach this one without a relay. Nowhere, unless it is said.'),
+        peers: z
+          .array(
+            z.string().refine(isPeerAddress, 'expected wss://HOST:PORT#node=ID, as sealmesh status shows it there'),
+          )
+          .max(DIRECT_PEERS_MAX)
+          .default([])
+          .describe('Where other machines of the mesh listen.'),
+        mdns: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Whether machines of the mesh look for each other on the LAN. Neighbours see that somebody does, not who.',
+          ),
+      })
+      .prefault({})
+      .describe('Links to other machines of the mesh without a relay in between. Read when the node starts.'),
     snapshots: z
       .strictObject({
         vault: z

@@ -19,7 +19,7 @@ import type { Documents } from '../documents/documents.ts'
 import type { HomeHealth } from '../health/home-health.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { PacketPort } from '../sync/packet-port.ts'
-import type { LinkEvent } from '../uplink/link-event.ts'
+import type { LinkEvent, Via } from '../uplink/link-event.ts'
 import type { RelayLink } from '../uplink/relay-link.ts'
 import type { ActJournal } from './act-journal.ts'
 import { Acting } from './acting.ts'
@@ -285,13 +285,13 @@ export class Failover implements LeaseListing {
     void this.own.renew()
   }
 
-  /** `heard` runs when that node has answered under log heads that are known here; `via`: the relay that brought that. */
-  askHeads(to: NodeId, heard: (via: RelayId | undefined) => void): void {
+  /** `heard` runs when that node has answered under log heads that are known here; `via`: the way by which that came. */
+  askHeads(to: NodeId, heard: (via: Via | undefined) => void): void {
     const [agent] = this.#deps.log.mesh.agents.keys()
     if (agent !== undefined) this.#talk.askHeads(to, agent, heard)
   }
 
-  onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean, via?: RelayId): void {
+  onItem(from: NodeId, item: FailoverItem, lacksRecords: boolean, via?: Via): void {
     // Who lacks something that the asker knows says nothing yet: he asks again.
     if (item.word === 'heads?') return lacksRecords ? undefined : this.#talk.say(from, 'heads', item.agent, item.nonce)
     if (item.word === 'heads') return this.#talk.heardHeads(item, lacksRecords, via)

@@ -20,6 +20,8 @@ interface Parts
   readonly documents: Documents
   readonly sync: MeshSync
   readonly relays: Relays
+  /** By whichever way leads to its reader. */
+  readonly send: FailoverDeps['link']['send']
   readonly meta: Meta
   readonly store: Store
   readonly health: HomeHealth
@@ -54,7 +56,12 @@ export async function openFailover(parts: Parts): Promise<OpenFailover> {
     ...parts,
     dice: Math.random,
     moment: () => ({ monotonicMs: performance.now(), uptimeMs: uptime() * 1_000 }),
-    link: relays,
+    link: {
+      send: parts.send,
+      link: (relay) => relays.link(relay),
+      names: (relay) => relays.names(relay),
+      drained: () => relays.drained(),
+    },
     store: await LeaseStore.load(parts.meta),
     journal,
     told,

@@ -1,11 +1,11 @@
 import { toHex } from '@sealmesh/protocol/bytes'
-import type { AgentId, NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { AgentId, NodeId, PacketId } from '@sealmesh/protocol/ids'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { encodePayload, FAILOVER_NONCE_BYTES, type FailoverItem, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import type { PacketPort } from '../sync/packet-port.ts'
 import { ZlibDeflater } from '../sync/zlib-deflater.ts'
-import type { LinkEvent } from '../uplink/link-event.ts'
+import type { LinkEvent, Via } from '../uplink/link-event.ts'
 
 /** A word is news for as long; afterwards its mailbox drops it. */
 const WORD_LIFE_MS = 60_000
@@ -24,7 +24,7 @@ export class FailoverTalk {
   /** Packets that the relay has not answered. */
   readonly #placed = new Map<PacketId, (answered: boolean) => void>()
   /** Questions by nonce: what to do with the answer. */
-  readonly #asked = new Map<string, (via: RelayId | undefined) => void>()
+  readonly #asked = new Map<string, (via: Via | undefined) => void>()
 
   constructor(deps: TalkDeps) {
     this.#deps = deps
@@ -43,14 +43,14 @@ export class FailoverTalk {
   }
 
   /** `heard` runs when the other one has answered with log heads that are all known here. */
-  askHeads(to: NodeId, agent: AgentId, heard: (via: RelayId | undefined) => void): void {
+  askHeads(to: NodeId, agent: AgentId, heard: (via: Via | undefined) => void): void {
     const nonce = this.#deps.random(FAILOVER_NONCE_BYTES)
     for (const [oldest] of this.#asked) if (this.#asked.size >= WAITING_MAX) this.#asked.delete(oldest)
     this.#asked.set(toHex(nonce), heard)
     this.say(to, 'heads?', agent, nonce)
   }
 
-  heardHeads({ nonce }: FailoverItem, lacksRecords: boolean, via: RelayId | undefined): void {
+  heardHeads({ nonce }: FailoverItem, lacksRecords: boolean, via: Via | undefined): void {
     const key = toHex(nonce)
     const heard = this.#asked.get(key)
     if (heard === undefined || lacksRecords) return

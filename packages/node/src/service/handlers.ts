@@ -3,6 +3,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { formatId } from '@sealmesh/protocol/ids'
 import type { Compaction } from '../documents/compaction.ts'
 import type { ConfigKeeper } from '../config/config-keeper.ts'
+import type { Direct } from '../direct/open-direct.ts'
 import type { EventFeed } from '../events/feed.ts'
 import type { Folders } from '../folders/folders.ts'
 import type { Refusals } from '../events/refusals.ts'
@@ -29,6 +30,7 @@ import type { ServiceContext } from './context.ts'
 import type { DefaultShares } from './default-shares.ts'
 import { deviceHandlers } from './devices.ts'
 import { diffHandlers } from './diff.ts'
+import { directStatus } from './direct.ts'
 import { drillHandlers, drillStatus } from './drills.ts'
 import { eventHandlers } from './events.ts'
 import type { ActJournal } from '../failover/act-journal.ts'
@@ -64,6 +66,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly startedAtMs: number
   readonly sync: MeshSync
   readonly relays: Relays
+  readonly direct: Direct
   readonly presence: Presence
   readonly receipts: ReceiptStore
   readonly keys: KeyStore
@@ -107,6 +110,7 @@ export function handlersOf(services: NodeServices): Handlers {
         mergedLate: services.mergedLate,
         acknowledgements: services.acknowledgements,
         relays: () => relaysOf(services),
+        direct: () => directStatus(services, services.direct),
         findings: () => findingsOf(services),
         warnings: (findings) => warningsOf(services, findings),
         editing: () => editingNow(services),

@@ -4,6 +4,7 @@ import type { NodeId } from '@sealmesh/protocol/ids'
 import { livePrekey, nodeByName, readersOf } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import { keyOf, type Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Direct } from '../direct/open-direct.ts'
 import type { LastHeard } from '../status/last-heard.ts'
 import { type PeerFacts, type Reason, reasonFor } from '../status/standing.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
@@ -15,6 +16,7 @@ export interface PeerSources {
   readonly sync: Pick<MeshSync, 'peers' | 'standings'>
   readonly relays: Pick<Relays, 'status'>
   readonly lastHeard: Pick<LastHeard, 'of'>
+  readonly direct?: Pick<Direct, 'linkTo'>
 }
 
 /** One document between this machine and another, and why it stands as it does. */
@@ -80,6 +82,7 @@ export class PeerLook {
           : standing.toReceive
     const heardAtMs = peer?.view.lastHeardAtMs ?? this.#sources.lastHeard.of(node.id)
     const relays = this.#sources.relays.status()
+    const isLinked = this.#sources.direct?.linkTo(node.id) !== undefined
     const relay = relays.find(({ state }) => state === 'live') ?? relays[0]
     const facts: PeerFacts = {
       peer: node.name,
@@ -87,7 +90,8 @@ export class PeerLook {
       layer: name.layer,
       removed: node.revocations.length > 0,
       reads,
-      relay: relay === undefined ? null : { state: relay.state, reason: relay.reason },
+      // Whoever has a link of its own is kept from nothing by a relay.
+      relay: isLinked ? LINKED : relay === undefined ? null : { state: relay.state, reason: relay.reason },
       heardAtMs,
       hasKey: livePrekey(node, nowMs) !== undefined,
       refused: peer?.refused ?? null,
@@ -98,6 +102,8 @@ export class PeerLook {
     return { node, standing, reads, toSend, toReceive, heardAtMs, reason: reasonFor(facts) }
   }
 }
+
+const LINKED = { state: 'live', reason: null } as const
 
 /** A machine by its name, this one and removed ones included. */
 export function machineNamed(mesh: Mesh, name: string): MeshNode {

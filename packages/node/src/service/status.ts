@@ -24,6 +24,7 @@ export interface StatusSources {
   readonly mergedLate: Pick<MergedLate, 'has'>
   readonly acknowledgements: Pick<Acknowledgements, 'look'>
   readonly relays: () => Status['relays']
+  readonly direct: () => Status['direct']
   readonly findings: () => Promise<Status['findings']>
   readonly warnings: (findings: Status['findings']) => Status['warnings']
   readonly editing: () => Status['editing']
@@ -36,13 +37,16 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
   const mesh = context.log.mesh
   const relays = sources.relays()
   const live = relays.some((relay) => relay.state === 'live')
+  const direct = sources.direct()
+  const linked = new Set(direct.links.map(({ node }) => node))
   const known = new Map(sources.peers().map((peer) => [peer.node, peer]))
   const peers: Status['peers'] = []
   for (const node of mesh.nodes.values()) {
     if (node.id === context.node) continue
     const lag = await lagOf(context, sources.standings(node.id))
     const lastHeardMs = sources.lastHeard.of(node.id)
-    peers.push(peerStatus(node, known.get(node.id), lag, { nowMs: context.now(), live, lastHeardMs }))
+    const isReached = live || linked.has(formatId('node', node.id))
+    peers.push(peerStatus(node, known.get(node.id), lag, { nowMs: context.now(), live: isReached, lastHeardMs }))
   }
   const findings = await sources.findings()
   const others = peers.filter((peer) => peer.state !== 'removed')
@@ -58,12 +62,13 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
     },
     mesh: { id: formatId('mesh', mesh.id), name: mesh.name, nodes: others.length + 1, records: mesh.records.size },
     relays,
+    direct,
     peers,
     agents: await Promise.all([...mesh.agents.values()].map((agent) => agentStatus({ ...context, ...sources }, agent))),
     summary:
       others.length === 0
         ? 'alone'
-        : !live
+        : !live && linked.size === 0
           ? 'cut off'
           : others.every((peer) => peer.state === 'in sync')
             ? 'in sync'

@@ -1,6 +1,6 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
-import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { DrillItem, FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { HeadsView } from '@sealmesh/protocol/sync/peer-plan'
@@ -10,6 +10,7 @@ import type { DocumentIndex } from '../store/document-index.ts'
 import type { Documents, ReceiveReport } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
+import type { Via } from '../uplink/link-event.ts'
 import type { PacketPort } from './packet-port.ts'
 
 export type AwarenessItem = Extract<SyncItem, { type: 'awareness' }>
@@ -18,6 +19,13 @@ export interface HeardHeads extends HeadsView {
   readonly packet: PacketId
   readonly lacksRecords: boolean
   readonly nowMs: number
+}
+
+/** Where packets go. */
+export interface SyncLink {
+  send(packet: Uint8Array): 'sent' | 'full' | 'down'
+  /** False while no way leads to that node, though one to others does: nothing is sealed to it. */
+  reaches?(node: NodeId): boolean
 }
 
 /** What `MeshSync` is between. */
@@ -37,7 +45,7 @@ export interface MeshSyncDeps {
   /** A peer's word of who edits what: checked for nothing but its form. */
   readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** A peer's word about who holds an agent, once what came with it is stored; whether it named records that are not here. */
-  readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean, via: RelayId | undefined) => void
+  readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean, via: Via | undefined) => void
   /** A peer's word in a drill. */
   readonly onDrill?: (from: NodeId, item: DrillItem) => void
   /** What became of a peer's blocks. */

@@ -1,7 +1,7 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { VersionVector } from '@sealmesh/protocol/crdt/clock'
 import { Failure } from '@sealmesh/protocol/errors'
-import type { NodeId, PacketId, RelayId } from '@sealmesh/protocol/ids'
+import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { decodePayload, encodePayload, type SyncItem } from '@sealmesh/protocol/sync/payload'
@@ -10,14 +10,14 @@ import { mayHear, mayRead } from '@sealmesh/protocol/sync/recipients'
 import { keyOf, type Plan, type Reached, type Receipt, type Standing } from '@sealmesh/protocol/sync/peer-sync'
 import type { Progress } from '@sealmesh/protocol/sync/stored'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
-import type { LinkEvent, RelayLink } from '../uplink/relay-link.ts'
+import type { LinkEvent, Via } from '../uplink/link-event.ts'
 import { heedAnswer } from './answers.ts'
 import { chunk } from './chunk.ts'
 import { ClosedExchange } from './closed-exchange.ts'
 import { forgetHanded, noteHanded } from './handed.ts'
 import { gatherDeltas } from './gather-deltas.ts'
 import { introductionOf } from './introduction.ts'
-import type { AwarenessItem, MeshSyncDeps } from './mesh-sync-deps.ts'
+import type { AwarenessItem, MeshSyncDeps, SyncLink } from './mesh-sync-deps.ts'
 import { heardNow, type PeerNow, peerNow } from './peer-now.ts'
 import { interestsIn } from './interests.ts'
 import { HANDED_NOTED_MS, HEARD_LATELY_MS, MAIL_TICKS, TICK_MS, TURNED_AWAY_MAX } from './mesh-sync-limits.ts'
@@ -43,7 +43,7 @@ export class MeshSync {
   /** What waited for us at the relay: peers are asked for what is missing when it has been read. */
   #mail: 'arriving' | 'arrived' | 'read' = 'arriving'
   #mailTicks = 0
-  #link: Pick<RelayLink, 'send'> | undefined
+  #link: SyncLink | undefined
   #live = false
   #closed = false
 
@@ -66,7 +66,7 @@ export class MeshSync {
     this.#timer.unref()
   }
 
-  attach(link: Pick<RelayLink, 'send'>): void {
+  attach(link: SyncLink): void {
     this.#link = link
   }
 
@@ -273,7 +273,7 @@ export class MeshSync {
 
   readonly #forgetHanded = (): Promise<void> => forgetHanded(this.#peers.values(), this.#deps.handed)
 
-  #delivered(packet: Uint8Array, acknowledge: () => void, via: RelayId | undefined): void {
+  #delivered(packet: Uint8Array, acknowledge: () => void, via: Via | undefined): void {
     const { port, onUnopened } = this.#deps
     const opened = port.open(packet)
     if (!opened.ok) {
@@ -421,7 +421,7 @@ export class MeshSync {
 
   #flush(peer: Peer): void {
     if (!this.#live || this.#closed || this.#quiet > 0 || peer.sending || !hasRoom(peer)) return
-    if (!this.#sharing.settled) return
+    if (!this.#sharing.settled || this.#link?.reaches?.(peer.node) === false) return
     if (this.#deps.monotonicMs() < peer.pausedUntilMs) return
     this.#closedSets.answer(peer)
     const plan = peer.core.plan(this.#deps.monotonicMs())

@@ -1,9 +1,10 @@
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { OpenedPacket } from '@sealmesh/protocol/envelope/packet'
-import type { NodeId, RelayId } from '@sealmesh/protocol/ids'
+import type { NodeId } from '@sealmesh/protocol/ids'
 import type { SyncItem } from '@sealmesh/protocol/sync/payload'
 import { PeerSync } from '@sealmesh/protocol/sync/peer-sync'
 import type { Sodium } from '@sealmesh/protocol/sodium'
+import type { Via } from '../uplink/link-event.ts'
 import { Flight } from './flight.ts'
 import { LatestHeads } from './latest-heads.ts'
 import { IN_FLIGHT_MAX, SILENT_MS } from './mesh-sync-limits.ts'
@@ -15,8 +16,8 @@ export interface Arrived {
   readonly items: readonly SyncItem[]
   readonly packet: OpenedPacket
   readonly key: string
-  /** The relay that delivered it, where that is known. */
-  readonly via: RelayId | undefined
+  /** By which way it came, where that is known. */
+  readonly via: Via | undefined
 }
 
 /** Where the driver stands with one peer; what is to be said to it, its core knows. */

@@ -2,6 +2,9 @@ import type { FailureCode } from '@sealmesh/protocol/errors'
 import type { PacketId, RelayId } from '@sealmesh/protocol/ids'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
 
+/** A relay, or a direct link to its sender. */
+export type Via = RelayId | 'direct'
+
 export type LinkEvent =
   /** `newGeneration`: the relay may have forgotten what it called stored. */
   | { readonly type: 'live'; readonly newGeneration: boolean }
@@ -11,8 +14,8 @@ export type LinkEvent =
       readonly type: 'deliver'
       readonly packet: Uint8Array
       readonly acknowledge: () => void
-      /** Through which relay it came, where there are several. */
-      readonly via?: RelayId
+      /** By which way it came, where that is known. */
+      readonly via?: Via
     }
   /** The mailboxes are empty: what follows is live. */
   | { readonly type: 'drained' }

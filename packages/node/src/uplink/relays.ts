@@ -245,6 +245,10 @@ export class Relays {
     return addresses.map((address) => wayBack.now(address))
   }
 
+  get isLive(): boolean {
+    return this.#relays.some(({ isLive }) => isLive)
+  }
+
   get #live(): RelayId[] {
     return this.#relays.flatMap(({ relay, isLive }) => (isLive ? [relay] : []))
   }

@@ -10,7 +10,7 @@ import { history } from './history.ts'
 import { knowing } from './knowing.ts'
 import { machines } from './machines.ts'
 import { quarantineMethods } from './quarantine-methods.ts'
-import { relayMethods, RelayStatus } from './relay-methods.ts'
+import { DirectStatus, relayMethods, RelayStatus } from './relay-methods.ts'
 import { scrubMethods } from './scrub-methods.ts'
 import { snapshotMethods } from './snapshot-methods.ts'
 import { Iso, Json, Name, Nothing, Origin, Umr, WholeText } from './shapes.ts'
@@ -137,6 +137,7 @@ const Status = z.object({
       unanswered: z.number().int(),
     }),
   ),
+  direct: DirectStatus,
   peers: z.array(PeerStatus),
   agents: z.array(AgentStatus),
   /** `in sync` only when every peer is. */

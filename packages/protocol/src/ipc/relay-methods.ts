@@ -18,6 +18,38 @@ export const RelayStatus = z.object({
   proxy: z.string().nullable(),
 })
 
+/** Links to other machines without a relay in between (docs/spec/16-direct-links.md). */
+export const DirectStatus = z.object({
+  /** Null where the config does not ask for it. `addresses`: what others may write into theirs. */
+  listening: z.object({ addresses: z.array(z.string()), reason: z.string().nullable() }).nullable(),
+  links: z.array(
+    z.object({
+      node: z.string(),
+      name: z.string(),
+      /** Of the other end: host and port. */
+      at: z.string(),
+      dialledHere: z.boolean(),
+      since: Iso,
+      /** False: it owes an answer, and packets go by the relays meanwhile. */
+      answers: z.boolean(),
+    }),
+  ),
+  /** Where this node dials. */
+  peers: z.array(
+    z.object({
+      address: z.string(),
+      /** On the LAN; else it stands in the config. */
+      found: z.boolean(),
+      /** Who is meant, or was there the last time. */
+      name: z.string().nullable(),
+      /** `not needed`: there is a link to it already, which it may have dialled. */
+      state: z.enum(['live', 'connecting', 'waiting', 'refused', 'not needed']),
+      reason: z.string().nullable(),
+      nextTryAt: Iso.nullable(),
+    }),
+  ),
+})
+
 /** In the order of preference. `record` is null where nothing had to change. */
 const Named = z.object({ relays: z.array(z.string()), record: z.string().nullable() })
 
@@ -36,10 +68,10 @@ export const relayMethods = {
   'relay.rm': { params: z.object({ relay: z.string() }), result: Named },
   'relay.first': { params: z.object({ relay: z.string() }), result: Named },
 
-  /** Asks another node a question that only it can answer, through the relays, and waits. */
+  /** Asks another node a question that only it can answer, by the way that packets for it go, and waits. */
   ping: {
     params: z.object({ node: z.string(), timeoutMs: z.int().min(1).max(60_000).default(5_000) }),
-    /** `via`: the id of the relay that brought the answer. */
-    result: z.object({ node: z.string(), ms: z.number(), via: z.string().nullable() }),
+    /** `via`: the id of the relay that brought the answer, or `direct`. `why`: why packets for it go the way they go. */
+    result: z.object({ node: z.string(), ms: z.number(), via: z.string().nullable(), why: z.string() }),
   },
 } as const

@@ -1,0 +1,71 @@
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ask } from '../links/ask.ts'
+import { NodeProcess } from '../processes/node.ts'
+import { pairNodes, untilInSync } from '../processes/pair.ts'
+import { RelayProcess } from '../processes/relay.ts'
+import { addressOf, again, carries, configure, peersLine, untilLinked } from './stage.ts'
+
+/** Two machines of one mesh and a relay that goes. Each test goes on where the one before ended. */
+
+let directory: string
+let relay: RelayProcess
+let home: NodeProcess
+let office: NodeProcess
+
+beforeAll(async () => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-direct-'))
+  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
+  home = await NodeProcess.start({
+    home: path.join(directory, 'home'),
+    name: 'home',
+    relay: relay.address,
+    claim: relay.claim ?? '',
+  })
+  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  await ask(home, 'share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office' }] })
+  await ask(office, 'share.set', { agent: 'office', changes: [{ layer: 'semantic', to: 'home' }] })
+  await untilInSync(home, office)
+}, 60_000)
+
+afterAll(async () => {
+  await office?.stop()
+  await home?.stop()
+  await relay?.stop()
+  fs.rmSync(directory, { recursive: true, force: true })
+})
+
+test('without a word in the config nobody listens and nobody dials', async () => {
+  const { direct } = await home.status()
+  expect(direct).toEqual({ listening: null, links: [], peers: [] })
+})
+
+test('a machine that listens and one that has its address sync without a relay', async () => {
+  await home.stop()
+  await office.stop()
+  configure(home.home, ['listen = "127.0.0.1:0"'])
+  home = await NodeProcess.start(again(home))
+  configure(office.home, [peersLine(await addressOf(home))])
+  office = await NodeProcess.start(again(office))
+  await untilLinked(home, 'office')
+  await untilLinked(office, 'home')
+  await relay.kill()
+  await home.untilStatus('without a relay', ({ relays }) => relays.every(({ state }) => state !== 'live'))
+  await carries(home, 'home', office)
+  await carries(office, 'office', home)
+  await untilInSync(home, office)
+  const { via, why } = await ask(office, 'ping', { node: 'home' })
+  expect(via).toBe('direct')
+  expect(why).toMatch(/direct link/)
+}, 60_000)
+
+test('a machine that comes back syncs what was written meanwhile, without a relay', async () => {
+  await office.stop()
+  await ask(home, 'set', { umr: 'home.semantic.meanwhile', value: '"written alone"' })
+  office = await NodeProcess.start(again(office))
+  await carries(home, 'home', office)
+  const { item } = await ask(office, 'get', { umr: 'home.semantic.meanwhile' })
+  expect(item).toMatchObject({ value: '"written alone"' })
+}, 60_000)
