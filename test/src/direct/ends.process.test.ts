@@ -1,0 +1,113 @@
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { SILENCE_MS_MAX } from '@sealmesh/node/direct/core/direct-limits'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FaultProxy } from '../faults/fault-proxy.ts'
+import { ask, liveRelays } from '../links/ask.ts'
+import { NodeProcess } from '../processes/node.ts'
+import { pairNodes, untilInSync } from '../processes/pair.ts'
+import { RelayProcess } from '../processes/relay.ts'
+import { until } from '../processes/wait.ts'
+import { addressOf, again, at, carries, configure, peersLine, portOf, untilLinked } from './stage.ts'
+
+/** Two machines of one mesh, a relay that stays, and links between them that end. Each test goes on where the one before ended. */
+
+let directory: string
+let relay: RelayProcess
+let home: NodeProcess
+let office: NodeProcess
+let proxy: FaultProxy | undefined
+
+beforeAll(async () => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-ends-'))
+  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
+  home = await NodeProcess.start({
+    home: path.join(directory, 'home'),
+    name: 'home',
+    relay: relay.address,
+    claim: relay.claim ?? '',
+  })
+  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  await ask(home, 'share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office' }] })
+  await ask(office, 'share.set', { agent: 'office', changes: [{ layer: 'semantic', to: 'home' }] })
+  await untilInSync(home, office)
+}, 60_000)
+
+afterAll(async () => {
+  await office?.stop()
+  await home?.stop()
+  await proxy?.close()
+  await relay?.stop()
+  fs.rmSync(directory, { recursive: true, force: true })
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+test('when both dial, one link stays: the one of the machine with the smaller id', async () => {
+  const ids = [(await home.status()).node.id, (await office.status()).node.id] as const
+  await home.stop()
+  await office.stop()
+  const ports = [await freePort(), await freePort()]
+  const addresses = ids.map((id, index) => `wss://127.0.0.1:${ports[index]}#node=${id.replace('node_', '')}`)
+  configure(home.home, [`listen = "127.0.0.1:${ports[0]}"`, peersLine(addresses[1]!)])
+  configure(office.home, [`listen = "127.0.0.1:${ports[1]}"`, peersLine(addresses[0]!)])
+  ;[home, office] = await Promise.all([NodeProcess.start(again(home)), NodeProcess.start(again(office))])
+  const isSmaller = ids[0] < ids[1]
+  const kept = (node: NodeProcess, to: string, dialledHere: boolean) =>
+    node.untilStatus('linked once', ({ direct: { links } }) => links[0]?.name === to && links[0].dialledHere === dialledHere)
+  const before = await kept(home, 'office', isSmaller)
+  await kept(office, 'home', !isSmaller)
+  await carries(home, 'home', office)
+  await carries(office, 'office', home)
+  // No war: it is the same link still.
+  expect((await home.status()).direct.links).toEqual(before.direct.links)
+  expect(before.direct.links).toHaveLength(1)
+}, 60_000)
+
+test('a link that carries nothing any more delays nothing: the relay does, long before the link counts as dead', async () => {
+  await home.stop()
+  await office.stop()
+  configure(home.home, ['listen = "127.0.0.1:0"'])
+  home = await NodeProcess.start(again(home))
+  const address = await addressOf(home)
+  proxy = await FaultProxy.start({ port: portOf(address), seed: 1 })
+  configure(office.home, [peersLine(at(address, proxy.port))])
+  office = await NodeProcess.start(again(office))
+  await untilLinked(home, 'office')
+  await untilLinked(office, 'home')
+  for (const node of [home, office]) await until('its relay is live', async () => (await liveRelays(node)) === 1)
+  await carries(office, 'office', home)
+
+  proxy.silenceAll()
+  const ms = [await carries(home, 'home', office), await carries(office, 'office', home)]
+  expect(Math.max(...ms)).toBeLessThan(SILENCE_MS_MAX)
+  const { direct } = await home.status()
+  expect(direct.links.map(({ answers }) => answers)).toEqual([false])
+}, 60_000)
+
+test('it comes back by itself, and is preferred again', async () => {
+  await untilLinked(home, 'office')
+  await untilLinked(office, 'home')
+  await until('directly', async () => (await ask(home, 'ping', { node: 'office' })).via === 'direct')
+  proxy!.resetAll()
+  await carries(home, 'home', office)
+  await untilLinked(office, 'home')
+}, 60_000)
+
+test('a member that is removed is cut off at once, and let in by no direct link', async () => {
+  await untilLinked(home, 'office')
+  await ask(home, 'device.revoke', { node: 'office', reason: 'lost' })
+  expect((await home.status()).direct.links).toEqual([])
+  await office.untilStatus('refused', ({ direct }) => direct.peers[0]?.reason === 'NODE_REVOKED')
+  expect((await office.status()).direct.links).toEqual([])
+}, 60_000)
