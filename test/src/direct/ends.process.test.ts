@@ -64,7 +64,10 @@ test('when both dial, one link stays: the one of the machine with the smaller id
   ;[home, office] = await Promise.all([NodeProcess.start(again(home)), NodeProcess.start(again(office))])
   const isSmaller = ids[0] < ids[1]
   const kept = (node: NodeProcess, to: string, dialledHere: boolean) =>
-    node.untilStatus('linked once', ({ direct: { links } }) => links[0]?.name === to && links[0].dialledHere === dialledHere)
+    node.untilStatus(
+      'linked once',
+      ({ direct: { links } }) => links[0]?.name === to && links[0].dialledHere === dialledHere,
+    )
   const before = await kept(home, 'office', isSmaller)
   await kept(office, 'home', !isSmaller)
   await carries(home, 'home', office)

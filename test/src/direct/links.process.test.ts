@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runVerb } from '../cli/run-verb.ts'
 import { ask } from '../links/ask.ts'
 import { NodeProcess } from '../processes/node.ts'
 import { pairNodes, untilInSync } from '../processes/pair.ts'
@@ -55,10 +56,26 @@ test('a machine that listens and one that has its address sync without a relay',
   await home.untilStatus('without a relay', ({ relays }) => relays.every(({ state }) => state !== 'live'))
   await carries(home, 'home', office)
   await carries(office, 'office', home)
-  await untilInSync(home, office)
   const { via, why } = await ask(office, 'ping', { node: 'home' })
   expect(via).toBe('direct')
   expect(why).toMatch(/direct link/)
+}, 60_000)
+
+test('people see which way is used and why', async () => {
+  const pinged = await runVerb(['ping', 'home', '--home', office.home])
+  expect(pinged.out).toMatch(/^home answers in [0-9.]+ ms, directly$/m)
+  expect(pinged.out).toMatch(/why: there is a direct link to it/)
+  const status = await runVerb(['status', '--home', office.home])
+  expect(status.out).toMatch(/^direct {2}home at 127\.0\.0\.1:\d+ {2}live/m)
+  const there = await runVerb(['status', '--home', home.home])
+  expect(there.out).toContain(`direct  others reach this machine at ${await addressOf(home)}`)
+  expect(there.out).toMatch(/^direct {2}office from \S+ {2}live/m)
+
+  const { exit, out } = await runVerb(['netcheck', '--home', office.home])
+  // The relay is not there; the way to the other machine is.
+  expect(exit).toBe(3)
+  expect(out).toMatch(/home at 127\.0\.0\.1:\d+ \(the node: live\)\n.*ok +name.*\n.*ok +connect.*\n.*ok +tls/)
+  expect(out).toMatch(/ok +challenge .*it takes direct links/)
 }, 60_000)
 
 test('a machine that comes back syncs what was written meanwhile, without a relay', async () => {

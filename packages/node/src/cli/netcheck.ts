@@ -8,23 +8,27 @@ import { requireAddress } from '../uplink/relay-list.ts'
 import { WayBack } from '../uplink/way-back.ts'
 import { wayOf, waysTo } from '../uplink/ways.ts'
 import { example } from './example.ts'
+import { checkDirect, type Direct, showDirect, stepLines } from './netcheck-direct.ts'
 import { oneLine } from './printable.ts'
 import { wayWords } from './relay-words.ts'
 import { type Cli, type Session, withHome } from './session.ts'
 
 export const netcheck = (cli: Cli): Command =>
   new Command('netcheck')
-    .summary('go the way to each relay, step by step')
+    .summary('go the way to each relay and machine, step by step')
     .description(
-      'Looks up its name, connects, looks at its certificate and hears what answers, through the proxy where there is one, and says where that ends and what to do. Works whether the node runs or not.',
+      'Looks up its name, connects, looks at its certificate and hears what answers, through the proxy where there is one, and says where that ends and what to do; the same for direct links, of the config and found ones. Works whether the node runs or not.',
     )
     .argument('[addresses...]', "relays to look for (default: the mesh's)")
     .addHelpText('after', example('sealmesh netcheck'))
     .action(
       withHome(cli, async (session, given: string[]) => {
-        const { network } = await loadConfig(session.home.config)
-        const known = given.length > 0 ? given.map((address) => ({ address, state: null })) : await relaysOf(session)
-        if (known.length === 0)
+        const config = await loadConfig(session.home.config)
+        const { network } = config
+        const node = given.length > 0 ? null : await seenByNode(session)
+        const known = node?.relays ?? given.map((address) => ({ address, state: null }))
+        const direct = node === null ? null : await checkDirect(config, node.direct)
+        if (known.length === 0 && (direct === null || direct.peers.length === 0))
           throw new Failure('NODE_NOT_SET_UP', 'This home knows no relay.', {
             next: session.command('netcheck ADDRESS, or sealmesh up --relay ADDRESS --claim CODE'),
           })
@@ -44,7 +48,8 @@ export const netcheck = (cli: Cli): Command =>
           })
           if (!session.output.json) show(session, relays.at(-1)!)
         }
-        session.output.data({ relays })
+        if (direct !== null && !session.output.json) showDirect(session, direct)
+        session.output.data({ relays, ...(direct === null ? {} : { direct }) })
         const lost = relays.find(({ reason }) => reason !== null)
         if (lost?.reason != null)
           throw new Failure(lost.reason, `The way to ${oneLine(lost.address.replace(/#.*/, ''), 60)} ends too early.`, {
@@ -65,26 +70,30 @@ interface Row extends Checked {
 function show({ output }: Session, row: Row): void {
   const node = row.state === null ? '' : `, the node is ${row.state} there`
   output.print(`${output.styled('bold', oneLine(row.address.replace(/#.*/, ''), 60))} (${wayWords(row)}${node})`)
-  for (const { name, ms, reason, found } of row.steps)
-    output.print(
-      `  ${(reason === null ? 'ok' : 'ENDS').padEnd(5)}${name.padEnd(10)}${`${ms} ms`.padStart(10)}  ${oneLine(found, 300)}`,
-    )
+  output.print(...stepLines(row.steps))
+}
+
+interface Seen {
+  readonly relays: readonly { readonly address: string; readonly state: string | null }[]
+  /** Null where the node does not run. */
+  readonly direct: Direct | null
 }
 
 /** From the node if it runs, else from what it has written down of the way back. */
-async function relaysOf({ home }: Session): Promise<{ address: string; state: string | null }[]> {
+async function seenByNode({ home }: Session): Promise<Seen> {
   try {
     const door = await connectDoor(await findSocket(home))
     try {
-      const { relays } = await door.call('relay.ls', {})
-      return relays.map(({ address, state }) => ({ address, state }))
+      const { relays, direct } = await door.call('status', {})
+      return { relays: relays.map(({ address, state }) => ({ address, state })), direct }
     } finally {
       await door.close()
     }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     const wayBack = await WayBack.load(home.wayBack)
-    return wayBack.addresses.map((address) => ({ address: wayBack.now(address), state: null }))
+    const relays = wayBack.addresses.map((address) => ({ address: wayBack.now(address), state: null }))
+    return { relays, direct: null }
   }
 }
 

@@ -2,6 +2,7 @@ import { Failure, type FailureCode, reactions } from '@sealmesh/protocol/errors'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { Command } from 'commander'
 import { example } from './example.ts'
+import { directLines } from './direct-words.ts'
 import type { Output } from './output.ts'
 import { oneLine } from './printable.ts'
 import { wayWords } from './relay-words.ts'
@@ -37,6 +38,7 @@ function show(session: DoorSession, now: Status): void {
   for (const relay of now.relays)
     output.print(`relay   ${oneLine(relay.address, 60)}  ${relayState(output, relay, nowMs)}`)
   if (now.relays.length === 0) output.print('relay   none')
+  for (const line of directLines(output, now.direct, nowMs)) output.print(`direct  ${line}`)
   const snapshots = snapshotLine(now, nowMs)
   if (snapshots !== null) output.print(`saved   ${snapshots}`)
   showPeers(output, now, nowMs)

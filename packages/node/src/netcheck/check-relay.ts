@@ -41,7 +41,16 @@ const STRANGER_CHARACTERS_MAX = 120
  * Goes the way to a relay step by step as a link would, up to its challenge, and says how far that leads. It does not log
  * in: whether who answers has the key that it names, only a login shows. Never rejects.
  */
-export async function checkRelay(address: RelayAddress, waysNow: () => Ways): Promise<Checked> {
+export function checkRelay(address: RelayAddress, waysNow: () => Ways): Promise<Checked> {
+  return check(address, waysNow)
+}
+
+/** The same to where another machine of the mesh is to listen: who that is, members alone can tell. */
+export function checkPeer(url: string): Promise<Checked> {
+  return check({ url, relay: null, pin: null }, () => ({ proxy: null, relayKeyOnly: true }))
+}
+
+async function check(address: Place, waysNow: () => Ways): Promise<Checked> {
   const way = new Way(address)
   try {
     await way.go(waysNow())
@@ -53,8 +62,13 @@ export async function checkRelay(address: RelayAddress, waysNow: () => Ways): Pr
   return way.checked
 }
 
+interface Place extends Omit<RelayAddress, 'relay'> {
+  /** Null where no name is to be expected. */
+  readonly relay: RelayAddress['relay'] | null
+}
+
 class Way {
-  readonly #address: RelayAddress
+  readonly #address: Place
   readonly #steps: Step[] = []
   #certificate: Shown | null = null
   #isReplaced = false
@@ -65,7 +79,7 @@ class Way {
   #giveUp = (): void => undefined
   #socket: WebSocket | undefined
 
-  constructor(address: RelayAddress) {
+  constructor(address: Place) {
     this.#address = address
   }
 
@@ -127,6 +141,7 @@ class Way {
     const what = `a certificate for ${shown.subject} by ${shown.issuer}`
     if (!this.#isReplaced) return this.#took(pin === null ? `${what}, vouched for` : `${what}, the pinned one`)
     const why = pin === null ? "which this machine's authorities do not vouch for" : 'which is not the pinned one'
+    if (this.#address.relay === null) return this.#took(`${what}: the login alone shows who it is`)
     if (!relayKeyOnly) throw new Failure('RELAY_WRONG_PIN', `${what}, ${why}`)
     this.#took(`${what}, ${why}: by your choice the relay's own key counts alone`)
   }
@@ -159,7 +174,8 @@ class Way {
     this.#begin('challenge')
     const frame = decodeFrame(await within(first))
     if (!frame.ok || frame.value.type !== 'challenge')
-      throw new Failure('FRAME_UNEXPECTED', 'what answers does not speak as a relay does')
+      throw new Failure('FRAME_UNEXPECTED', 'what answers does not speak as a relay or a node does')
+    if (this.#address.relay === null) return this.#took('it takes direct links')
     if (frame.value.relay !== this.#address.relay)
       throw new Failure('RELAY_WRONG_KEY', `it is another relay: relay_${frame.value.relay}`)
     this.#took('it names the key of the address')

@@ -34,6 +34,7 @@ export function metricsOf(status: Status): string {
     family('sealmesh_relay_live', 'Whether a relay is connected.', [
       one(bit(relays.some(({ state }) => state === 'live'))),
     ]),
+    family('sealmesh_direct_links', 'Machines that a direct link leads to.', [one(status.direct.links.length)]),
     family('sealmesh_home_rolled_back', 'Whether this home held more once, and is learning it again.', [
       one(has('HOME_ROLLED_BACK')),
     ]),

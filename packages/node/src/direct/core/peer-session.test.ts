@@ -104,7 +104,10 @@ test('a packet for this node is answered when its fate is durable, one for other
       frame: {
         type: 'answer',
         answers: [
-          { packet: packetIdAt(packetTo(THEIRS, 2)), outcomes: [{ outcome: 'refused', reason: 'RECIPIENT_FORBIDDEN' }] },
+          {
+            packet: packetIdAt(packetTo(THEIRS, 2)),
+            outcomes: [{ outcome: 'refused', reason: 'RECIPIENT_FORBIDDEN' }],
+          },
         ],
       },
     },
@@ -142,9 +145,7 @@ test('what it hands over counts when the peer acknowledges it, and no more is ha
   const sent = ids.filter((each) => each.sent === 'sent')
   expect(sent.length).toBe(Math.floor(UNACKED_BYTES_MAX / size))
   expect(ids.at(-1)).toMatchObject({ sent: 'full', effects: [] })
-  expect(session.hear({ type: 'ack', sequence: 2 }, 0)).toEqual([
-    { type: 'delivered', ids: [ids[0]!.id, ids[1]!.id] },
-  ])
+  expect(session.hear({ type: 'ack', sequence: 2 }, 0)).toEqual([{ type: 'delivered', ids: [ids[0]!.id, ids[1]!.id] }])
   expect(typesOf(session.hear({ type: 'ack', sequence: sent.length }, 0))).toEqual(['delivered', 'room'])
   expect(session.hear({ type: 'ack', sequence: sent.length }, 0)).toEqual([])
   expect(goodbyeIn(session.hear({ type: 'ack', sequence: sent.length + 1 }, 0))).toEqual(['FRAME_UNEXPECTED'])
