@@ -256,7 +256,7 @@ async function compose(
     log: logger,
   })
   closers.push(() => relays.close())
-  const direct = new Direct({ node, mesh: meshId, keys, log, relays, config: () => config.now, sodium, now, logger })
+  const direct = new Direct({ node, keys, log, relays, config: () => config.now, sodium, random, now, logger })
   closers.push(() => direct.close())
   const layers = new Layers(() => config.now, documents)
   const context = { node, incarnation, signKey, log, documents, layers, diary, sodium, logger, now }

@@ -237,7 +237,7 @@ describe('takeover and revoke ask', () => {
 const STATUS: Status = {
   findings: [],
   drills: [],
-  direct: { listening: null, links: [], peers: [] },
+  direct: { listening: null, lan: 'off', links: [], peers: [] },
   snapshots: { vaultAt: null, fileAt: null, failed: null },
   version: '0.1.0',
   home: '/h',

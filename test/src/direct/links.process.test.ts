@@ -40,7 +40,7 @@ afterAll(async () => {
 
 test('without a word in the config nobody listens and nobody dials', async () => {
   const { direct } = await home.status()
-  expect(direct).toEqual({ listening: null, links: [], peers: [] })
+  expect(direct).toEqual({ listening: null, lan: 'off', links: [], peers: [] })
 })
 
 test('a machine that listens and one that has its address sync without a relay', async () => {

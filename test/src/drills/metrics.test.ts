@@ -66,7 +66,7 @@ const STATUS: Status = {
   warnings: [{ code: 'HOME_ROLLED_BACK', message: 'words "of" somebody\nelse' }],
   findings: [],
   editing: [],
-  direct: { listening: null, links: [], peers: [] },
+  direct: { listening: null, lan: 'off', links: [], peers: [] },
   snapshots: { vaultAt: null, fileAt: null, failed: null },
   drills: [
     {

@@ -9,7 +9,7 @@ type Direct = Status['direct']
 /** What a node knows of its direct links, a line each; none where none is set up. */
 export function directLines(
   output: Pick<Output, 'styled'>,
-  { listening, links, peers }: Direct,
+  { listening, lan, links, peers }: Direct,
   nowMs: number,
 ): string[] {
   const lines: string[] = []
@@ -19,6 +19,8 @@ export function directLines(
     )
   else if (listening !== null)
     lines.push(output.styled('yellow', `nobody can reach this machine${why(listening.reason)}`))
+  if (lan === 'failed') lines.push(output.styled('yellow', 'the LAN cannot be searched: its network has no multicast'))
+  if (lan === 'looking' && links.length + peers.length === 0) lines.push('looks for other machines on the LAN')
   for (const { name, at, since, dialledHere, answers } of links) {
     const state = answers ? output.styled('green', 'live') : output.styled('yellow', 'does not answer, relays are used')
     const from = dialledHere ? 'at' : 'from'

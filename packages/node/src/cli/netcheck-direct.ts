@@ -35,11 +35,12 @@ export async function checkDirect(
       return { ...peer, way, next: reason === null ? null : (DIRECT_NEXT[reason as keyof typeof DIRECT_NEXT] ?? null) }
     }),
   )
-  return { listening: seen?.listening ?? null, links: seen?.links ?? [], peers: checked }
+  return { listening: seen?.listening ?? null, lan: seen?.lan ?? 'off', links: seen?.links ?? [], peers: checked }
 }
 
-export function showDirect({ output }: Session, { listening, links, peers }: CheckedDirect): void {
-  for (const line of directLines(output, { listening, links, peers: [] }, Date.now())) output.print(`direct: ${line}`)
+export function showDirect({ output }: Session, { listening, lan, links, peers }: CheckedDirect): void {
+  for (const line of directLines(output, { listening, lan, links, peers: [] }, Date.now()))
+    output.print(`direct: ${line}`)
   for (const { way, next, ...peer } of peers) {
     const node =
       peer.state === null ? '' : ` (the node: ${peer.state}${peer.reason === null ? '' : `, ${peer.reason}`})`

@@ -57,8 +57,14 @@ export class Dialler {
     this.#deps = deps
   }
 
-  get size(): number {
-    return this.#dialled.size
+  /** Of those that were found on the LAN. */
+  get found(): number {
+    return this.status().filter(({ from }) => from === 'mdns').length
+  }
+
+  /** Whether it is dialled there already, whoever is meant. */
+  has(url: string): boolean {
+    return this.status().some((each) => each.url === url)
   }
 
   /** Once for each address, the first time counts. */

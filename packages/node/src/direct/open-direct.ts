@@ -1,5 +1,5 @@
 import type { FailureCode } from '@sealmesh/protocol/errors'
-import type { MeshId, NodeId } from '@sealmesh/protocol/ids'
+import type { NodeId } from '@sealmesh/protocol/ids'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { Sodium } from '@sealmesh/protocol/sodium'
 import type { Logger } from 'pino'
@@ -13,17 +13,18 @@ import { Dialler, type TargetStatus } from './dialler.ts'
 import type { DirectLink } from './direct-link.ts'
 import { DirectLinks } from './direct-links.ts'
 import { Listener } from './listener.ts'
+import { Lan } from './lan.ts'
 import { Members } from './members.ts'
 import { Paths } from './paths.ts'
 
 export interface DirectParts {
   readonly node: NodeId
-  readonly mesh: MeshId
   readonly keys: Pick<KeyStore, 'login' | 'mailboxes'>
   readonly log: LogKeeper
   readonly relays: Pick<Relays, 'send' | 'isLive'>
   readonly config: () => Pick<Config, 'direct'>
   readonly sodium: Sodium
+  readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
   readonly logger: Logger
 }
@@ -36,6 +37,7 @@ export class Direct {
   readonly paths: Paths
   #listener: Listener | undefined
   #dialler: Dialler | undefined
+  #lan: Lan | undefined
   /** Why this node does not listen although it is to. */
   #refusal: FailureCode | null = null
 
@@ -65,10 +67,10 @@ export class Direct {
   async start(): Promise<void> {
     const members = this.#members
     if (members === undefined || !this.isOn) return
-    const { node, mesh, logger, config } = this.#parts
-    const { listen, peers } = config().direct
+    const { node, log, logger, config } = this.#parts
+    const { listen, peers, mdns } = config().direct
     const links = this.#links
-    const dialler = new Dialler({ members, links, node, mesh, log: logger, dice: Math.random })
+    const dialler = new Dialler({ members, links, node, mesh: log.mesh.id, log: logger, dice: Math.random })
     this.#dialler = dialler
     links.onChange = () => dialler.review()
     const at = listen === undefined ? undefined : listenOn(listen)
@@ -77,6 +79,7 @@ export class Direct {
       const { url, node: peer } = requirePeerAddress(text)
       if (peer !== node) dialler.add({ url, node: peer, from: 'config' })
     }
+    if (mdns) this.#lan = await this.#look(members, dialler)
   }
 
   /** Before anything else hears of it: who was removed is cut off at once. */
@@ -107,8 +110,30 @@ export class Direct {
 
   async close(): Promise<void> {
     this.paths.close()
+    await this.#lan?.close()
     await this.#dialler?.close()
     await this.#listener?.close()
+  }
+
+  /** Whether this node looks for others on the LAN. */
+  get lan(): 'off' | 'looking' | 'failed' {
+    if (this.#lan === undefined) return 'off'
+    return this.#lan.failure === null ? 'looking' : 'failed'
+  }
+
+  #look(members: Members, dialler: Dialler): Promise<Lan> {
+    const { random, now, logger } = this.#parts
+    const { listening } = this
+    const port = listening?.port ?? null
+    return Lan.open({
+      members,
+      dialler,
+      listening: listening === null || port === null ? null : { host: listening.host, port },
+      random,
+      now,
+      monotonicMs: () => performance.now(),
+      log: logger,
+    })
   }
 
   async #listen(

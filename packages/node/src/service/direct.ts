@@ -19,6 +19,7 @@ export function directStatus(
       listening === null
         ? null
         : { addresses: addressesOf(listening, me), reason: listening.port === null ? listening.reason : null },
+    lan: direct.lan,
     links: direct.links().map(({ peer, at, dialledBy, sinceMs }) => ({
       ...who(peer),
       at,

@@ -22,6 +22,8 @@ export const RelayStatus = z.object({
 export const DirectStatus = z.object({
   /** Null where the config does not ask for it. `addresses`: what others may write into theirs. */
   listening: z.object({ addresses: z.array(z.string()), reason: z.string().nullable() }).nullable(),
+  /** Whether it looks for others by mDNS; `failed`: this machine's network does not let it. */
+  lan: z.enum(['off', 'looking', 'failed']),
   links: z.array(
     z.object({
       node: z.string(),

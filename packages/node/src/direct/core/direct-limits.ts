@@ -27,3 +27,14 @@ export const DOUBT_AFTER_MS = 1_000
 export const OVERDUE_MS = 5_000
 /** Copies of packets that a direct link has not answered. What has no room goes by the relays at once. */
 export const HELD_BYTES_MAX = 8 * 1_048_576
+
+/** Announcements on the LAN that are looked at in a second: anybody there can send as many as he likes. */
+export const ANNOUNCEMENTS_A_SECOND = 32
+/** Of those that only a member can have made, or somebody who repeats it: how many are dialled in a minute. */
+export const FOUND_A_MINUTE = 10
+/** Found addresses that are dialled, or kept, at once. */
+export const FOUND_MAX = 32
+/** How often a node announces itself and asks for others; who comes is asked for, and announces himself, at once. */
+export const LOOK_EVERY_MS = 60_000
+/** Answers to questions of others: one to all of them. */
+export const ANNOUNCE_EVERY_MS = 1_000
