@@ -41,6 +41,10 @@ afterAll(async () => {
 test('without a word in the config nobody listens and nobody dials', async () => {
   const { direct } = await home.status()
   expect(direct).toEqual({ listening: null, lan: 'off', links: [], peers: [] })
+  expect(await ask(home, 'ping', { node: 'office' })).toMatchObject({
+    via: expect.stringMatching(/^relay_/),
+    why: 'no direct link to it is set up or found',
+  })
 })
 
 test('a machine that listens and one that has its address sync without a relay', async () => {
