@@ -107,7 +107,7 @@ test('it comes back by itself, and is preferred again', async () => {
   await untilLinked(office, 'home')
 }, 60_000)
 
-test('a member that is removed is cut off at once, and let in by no direct link', async () => {
+test('T-revoked-4: a member that is removed is cut off at once, and let in by no direct link', async () => {
   await untilLinked(home, 'office')
   await ask(home, 'device.revoke', { node: 'office', reason: 'lost' })
   expect((await home.status()).direct.links).toEqual([])

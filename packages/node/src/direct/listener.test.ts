@@ -134,7 +134,7 @@ test('another machine than the one that the address names is not spoken with, no
   expect(links.size).toBe(0)
 })
 
-test('who ends TLS in between gets no login, though he hands on every byte', async () => {
+test('T-network-1: who ends TLS between two machines gets no login, though he hands on every byte', async () => {
   const { links, listener } = await listening()
   const other = await makeCertificate(Date.now())
   const between = createTlsServer({ key: other.key, cert: other.cert }, (socket) => {
@@ -149,7 +149,7 @@ test('who ends TLS in between gets no login, though he hands on every byte', asy
   expect(links.size).toBe(0)
 })
 
-test('a stranger hears two different names in two challenges, and no login of his own is taken', async () => {
+test('T-stranger-1: a stranger hears two different names in two challenges, and no login of his own is taken', async () => {
   const { links, listener } = await listening()
   const strangers = [new Stranger(listener.port), new Stranger(listener.port)]
   const [one, other] = await Promise.all(strangers.map((each) => each.frame('challenge')))
@@ -168,12 +168,14 @@ test('a stranger hears two different names in two challenges, and no login of hi
   expect(links.size).toBe(0)
 })
 
-test('strangers may say little, and hold few connections; members come in beside them', async () => {
+test('T-stranger-4: at the port of a node strangers may say little, and hold few connections; members come in beside them', async () => {
   const { listener } = await listening()
   const talker = new Stranger(listener.port)
   await talker.frame('challenge')
-  talker.ws.send(new Uint8Array(8_192))
+  // A message that never ends, so that nobody can find fault with it.
+  talker.ws.send(new Uint8Array(8_192), { fin: false })
   await talker.closed
+  await expect(talker.frame('goodbye')).rejects.toThrow('closed')
   const held = Array.from({ length: ADDRESS_STRANGERS_MAX }, () => new Stranger(listener.port))
   await Promise.all(held.map((each) => each.frame('challenge')))
   const late = new Stranger(listener.port)
