@@ -377,7 +377,7 @@ async function compose(
     tell: (name, news) => happenings.folder(name, news),
   })
   closers.push(() => folders.close())
-  const parts = { ...between, closed, receipts, config, home, times, withholdings }
+  const parts = { ...between, relays: direct.paths, closed, receipts, config, home, times, withholdings }
   const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())
   log.onChange(async (mesh) => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import type { MeshId, NodeId, RecordHash } from '@sealmesh/protocol/ids'
 import type { KeyPair, LoginPublicKey } from '@sealmesh/protocol/keys'
@@ -190,9 +191,23 @@ test('T-stranger-4: at the port of a node strangers may say little, and hold few
 test('who says nothing is told so after five seconds', async () => {
   const { listener } = await listening()
   const silent = new Stranger(listener.port)
+  // Those who do not even say that they want TLS, or then what they want, are hung up on.
+  const mute = [
+    connectTcp(listener.port, '127.0.0.1'),
+    connectTls({ port: listener.port, host: '127.0.0.1', rejectUnauthorized: false }),
+  ]
+  const gone = mute.map(
+    (socket) =>
+      new Promise((resolve) =>
+        socket
+          .on('error', () => undefined)
+          .resume()
+          .once('close', resolve),
+      ),
+  )
   expect((await silent.frame('goodbye')).reason).toBe('HELLO_TIMEOUT')
-  await silent.closed
-}, 20_000)
+  await Promise.all([silent.closed, ...gone])
+}, 30_000)
 
 test('it is no web server', async () => {
   const { listener } = await listening()

@@ -108,6 +108,21 @@ test('what a link owes when it falls, and what it refuses, goes by the relays', 
   expect(heard).toEqual(['answer'])
 })
 
+test('an answer that comes when the relays have the packet too is told; a refusal then is not', async () => {
+  const { links, paths, byRelay, heard, link, answer } = scene(true)
+  const office = link(OFFICE)
+  office.lives = false
+  links.arrived(office)
+  for (const number of [1, 2]) paths.send(toOffice(number))
+  await vi.advanceTimersByTimeAsync(2 * DOUBT_AFTER_MS)
+  expect(byRelay).toHaveLength(2)
+  answer(office, toOffice(1), { outcome: 'refused', reason: 'RECIPIENT_FORBIDDEN' })
+  expect([heard, byRelay.length]).toEqual([[], 2])
+  answer(office, toOffice(2))
+  expect(heard).toEqual(['answer'])
+  expect(paths.pathTo(OFFICE)).toBe('direct')
+})
+
 test('what the relays had no room for is offered to them when they have', () => {
   const { links, relays, paths, byRelay, link } = scene(true)
   const office = link(OFFICE)
@@ -142,7 +157,7 @@ test('relays that fall while there is a link take their packets with them, once'
   expect(heard).toEqual([])
   relays.isLive = false
   paths.heed({ type: 'down', reason: 'RELAY_CLOSED' })
-  expect(heard.splice(0)).toEqual(['live', 'drained'])
+  expect(heard.splice(0)).toEqual(['down', 'live', 'drained'])
   // Every try to dial them that fails.
   paths.heed({ type: 'down', reason: 'RELAY_UNREACHABLE' })
   expect(heard).toEqual([])
@@ -157,7 +172,7 @@ test('a packet that a fallen link owes and nobody can take makes its sender begi
   paths.send(toOffice(1))
   paths.send(toOffice(2))
   links.left(office, 'RELAY_CLOSED')
-  expect(heard).toEqual(['live', 'drained'])
+  expect(heard).toEqual(['down', 'live', 'drained'])
 })
 
 test('a packet for two readers goes to the relays, which have one answer for it', () => {

@@ -74,9 +74,8 @@ export class Paths implements SyncLink {
     switch (event.type) {
       case 'live':
         this.#wasLive = true
-        // Whoever sends begins anew with what has no answer.
-        this.#forget()
-        return this.onEvent(event)
+        this.onEvent(event)
+        return this.#offerOwed()
       case 'down':
         return this.#relaysDown(event)
       case 'room':
@@ -93,22 +92,26 @@ export class Paths implements SyncLink {
     this.#wasLive = false
     if (links.size === 0) return this.onEvent(event)
     // Every try to dial that fails says so again.
-    if (hasFallen) this.#beginAnew()
+    if (hasFallen) this.#beginAnew(event.reason)
   }
 
   #up(): void {
     const { links } = this.#deps
     if (this.#deps.relays.isLive) return
-    if (links.size === 1) return this.#beginAnew()
+    if (links.size > 1) {
+      this.#compare()
+      return this.onEvent({ type: 'room' })
+    }
+    this.#readAtMs = Number.NEGATIVE_INFINITY
+    this.onEvent({ type: 'live', newGeneration: false })
     this.#compare()
-    this.onEvent({ type: 'room' })
   }
 
   #down(peer: NodeId, reason: FailureCode): void {
     const { relays, links } = this.#deps
     const left = this.#offers.left(peer)
     if (!relays.isLive && links.size === 0) {
-      this.#forget()
+      this.#dropOwed()
       return this.onEvent({ type: 'down', reason })
     }
     for (const offer of left) if (!this.#turn(offer)) return
@@ -123,10 +126,11 @@ export class Paths implements SyncLink {
         return this.onEvent(event)
       case 'answer': {
         const offer = this.#offers.answered(event.packet)
-        // The relays have it by now: their answer is the packet's.
-        if (offer === undefined) return
         const isTaken = event.outcomes.every(({ outcome }) => outcome === 'delivered')
-        if (!isTaken && this.#deps.relays.isLive) return void this.#turn(offer)
+        // Late, or while a relay has it too: that its reader has it is the better answer in any case.
+        if (isTaken) return this.onEvent(event)
+        if (offer === undefined) return
+        if (this.#deps.relays.isLive) return void this.#turn(offer)
         return this.onEvent(event)
       }
     }
@@ -154,7 +158,7 @@ export class Paths implements SyncLink {
     const sent = this.#deps.relays.isLive ? this.#deps.relays.send(offer.bytes) : this.send(offer.bytes)
     if (sent === 'sent') return true
     if (sent === 'down' || this.#owedBytes + offer.bytes.length > HELD_BYTES_MAX) {
-      this.#beginAnew()
+      this.#beginAnew('RELAY_UNREACHABLE')
       return false
     }
     this.#owed.push(offer)
@@ -163,15 +167,13 @@ export class Paths implements SyncLink {
   }
 
   #offerOwed(): void {
-    const owed = this.#owed
-    this.#owed = []
-    this.#owedBytes = 0
-    for (const offer of owed) if (!this.#turn(offer)) return
+    for (const offer of this.#dropOwed()) if (!this.#turn(offer)) return
   }
 
   /** Nobody knows what became of packets without an answer: whoever sent them hears of it as of a link that fell. */
-  #beginAnew(): void {
-    this.#forget()
+  #beginAnew(reason: FailureCode): void {
+    this.#dropOwed()
+    this.onEvent({ type: 'down', reason })
     this.#readAtMs = Number.NEGATIVE_INFINITY
     this.onEvent({ type: 'live', newGeneration: false })
     if (!this.#deps.relays.isLive) this.#compare()
@@ -185,10 +187,11 @@ export class Paths implements SyncLink {
     this.onEvent({ type: 'drained' })
   }
 
-  #forget(): void {
-    this.#offers.forget()
+  #dropOwed(): DirectOffer[] {
+    const owed = this.#owed
     this.#owed = []
     this.#owedBytes = 0
+    return owed
   }
 
   #linkFor(packet: Uint8Array): DirectLink | undefined {

@@ -73,6 +73,6 @@ test('what a link owes when it falls is given back, and so is its room', () => {
   expect(idsOf(offers.left(A))).toEqual(['1'])
   expect(offers.left(A)).toEqual([])
   expect(offers.hasRoom(15)).toBe(true)
-  offers.forget()
+  offers.left(B)
   expect(offers.hasRoom(25)).toBe(true)
 })

@@ -79,12 +79,6 @@ export class DirectOffers {
     return this.#takeOf(peer)
   }
 
-  /** Whoever sent them knows that nothing has an answer. */
-  forget(): void {
-    this.#held.clear()
-    this.#bytes = 0
-  }
-
   /** `canTurn`: whether a relay could take what is overdue; else it stays where it is. */
   due(nowMs: number, canTurn: boolean): Due {
     if (this.#held.size === 0) return NOTHING
