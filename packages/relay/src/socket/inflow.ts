@@ -8,7 +8,7 @@ export interface Source {
  * What one connection may bring in one turn of the loop. libuv reads from a socket that is never empty up to 32 times
  * before it looks at the next one: two mebibytes, for which everybody else would wait.
  */
-const TURN_BYTES_MAX = 262_144
+const TURN_BYTES_MAX = 524_288
 
 /** When a connection is read from: unless the core holds it back, and until it has had its share of the turn. */
 export class Inflow {
