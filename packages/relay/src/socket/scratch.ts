@@ -29,8 +29,9 @@ export class Scratch {
   }
 }
 
-/** A few turns of a busy connection. */
-const SCRATCH_BYTES = 262_144
-const LARGE_BYTES = SCRATCH_BYTES / 4
+/** What a busy connection is sent in one turn. One socket that waits may keep all of a piece. */
+const SCRATCH_BYTES = 131_072
+/** Twice a frame of small packets. */
+const LARGE_BYTES = 32_768
 
 const fresh = (): Buffer => Buffer.allocUnsafeSlow(SCRATCH_BYTES)
