@@ -1,5 +1,5 @@
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import { REPEAT_MS } from '@sealmesh/relay/core/repeats'
+import { REPEAT_MS, REPEATS_MAX, type Repeats, remember } from '@sealmesh/relay/core/repeats'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { beforeEach, expect, test } from 'vitest'
 import { type Member, TestMesh } from '../relay/mesh.ts'
@@ -89,4 +89,17 @@ test('another packet under the same id is none: nobody keeps a packet out by its
   relay.settle()
   expect(sender.outcome(packet.id)).toBe('stored')
   expect(reads(bob).got.map((item) => item.packet)).toEqual([forged, packet.bytes])
+})
+
+test('what is remembered is bounded, and is what came last', () => {
+  const repeats: Repeats = new Map()
+  let most = 0
+  for (let number = 0; number < 4 * REPEATS_MAX; number++) {
+    remember(repeats, `${number}.`, 0, number)
+    most = Math.max(most, repeats.size)
+  }
+  expect(most).toBeLessThanOrEqual(1.25 * REPEATS_MAX)
+  const kept = [...repeats.values()]
+  expect(kept.length).toBeGreaterThanOrEqual(REPEATS_MAX)
+  expect(kept).toEqual(Array.from(kept, (_, at) => 4 * REPEATS_MAX - kept.length + at))
 })

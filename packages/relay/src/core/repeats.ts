@@ -12,8 +12,8 @@ export type Repeats = Map<string, number>
 
 /** Longer than a node takes to come back; a clock that is set back makes it longer. */
 export const REPEAT_MS = 120_000
-/** Of all meshes together, some 5 MB. Beyond it the oldest are forgotten. */
-const REPEATS_MAX = 32_768
+/** Of all meshes together, some 5 MB. A quarter beyond it the oldest are forgotten, all at once. */
+export const REPEATS_MAX = 32_768
 const NAME_BYTES = 16
 
 /** Of a packet, for one mesh. */
@@ -29,10 +29,11 @@ export function isRepeat(repeats: Repeats, name: string, at: number, { nowMs }: 
 /** It is durable. Called in the order of `storedMs`, as far as that matters. */
 export function remember(repeats: Repeats, name: string, at: number, storedMs: number): void {
   repeats.set(keyOf(name, at), storedMs)
-  if (repeats.size <= REPEATS_MAX) return
+  if (repeats.size <= REPEATS_MAX * 1.25) return
+  // One by one each would step over the places of all that went before it.
   for (const oldest of repeats.keys()) {
+    if (repeats.size <= REPEATS_MAX) return
     repeats.delete(oldest)
-    return
   }
 }
 
