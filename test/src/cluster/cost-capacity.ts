@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from '../processes/wait.ts'
 import { type ClusterMesh, fillMailboxes, Reader, Sender } from './cluster-mail.ts'
+import { ticksNow, timeEach } from './processor-time.ts'
 import type { TrialCluster } from './trials.ts'
 
 /** What else the capacity page of docs/relay/cluster.md calculates with, measured once. Kills the home at its end. */
@@ -31,16 +32,20 @@ export async function capacityRows(cluster: TrialCluster, mesh: ClusterMesh): Pr
   return rows
 }
 
-async function stored({ relays }: TrialCluster, mesh: ClusterMesh, bytes: number): Promise<CapacityRow> {
+async function stored(cluster: TrialCluster, mesh: ClusterMesh, bytes: number): Promise<CapacityRow> {
   const party = mesh.party()
-  const senders = [0, 1, 2].map((at) => new Sender(mesh, relays.at(at).address, at, [party], { bytes, inFlight: 256 }))
+  const senders = [0, 1, 2].map(
+    (at) => new Sender(mesh, cluster.relays.at(at).address, at, [party], { bytes, inFlight: 256 }),
+  )
   await delay(WARM_MS)
   const count = (): number => senders.reduce((sum, sender) => sum + sender.stored.size, 0)
-  const before = count()
+  const [before, ticks] = [count(), ticksNow(cluster)]
   await delay(RUN_MS)
-  const perSecond = Math.round((count() - before) / (RUN_MS / 1_000))
+  const messages = count() - before
+  const each = timeEach(ticks, ticksNow(cluster), messages)
   await Promise.all(senders.map((sender) => sender.close()))
-  return { name: 'stored on three servers, each synced', bytes, perSecond, left: count() }
+  const perSecond = Math.round(messages / (RUN_MS / 1_000))
+  return { name: 'stored on three servers, each synced', bytes, perSecond, ...each, left: count() }
 }
 
 /** Idle ones at a front whose home is another relay, plain WebSocket. */

@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from '../processes/wait.ts'
 import { type ClusterMesh, type Party, Reader, Sender } from './cluster-mail.ts'
+import { ticksNow, timeEach } from './processor-time.ts'
 import type { TrialCluster } from './trials.ts'
 
 /**
@@ -52,7 +51,6 @@ const PAIRS = 8
 const FLYING = 64
 const WARM_MS = 1_000
 const RUN_MS = 4_000
-const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK']).toString())
 
 /** The same nodes for all lanes, on both ends. */
 export class CostLanes {
@@ -86,7 +84,7 @@ export class CostLanes {
     const pacing = perSecond === null ? null : pace(senders, perSecond, stop.signal)
     await delay(WARM_MS)
     const got = (): number => readers.reduce((sum, reader) => sum + reader.got.size, 0)
-    const [startMs, count, relayTicks, natsTicks] = [performance.now(), got(), this.#relayTicks(), this.#natsTicks()]
+    const [startMs, count, ticks] = [performance.now(), got(), ticksNow(this.#cluster)]
     await delay(RUN_MS)
     const messages = got() - count
     const cost: Cost = {
@@ -94,24 +92,12 @@ export class CostLanes {
       bytes,
       offered: perSecond,
       perSecond: Math.round((messages * 1_000) / (performance.now() - startMs)),
-      relays: microseconds(this.#relayTicks() - relayTicks, messages),
-      nats: microseconds(this.#natsTicks() - natsTicks, messages),
+      ...timeEach(ticks, ticksNow(this.#cluster), messages),
     }
     stop.abort()
     await pacing
     await Promise.all([...senders, ...readers].map((each) => each.close()))
     return cost
-  }
-
-  #relayTicks(): number {
-    return this.#cluster.relays.all.reduce((sum, { pid }) => sum + ticksOf(pid), 0)
-  }
-
-  #natsTicks(): number {
-    const { servers } = this.#cluster
-    let ticks = 0
-    for (let at = 0; at < servers.count; at++) ticks += ticksOf(servers.pid(at))
-    return ticks
   }
 }
 
@@ -123,12 +109,3 @@ async function pace(senders: readonly Sender[], perSecond: number, signal: Abort
     for (; sent < due; sent++) senders[sent % senders.length]?.send()
   }
 }
-
-/** User and system time of a process. */
-function ticksOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
-  return Number(fields[11]) + Number(fields[12])
-}
-
-const microseconds = (ticks: number, messages: number): number =>
-  Math.round((ticks / TICKS_PER_SECOND / messages) * 1e7) / 10
