@@ -99,6 +99,7 @@ test('a link that carries nothing any more delays nothing: the relay does, long 
 }, 60_000)
 
 test('it comes back by itself, and is preferred again', async () => {
+  proxy!.resetAll()
   await untilLinked(home, 'office')
   await untilLinked(office, 'home')
   await until('directly', async () => (await ask(home, 'ping', { node: 'office' })).via === 'direct')

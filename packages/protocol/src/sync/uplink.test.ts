@@ -161,3 +161,21 @@ test('a process that was idled says soon that it lives, and then at the pace of 
     expect([pinged.effects, nextTickMs(pinged.next)]).toEqual([[{ type: 'ping' }], nowMs + PING_EVERY_MS])
   }
 })
+
+test('a link of another pace is pinged and given up at that pace, and dialled again whatever it says', () => {
+  const world = { dice: 0.5, pace: { pingEveryMs: 5_000, silenceMsMax: 12_500, isPatient: true } }
+  const greeting = stepUplink(firstUplink(0), { type: 'tick' }, { nowMs: 0, ...world }).next
+  let uplink = stepUplink(greeting, { type: 'welcomed' }, { nowMs: 0, ...world }).next
+  const effects: string[] = []
+  for (let nowMs = nextTickMs(uplink, world); uplink.state === 'live'; nowMs = nextTickMs(uplink, world)) {
+    const step = stepUplink(uplink, { type: 'tick' }, { nowMs, ...world })
+    effects.push(...step.effects.map(({ type }) => `${type} ${nowMs}`))
+    uplink = step.next
+  }
+  expect(effects).toEqual(['ping 5000', 'ping 10000', 'hangUp 12500'])
+  for (const reason of ['NODE_REVOKED', 'TOKEN_INVALID', 'RELAY_WRONG_KEY'] as const) {
+    const { next } = stepUplink(greeting, failed(reason), { nowMs: 0, ...world })
+    expect(next).toMatchObject({ state: 'waiting', reason })
+    expect(nextTickMs(next, world)).toBeLessThanOrEqual(BACKOFF_MS_MAX)
+  }
+})
