@@ -14,6 +14,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { errnoOf } from '../keys/disk-failure.ts'
 import type { DirectCertificate } from './certificate.ts'
 import { directIdOf } from './core/direct-key.ts'
+import { addressGroup } from './core/address-group.ts'
 import { CONNECTIONS_MAX, PING_EVERY_MS } from './core/direct-limits.ts'
 import { generationOf } from './core/generation.ts'
 import { PeerSession, type SessionEffect } from './core/peer-session.ts'
@@ -95,11 +96,11 @@ export class Listener {
   }
 
   #admit(socket: Socket): void {
-    const address = socket.remoteAddress ?? ''
+    const address = addressGroup(socket.remoteAddress ?? '')
     // A handshake that fails, or a reset, is told to nobody here.
     socket.on('error', () => undefined)
     if (!this.#strangers.admit(address, this.#deps.monotonicMs())) return void socket.destroy()
-    const place = `${address} ${socket.remotePort}`
+    const place = placeOf(socket)
     this.#members.set(place, 'stranger')
     socket.once('close', () => {
       this.#strangers.left(address, this.#members.get(place) ?? 'stranger')
@@ -115,15 +116,19 @@ export class Listener {
     this.#sockets.handleUpgrade(request, socket, head, (ws) => {
       const { remoteAddress = '', remotePort = 0 } = request.socket
       const welcome = limitStranger(ws, socket, () => {
-        this.#members.set(`${remoteAddress} ${remotePort}`, 'member')
-        this.#strangers.welcome(remoteAddress)
+        this.#members.set(placeOf(request.socket), 'member')
+        this.#strangers.welcome(addressGroup(remoteAddress))
       })
-      const accepted = new Accepted(ws, socket, `${remoteAddress}:${remotePort}`, welcome, this.#deps)
+      const shown = remoteAddress.includes('.') ? addressGroup(remoteAddress) : `[${remoteAddress}]`
+      const accepted = new Accepted(ws, socket, `${shown}:${remotePort}`, welcome, this.#deps)
       this.#connections.add(accepted)
       ws.once('close', () => this.#connections.delete(accepted))
     })
   }
 }
+
+const placeOf = ({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string =>
+  `${remoteAddress} ${remotePort}`
 
 /** Before login a peer may send little: a message is refused as soon as it is larger, not when it is whole. */
 function limitStranger(ws: WebSocket, socket: Duplex, welcome: () => void): () => void {

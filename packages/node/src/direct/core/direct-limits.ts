@@ -1,7 +1,9 @@
 /** Of direct links: everything that a stranger, or a member, can grow. */
 
-/** Connections at once: every machine of a large mesh, and as many that have not logged in. */
+/** Connections at once, of members and others. */
 export const CONNECTIONS_MAX = 64
+/** Of them, those that have not logged in: they leave room for members. */
+export const STRANGERS_MAX = 32
 /** Of one address, which have not logged in. */
 export const ADDRESS_STRANGERS_MAX = 8
 /** Logins that fail in a minute, after which an address is hung up on without a word. */

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { ADDRESS_FAILURES_MAX, ADDRESS_STRANGERS_MAX, ADDRESS_WINDOW_MS, CONNECTIONS_MAX } from './direct-limits.ts'
+import {
+  ADDRESS_FAILURES_MAX,
+  ADDRESS_STRANGERS_MAX,
+  ADDRESS_WINDOW_MS,
+  CONNECTIONS_MAX,
+  STRANGERS_MAX,
+} from './direct-limits.ts'
 import { Strangers } from './strangers.ts'
 
 test('an address has a bound of strangers; who logs in or leaves makes room', () => {
@@ -24,6 +30,17 @@ test('all connections together have one, members among them', () => {
   expect(strangers.admit('one more', 0)).toBe(false)
   strangers.left('0', 'member')
   expect(strangers.admit('one more', 0)).toBe(true)
+})
+
+test('strangers from many addresses leave room for members', () => {
+  const strangers = new Strangers()
+  for (let at = 0; at < STRANGERS_MAX; at++) expect(strangers.admit(`${at}`, 0)).toBe(true)
+  expect(strangers.admit('one more', 0)).toBe(false)
+  strangers.welcome('0')
+  expect(strangers.admit('one more', 0)).toBe(true)
+  expect(strangers.admit('and one', 0)).toBe(false)
+  strangers.left('1', 'stranger')
+  expect(strangers.admit('and one', 0)).toBe(true)
 })
 
 test('who fails again and again is not listened to for a minute', () => {

@@ -4,6 +4,7 @@ import {
   ADDRESS_WINDOW_MS,
   ADDRESSES_MAX,
   CONNECTIONS_MAX,
+  STRANGERS_MAX,
 } from './direct-limits.ts'
 
 interface Known {
@@ -16,6 +17,7 @@ interface Known {
 export class Strangers {
   readonly #addresses = new Map<string, Known>()
   #connections = 0
+  #strangers = 0
 
   /** False when it is to be ended without a word. Else call `left` once, and `failed` before it if it has not logged in. */
   admit(address: string, nowMs: number): boolean {
@@ -23,9 +25,11 @@ export class Strangers {
     const known = this.#addresses.get(address) ?? { strangers: 0, failures: 0, sinceMs: nowMs }
     const isBarred = known.failures >= ADDRESS_FAILURES_MAX || known.strangers >= ADDRESS_STRANGERS_MAX
     const isNew = !this.#addresses.has(address)
-    if (isBarred || this.#connections >= CONNECTIONS_MAX) return false
+    const isFull = this.#connections >= CONNECTIONS_MAX || this.#strangers >= STRANGERS_MAX
+    if (isBarred || isFull) return false
     if (isNew && this.#addresses.size >= ADDRESSES_MAX) return false
     known.strangers += 1
+    this.#strangers += 1
     this.#connections += 1
     this.#addresses.set(address, known)
     return true
@@ -46,6 +50,7 @@ export class Strangers {
   }
 
   #less(address: string): void {
+    this.#strangers -= 1
     const known = this.#addresses.get(address)
     if (known !== undefined) known.strangers -= 1
   }
