@@ -69,6 +69,11 @@ export class Paths implements SyncLink {
     return this.#offers.isDoubted(node) && this.#deps.relays.isLive ? 'does not answer' : 'direct'
   }
 
+  /** Packets that direct links have not answered. */
+  get unanswered(): number {
+    return this.#offers.size
+  }
+
   /** What the relays say, as of one link. */
   heed(event: LinkEvent): void {
     switch (event.type) {
@@ -145,7 +150,7 @@ export class Paths implements SyncLink {
         ?.probe()
         .then(() => this.#offers.alive(peer, monotonicMs()))
     for (const offer of overdue) if (!this.#turn(offer)) break
-    if (!this.#offers.isEmpty) return
+    if (this.#offers.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }

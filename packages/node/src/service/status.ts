@@ -2,6 +2,7 @@ import type { MeshAgent, MeshNode } from '@sealmesh/protocol/membership/mesh'
 import type { Status } from '@sealmesh/protocol/ipc/methods'
 import { formatId, type NodeId } from '@sealmesh/protocol/ids'
 import type { Standing } from '@sealmesh/protocol/sync/peer-sync'
+import type { Paths } from '../direct/paths.ts'
 import type { Acknowledgements } from '../failover/acknowledgements.ts'
 import { isHere } from '../status/standing.ts'
 import type { LastHeard } from '../status/last-heard.ts'
@@ -84,12 +85,15 @@ export async function statusOf(context: ServiceContext, sources: StatusSources):
 /** What no relay has answered waits for the first that is live: nearly all of it goes there. */
 export function relaysOf({
   relays,
+  direct,
   sync,
 }: {
   readonly relays: Pick<Relays, 'status'>
+  readonly direct: { readonly paths: Pick<Paths, 'unanswered'> }
   readonly sync: Pick<MeshSync, 'peers'>
 }): Status['relays'] {
-  const unanswered = sync.peers().reduce((sum, { inFlight }) => sum + inFlight, 0)
+  const inFlight = sync.peers().reduce((sum, peer) => sum + peer.inFlight, 0)
+  const unanswered = Math.max(0, inFlight - direct.paths.unanswered)
   const all = relays.status()
   const used = Math.max(
     0,

@@ -13,7 +13,7 @@ test('what is answered is nobody else’s business', () => {
   offers.sent(offer(1), A, 0)
   expect(offers.answered('1' as PacketId)?.id).toBe('1')
   expect(offers.answered('1' as PacketId)).toBeUndefined()
-  expect(offers.isEmpty).toBe(true)
+  expect(offers.size).toBe(0)
   expect(offers.due(60_000, true)).toEqual({ probe: [], overdue: [] })
 })
 

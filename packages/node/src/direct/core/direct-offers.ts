@@ -38,8 +38,8 @@ export class DirectOffers {
     this.#bytesMax = bytesMax
   }
 
-  get isEmpty(): boolean {
-    return this.#held.size === 0
+  get size(): number {
+    return this.#held.size
   }
 
   hasRoom(bytes: number): boolean {
