@@ -10,7 +10,7 @@ import { OwnMailboxes } from '@sealmesh/protocol/envelope/daily-mailboxes'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { afterEach, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { type DirectCertificate, makeCertificate } from './certificate.ts'
+import { makeCertificate } from './certificate.ts'
 import { ADDRESS_STRANGERS_MAX } from './core/direct-limits.ts'
 import { Dialler } from './dialler.ts'
 import { DirectLinks } from './direct-links.ts'
@@ -55,14 +55,14 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-async function listening(shown: DirectCertificate = certificate) {
-  const links = new DirectLinks(HOME)
+async function listening(node: NodeId = HOME) {
+  const links = new DirectLinks(node)
   const monotonicMs = (): number => performance.now()
   const listen = { host: '127.0.0.1', port: 0 }
   const listener = await Listener.open({
     listen,
-    certificate: shown,
-    members: membersOf(HOME),
+    certificate,
+    members: membersOf(node),
     links,
     log: quiet,
     monotonicMs,
@@ -122,6 +122,32 @@ test('members know each other, in both directions', async () => {
   expect(await dialled(listener.port)).toBe('up home')
   expect(links.to(OFFICE)?.dialledBy).toBe('there')
 })
+
+test('when both dial at the same moment, one link stays at both ends, and nobody goes on dialling', async () => {
+  const [home, office] = [await listening(HOME), await listening(OFFICE)]
+  const sides = [
+    { node: HOME, members: membersOf(HOME), links: home.links, to: OFFICE, port: office.listener.port },
+    { node: OFFICE, members: membersOf(OFFICE), links: office.links, to: HOME, port: home.listener.port },
+  ]
+  for (let round = 0; round < 10; round++) {
+    const diallers = sides.map(({ node, members, links, to, port }) => {
+      const dialler = new Dialler({ members, links, node, mesh: MESH, log: quiet, dice: () => 0.1 })
+      links.onChange = () => dialler.review()
+      dialler.add({ url: `wss://127.0.0.1:${port}`, node: to, from: 'config' })
+      return dialler
+    })
+    const isSettled = (): boolean => {
+      const [here, there] = [home.links.to(OFFICE)?.dialledBy, office.links.to(HOME)?.dialledBy]
+      return here !== undefined && there !== undefined && here !== there && diallers.every(isAtRest)
+    }
+    while (!isSettled()) await new Promise((resolve) => setTimeout(resolve, 5))
+    await Promise.all(diallers.map((each) => each.close()))
+    while (home.links.size + office.links.size > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+})
+
+const isAtRest = (dialler: Dialler): boolean =>
+  dialler.status().every(({ state }) => state === 'live' || state === 'not needed')
 
 test('whoever is there at an address that was found says it himself', async () => {
   const { listener } = await listening()
