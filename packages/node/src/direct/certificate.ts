@@ -13,7 +13,7 @@ const LIFE_MS = 10 * 365 * DAY_MS
 
 /**
  * Another one at each start, kept nowhere: neighbours who scan a LAN cannot tell by it which machine they have seen before.
- * Who shows it, its holder signs in the login (docs/spec/16-direct-links.md §3).
+ * Who shows it, its holder signs in the login (docs/spec/18-direct-links.md §3).
  */
 export async function makeCertificate(nowMs: number): Promise<DirectCertificate> {
   const { generate } = await import('selfsigned')

@@ -34,7 +34,7 @@ export interface LanDeps {
 const LOOK_SOON_MS = [1_000, 4_000]
 
 /**
- * Members on the LAN, by multicast DNS (docs/spec/16-direct-links.md §5). What is found is dialled as what the config
+ * Members on the LAN, by multicast DNS (docs/spec/18-direct-links.md §5). What is found is dialled as what the config
  * names is; what is announced says nothing to anybody else but that somebody listens.
  */
 export class Lan {

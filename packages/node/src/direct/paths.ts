@@ -21,7 +21,7 @@ const LOOK_MS = 100
 const READ_AGAIN_MS = 10_000
 
 /**
- * The relays and the direct links as one (docs/spec/16-direct-links.md §4): a packet goes to its reader's own link where
+ * The relays and the direct links as one (docs/spec/18-direct-links.md §4): a packet goes to its reader's own link where
  * there is one that answers, else to the relays; and to these as well where that link does not answer in time.
  */
 export class Paths implements SyncLink {

@@ -18,7 +18,7 @@ export const RelayStatus = z.object({
   proxy: z.string().nullable(),
 })
 
-/** Links to other machines without a relay in between (docs/spec/16-direct-links.md). */
+/** Links to other machines without a relay in between (docs/spec/18-direct-links.md). */
 export const DirectStatus = z.object({
   /** Null where the config does not ask for it. `addresses`: what others may write into theirs. */
   listening: z.object({ addresses: z.array(z.string()), reason: z.string().nullable() }).nullable(),

@@ -6,7 +6,7 @@ import type { Sodium } from '@sealmesh/protocol/sodium'
 import { TAGS } from '@sealmesh/protocol/tags'
 
 /**
- * What all members of a mesh can work out and no relay or neighbour can (docs/spec/16-direct-links.md §2). It opens nothing:
+ * What all members of a mesh can work out and no relay or neighbour can (docs/spec/18-direct-links.md §2). It opens nothing:
  * by it members know each other before either has said who it is. Who was removed knows it still, and is refused by
  * its login.
  */

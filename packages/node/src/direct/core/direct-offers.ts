@@ -22,7 +22,7 @@ export interface Due {
 const NOTHING: Due = { probe: [], overdue: [] }
 
 /**
- * Packets that went over direct links and have no answer yet (docs/spec/16-direct-links.md §4): until there is one their bytes
+ * Packets that went over direct links and have no answer yet (docs/spec/18-direct-links.md §4): until there is one their bytes
  * are kept, so that the relays can take them as they are. Decides; the driver owns links and clock.
  */
 export class DirectOffers {

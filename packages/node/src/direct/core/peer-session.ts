@@ -45,7 +45,7 @@ interface InFlight {
 const COUNTER = 1
 
 /**
- * The listening side of a direct link: the words of a relay's session (docs/spec/16-direct-links.md §3), spoken by a node for
+ * The listening side of a direct link: the words of a relay's session (docs/spec/18-direct-links.md §3), spoken by a node for
  * itself alone. It stores nothing and hands nothing on. Decides; its driver owns socket and clock.
  */
 export class PeerSession {
