@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import { isName } from '../ids.ts'
+import { Iso } from '../ipc/shapes.ts'
+
+/**
+ * What agents say to each other, on one machine and across machines: docs/spec/16-agents.md §3. One envelope for all
+ * of it. The node fills in who sends and when; nobody can say that himself.
+ */
+
+export const MESSAGE_VERSION = 1
+
+/** One machine's memory of what it has passed on already counts by sender and id. */
+const MESSAGE_ID = /^[A-Za-z0-9_-]{1,64}$/
+export const MessageId = z.string().regex(MESSAGE_ID, 'An id has 1 to 64 letters, digits, - or _')
+
+/** `name`, or `name@machine` where several machines may have it attached. */
+const isAgentAddress = (text: string): boolean => {
+  const [name = '', node, ...more] = text.split('@')
+  return more.length === 0 && isName(name) && (node === undefined || isName(node))
+}
+/** `*`: everybody that the sender may address, but for itself. `#topic`: whoever has subscribed. */
+export const EVERYBODY = '*'
+const isRecipient = (text: string): boolean =>
+  text === EVERYBODY || isAgentAddress(text) || (text.startsWith('#') && isName(text.slice(1)))
+
+export const AgentAddress = z.string().max(130).refine(isAgentAddress, 'An agent, or agent@machine')
+export const Recipient = z.string().max(130).refine(isRecipient, 'An agent, agent@machine, #topic or *')
+
+/** Types that programs of this product know. Any other name may be used between agents that agree on it. */
+export const MESSAGE_TYPES = [
+  'text',
+  'question',
+  'response',
+  'status',
+  'directive',
+  'heartbeat',
+  'task-request',
+  'task-accepted',
+  'task-declined',
+  'task-result',
+  'task-cancelled',
+  'capability-query',
+  'capability-answer',
+  'invite',
+  'invite-answer',
+  'vote-call',
+  'vote',
+  'vote-result',
+  'auction-call',
+  'bid',
+  'award',
+  'idea',
+  'critique',
+  'experiment-data',
+  'paper-draft',
+  'review-result',
+] as const
+export type KnownMessageType = (typeof MESSAGE_TYPES)[number]
+export const MessageType = z.string().refine(isName, 'A type is lower case, digits, - and _')
+
+/** 0 low, 1 normal, 2 urgent, 3 critical. Under load the higher ones are delivered first. */
+export const PRIORITIES = [0, 1, 2, 3] as const
+export const Priority = z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)])
+export type Priority = z.infer<typeof Priority>
+
+/** A message that was caused by another is one hop further; past this it is refused, so that no chain runs for ever. */
+export const HOPS_MAX = 32
+/** Messages that one was made of. */
+export const PARENTS_MAX = 16
+/** JSON text of a payload; what is larger belongs in a document, and its UMR in the message. */
+export const MESSAGE_PAYLOAD_BYTES_MAX = 131_072
+/** Longer than any prekey lives nothing can travel. */
+export const MESSAGE_LIFE_MS_MAX = 28 * 86_400_000
+
+export const Message = z.object({
+  version: z.literal(MESSAGE_VERSION),
+  id: MessageId,
+  /** `agent@machine`, proven: by its token on this machine, by the packet's signature across machines. */
+  from: AgentAddress,
+  to: Recipient,
+  type: MessageType,
+  priority: Priority,
+  /** What an answer answers; the round that a vote or a bid belongs to. */
+  correlation: MessageId.nullable(),
+  sentAt: Iso,
+  /** Worth nothing afterwards: it is dropped wherever it is. */
+  expiresAt: Iso.nullable(),
+  hops: z.number().int().min(0).max(HOPS_MAX),
+  /** Messages that caused this one. */
+  parents: z.array(MessageId).max(PARENTS_MAX),
+  /** Kept on disk until its recipient has acknowledged it. */
+  durable: z.boolean(),
+  /** Any JSON value. */
+  payload: z.json(),
+})
+export type Message = z.infer<typeof Message>
