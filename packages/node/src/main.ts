@@ -3,6 +3,7 @@ import { toHex } from '@sealmesh/protocol/bytes'
 import { Failure } from '@sealmesh/protocol/errors'
 import { isIncarnationOf, mintIncarnation, SALT_BYTES } from '@sealmesh/protocol/crdt/incarnation'
 import { formatId } from '@sealmesh/protocol/ids'
+import { methods } from '@sealmesh/protocol/ipc/methods'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { ConfigKeeper } from './config/config-keeper.ts'
@@ -474,7 +475,7 @@ async function compose(
     journal: opened.journal,
     stop: () => void close(),
   })
-  const door = await serveDoor({ socketPath, handlers, log: logger })
+  const door = await serveDoor({ socketPath, methods, handlers, log: logger })
   closers.push(() => door.close())
   // What was lost with files shows in no entry that is left: everything is looked at, at once.
   const { rebuilt, fellBack } = sound.health

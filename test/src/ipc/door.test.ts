@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { connectDoor } from '@sealmesh/node/ipc/client'
 import { serveDoor } from '@sealmesh/node/ipc/door'
 import { Failure } from '@sealmesh/protocol/errors'
+import { methods } from '@sealmesh/protocol/ipc/methods'
 import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import { describe, expect, test } from 'vitest'
 import { fakeNode, request } from './fake-node.ts'
@@ -121,13 +122,13 @@ describe('the way in', () => {
   test('a socket that a killed node left is replaced, a living one and a file are not', async () => {
     const first = await fakeNode({})
     await expect(
-      serveDoor({ socketPath: first.socketPath, handlers: {} as never, log: console }),
+      serveDoor({ socketPath: first.socketPath, methods, handlers: {} as never, log: console }),
     ).rejects.toMatchObject({ code: 'SOCKET_IN_USE' })
     expect(await (await first.client()).call('hello', { version: 1 })).toMatchObject({ version: 1 })
 
     const file = `${first.socketPath}.file`
     await writeFile(file, '')
-    await expect(serveDoor({ socketPath: file, handlers: {} as never, log: console })).rejects.toMatchObject({
+    await expect(serveDoor({ socketPath: file, methods, handlers: {} as never, log: console })).rejects.toMatchObject({
       code: 'SOCKET_IN_USE',
     })
 

@@ -34,6 +34,7 @@ export async function fakeNode(
   const log: DoorLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
   const door = await serveDoor({
     socketPath,
+    methods,
     handlers: { ...silentHandlers(), ...handlers },
     log,
     limits: { drainMs: 500, ...options.limits },

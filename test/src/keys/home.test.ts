@@ -98,6 +98,19 @@ describe("the socket's path", () => {
     expect(await findSocket(home)).toBe(path)
     expect(await readFile(home.socketPointer, 'utf8')).toBe(`${path}\n`)
   })
+  test('the door of agents is in a folder of its own, in a short home and in a deep one', async () => {
+    const home = await temporaryHome()
+    const agents = await claimSocketPath(home, {}, 'agents')
+    expect(agents).toBe(join(home.run, 'agents', 'sealmesh-agents.sock'))
+    expect(await modeOf(join(agents, '..'))).toBe('700')
+    const below = await deep()
+    const env = { XDG_RUNTIME_DIR: await temporaryFolder() }
+    const [owner, short] = [await claimSocketPath(below, env), await claimSocketPath(below, env, 'agents')]
+    expect(join(short, '..', '..')).toBe(join(owner, '..'))
+    expect(await modeOf(join(short, '..'))).toBe('700')
+    expect(Buffer.byteLength(short)).toBeLessThanOrEqual(SOCKET_PATH_BYTES_MAX)
+    expect(await readFile(join(below.run, 'agents-socket-path'), 'utf8')).toBe(`${short}\n`)
+  })
   test('two deep homes never share one', async () => {
     const [a, b] = [await deep(), await deep()]
     expect(await claimSocketPath(a, {})).not.toBe(await claimSocketPath(b, {}))

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { methods } from '@sealmesh/protocol/ipc/methods'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -32,7 +33,7 @@ async function nodeWithCli(handlers: Partial<Handlers>) {
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
   const hello: Handlers['hello'] = ({ version }) => ({ version, node: 'node_fake' })
   const socketPath = await claimSocketPath(home, {})
-  const door = await serveDoor({ socketPath, handlers: { hello, ...handlers } as Handlers, log })
+  const door = await serveDoor({ socketPath, methods, handlers: { hello, ...handlers } as Handlers, log })
   onTestFinished(() => door.close())
   const cli = async (words: readonly string[], { input = '', terminal = false, env = {} }: RunOptions = {}) => {
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]

@@ -44,9 +44,10 @@ export class Connection {
     this.#log = log
     this.#lines = new LineReader(limits.lineBytesMax)
     this.#context = {
-      notify: (event) => this.#tell('watch.event', event),
+      notify: (event) => this.#tell('watch.event', JSON.stringify(event)),
       stream: {
-        tell: (name, params) => this.#tell(name, params),
+        tell: (name, params) => this.#tell(name, JSON.stringify(params)),
+        tellText: (name, params) => this.#tell(name, params),
         hasRoom: () => this.#hasRoom(),
         room: () => new Promise((resolve) => void setImmediate(() => this.#waitForRoom(resolve))),
       },
@@ -165,7 +166,7 @@ export class Connection {
     this.#send(errorLine(id, error))
   }
 
-  #tell(name: string, params: unknown): void {
+  #tell(name: string, params: string): void {
     if (this.#state !== 'open' || this.#gone.signal.aborted) return
     if (this.#queuedBytes() > this.#limits.queueBytesMax) return this.#cut('it does not read what it watches')
     this.#send(notificationLine(name, params))

@@ -1,16 +1,12 @@
 import type { FailureCode } from '@sealmesh/protocol/errors'
-import {
-  type MethodName,
-  type MethodParams,
-  type MethodResult,
-  methods,
-  type Notification,
-  type NotificationName,
-  type WatchEvent,
-} from '@sealmesh/protocol/ipc/methods'
+import type { methods, Notification, NotificationName, WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import type { z } from 'zod'
 import { RPC_CODES, type RpcError, type RpcId, rpcError } from './rpc.ts'
 
+/** What may be asked at a door, by name. */
+export type MethodTable = Readonly<Record<string, { readonly params: z.ZodType; readonly result: z.ZodType }>>
+
+/** One client of a door: the same object for every call of its connection. */
 export interface DoorContext {
   /** Sends a `watch.event` to the client that called. Too many unread ones cut the client. */
   notify(event: WatchEvent): void
@@ -23,18 +19,22 @@ export interface DoorContext {
 export interface DoorStream {
   /** Too many unread ones cut the client: ask `hasRoom` first where there may be many. */
   tell<N extends NotificationName>(name: N, params: Notification<N>): void
+  /** The same of another door's notifications, with parameters that are JSON text already: many may get one text. */
+  tellText(name: string, params: string): void
   hasRoom(): boolean
   /** In a later turn, once there is room or the client is gone. */
   room(): Promise<void>
 }
 
-/** What stands behind the door. A handler that has its answer at hand returns it without a promise. */
-export type Handlers = {
-  readonly [M in MethodName]: (
-    params: MethodParams<M>,
+/** What stands behind a door. A handler that has its answer at hand returns it without a promise. */
+export type HandlersOf<Table extends MethodTable> = {
+  readonly [M in keyof Table]: (
+    params: z.infer<Table[M]['params']>,
     context: DoorContext,
-  ) => Promise<MethodResult<M>> | MethodResult<M>
+  ) => Promise<z.infer<Table[M]['result']>> | z.infer<Table[M]['result']>
 }
+/** Behind the owner's. */
+export type Handlers = HandlersOf<typeof methods>
 
 export type Call = (params: unknown, context: DoorContext) => unknown
 export type Parsed =
@@ -44,11 +44,11 @@ export type Parsed =
 /** Turns one line into a checked call or into the error that answers it. Never throws. */
 export type ReadRequest = (line: string) => Parsed
 
-export function requestReader(handlers: Handlers): ReadRequest {
-  const table = new Map<string, { schema: z.ZodType; call: Call }>()
-  // The type of `Handlers` pairs each handler with its schema; a map cannot say so.
-  for (const name of Object.keys(methods) as MethodName[])
-    table.set(name, { schema: methods[name].params, call: handlers[name] as Call })
+export function requestReader<Table extends MethodTable>(methods: Table, handlers: HandlersOf<Table>): ReadRequest {
+  // The type of the handlers pairs each with its schema; a map cannot say so.
+  const table = new Map(
+    Object.entries(methods).map(([name, { params }]) => [name, { schema: params, call: handlers[name] as Call }]),
+  )
 
   return (line) => {
     let message: unknown

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '@sealmesh/protocol/errors'
 import { errnoOf, diskFailure } from '../keys/disk-failure.ts'
 import { Connection, type DoorLog } from './connection.ts'
-import { type Handlers, requestReader } from './dispatch.ts'
+import { type HandlersOf, type MethodTable, requestReader } from './dispatch.ts'
 import { DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
 
 export type { DoorLog } from './connection.ts'
@@ -14,16 +14,17 @@ export interface Door {
   close(): Promise<void>
 }
 
-/** Opens the node's local socket (DESIGN §12). Call it under the home's lock: a dead socket in the way is removed. */
-export async function serveDoor(options: {
+/** Opens a local socket of the node (DESIGN §12). Call it under the home's lock: a dead socket in the way is removed. */
+export async function serveDoor<Table extends MethodTable>(options: {
   socketPath: string
-  handlers: Handlers
+  methods: Table
+  handlers: HandlersOf<Table>
   log: DoorLog
   limits?: Partial<DoorLimits>
 }): Promise<Door> {
   const { socketPath, log } = options
   const limits = { ...DOOR_LIMITS, ...options.limits }
-  const read = requestReader(options.handlers)
+  const read = requestReader(options.methods, options.handlers)
   const connections = new Set<Connection>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const connection = new Connection(socket, read, limits, log)

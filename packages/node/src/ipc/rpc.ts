@@ -25,8 +25,9 @@ export const resultLine = (id: RpcId, result: unknown): string =>
 export const errorLine = (id: RpcId, error: RpcError): string =>
   `{"jsonrpc":"2.0","id":${idText(id)},"error":${JSON.stringify(error)}}\n`
 
-export const notificationLine = (method: string, params: unknown): string =>
-  `{"jsonrpc":"2.0","method":"${method}","params":${JSON.stringify(params)}}\n`
+/** `params`: JSON text. */
+export const notificationLine = (method: string, params: string): string =>
+  `{"jsonrpc":"2.0","method":"${method}","params":${params}}\n`
 
 const idText = (id: RpcId): string => (typeof id === 'number' ? String(id) : JSON.stringify(id))
 

@@ -9,25 +9,35 @@ import { makePrivateDirectory, writeDurably } from './durable-file.ts'
 import type { Home } from './home.ts'
 import { refuseOtherOwner, refuseWideModes } from './modes.ts'
 
-const SOCKET_NAME = 'sealmesh.sock'
+/** A node has two doors, each in a folder of its own: agents in a container are given theirs, and nothing else. */
+const DOORS = {
+  owner: { folder: '', socket: 'sealmesh.sock', pipe: '' },
+  agents: { folder: 'agents', socket: 'sealmesh-agents.sock', pipe: '-agents' },
+} as const
+export type DoorName = keyof typeof DOORS
 
 /**
  * Where the node listens. Node truncates longer paths without a word, so a deep home gets its socket in a short
  * folder of its own under XDG_RUNTIME_DIR or the temporary folder, and `run/socket-path` tells clients, whose
  * environment may differ (cron has no XDG_RUNTIME_DIR). Call it under the home's lock.
  */
-export async function claimSocketPath(home: Home, env: NodeJS.ProcessEnv): Promise<string> {
-  if (process.platform === 'win32') return pipeOf(home)
+export async function claimSocketPath(home: Home, env: NodeJS.ProcessEnv, door: DoorName = 'owner'): Promise<string> {
+  if (process.platform === 'win32') return pipeOf(home, door)
+  const pointer = pointerOf(home, door)
   try {
-    const usual = join(home.run, SOCKET_NAME)
+    const usual = usualPath(home, door)
     if (fits(usual)) {
-      await rm(home.socketPointer, { force: true })
+      if (door === 'agents') await makePrivateDirectory(dirname(usual))
+      await rm(pointer, { force: true })
       return usual
     }
-    const short = join(shortDirectory(home, env), SOCKET_NAME)
-    await makePrivateDirectory(dirname(short))
-    await refuseSharedDirectory(dirname(short))
-    await writeDurably(home.socketPointer, `${short}\n`)
+    const base = shortDirectory(home, env, door)
+    const short = join(base, DOORS[door].folder, DOORS[door].socket)
+    for (const directory of new Set([base, dirname(short)])) {
+      await makePrivateDirectory(directory)
+      await refuseSharedDirectory(directory)
+    }
+    await writeDurably(pointer, `${short}\n`)
     return short
   } catch (error) {
     throw diskFailure(error, `making a place for the socket of ${home.path}`)
@@ -36,14 +46,14 @@ export async function claimSocketPath(home: Home, env: NodeJS.ProcessEnv): Promi
 
 /** Where the node of this home listens, if it does. */
 export async function findSocket(home: Home): Promise<string> {
-  if (process.platform === 'win32') return pipeOf(home)
+  if (process.platform === 'win32') return pipeOf(home, 'owner')
   let pointed: string
   try {
     pointed = (await readFile(home.socketPointer, 'utf8')).trim()
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR')
       throw diskFailure(error, `reading ${home.socketPointer}`)
-    const usual = join(home.run, SOCKET_NAME)
+    const usual = usualPath(home, 'owner')
     if (fits(usual)) return usual
     // Never connect to a truncated path: it could be another home's.
     throw new Failure('NODE_NOT_RUNNING', `No node runs on the home ${home.path}.`)
@@ -58,12 +68,17 @@ export async function findSocket(home: Home): Promise<string> {
   return pointed
 }
 
-function shortDirectory(home: Home, env: NodeJS.ProcessEnv): string {
+const usualPath = (home: Home, door: DoorName): string => join(home.run, DOORS[door].folder, DOORS[door].socket)
+const pointerOf = (home: Home, door: DoorName): string =>
+  door === 'owner' ? home.socketPointer : join(home.run, 'agents-socket-path')
+
+function shortDirectory(home: Home, env: NodeJS.ProcessEnv, door: DoorName): string {
   const name = `sealmesh-${hashOf(home)}`
+  const { folder, socket } = DOORS[door]
   const bases = [env['XDG_RUNTIME_DIR'] ?? '', env['TMPDIR'] ?? '', tmpdir(), '/tmp']
-  const base = bases.find((candidate) => candidate !== '' && fits(join(candidate, name, SOCKET_NAME)))
+  const base = bases.find((candidate) => candidate !== '' && fits(join(candidate, name, folder, socket)))
   if (base === undefined) {
-    const bytes = Buffer.byteLength(join(home.run, SOCKET_NAME))
+    const bytes = Buffer.byteLength(usualPath(home, door))
     throw new Failure(
       'SOCKET_PATH_TOO_LONG',
       `The socket's path has ${bytes} bytes, and this system takes ${SOCKET_PATH_BYTES_MAX}. The temporary folders are too deep as well.`,
@@ -81,4 +96,4 @@ async function refuseSharedDirectory(directory: string): Promise<void> {
 
 const fits = (path: string): boolean => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX
 const hashOf = (home: Home): string => createHash('sha256').update(home.path).digest('hex').slice(0, 16)
-const pipeOf = (home: Home): string => `\\\\.\\pipe\\sealmesh-${hashOf(home)}`
+const pipeOf = (home: Home, door: DoorName): string => `\\\\.\\pipe\\sealmesh-${hashOf(home)}${DOORS[door].pipe}`
