@@ -54,11 +54,12 @@ describe("the diary's content has no path outward", () => {
 })
 
 describe('packages depend towards protocol', () => {
-  test('sodium reaches protocol alone, relay and node never each other', () => {
+  test('sodium and agent reach protocol alone, relay and node never each other', () => {
     const allowed: Record<string, RegExp> = {
       sodium: /^packages\/(sodium|protocol)\//,
       relay: /^packages\/(relay|sodium|protocol)\//,
-      node: /^packages\/(node|sodium|protocol)\//,
+      agent: /^packages\/(agent|protocol)\//,
+      node: /^packages\/(node|agent|sodium|protocol)\//,
     }
     for (const [name, pattern] of Object.entries(allowed)) {
       const strays = [...reachOf(product(`packages/${name}/src`)).files].filter(([file]) => !pattern.test(file))
@@ -76,7 +77,7 @@ describe('packages depend towards protocol', () => {
     expect(broken).toEqual([])
   })
   test('what product code imports from outside is a dependency of its package', () => {
-    for (const name of ['protocol', 'sodium', 'relay', 'node']) {
+    for (const name of ['protocol', 'sodium', 'relay', 'agent', 'node']) {
       const manifest = JSON.parse(readSource(`packages/${name}/package.json`)) as Record<string, Record<string, string>>
       const declared = new Set(Object.keys({ ...manifest['dependencies'], ...manifest['optionalDependencies'] }))
       const missing = product(`packages/${name}/src`).flatMap((file) =>

@@ -45,7 +45,7 @@ const withoutComments = (source: string): string =>
 export function targetOf(importer: string, specifier: string): { file: string } | { outside: string } {
   if (specifier.startsWith('.'))
     return { file: relative(ROOT, resolve(ROOT, dirname(importer), specifier)).replaceAll('\\', '/') }
-  const own = /^@sealmesh\/(protocol|sodium|relay|node)\/(.+)$/.exec(specifier)
+  const own = /^@sealmesh\/(protocol|sodium|relay|agent|node)\/(.+)$/.exec(specifier)
   if (own) return { file: `packages/${own[1]}/src/${own[2]}.ts` }
   if (specifier.startsWith('node:')) return { outside: specifier }
   return { outside: specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/') }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
+import { GARBLED, LineReader, type Lines, TOO_LONG } from '@sealmesh/agent/wire/line-reader'
 import type { DoorContext, Parsed, ReadRequest } from './dispatch.ts'
 import type { DoorLimits } from './door-limits.ts'
-import { GARBLED, LineReader, type Lines, TOO_LONG } from './line-reader.ts'
 import { errorLine, errorOf, notificationLine, RPC_CODES, type RpcId, resultLine, rpcError } from './rpc.ts'
 
 /** What a `pino` logger offers. */

@@ -40,9 +40,3 @@ export function errorOf(thrown: unknown): RpcError {
   if (thrown instanceof Failure) return rpcError(RPC_CODES.FAILED, thrown.code, thrown.message, thrown.next)
   return rpcError(RPC_CODES.INTERNAL, 'INTERNAL', 'Something broke inside the node; its log says where.')
 }
-
-/** The other way: what the client throws for an error that the node sent. A newer node may know codes that we do not. */
-export function failureOf(error: RpcError): Failure {
-  const { code, next } = error.data
-  return new Failure(Object.hasOwn(reactions, code) ? code : 'INTERNAL', error.message, { next })
-}
