@@ -6,6 +6,7 @@ import { formatId } from '@sealmesh/protocol/ids'
 import { methods } from '@sealmesh/protocol/ipc/methods'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { loadSodium } from '@sealmesh/sodium/load'
+import { openAgents } from './agents/open-agents.ts'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { CommitTimes } from './drills/commit-times.ts'
 import { stayAway } from './drills/killed-note.ts'
@@ -439,9 +440,14 @@ async function compose(
     closing ??= closeAll().finally(() => finish())
     return closing
   }
+  const { acknowledgements } = acknowledging
+  const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
+  const agents = await openAgents(withDoor)
+  closers.push(() => agents.close())
   const handlers = handlersOf({
     ...context,
-    acknowledgements: acknowledging.acknowledgements,
+    agents,
+    acknowledgements,
     home: home.path,
     startedAtMs,
     sync,

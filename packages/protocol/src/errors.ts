@@ -136,6 +136,46 @@ export const reactions = {
   ALREADY_JOINED: { exit: 9, retry: false, next: 'use another home: sealmesh join LINK --home DIR' },
 
   AGENT_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh agents ls' },
+  AGENT_TOKEN_INVALID: {
+    exit: 4,
+    retry: false,
+    next: 'ask the owner of the node for a new one: sealmesh agents token AGENT --rotate',
+  },
+  AGENT_TOKEN_EXISTS: {
+    exit: 9,
+    retry: false,
+    next: 'sealmesh agents token AGENT --rotate makes a new one, and ends the old',
+  },
+  AGENT_ATTACHED: {
+    exit: 9,
+    retry: true,
+    next: 'stop the other program, or wait until it has left: sealmesh agents ls',
+  },
+  NOT_ATTACHED: {
+    exit: 4,
+    retry: false,
+    next: 'attach first, and use the handle that it gives',
+  },
+  RIGHT_MISSING: {
+    exit: 4,
+    retry: false,
+    next: 'the owner of the node may allow it: sealmesh agents token AGENT --rotate --rights ...',
+  },
+  AGENT_TOO_FAST: {
+    exit: 10,
+    retry: true,
+    next: 'send it again a little later, or raise messages.rate in the config',
+  },
+  AGENT_LIMIT: {
+    exit: 4,
+    retry: false,
+    next: 'give up something first: a handle, a topic or a watch',
+  },
+  INBOX_FULL: {
+    exit: 10,
+    retry: true,
+    next: 'send it again when the recipient is attached and has caught up',
+  },
   NODE_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh status' },
   ITEM_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh ls' },
   CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },

@@ -7,6 +7,10 @@ import { nodeWithCli, runVerb } from './run-verb.ts'
 const NESTED = [
   'agents add',
   'agents ls',
+  'agents show',
+  'agents watch',
+  'agents token',
+  'agents tokens',
   'text get',
   'text edit',
   'text who',

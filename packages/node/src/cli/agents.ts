@@ -1,4 +1,7 @@
+import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { Command } from 'commander'
+import { show, watch } from './agents-here.ts'
+import { token, tokens } from './agents-token.ts'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
@@ -10,6 +13,10 @@ export const agents = (cli: Cli): Command =>
     .addHelpText('after', example('sealmesh agents add claude --standby office'))
     .addCommand(add(cli))
     .addCommand(list(cli))
+    .addCommand(show(cli))
+    .addCommand(watch(cli))
+    .addCommand(token(cli))
+    .addCommand(tokens(cli))
 
 const add = (cli: Cli): Command =>
   new Command('add')
@@ -38,7 +45,8 @@ const list = (cli: Cli): Command =>
     .action(
       withDoor(cli, async ({ door, output, command }) => {
         const listing = await door.call('agents.ls', {})
-        output.data(listing)
+        const { agents: here } = await door.call('agents.here', {})
+        output.data({ ...listing, here })
         if (listing.agents.length === 0) return output.hint(`No agent yet. Next: ${command('agents add NAME')}`)
         output.table(
           [
@@ -47,6 +55,9 @@ const list = (cli: Cli): Command =>
             { title: 'TERM', align: 'right' },
             { title: 'NODES' },
             { title: 'LAYERS' },
+            { title: 'HERE' },
+            { title: 'ROLE' },
+            { title: 'LOAD', align: 'right' },
           ],
           listing.agents.map((agent) => [
             agent.name,
@@ -54,7 +65,13 @@ const list = (cli: Cli): Command =>
             String(agent.term),
             agent.hosts.join(', '),
             agent.layers.map((layer) => layer.layer).join(', ') || '-',
+            ...profileCells(here.find(({ name }) => name === agent.name)),
           ]),
         )
       }),
     )
+
+const profileCells = (here: AgentView | undefined): [string, string, string] =>
+  here?.state === 'attached'
+    ? [oneLine(here.status), oneLine(here.role) || '-', `${here.load}/${here.capacity}`]
+    : ['-', '-', '-']

@@ -20,7 +20,7 @@ describe('config check', () => {
     ['[node]\nlog_level = "info"\n', []],
     ['[node]\nlog_levle = "info"\n', ['2:1 node.log_levle: unknown key, did you mean log_level?']],
     ['[noed]\n', ['1:2 noed: unknown key, did you mean node?']],
-    ['x = 1\n', ['1:1 x: unknown key, expected one of node, network, direct, snapshots, aliases, agents']],
+    ['x = 1\n', ['1:1 x: unknown key, expected one of node, network, direct, snapshots, messages, aliases, agents']],
     [
       '# a comment\n[node]\n  log_level = "inof"\n',
       ['3:15 node.log_level: expected one of debug, info, warn, error; did you mean info?'],
@@ -183,6 +183,7 @@ describe('the diary', () => {
       network: { tls: 'checked' },
       direct: { peers: [], mdns: false },
       snapshots: { vault: 'daily' },
+      messages: { talk: 'open', rate: 10_000 },
       aliases: {},
       agents: {},
     })

@@ -169,6 +169,23 @@ export const Config = z
       })
       .prefault({})
       .describe('What outlives this machine.'),
+    messages: z
+      .strictObject({
+        talk: z
+          .enum(['open', 'granted'])
+          .default('open')
+          .describe(
+            "open: agents of this machine may write to one another. granted: only where the recipient's layer inbox is granted to the sender by name, with :write.",
+          ),
+        rate: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(10_000)
+          .describe('Deliveries a second that one agent may cause. Read when the node starts.'),
+      })
+      .prefault({})
+      .describe('Messages between agents of this machine.'),
     aliases: Aliases.default({}).describe("Names of your own for layers, for every agent's."),
     agents: z.record(Name, Agent).default({}).describe('Defaults for each agent.'),
   })

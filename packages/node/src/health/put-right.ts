@@ -46,7 +46,13 @@ export async function putRight(
 }
 
 /** Nobody else has these, nor are they made from anything. */
-const ONLY_HERE: ReadonlySet<number> = new Set([TABLES.meta, TABLES.folder, TABLES.leftOut])
+const ONLY_HERE: ReadonlySet<number> = new Set([
+  TABLES.meta,
+  TABLES.folder,
+  TABLES.leftOut,
+  TABLES.agentToken,
+  TABLES.letter,
+])
 
 /** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */
 async function remade(

@@ -22,6 +22,7 @@ import type { MeshSync } from '../sync/mesh-sync.ts'
 import type { Snapshots } from '../snapshots/snapshots.ts'
 import type { Drills } from '../drills/drills.ts'
 import type { Relays } from '../uplink/relays.ts'
+import type { Agents } from '../agents/open-agents.ts'
 import { versionNumber } from '../version-number.ts'
 import { agentHandlers } from './agents.ts'
 import { configHandlers } from './config.ts'
@@ -88,6 +89,7 @@ export interface NodeServices extends ServiceContext, Omit<ScrubServices, 'sync'
   readonly journal: ActJournal
   readonly drills: Drills
   readonly refusals: Refusals
+  readonly agents: Agents
   readonly stop: () => void
 }
 
@@ -123,6 +125,7 @@ export function handlersOf(services: NodeServices): Handlers {
       return {}
     },
     ...agentHandlers({ ...services, newAgentKey: () => services.keys.addAgent() }),
+    ...services.agents.handlers,
     ...itemHandlers(services),
     ...textHandlers(services),
     ...folderHandlers(services),

@@ -38,6 +38,8 @@ import type {
  *   0x50 folder 8 | 0x02 path                                         the text of that
  *   0x51 folder 8                                                     which folders are mirrored
  *   0x60 agent 32 | place 6, big-endian                                an act that the agent was let do
+ *   0x61 agent 32                                                     the hash of the token under which programs may attach, and its rights
+ *   0x62 agent 32 | number 8, big-endian                              a durable message that the agent has not acknowledged
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
  *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
@@ -65,6 +67,8 @@ export const TABLES = {
   folderBase: 0x50,
   folder: 0x51,
   act: 0x60,
+  agentToken: 0x61,
+  letter: 0x62,
   aside: 0x7e,
 } as const
 
@@ -164,6 +168,13 @@ export const entryOfDiaryKey = (key: Uint8Array): string => fromUtf8(key.subarra
 export const folderPrefix = (folder: string): Uint8Array => under(TABLES.folderBase, folder)
 export const folderKey = (folder: string): Uint8Array => under(TABLES.folder, folder)
 
+export const agentTokenKey = (agent: AgentId): Uint8Array => under(TABLES.agentToken, agent)
+export const letterKey = (agent: AgentId, number: number): Uint8Array =>
+  concatBytes(under(TABLES.letter, agent), uint64(number))
+/** Of either. */
+export const agentOfKey = (key: Uint8Array): AgentId => toHex(key.subarray(1, 33)) as AgentId
+export const numberOfLetterKey = (key: Uint8Array): number => readUint64(key, 33)
+
 export const tablePrefix = (table: number): Uint8Array => Uint8Array.of(table)
 
 /** The first key after all that begin with `prefix`. No table is 0xff, so there is always one. */
@@ -227,6 +238,10 @@ export function describeKey(key: Uint8Array): string {
       return `a record of folder ${toHex(key.subarray(1, 9))}`
     case TABLES.act:
       return `an act of agent ${toHex(key.subarray(1, 33))}`
+    case TABLES.agentToken:
+      return `the token of agent ${toHex(key.subarray(1, 33))}`
+    case TABLES.letter:
+      return `a message that waits for agent ${toHex(key.subarray(1, 33))}`
     case TABLES.diary:
       return 'a diary entry'
     default:

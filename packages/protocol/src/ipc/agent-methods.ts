@@ -1,15 +1,7 @@
 import { z } from 'zod'
-import {
-  AgentAddress,
-  HOPS_MAX,
-  Message,
-  MessageId,
-  MessageType,
-  PARENTS_MAX,
-  Priority,
-  Recipient,
-} from '../messages/message.ts'
-import { AgentView, Profile } from '../messages/profile.ts'
+import { HOPS_MAX, PARENTS_MAX } from '../messages/limits.ts'
+import { AgentAddress, Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
+import { AgentView, Profile, ProfileChange } from '../messages/profile.ts'
 import { Iso, Json, Name, Nothing, Umr } from './shapes.ts'
 
 /**
@@ -20,7 +12,8 @@ import { Iso, Json, Name, Nothing, Umr } from './shapes.ts'
 const As = z.number().int().min(1)
 const Limit = z.number().int().min(1).max(1_000)
 /** What a token may allow beyond being there; least rights: what is not named is refused. */
-export const Right = z.enum(['read', 'write', 'send', 'receive', 'list'])
+export const RIGHTS = ['read', 'write', 'send', 'receive', 'list'] as const
+export const Right = z.enum(RIGHTS)
 export type Right = z.infer<typeof Right>
 
 /** A message with its place in this agent's inbox: acknowledging a place acknowledges all before it. */
@@ -29,8 +22,8 @@ export type Delivery = z.infer<typeof Delivery>
 
 const Item = z.object({
   umr: Umr,
-  type: z.enum(['register', 'text']),
-  /** JSON text of a register, or the text. */
+  type: z.enum(['register', 'text', 'diary']),
+  /** JSON text of a register, or the text of a text or of a diary entry. */
   value: z.string(),
   at: Iso.nullable(),
   nodeName: z.string().nullable(),
@@ -58,7 +51,7 @@ export const agentMethods = {
   },
   detach: { params: z.object({ as: As }), result: Nothing },
   /** Says how it is now; also the heartbeat. What is left out stays as it was. */
-  'profile.set': { params: z.object({ as: As, profile: Profile.partial() }), result: Nothing },
+  'profile.set': { params: z.object({ as: As, profile: ProfileChange }), result: Nothing },
 
   'agents.ls': {
     params: z.object({ as: As, capability: z.string().max(64).optional(), role: z.string().max(64).optional() }),
@@ -72,7 +65,7 @@ export const agentMethods = {
       as: As,
       to: Recipient,
       type: MessageType,
-      payload: z.json().default(null),
+      payload: Payload.default(null),
       priority: Priority.default(1),
       /** The same id again, from the same sender, is one message. The node makes one where there is none. */
       id: MessageId.optional(),
@@ -85,8 +78,16 @@ export const agentMethods = {
       /** On disk here before this is answered, and until its recipient has acknowledged it. */
       durable: z.boolean().default(false),
     }),
-    /** How many got it at once, for how many it waits, on this machine and others. */
-    result: z.object({ id: MessageId, delivered: z.number().int(), waiting: z.number().int() }),
+    /**
+     * How many got it at once, for how many it waits, and how many had no room for it: one that is full keeps nothing
+     * from the others.
+     */
+    result: z.object({
+      id: MessageId,
+      delivered: z.number().int(),
+      waiting: z.number().int(),
+      refused: z.number().int(),
+    }),
   },
   'topics.join': { params: z.object({ as: As, topic: Name }), result: Nothing },
   'topics.leave': { params: z.object({ as: As, topic: Name }), result: Nothing },

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AgentNews } from './agent-door-methods.ts'
 import { WaitProgress } from './knowing.ts'
 import { Iso, Name } from './shapes.ts'
 
@@ -68,6 +69,6 @@ export const events = {
 } as const
 
 /** What the node says unasked on a connection that has started a stream or waits. */
-export const notifications = { event: NodeEvent, 'wait.progress': WaitProgress } as const
+export const notifications = { event: NodeEvent, 'wait.progress': WaitProgress, agent: AgentNews } as const
 export type NotificationName = keyof typeof notifications
 export type Notification<N extends NotificationName> = z.infer<(typeof notifications)[N]>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LATE_BLOCKS_MAX } from '../limits.ts'
 import { Acknowledging, DurabilityStatus, Waiting } from './acknowledging.ts'
+import { agentDoorMethods } from './agent-door-methods.ts'
 import { drillMethods, DrillStatus } from './drill-methods.ts'
 import { events } from './events.ts'
 import { failoverMethods, takeoverParams } from './failover-methods.ts'
@@ -247,6 +248,8 @@ export const methods = {
     result: z.object({ agent: z.string(), name: Name, hosts: z.array(z.string()) }),
   },
   'agents.ls': { params: Nothing, result: z.object({ agents: z.array(AgentStatus) }) },
+
+  ...agentDoorMethods,
 
   get: { params: z.object({ umr: Umr }), result: z.object({ item: ItemView.nullable() }) },
   ls: {

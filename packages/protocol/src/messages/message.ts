@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { isName } from '../ids.ts'
 import { Iso } from '../ipc/shapes.ts'
+import { HOPS_MAX, PARENTS_MAX } from './limits.ts'
 
 /**
  * What agents say to each other, on one machine and across machines: docs/spec/16-agents.md §3. One envelope for all
@@ -9,7 +10,7 @@ import { Iso } from '../ipc/shapes.ts'
 
 export const MESSAGE_VERSION = 1
 
-/** One machine's memory of what it has passed on already counts by sender and id. */
+/** What a machine has passed on already it knows by sender and id. */
 const MESSAGE_ID = /^[A-Za-z0-9_-]{1,64}$/
 export const MessageId = z.string().regex(MESSAGE_ID, 'An id has 1 to 64 letters, digits, - or _')
 
@@ -63,14 +64,8 @@ export const PRIORITIES = [0, 1, 2, 3] as const
 export const Priority = z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)])
 export type Priority = z.infer<typeof Priority>
 
-/** A message that was caused by another is one hop further; past this it is refused, so that no chain runs for ever. */
-export const HOPS_MAX = 32
-/** Messages that one was made of. */
-export const PARENTS_MAX = 16
-/** JSON text of a payload; what is larger belongs in a document, and its UMR in the message. */
-export const MESSAGE_PAYLOAD_BYTES_MAX = 131_072
-/** Longer than any prekey lives nothing can travel. */
-export const MESSAGE_LIFE_MS_MAX = 28 * 86_400_000
+/** Any JSON value: it was read as JSON, so looking through it once more would find nothing. */
+export const Payload = z.unknown() as unknown as z.ZodType<z.core.util.JSONType>
 
 export const Message = z.object({
   version: z.literal(MESSAGE_VERSION),
@@ -90,7 +85,6 @@ export const Message = z.object({
   parents: z.array(MessageId).max(PARENTS_MAX),
   /** Kept on disk until its recipient has acknowledged it. */
   durable: z.boolean(),
-  /** Any JSON value. */
-  payload: z.json(),
+  payload: Payload,
 })
 export type Message = z.infer<typeof Message>

@@ -1,0 +1,144 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatId, type NodeId } from '@sealmesh/protocol/ids'
+import type { agentMethods, AgentNotification, AgentNotificationName } from '@sealmesh/protocol/ipc/agent-methods'
+import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
+import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
+import type { DoorContext, HandlersOf } from '../ipc/dispatch.ts'
+import { mayAddress, type Talk } from './core/who.ts'
+import { messageOf } from './core/letter.ts'
+import type { Desk } from './desk.ts'
+import type { AgentLimits } from './limits.ts'
+import type { Memory } from './memory.ts'
+import type { Post } from './post.ts'
+import type { Roster } from './roster.ts'
+import type { Attachment, Seat } from './seat.ts'
+
+export interface AgentServices {
+  readonly node: NodeId
+  readonly nodeName: () => string
+  readonly desk: Desk
+  readonly post: Post
+  readonly roster: Roster
+  readonly memory: Memory
+  readonly talk: () => Talk
+  readonly limits: AgentLimits
+}
+
+/** Every method of the agents' door. Whoever calls has shown a token, and what it may do is asked at each call. */
+export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agentMethods> {
+  const { desk, post, memory, limits } = services
+  return {
+    hello: ({ version }) => {
+      if (version !== AGENT_DOOR_VERSION)
+        throw new Failure('VERSION_MISMATCH', `This node speaks version ${AGENT_DOOR_VERSION} of the agents' door.`)
+      return {
+        version: AGENT_DOOR_VERSION,
+        node: formatId('node', services.node),
+        nodeName: services.nodeName(),
+        framing: 'lines',
+      }
+    },
+
+    attach: (params, client) => {
+      const { as, seat, rights } = desk.attach(client, params)
+      // Behind the answer, which says under which handle they come.
+      setImmediate(() => post.pump(seat))
+      return { as, name: seat.agent.name, agent: formatId('agent', seat.id), rights: [...rights] }
+    },
+    detach: ({ as }, client) => {
+      const attachment = desk.caller(client, as)
+      attachment.seat.topics.clear()
+      desk.detach(attachment)
+      return {}
+    },
+    'profile.set': ({ as, profile }, client) => {
+      desk.describe(desk.caller(client, as), profile)
+      return {}
+    },
+
+    'agents.ls': ({ as, capability, role }, client) => {
+      const seats = listed(services, desk.caller(client, as, 'list').seat)
+      const wanted = ({ profile }: Seat): boolean =>
+        (capability === undefined || profile.capabilities.includes(capability)) &&
+        (role === undefined || profile.role === role)
+      return { agents: seats.filter(wanted).map((seat) => desk.view(seat)) }
+    },
+    'agents.watch': ({ as }, client) => {
+      const attachment = desk.caller(client, as, 'list')
+      watching(attachment, limits)
+      const stop = desk.onNews((event, seat) => {
+        if (seat.id === attachment.seat.id || !mayAddress(attachment.seat.id, seat.agent, services.talk())) return
+        tell(client, 'agent', { as, event, agent: desk.view(seat) })
+      })
+      attachment.signal.addEventListener('abort', stop, { once: true })
+      return { agents: listed(services, attachment.seat).map((seat) => desk.view(seat)) }
+    },
+
+    send: ({ as, ...draft }, client) => post.send(desk.caller(client, as, 'send').seat, draft),
+    'topics.join': ({ as, topic }, client) => {
+      const { topics } = desk.caller(client, as, 'receive').seat
+      if (topics.size >= limits.topicsPerAgent && !topics.has(topic))
+        throw new Failure('AGENT_LIMIT', `An agent hears ${limits.topicsPerAgent} topics.`)
+      topics.add(topic)
+      return {}
+    },
+    'topics.leave': ({ as, topic }, client) => {
+      desk.caller(client, as, 'receive').seat.topics.delete(topic)
+      return {}
+    },
+    'inbox.take': ({ as, limit, waitMs }, client) => {
+      const attachment = desk.caller(client, as, 'receive')
+      if (attachment.inbox !== 'pull')
+        throw new Failure('USAGE', 'This agent gets its messages as they come.', {
+          next: 'attach with "inbox":"pull" to take them',
+        })
+      return post.take(attachment, limit, waitMs)
+    },
+    'inbox.ack': async ({ as, place }, client) => {
+      await post.acknowledge(desk.caller(client, as, 'receive').seat, place)
+      return {}
+    },
+    history: ({ as, ...filter }, client) => ({
+      messages: desk.caller(client, as).seat.past.find(filter).map(messageOf),
+    }),
+
+    'memory.get': async ({ as, umr }, client) => ({ item: await memory.get(readerOf(desk, client, as), umr) }),
+    'memory.ls': ({ as, prefix, limit }, client) => memory.list(readerOf(desk, client, as), prefix, limit),
+    'memory.set': ({ as, umr, value }, client) => memory.set(desk.caller(client, as, 'write').seat.id, umr, value),
+    'memory.rm': ({ as, umr }, client) => memory.remove(desk.caller(client, as, 'write').seat.id, umr),
+    'memory.search': async ({ as, words, prefix, limit }, client) => ({
+      hits: await memory.search(readerOf(desk, client, as), words, prefix, limit),
+    }),
+    'memory.watch': ({ as, prefix }, client) => {
+      const attachment = desk.caller(client, as, 'read')
+      watching(attachment, limits)
+      memory.watch(attachment.seat.id, prefix, attachment.signal, (event) =>
+        tell(client, 'memory', { as, ...changeOf(event) }),
+      )
+      return {}
+    },
+  }
+}
+
+const readerOf = (desk: Desk, client: DoorContext, as: number) => desk.caller(client, as, 'read').seat.id
+
+/** Whom an agent may see: those that it may write to, and itself. */
+const listed = ({ roster, talk }: AgentServices, { id }: Seat): Seat[] =>
+  [...roster.everyone()].filter((seat) => mayAddress(id, seat.agent, talk()))
+
+function watching(attachment: Attachment, { watchesPerAgent }: AgentLimits): void {
+  if (attachment.watches >= watchesPerAgent)
+    throw new Failure('AGENT_LIMIT', `An agent watches ${watchesPerAgent} things at a time.`)
+  attachment.watches += 1
+}
+
+const tell = <N extends AgentNotificationName>(client: DoorContext, name: N, params: AgentNotification<N>): void =>
+  client.stream?.tellText(name, JSON.stringify(params))
+
+/** A conflict is a change like any other to who only wants to know what it reads as now. */
+const changeOf = ({ umr, type, value, at }: WatchEvent): Omit<AgentNotification<'memory'>, 'as'> => ({
+  umr,
+  type: type === 'conflict' ? 'set' : type,
+  value,
+  at,
+})

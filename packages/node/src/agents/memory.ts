@@ -1,0 +1,192 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { DocumentName } from '@sealmesh/protocol/crdt/block'
+import type { Document } from '@sealmesh/protocol/crdt/document'
+import { Failure } from '@sealmesh/protocol/errors'
+import { type AgentId, parseUmr } from '@sealmesh/protocol/ids'
+import type { AgentMethodResult } from '@sealmesh/protocol/ipc/agent-methods'
+import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
+import type { Handlers } from '../ipc/door.ts'
+import type { AcknowledgingContext } from '../service/acknowledging.ts'
+import { agentName, DIARY_LAYER, iso, meantPrefix, nodeName, resolveUmr, type Target } from '../service/context.ts'
+import { itemHandlers } from '../service/items.ts'
+import { watchHandlers } from '../service/watch.ts'
+import { mayReach } from './core/access.ts'
+import { folded, type Match, occurrences, ranked, wordsOf } from './core/matching.ts'
+
+type Item = NonNullable<AgentMethodResult<'memory.get'>['item']>
+type Listed = Omit<Item, 'value'>
+type Hit = AgentMethodResult<'memory.search'>['hits'][number]
+
+/** A search gives way to everybody else after so many characters. */
+const TURN_CHARACTERS = 65_536
+/** Of what one agent may read; a search looks at no more, the latest documents by name first. */
+const SEARCH_CHARACTERS_MAX = 64 * 1_048_576
+/** Candidates kept for the ranking of one search. */
+const MATCHES_MAX = 10_000
+const SEARCHES_MAX = 4
+
+/** Memory references: what agents may read and write of the documents here, under their grants. */
+export class Memory {
+  readonly #context: AcknowledgingContext
+  readonly #items: ReturnType<typeof itemHandlers>
+  readonly #watch: Pick<Handlers, 'watch'>
+  #searching = 0
+
+  constructor(context: AcknowledgingContext) {
+    this.#context = context
+    this.#items = itemHandlers(context)
+    this.#watch = watchHandlers(context)
+  }
+
+  /** Null where there is nothing, or nothing that this agent may read: both look alike. Throws UMR_INVALID. */
+  async get(agent: AgentId, umr: string): Promise<Item | null> {
+    const target = this.#target(umr)
+    if (target === undefined || !this.#mayRead(agent, target.document)) return null
+    const { item } = await this.#items.get({ umr: target.text }, NOBODY)
+    switch (item?.type) {
+      case undefined:
+        return null
+      case 'register':
+        return { umr, type: 'register', value: item.value, at: item.origin.at, nodeName: item.origin.nodeName }
+      case 'text':
+        return { umr, type: 'text', value: item.text, at: null, nodeName: null }
+      case 'diary':
+        return { umr, type: 'diary', value: item.content ?? '', at: item.at, nodeName: null }
+    }
+  }
+
+  async list(agent: AgentId, prefix: string, limit: number): Promise<{ items: Listed[]; truncated: boolean }> {
+    const items: Listed[] = []
+    for (const [name, start] of this.#readable(agent, prefix)) {
+      const document = await this.#context.documents.openWhole(name)
+      if (document === undefined) continue
+      for (const item of this.#itemsOf(document, start)) if (item.umr.startsWith(this.#meant(prefix))) items.push(item)
+      await nextTurn()
+    }
+    items.sort((a, b) => (a.umr < b.umr ? -1 : 1))
+    return { items: items.slice(0, limit), truncated: items.length > limit }
+  }
+
+  /** Durable here when it resolves. Throws NOT_A_WRITER also where the agent that is named does not exist. */
+  async set(agent: AgentId, umr: string, value: string): Promise<{ write: string }> {
+    const { text } = this.#writable(agent, umr)
+    const { write } = await this.#items.set({ umr: text, value, tags: [] }, NOBODY)
+    return { write }
+  }
+
+  async remove(agent: AgentId, umr: string): Promise<{ write: string }> {
+    const { write } = await this.#items.rm({ umr: this.#writable(agent, umr).text }, NOBODY)
+    return { write }
+  }
+
+  /**
+   * Items in which all words occur, best first. Reads documents one after another and lets others go first in between;
+   * there is no index that could be out of step or grow. Throws CORE_BUSY while others search.
+   */
+  async search(agent: AgentId, query: string, prefix: string, limit: number): Promise<Hit[]> {
+    const words = wordsOf(query)
+    if (words.length === 0) return []
+    if (this.#searching >= SEARCHES_MAX) throw new Failure('CORE_BUSY', 'Others search at this moment.')
+    this.#searching += 1
+    try {
+      return await this.#search(agent, words, prefix, limit)
+    } finally {
+      this.#searching -= 1
+    }
+  }
+
+  async #search(agent: AgentId, words: readonly string[], prefix: string, limit: number): Promise<Hit[]> {
+    const matches: Match<Item>[] = []
+    const holding = words.map(() => 0)
+    let [items, characters, turn] = [0, 0, 0]
+    for (const [name, start] of this.#readable(agent, prefix)) {
+      if (characters > SEARCH_CHARACTERS_MAX) break
+      const document = await this.#context.documents.openWhole(name)
+      if (document === undefined || name.layer === DIARY_LAYER) continue
+      for (const item of this.#itemsOf(document, start)) {
+        if (!item.umr.startsWith(this.#meant(prefix))) continue
+        const value = valueOf(document, item.umr.slice(start.length)) ?? ''
+        const text = folded(`${item.umr.slice(start.length)} ${value}`)
+        const counts = words.map((word) => occurrences(text, word))
+        counts.forEach((count, at) => (holding[at]! += count > 0 ? 1 : 0))
+        items += 1
+        characters += text.length
+        turn += text.length
+        if (counts.every((count) => count > 0) && matches.length < MATCHES_MAX)
+          matches.push({ item: { ...item, value }, counts, length: text.length })
+        if (turn < TURN_CHARACTERS) continue
+        turn = 0
+        await nextTurn()
+      }
+    }
+    return ranked(matches, { items, holding, characters })
+      .slice(0, limit)
+      .map(({ item, score }) => ({ ...item, score }))
+  }
+
+  /** Tells of what changes below a prefix and may be read at that moment. */
+  watch(agent: AgentId, prefix: string, signal: AbortSignal, tell: (event: WatchEvent) => void): void {
+    const notify = (event: WatchEvent): void => {
+      const target = this.#target(event.umr)
+      if (target !== undefined && this.#mayRead(agent, target.document)) tell(event)
+    }
+    void this.#watch.watch({ prefix }, { notify, signal })
+  }
+
+  #writable(agent: AgentId, umr: string): Target {
+    const target = this.#target(umr)
+    if (target !== undefined && mayReach(this.#context.log.mesh, agent, target.document, 'write')) return target
+    throw new Failure('NOT_A_WRITER', 'This agent may not write there.', {
+      next: 'the owner of the layer: sealmesh share set AGENT LAYER=THIS-AGENT:write',
+    })
+  }
+
+  /** Undefined where the mesh has no such agent. */
+  #target(umr: string): Target | undefined {
+    if (parseUmr(umr) === undefined) throw new Failure('UMR_INVALID', 'A UMR has three parts.')
+    try {
+      return resolveUmr(this.#context, umr)
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'AGENT_UNKNOWN') return undefined
+      throw error
+    }
+  }
+
+  #mayRead(agent: AgentId, document: DocumentName): boolean {
+    // What others say of their diaries is for people to look at, not for other agents.
+    if (document.layer === DIARY_LAYER && document.agent !== agent) return false
+    return mayReach(this.#context.log.mesh, agent, document, 'read')
+  }
+
+  #meant(prefix: string): string {
+    return meantPrefix(this.#context, prefix)
+  }
+
+  /** Documents below a prefix that may be read, with the beginning of their UMRs. */
+  #readable(agent: AgentId, prefix: string): [DocumentName, string][] {
+    const { documents, log } = this.#context
+    const meant = this.#meant(prefix)
+    return documents
+      .names()
+      .filter((name) => this.#mayRead(agent, name))
+      .map((name): [DocumentName, string] => [name, `${agentName(log.mesh, name.agent)}.${name.layer}.`])
+      .filter(([, start]) => start.startsWith(meant) || meant.startsWith(start))
+      .toSorted(([, a], [, b]) => (a < b ? -1 : 1))
+  }
+
+  *#itemsOf(document: Document, start: string): Generator<Listed> {
+    const type = document.name.layer === DIARY_LAYER ? 'diary' : 'register'
+    for (const key of document.keys()) {
+      const entry = document.read(key)
+      if (entry?.value === undefined) continue
+      const by = nodeName(this.#context.log.mesh, entry.author)
+      yield { umr: start + key, type, at: iso(entry.time.wallMs), nodeName: by }
+    }
+    for (const text of document.textNames()) yield { umr: start + text, type: 'text', at: null, nodeName: null }
+  }
+}
+
+const valueOf = (document: Document, key: string): string | undefined => document.read(key)?.value ?? document.text(key)
+
+/** The handlers of the owner's door take who is calling; what they are asked here tells nobody anything. */
+const NOBODY = { notify: () => undefined, signal: new AbortController().signal }

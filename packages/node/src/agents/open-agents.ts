@@ -1,0 +1,84 @@
+import { join } from 'node:path'
+import { agentMethods } from '@sealmesh/protocol/ipc/agent-methods'
+import type { Config } from '../config/schema.ts'
+import { serveDoor } from '../ipc/door.ts'
+import type { Home } from '../keys/home.ts'
+import { claimSocketPath } from '../keys/socket-path.ts'
+import type { AcknowledgingContext } from '../service/acknowledging.ts'
+import { nodeName } from '../service/context.ts'
+import type { Store } from '../store/store.ts'
+import { agentHandlersOf } from './agent-handlers.ts'
+import { Desk } from './desk.ts'
+import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
+import { Mail } from './mail.ts'
+import { Memory } from './memory.ts'
+import { agentDoorHandlers } from './owner-handlers.ts'
+import { Post } from './post.ts'
+import { RegistryFile } from './registry-file.ts'
+import { Roster } from './roster.ts'
+import { Tokens } from './tokens.ts'
+
+export interface OpenAgentsDeps extends AcknowledgingContext {
+  readonly home: Home
+  readonly store: Store
+  readonly random: (bytes: number) => Uint8Array
+  readonly config: () => Config
+  readonly env: NodeJS.ProcessEnv
+}
+
+export interface Agents {
+  /** For the owner's door. */
+  readonly handlers: ReturnType<typeof agentDoorHandlers>
+  readonly socketPath: string
+  close(): Promise<void>
+}
+
+/** How often inboxes are looked through for letters whose time is over. */
+const SWEEP_MS = 60_000
+
+/** The agents' door of this node, and everything behind it. */
+export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
+  const { home, store, log, node, now, random, config, logger, env } = deps
+  const failed = (error: unknown): void => logger.error({ err: error }, "the agents' door could not keep its state")
+  const limits: AgentLimits = { ...AGENT_LIMITS, pace: paceOf(config()) }
+  const talk = () => config().messages.talk
+  const ownName = () => nodeName(log.mesh, node)
+
+  const tokens = await Tokens.load(store)
+  const { mail, found } = await Mail.load(store)
+  const roster = new Roster({ node, mesh: () => log.mesh, tokens, limits, now })
+  const desk = new Desk({ roster, tokens, limits, nodeName: ownName, now })
+  const post = new Post({ roster, mail, talk, nodeName: ownName, limits, random, now, failed }, found)
+  const registry = new RegistryFile({
+    path: join(home.run, 'agents', 'agent_registry.json'),
+    // Where agents may not see one another, they must not read it in a file that lies in their folder.
+    agents: () => (talk() === 'open' ? [...roster.everyone()].map((seat) => desk.view(seat)) : undefined),
+    pipes: () => undefined,
+    failed,
+  })
+  desk.onNews((event, seat) => {
+    if (event === 'left') post.recall(seat)
+    registry.changed()
+  })
+  const sweeping = setInterval(() => post.sweep(), SWEEP_MS)
+  sweeping.unref()
+
+  const memory = new Memory(deps)
+  const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits }
+  const socketPath = await claimSocketPath(home, env, 'agents')
+  const handlers = agentHandlersOf(services)
+  const door = await serveDoor({ socketPath, methods: agentMethods, handlers, log: logger })
+  registry.changed()
+  return {
+    handlers: agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
+    socketPath,
+    close: async () => {
+      clearInterval(sweeping)
+      await door.close()
+      await registry.close()
+    },
+  }
+}
+
+/** After a pause a sender may catch up with what it did not send in two seconds. */
+const paceOf = ({ messages: { rate } }: Config) => ({ perSecond: rate, burst: 2 * rate })

@@ -1,0 +1,68 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import { formatId } from '@sealmesh/protocol/ids'
+import { RIGHTS } from '@sealmesh/protocol/ipc/agent-methods'
+import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import type { Handlers } from '../ipc/door.ts'
+import { agentNamed, iso, type ServiceContext } from '../service/context.ts'
+import type { Desk } from './desk.ts'
+import type { Post } from './post.ts'
+import type { Roster } from './roster.ts'
+import type { Tokens } from './tokens.ts'
+
+export interface OwnerServices extends Pick<ServiceContext, 'log' | 'node' | 'now'> {
+  readonly desk: Desk
+  readonly post: Post
+  readonly roster: Roster
+  readonly tokens: Tokens
+  readonly random: (bytes: number) => Uint8Array
+}
+
+type OwnersMethods = 'agents.token' | 'agents.tokens' | 'agents.here' | 'agents.watch'
+
+/** What the owner may do with the agents' door: give and take tokens, and see who is there. */
+export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, OwnersMethods> {
+  const { desk, post, roster, tokens, log, node, random, now } = services
+
+  const revoke = async (agent: MeshAgent): Promise<void> => {
+    const seat = roster.seat(agent.id)
+    desk.dismiss(agent.id)
+    if (!(await tokens.revoke(agent.id)))
+      throw new Failure('AGENT_TOKEN_INVALID', `${agent.name} has no token on this node.`, {
+        next: 'sealmesh agents token ls',
+      })
+    if (seat !== undefined) await post.empty(seat)
+  }
+
+  return {
+    'agents.token': async ({ name, action, rights = RIGHTS }) => {
+      const agent = agentNamed(log.mesh, name)
+      if (action === 'revoke') {
+        await revoke(agent)
+        return { name, token: null, rights: [] }
+      }
+      if (!agent.hosts.includes(node))
+        throw new Failure('NOT_A_HOST', `This node is not among those that may carry ${agent.name}.`)
+      if (action === 'make' && tokens.all.has(agent.id))
+        throw new Failure('AGENT_TOKEN_EXISTS', `${agent.name} has a token on this node, and it was shown once.`)
+      desk.dismiss(agent.id)
+      return { name, token: await tokens.make(agent.id, rights, random, now()), rights: [...rights] }
+    },
+
+    'agents.tokens': () => ({
+      tokens: [...tokens.all].flatMap(([id, { rights, madeAtMs }]) => {
+        const agent = log.mesh.agents.get(id)
+        if (agent === undefined) return []
+        const attached = roster.seat(id)?.attached === true
+        return [{ name: agent.name, agent: formatId('agent', id), rights, madeAt: iso(madeAtMs), attached }]
+      }),
+    }),
+
+    'agents.here': () => ({ agents: [...roster.everyone()].map((seat) => desk.view(seat)) }),
+
+    'agents.watch': (_, { stream, signal }) => {
+      const stop = desk.onNews((event, seat) => stream?.tell('agent', { event, agent: desk.view(seat) }))
+      signal.addEventListener('abort', stop, { once: true })
+      return { agents: [...roster.everyone()].map((seat) => desk.view(seat)) }
+    },
+  }
+}

@@ -1,0 +1,261 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { Failure } from '@sealmesh/protocol/errors'
+import type { AgentMethodParams, Delivery } from '@sealmesh/protocol/ipc/agent-methods'
+import { MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
+import { EVERYBODY, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
+import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
+import { iso } from '../service/context.ts'
+import type { Held } from './core/inbox.ts'
+import { type Letter, letterOf, messageOf } from './core/letter.ts'
+import { recipientsOf, type Talk } from './core/who.ts'
+import type { AgentLimits } from './limits.ts'
+import type { FoundLetter, Mail } from './mail.ts'
+import type { Roster } from './roster.ts'
+import type { Attachment, Seat, Sent } from './seat.ts'
+
+export interface PostDeps {
+  readonly roster: Roster
+  readonly mail: Mail
+  readonly talk: () => Talk
+  /** Of this machine. */
+  readonly nodeName: () => string
+  readonly limits: AgentLimits
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  /** What could not be taken off the disk, and will come again. */
+  readonly failed: (error: unknown) => void
+}
+
+type Draft = Omit<AgentMethodParams<'send'>, 'as'>
+
+const ID_BYTES = 12 // 96 random bits: no two of one sender are ever the same.
+
+/** Messages between the agents of this machine: from a sender into inboxes, and out of them. */
+export class Post {
+  readonly #deps: PostDeps
+  /** In all inboxes. */
+  #bytes = 0
+
+  constructor(deps: PostDeps, found: readonly FoundLetter[]) {
+    this.#deps = deps
+    for (const { agent, stored, letter } of found) {
+      const seat = deps.roster.seat(agent)
+      if (seat === undefined) continue
+      this.#add(seat, letter, stored)
+      const sent = { id: letter.id, delivered: 0, waiting: 1, refused: 0 }
+      deps.roster.named(letter.from.split('@')[0] ?? '')?.seen.set(letter.id, sent)
+    }
+  }
+
+  /**
+   * Answers when everyone has it or it is on disk. Throws AGENT_UNKNOWN, AGENT_TOO_FAST, VALUE_TOO_LARGE, INBOX_FULL
+   * where there is one recipient, DISK_FULL or DISK_FAILED.
+   */
+  send(sender: Seat, draft: Draft): Sent | Promise<Sent> {
+    if (draft.id === undefined) return this.#send(sender, draft)
+    const { id } = draft
+    const known = sender.seen.get(id)
+    if (known !== undefined) return known
+    const sent = this.#send(sender, draft)
+    sender.seen.set(id, sent)
+    if (sent instanceof Promise) sent.catch(() => sender.seen.forget(id))
+    return sent
+  }
+
+  #send(sender: Seat, draft: Draft): Sent | Promise<Sent> {
+    const { roster, limits, now } = this.#deps
+    const nowMs = now()
+    const letter = this.#letter(sender, draft, nowMs)
+    const rules = { talk: this.#deps.talk(), nodeName: this.#deps.nodeName() }
+    const recipients = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
+    if (recipients === undefined)
+      throw new Failure('AGENT_UNKNOWN', 'There is no such agent that this one may write to.', {
+        next: 'agents.ls lists whom it may write to',
+      })
+    const { waitMs, tooFast } = sender.pace.spend(Math.max(1, recipients.length), limits.pace, nowMs)
+    if (tooFast)
+      throw new Failure('AGENT_TOO_FAST', `More than ${limits.pace.perSecond} deliveries a second.`, {
+        next: `send it again in ${waitMs} ms`,
+      })
+    const open = recipients.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
+    const refused = recipients.length - open.length
+    const isOne = !draft.to.startsWith('#') && draft.to !== EVERYBODY
+    if (isOne && refused > 0) throw new Failure('INBOX_FULL', 'The inbox of that agent is full.')
+    const sent = draft.durable
+      ? this.#keep(sender, open, letter, refused)
+      : this.#hand(sender, open, letter, refused, undefined)
+    return waitMs > 0 ? pause(waitMs).then(() => sent) : sent
+  }
+
+  /** On disk first: whoever has it handed out can acknowledge it. */
+  async #keep(sender: Seat, open: readonly Seat[], letter: Letter, refused: number): Promise<Sent> {
+    const release = open.map((seat) => seat.inbox.reserve(letter))
+    try {
+      const first = await this.#deps.mail.put(
+        open.map(({ id }) => id),
+        letter,
+      )
+      return this.#hand(sender, open, letter, refused, first)
+    } finally {
+      for (const each of release) each()
+    }
+  }
+
+  #hand(sender: Seat, open: readonly Seat[], letter: Letter, refused: number, first: number | undefined): Sent {
+    sender.past.add(letter)
+    let delivered = 0
+    open.forEach((seat, at) => {
+      this.#add(seat, letter, first === undefined ? null : first + at)
+      if (seat !== sender) seat.past.add(letter)
+      const waker = this.pump(seat)
+      if (waker || seat.inbox.waiting === 0) delivered += 1
+    })
+    return { id: letter.id, delivered, waiting: open.length - delivered, refused }
+  }
+
+  #letter(sender: Seat, draft: Draft, nowMs: number): Letter {
+    const payload = JSON.stringify(draft.payload)
+    if (payload.length * 3 > MESSAGE_PAYLOAD_BYTES_MAX && Buffer.byteLength(payload) > MESSAGE_PAYLOAD_BYTES_MAX)
+      throw new Failure('VALUE_TOO_LARGE', `A payload holds ${MESSAGE_PAYLOAD_BYTES_MAX} bytes.`, {
+        next: 'put it into a document, and its UMR into the message',
+      })
+    const lifeMs = Math.min(draft.expiresMs ?? MESSAGE_LIFE_MS_MAX, MESSAGE_LIFE_MS_MAX)
+    // What is on disk must end some day, even if its recipient never comes.
+    const ends = draft.durable || draft.expiresMs !== undefined
+    const head = {
+      version: MESSAGE_VERSION,
+      id: draft.id ?? toBase64Url(this.#deps.random(ID_BYTES)),
+      from: `${sender.agent.name}@${this.#deps.nodeName()}`,
+      to: draft.to,
+      type: draft.type,
+      priority: draft.priority,
+      correlation: draft.correlation,
+      sentAt: iso(nowMs),
+      expiresAt: ends ? new Date(nowMs + lifeMs).toISOString() : null,
+      hops: draft.hops,
+      parents: draft.parents,
+      durable: draft.durable,
+    } as const
+    return letterOf(head, payload)
+  }
+
+  #hasRoom(seat: Seat, letter: Letter, durable: boolean): boolean {
+    const { limits, now } = this.#deps
+    if (this.#bytes + letter.bytes > limits.allInboxesBytes) return false
+    const own = seat.attached || durable ? limits.inbox : limits.awayInbox
+    if (seat.inbox.hasRoom(letter, own)) return true
+    this.#gone(seat, seat.inbox.dropExpired(now()))
+    return seat.inbox.hasRoom(letter, own)
+  }
+
+  #add(seat: Seat, letter: Letter, stored: number | null): void {
+    this.#bytes += letter.bytes
+    seat.inbox.add({ letter, stored })
+  }
+
+  /** Hands out what waits, as far as the agent takes it. True when one who waits in `inbox.take` was woken. */
+  pump(seat: Seat): boolean {
+    const { attachment } = seat
+    if (attachment === undefined || !attachment.rights.has('receive')) return false
+    if (attachment.inbox === 'pull') return wakeOne(seat)
+    const { stream } = attachment.client
+    if (stream === undefined || attachment.stalled) return false
+    const expired: Held[] = []
+    const nowMs = this.#deps.now()
+    while (stream.hasRoom()) {
+      const out = seat.inbox.next(nowMs, expired)
+      if (out === undefined) break
+      stream.tellText('message', `{"as":${attachment.as},"place":${out.place},"message":${out.letter.text}}`)
+    }
+    this.#gone(seat, expired)
+    if (seat.inbox.waiting > 0 && !stream.hasRoom()) this.#goOnLater(attachment, stream.room())
+    return false
+  }
+
+  #goOnLater(attachment: Attachment, room: Promise<void>): void {
+    attachment.stalled = true
+    void room.then(() => {
+      attachment.stalled = false
+      if (attachment.seat.attachment === attachment) this.pump(attachment.seat)
+    })
+  }
+
+  /** Up to `limit` of what waits; where nothing does, waits for the first. */
+  async take(attachment: Attachment, limit: number, waitMs: number): Promise<{ deliveries: Delivery[]; left: number }> {
+    const { inbox } = attachment.seat
+    let deliveries = this.#next(attachment.seat, limit)
+    if (deliveries.length === 0 && waitMs > 0 && !attachment.signal.aborted) {
+      await untilWoken(attachment, waitMs)
+      if (!attachment.signal.aborted) deliveries = this.#next(attachment.seat, limit)
+    }
+    return { deliveries, left: inbox.waiting }
+  }
+
+  #next(seat: Seat, limit: number): Delivery[] {
+    const expired: Held[] = []
+    const deliveries: Delivery[] = []
+    const nowMs = this.#deps.now()
+    while (deliveries.length < limit) {
+      const out = seat.inbox.next(nowMs, expired)
+      if (out === undefined) break
+      deliveries.push({ place: out.place, message: messageOf(out.letter) })
+    }
+    this.#gone(seat, expired)
+    return deliveries
+  }
+
+  /** Resolves when what was on disk is off it. */
+  async acknowledge(seat: Seat, place: number): Promise<void> {
+    const done = seat.inbox.acknowledge(place)
+    const removed = this.#removed(seat, done)
+    this.pump(seat)
+    await removed
+  }
+
+  /** What was handed out to a program that is gone waits again. */
+  recall(seat: Seat): void {
+    seat.inbox.recall()
+    for (const wake of seat.wakers) wake()
+  }
+
+  /** Now and then: what has expired takes no room. */
+  sweep(): void {
+    const nowMs = this.#deps.now()
+    for (const seat of this.#deps.roster.everyone()) this.#gone(seat, seat.inbox.dropExpired(nowMs))
+  }
+
+  /** Nobody may be that agent here any more: what waits for it is dropped. */
+  async empty(seat: Seat): Promise<void> {
+    await this.#removed(seat, seat.inbox.clear())
+  }
+
+  #gone(seat: Seat, held: readonly Held[]): void {
+    if (held.length > 0) this.#removed(seat, held).catch(this.#deps.failed)
+  }
+
+  async #removed(seat: Seat, held: readonly Held[]): Promise<void> {
+    for (const { letter } of held) this.#bytes -= letter.bytes
+    const stored = held.flatMap((each) => (each.stored === null ? [] : [each.stored]))
+    if (stored.length > 0) await this.#deps.mail.remove(seat.id, stored)
+  }
+}
+
+function wakeOne(seat: Seat): boolean {
+  const [wake] = seat.wakers
+  wake?.()
+  return wake !== undefined
+}
+
+function untilWoken({ seat, signal }: Attachment, waitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      seat.wakers.delete(done)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, waitMs)
+    seat.wakers.add(done)
+    signal.addEventListener('abort', done, { once: true })
+  })
+}

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import { until } from '../processes/wait.ts'
+import { type AgentsNode, agentsNode } from './agents-node.ts'
+
+const share = (node: AgentsNode, agent: string, layer: string, to: string) =>
+  node.owner('share.set', { agent, changes: [{ layer, to }], newLayer: true })
+
+describe('memory references', () => {
+  test('an agent reads and writes its own layers, under any name that they have', async () => {
+    const node = await agentsNode(['alice'])
+    const alice = await node.attach('alice')
+    await alice.write('alice.semantic.deploy.day', '"Tuesday"')
+    expect(await alice.read('alice.semantic.deploy.day')).toBe('"Tuesday"')
+    await node.owner('text.put', { umr: 'alice.semantic.notes', text: 'Ein Café am Hafen' })
+    expect(await alice.read('alice.semantic.notes')).toBe('Ein Café am Hafen')
+    expect(await alice.list('alice.sem')).toEqual(['alice.semantic.deploy.day', 'alice.semantic.notes'])
+    await alice.remove('alice.semantic.deploy.day')
+    expect(await alice.read('alice.semantic.deploy.day')).toBeUndefined()
+    for (const umr of ['alice.semantic', 'alice..x', '.a.b'])
+      await expect(alice.read(umr.padEnd(5, ' '))).rejects.toMatchObject({ code: 'UMR_INVALID' })
+    await expect(alice.write('alice.semantic.x', '{')).rejects.toMatchObject({ code: 'VALUE_INVALID' })
+  })
+
+  test('what is not granted by name is not there, and cannot be told from what does not exist', async () => {
+    const node = await agentsNode(['alice', 'bob'])
+    const [alice, bob] = [await node.attach('alice'), await node.attach('bob')]
+    const events: string[] = []
+    await bob.watchMemory('', ({ umr }) => void events.push(umr))
+    for (const layer of ['semantic', 'episodic', 'shared', 'diary'])
+      await alice.write(`alice.${layer}.secret`, '"rosebud"')
+    await share(node, 'alice', 'shared', 'bob')
+    await share(node, 'alice', 'episodic', 'standby')
+    await share(node, 'alice', 'diary', 'bob')
+    const failureOf = (umr: string) =>
+      bob.write(umr, '1').then(
+        () => undefined,
+        (error: unknown) => ({ ...(error as object), message: String(error) }),
+      )
+    for (const umr of [
+      'alice.semantic.secret',
+      'alice.episodic.secret',
+      'alice.diary.secret',
+      'nobody.semantic.secret',
+    ]) {
+      expect(await bob.read(umr), umr).toBeUndefined()
+      expect(await failureOf(umr)).toEqual(await failureOf('nobody.semantic.x'))
+    }
+    expect(await bob.read('alice.shared.secret')).toBe('"rosebud"')
+    expect(await failureOf('alice.shared.secret')).toMatchObject({ code: 'NOT_A_WRITER' })
+    expect(await bob.list('')).toEqual(['alice.shared.secret'])
+    expect((await bob.search({ words: 'rosebud' })).map(({ umr }) => umr)).toEqual(['alice.shared.secret'])
+    expect(events).toEqual([])
+    await share(node, 'alice', 'shared', 'bob:write')
+    await bob.write('alice.shared.answer', '"yes"')
+    await alice.write('alice.semantic.more', '1')
+    await alice.write('alice.shared.more', '1')
+    await until('the last is told', () => events.includes('alice.shared.more'))
+    expect(events).toEqual(['alice.shared.answer', 'alice.shared.more'])
+    await share(node, 'alice', 'shared', 'none')
+    expect(await bob.read('alice.shared.secret')).toBeUndefined()
+    expect(await alice.read('alice.diary.secret')).toBe('rosebud')
+  })
+
+  test('search finds items that hold all words, whatever their case and accents, the most fitting first', async () => {
+    const node = await agentsNode(['alice'])
+    const alice = await node.attach('alice')
+    const items = {
+      'alice.semantic.one': 'The café by the harbour opens at nine.',
+      'alice.semantic.two': 'CAFÉ café Cafe: the best coffee',
+      'alice.semantic.three': `harbour master ${'and many other words '.repeat(50)} cafe`,
+      'alice.episodic.four': '港の近くの喫茶店',
+      'alice.semantic.decaf': 'decafeinated',
+    }
+    for (const [umr, value] of Object.entries(items)) await alice.write(umr, JSON.stringify(value))
+    const found = async (words: string, prefix = '') =>
+      (await alice.search({ words, prefix })).map(({ umr }) => umr.split('.')[2])
+    expect(await found('cafe')).toEqual(['two', 'one', 'three'])
+    expect(await found('CAFÉ harbour')).toEqual(['one', 'three'])
+    expect(await found('harb caf')).toEqual(['one', 'three'])
+    expect(await found('喫茶')).toEqual(['four'])
+    expect(await found('cafe', 'alice.episodic')).toEqual([])
+    expect(await found('cafe tea')).toEqual([])
+    expect(await found('...')).toEqual([])
+    expect(await found('decaf')).toEqual(['decaf'])
+  })
+})
