@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentId } from '@sealmesh/protocol/ids'
 import type { AgentMethodParams, Right } from '@sealmesh/protocol/ipc/agent-methods'
@@ -54,6 +55,8 @@ export class Desk {
       throw new Failure('AGENT_TOKEN_INVALID', 'This token lets no agent attach to this node.')
     if (seat.attachment !== undefined) throw attached(seat, seat.attachment)
     const end = new AbortController()
+    // Each of its waits and watches listens; how many there may be is limited elsewhere.
+    setMaxListeners(0, end.signal)
     const here: Here = {
       as: this.#nextHandle++,
       seat,
