@@ -17,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   'sync-profile': async () => (await import('./sync/sync-profile.ts')).benchSyncProfile,
   relay: async () => (await import('./relay/relay.ts')).benchRelay,
   'relay-hostile': async () => (await import('./relay-hostile/relay-hostile.ts')).benchRelayHostile,
+  ipc: async () => (await import('./ipc/ipc.ts')).benchIpc,
   documents: async () => (await import('./documents/documents.ts')).benchDocuments,
 }
 

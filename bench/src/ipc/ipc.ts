@@ -1,0 +1,223 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { until } from '@sealmesh/test/processes/wait'
+import { cpuMs, ownBytes } from '../relay/process-figures.ts'
+import { type Bench, type BenchOptions, median, quantile, type Row, row } from '../result.ts'
+import { bareLane, type Lane, ourLane, type Peer } from './lane.ts'
+
+/**
+ * Agent to node to agent over the agents' door, beside a bare forwarder of JSON lines over the same kind of socket.
+ * One process is all agents, of both sides; servers are processes of their own.
+ */
+
+const AGENTS = 100
+const PER_SECOND = 1_000
+const RUN_MS = 3_000
+const WARM_MS = 1_000
+const PAYLOAD_BYTES = 256
+const CROWDS = [1, 10, 100, 500] as const
+const CROWD_PER_SECOND = 500
+/** For the most that goes through: pairs of one that sends and one that gets, and messages of each under way. */
+const PAIRS = 8
+const UNDER_WAY = 32
+
+export const benchIpc: Bench = async (options) => {
+  const rows: Row[] = []
+  const wants = (part: string): boolean => options.only === undefined || options.only === part
+  if (wants('latency')) rows.push(...(await latency(options)))
+  if (wants('crowd')) rows.push(...(await crowd(options)))
+  if (wants('most')) rows.push(...(await most(options)))
+  if (wants('memory')) rows.push(await memory(options))
+  return {
+    rows,
+    notes: [
+      `payloads of ${PAYLOAD_BYTES} characters, one connection an agent, framing in lines, medians of ${options.runs} runs`,
+      'the rival forwards JSON lines between the same connections, checks nothing and keeps nothing',
+      'what goes through is counted a second of the server’s own CPU time: agents and server share two cores',
+    ],
+  }
+}
+
+async function latency({ runs, progress }: BenchOptions): Promise<Row[]> {
+  const [ours, bare] = [await ourLane(AGENTS), await bareLane()]
+  try {
+    const [ourPeers, barePeers] = [await attach(ours, AGENTS), await attach(bare, AGENTS)]
+    const taken: { ours: number[]; bare: number[] }[] = []
+    for (let run = 0; run < runs; run++) {
+      progress(`latency, run ${run + 1}`)
+      taken.push({
+        bare: await steady(barePeers, PER_SECOND, RUN_MS),
+        ours: await steady(ourPeers, PER_SECOND, RUN_MS),
+      })
+    }
+    const at = (side: 'ours' | 'bare', part: number) => median(taken.map((each) => quantile(each[side], part)))
+    const p99 = at('ours', 0.99)
+    return [
+      row({
+        id: 'p50, 100 agents, 1,000/s',
+        ours: at('ours', 0.5),
+        rival: at('bare', 0.5),
+        unit: 'ms',
+        bar: null,
+        ok: null,
+      }),
+      row({
+        id: 'p99, 100 agents, 1,000/s',
+        ours: p99,
+        rival: at('bare', 0.99),
+        unit: 'ms',
+        bar: 'under 3 (aim 1)',
+        ok: p99 < 3,
+      }),
+    ]
+  } finally {
+    await ours.close()
+    await bare.close()
+  }
+}
+
+async function crowd({ runs, progress }: BenchOptions): Promise<Row[]> {
+  const lane = await ourLane(CROWDS[CROWDS.length - 1] ?? 1)
+  try {
+    const p50s: number[] = []
+    let peers: Peer[] = []
+    for (const size of CROWDS) {
+      progress(`${size} agents`)
+      peers = [...peers, ...(await attach(lane, size, peers.length))]
+      const taken: number[] = []
+      for (let run = 0; run < runs; run++) taken.push(quantile(await steady(peers, CROWD_PER_SECOND, RUN_MS), 0.5))
+      p50s.push(median(taken))
+    }
+    const flat = Math.max(...p50s) / Math.min(...p50s)
+    return CROWDS.map((size, at) =>
+      row({
+        id: `p50, ${size} agents, ${CROWD_PER_SECOND}/s`,
+        ours: p50s[at] ?? null,
+        rival: null,
+        unit: 'ms',
+        bar: at === 0 ? `flat within 2 times (${flat.toFixed(2)})` : null,
+        ok: at === 0 ? flat <= 2 : null,
+      }),
+    )
+  } finally {
+    await lane.close()
+  }
+}
+
+async function most({ runs, progress }: BenchOptions): Promise<Row[]> {
+  const [ours, bare] = [await ourLane(2 * PAIRS), await bareLane()]
+  try {
+    const figures: { ours: Flood; bare: Flood }[] = []
+    const [ourPeers, barePeers] = [await attach(ours, 2 * PAIRS), await attach(bare, 2 * PAIRS)]
+    for (let run = 0; run < runs; run++) {
+      progress(`the most, run ${run + 1}`)
+      figures.push({ bare: await flood(bare, barePeers), ours: await flood(ours, ourPeers) })
+    }
+    const of = (side: 'ours' | 'bare', figure: keyof Flood) => median(figures.map((each) => each[side][figure]))
+    const ratio = of('ours', 'perCpuSecond') / of('bare', 'perCpuSecond')
+    return [
+      row({
+        id: 'messages',
+        ours: of('ours', 'perCpuSecond'),
+        rival: of('bare', 'perCpuSecond'),
+        unit: 'a CPU-second',
+        bar: 'at least 0.3',
+        ok: ratio >= 0.3,
+      }),
+      row({
+        id: 'messages',
+        ours: of('ours', 'perSecond'),
+        rival: of('bare', 'perSecond'),
+        unit: 'a second',
+        bar: null,
+        ok: null,
+      }),
+    ]
+  } finally {
+    await ours.close()
+    await bare.close()
+  }
+}
+
+/** Of agents that have talked for a while: what a connection has grown to is part of what it costs. */
+async function memory({ progress }: BenchOptions): Promise<Row> {
+  const lane = await ourLane(AGENTS)
+  try {
+    await pause(RUN_MS)
+    const idle = ownBytes(lane.pid)
+    progress(`memory: ${Math.round(idle / 1e6)} MB idle`)
+    const peers = await attach(lane, AGENTS)
+    await steady(peers, PER_SECOND, RUN_MS)
+    const grown = (ownBytes(lane.pid) - idle) / 1_048_576
+    return row({
+      id: '100 attached agents',
+      ours: grown,
+      rival: null,
+      unit: 'MB over idle',
+      bar: 'at most 60',
+      ok: grown <= 60,
+    })
+  } finally {
+    await lane.close()
+  }
+}
+
+const attach = (lane: Lane, upTo: number, from = 0): Promise<Peer[]> =>
+  Promise.all(Array.from({ length: upTo - from }, (_, at) => lane.agent(`a${from + at}`)))
+
+/** At that rate from agent to agent in turn; how long each message was under way, in ms. */
+async function steady(peers: readonly Peer[], perSecond: number, forMs: number): Promise<number[]> {
+  const taken: number[] = []
+  const filler = 'x'.repeat(PAYLOAD_BYTES - 24)
+  const startedAtMs = performance.now()
+  const counted = startedAtMs + WARM_MS
+  let got = 0
+  for (const peer of peers)
+    peer.onMessage = (payload) => {
+      got += 1
+      const sentAtMs = Number(payload.slice(0, payload.indexOf(' ')))
+      if (sentAtMs >= counted) taken.push(performance.now() - sentAtMs)
+    }
+  let sent = 0
+  const answers: Promise<void>[] = []
+  while (performance.now() - startedAtMs < WARM_MS + forMs) {
+    const due = ((performance.now() - startedAtMs) * perSecond) / 1_000
+    for (; sent < due; sent++) {
+      const to = (sent + 1) % peers.length
+      const sender = peers[sent % peers.length]
+      if (sender !== undefined) answers.push(sender.send(`a${to}`, `${performance.now()} ${filler}`))
+    }
+    await pause(1)
+  }
+  await Promise.all(answers)
+  await until('all have come', () => got >= sent)
+  return taken
+}
+
+interface Flood {
+  readonly perSecond: number
+  readonly perCpuSecond: number
+}
+
+async function flood(lane: Lane, peers: readonly Peer[]): Promise<Flood> {
+  const payload = 'x'.repeat(PAYLOAD_BYTES)
+  let [got, sent, running] = [0, 0, true]
+  for (const peer of peers) peer.onMessage = () => (got += 1)
+  const stream = async (from: number): Promise<void> => {
+    const sender = peers[from]
+    while (running && sender !== undefined) {
+      sent += 1
+      await sender.send(`a${from + PAIRS}`, payload)
+    }
+  }
+  const streams = Array.from({ length: PAIRS * UNDER_WAY }, (_, at) => stream(at % PAIRS))
+  await pause(WARM_MS)
+  const before = { got, cpu: cpuMs(lane.pid), atMs: performance.now() }
+  await pause(RUN_MS)
+  const passed = got - before.got
+  const cpuSeconds = (cpuMs(lane.pid) - before.cpu) / 1_000
+  const seconds = (performance.now() - before.atMs) / 1_000
+  running = false
+  await Promise.all(streams)
+  await until('all have come', () => got >= sent)
+  return { perSecond: passed / seconds, perCpuSecond: passed / cpuSeconds }
+}
