@@ -19,6 +19,7 @@ import { decodeLease, openLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { parseId, parseUmr } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, Secret, type SignPublicKey } from '@sealmesh/protocol/keys'
+import { parseTextHeader } from '@sealmesh/protocol/messages/text-form'
 import { decodeRecord, verifyRecord } from '@sealmesh/protocol/membership/record-codec'
 import { decodeAdmission, encodeAdmission } from '@sealmesh/protocol/pairing/admission'
 import { openLink, sealLink } from '@sealmesh/protocol/pairing/code'
@@ -145,6 +146,11 @@ export function allDecoders(sodium: Sodium): Decoder[] {
       name: 'parseId',
       samples: [utf8(`node_${'a1'.repeat(32)}`), utf8(`packet_${'0f'.repeat(16)}`)],
       takes: (bytes) => parseId('node', text(bytes)) !== undefined,
+    },
+    {
+      name: 'parseTextHeader',
+      samples: [utf8('[FROM:a|TO:b|PRIORITY:1|TYPE:question|ID:x]'), utf8('[TO:#news|FROM:a]')],
+      takes: (bytes) => parseTextHeader(text(bytes)) !== undefined,
     },
     {
       name: 'parseUmr',

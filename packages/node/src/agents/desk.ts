@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentId } from '@sealmesh/protocol/ids'
 import type { AgentMethodParams, Right } from '@sealmesh/protocol/ipc/agent-methods'
-import type { AgentView } from '@sealmesh/protocol/messages/profile'
+import type { AgentView, Profile } from '@sealmesh/protocol/messages/profile'
 import type { DoorContext } from '../ipc/dispatch.ts'
 import { iso } from '../service/context.ts'
 import type { AgentLimits } from './limits.ts'
@@ -20,6 +20,14 @@ export interface DeskDeps {
 
 export type AgentNews = 'arrived' | 'changed' | 'left'
 type Listener = (event: AgentNews, seat: Seat) => void
+
+interface Admission {
+  readonly rights: readonly Right[]
+  /** As it was before, when absent. */
+  readonly profile?: Profile
+  readonly pid: number | null
+  readonly inbox: 'push' | 'pull'
+}
 
 interface Here extends Attachment {
   readonly end: AbortController
@@ -43,7 +51,6 @@ export class Desk {
 
   /** Throws AGENT_TOKEN_INVALID, AGENT_ATTACHED, AGENT_LIMIT or CORE_BUSY. */
   attach(client: DoorContext, { token, profile, pid, inbox }: AgentMethodParams<'attach'>): Attachment {
-    if (client.signal.aborted) throw new Failure('CORE_BUSY', 'This connection ends.')
     const held = this.#clients.get(client)
     if ((held?.size ?? 0) >= this.#deps.limits.handlesPerConnection)
       throw new Failure('AGENT_LIMIT', `A connection carries ${this.#deps.limits.handlesPerConnection} agents.`, {
@@ -53,6 +60,12 @@ export class Desk {
     const seat = known === undefined ? undefined : this.#deps.roster.seat(known.agent)
     if (known === undefined || seat === undefined)
       throw new Failure('AGENT_TOKEN_INVALID', 'This token lets no agent attach to this node.')
+    return this.admit(client, seat, { rights: known.rights, profile, pid, inbox })
+  }
+
+  /** For whoever has shown otherwise that it may be that agent. Throws AGENT_ATTACHED or CORE_BUSY. */
+  admit(client: DoorContext, seat: Seat, { rights, profile, pid, inbox }: Admission): Attachment {
+    if (client.signal.aborted) throw new Failure('CORE_BUSY', 'This connection ends.')
     if (seat.attachment !== undefined) throw attached(seat, seat.attachment)
     const end = new AbortController()
     // Each of its waits and watches listens; how many there may be is limited elsewhere.
@@ -61,7 +74,7 @@ export class Desk {
       as: this.#nextHandle++,
       seat,
       client,
-      rights: new Set(known.rights),
+      rights: new Set(rights),
       inbox,
       pid,
       signal: end.signal,
@@ -70,7 +83,7 @@ export class Desk {
       stalled: false,
     }
     seat.attachment = here
-    seat.profile = profile
+    if (profile !== undefined) seat.profile = profile
     seat.sinceMs = seat.heardAtMs = this.#deps.now()
     this.#handlesOf(client).set(here.as, here)
     this.#tell('arrived', seat)

@@ -16,6 +16,7 @@ import { agentDoorHandlers } from './owner-handlers.ts'
 import { Post } from './post.ts'
 import { RegistryFile } from './registry-file.ts'
 import { Roster } from './roster.ts'
+import { TextPipes } from './text-pipes.ts'
 import { Tokens } from './tokens.ts'
 
 export interface OpenAgentsDeps extends AcknowledgingContext {
@@ -49,11 +50,20 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   const roster = new Roster({ node, mesh: () => log.mesh, tokens, limits, now })
   const desk = new Desk({ roster, tokens, limits, nodeName: ownName, now })
   const post = new Post({ roster, mail, talk, nodeName: ownName, limits, random, now, failed }, found)
+  const pipes = await TextPipes.open({
+    folder: join(home.run, 'pipes'),
+    names: Object.entries(config().agents).flatMap(([name, of]) => (of.pipes ? [name] : [])),
+    desk,
+    post,
+    roster,
+    tokens,
+    log: logger,
+  })
   const registry = new RegistryFile({
     path: join(home.run, 'agents', 'agent_registry.json'),
     // Where agents may not see one another, they must not read it in a file that lies in their folder.
     agents: () => (talk() === 'open' ? [...roster.everyone()].map((seat) => desk.view(seat)) : undefined),
-    pipes: () => undefined,
+    pipes: (name) => pipes.pathsOf(name),
     failed,
   })
   desk.onNews((event, seat) => {
@@ -75,6 +85,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     close: async () => {
       clearInterval(sweeping)
       await door.close()
+      await pipes.close()
       await registry.close()
     },
   }

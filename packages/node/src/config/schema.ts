@@ -94,6 +94,12 @@ const Agent = z
       'Runs while this node may act for the agent, and is stopped when it may not. Program and arguments, no shell; SEALMESH_AGENT, SEALMESH_TERM and SEALMESH_TOKEN are in its environment.',
     ),
     on_standby: Command.optional().describe('Runs once when this node may not act for the agent any more.'),
+    pipes: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether scripts of this user may be this agent by text alone: docs/spec/16-agents.md §4. Read when the node starts.',
+      ),
     drill: Drill.prefault({}).describe('Rehearsed takeovers: what they have to show, and how often.'),
   })
   .superRefine(({ share, aliases }, check) => {
