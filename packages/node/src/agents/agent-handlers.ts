@@ -5,7 +5,6 @@ import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
 import type { DoorContext, HandlersOf } from '../ipc/dispatch.ts'
 import { mayAddress, type Talk } from './core/who.ts'
-import { messageOf } from './core/letter.ts'
 import type { Desk } from './desk.ts'
 import type { AgentLimits } from './limits.ts'
 import type { Memory } from './memory.ts'
@@ -99,7 +98,7 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       return {}
     },
     history: ({ as, ...filter }, client) => ({
-      messages: desk.caller(client, as).seat.past.find(filter).map(messageOf),
+      messages: desk.caller(client, as).seat.past.find(filter),
     }),
 
     'memory.get': async ({ as, umr }, client) => ({ item: await memory.get(readerOf(desk, client, as), umr) }),

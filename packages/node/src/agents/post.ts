@@ -28,16 +28,20 @@ export interface PostDeps {
 
 type Draft = Omit<AgentMethodParams<'send'>, 'as'>
 
-const ID_BYTES = 12 // 96 random bits: no two of one sender are ever the same.
+/** Of each run of the node, in every id that it gives: no two runs share one. */
+const RUN_BYTES = 12
 
 /** Messages between the agents of this machine: from a sender into inboxes, and out of them. */
 export class Post {
   readonly #deps: PostDeps
   /** In all inboxes. */
   #bytes = 0
+  readonly #run: string
+  #made = 0
 
   constructor(deps: PostDeps, found: readonly FoundLetter[]) {
     this.#deps = deps
+    this.#run = toBase64Url(deps.random(RUN_BYTES))
     for (const { agent, stored, letter } of found) {
       const seat = deps.roster.seat(agent)
       if (seat === undefined) continue
@@ -102,11 +106,11 @@ export class Post {
   }
 
   #hand(sender: Seat, open: readonly Seat[], letter: Letter, refused: number, first: number | undefined): Sent {
-    sender.past.add(letter)
+    sender.past.add(letter.text)
     let delivered = 0
     open.forEach((seat, at) => {
       this.#add(seat, letter, first === undefined ? null : first + at)
-      if (seat !== sender) seat.past.add(letter)
+      if (seat !== sender) seat.past.add(letter.text)
       const waker = this.pump(seat)
       if (waker || seat.inbox.waiting === 0) delivered += 1
     })
@@ -124,7 +128,7 @@ export class Post {
     const ends = draft.durable || draft.expiresMs !== undefined
     const head = {
       version: MESSAGE_VERSION,
-      id: draft.id ?? toBase64Url(this.#deps.random(ID_BYTES)),
+      id: draft.id ?? `${this.#run}${(this.#made++).toString(36)}`,
       from: `${sender.agent.name}@${this.#deps.nodeName()}`,
       to: draft.to,
       type: draft.type,

@@ -1,7 +1,9 @@
-import type { Letter } from './letter.ts'
+import type { Message } from '@sealmesh/protocol/messages/message'
 
-const LETTERS_MAX = 512
-const BYTES_MAX = 1_048_576
+const MESSAGES_MAX = 512
+const BYTES_MIN = 8_192
+/** More than twice the longest message. */
+const BYTES_MAX = 524_288
 
 export interface PastFilter {
   readonly from?: string | undefined
@@ -11,39 +13,85 @@ export interface PastFilter {
   readonly limit: number
 }
 
-/** The latest letters that one agent has sent and got. */
-export class Past {
-  #letters: (Letter | undefined)[] = []
-  #head = 0
-  #bytes = 0
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 
-  add(letter: Letter): void {
-    this.#letters.push(letter)
-    this.#bytes += letter.bytes
-    while (this.#letters.length - this.#head > LETTERS_MAX || this.#bytes > BYTES_MAX) {
-      this.#bytes -= this.#letters[this.#head]?.bytes ?? 0
-      this.#letters[this.#head++] = undefined
-    }
-    if (this.#head < LETTERS_MAX) return
-    this.#letters = this.#letters.slice(this.#head)
-    this.#head = 0
+/**
+ * The latest messages that one agent has sent and got, as bytes in a ring: as objects they would be copied about by
+ * the garbage collector at every few thousand messages, which costs more than all else that is done with them.
+ *
+ * Those of this lap lie from the start of the ring to `#at`, what is left of the lap before behind it; `#kept` is in
+ * the order in which they came.
+ */
+export class Past {
+  #ring = new Uint8Array(0)
+  #at = 0
+  #kept: { readonly from: number; readonly to: number }[] = []
+  #first = 0
+
+  /** `text`: a message as JSON. What is longer than the ring is not kept, nor what was before it. */
+  add(text: string): void {
+    const end = this.#write(text)
+    if (end === undefined) return
+    const from = this.#at
+    while (this.#first < this.#kept.length && overlaps(this.#kept[this.#first], from, end)) this.#first += 1
+    this.#kept.push({ from, to: end })
+    this.#at = end
+    if (this.#kept.length - this.#first > MESSAGES_MAX) this.#first += 1
+    if (this.#first < MESSAGES_MAX) return
+    this.#kept = this.#kept.slice(this.#first)
+    this.#first = 0
   }
 
   /** The latest first. `from` without a machine means that agent on any. */
-  find(filter: PastFilter): Letter[] {
-    const found: Letter[] = []
-    for (let at = this.#letters.length - 1; at >= this.#head && found.length < filter.limit; at--) {
-      const letter = this.#letters[at]
-      if (letter !== undefined && matches(letter, filter)) found.push(letter)
+  find(filter: PastFilter): Message[] {
+    const found: Message[] = []
+    for (let at = this.#kept.length - 1; at >= this.#first && found.length < filter.limit; at--) {
+      const place = this.#kept[at]
+      if (place === undefined) continue
+      const message = JSON.parse(decoder.decode(this.#ring.subarray(place.from, place.to))) as Message
+      if (matches(message, filter)) found.push(message)
     }
     return found
   }
+
+  /** Where it ends, from `#at` on; a ring that is full grows, and begins a lap when it must not. */
+  #write(text: string): number | undefined {
+    for (;;) {
+      const { read, written } = encoder.encodeInto(text, this.#ring.subarray(this.#at))
+      if (read === text.length) return this.#at + written
+      if (this.#ring.length < BYTES_MAX) this.#grow()
+      else if (this.#at > 0) this.#beginLap()
+      else return this.#forget()
+    }
+  }
+
+  /** The try has written over all of it. */
+  #forget(): undefined {
+    this.#kept = []
+    this.#first = 0
+  }
+
+  /** Only in the first lap: later ones begin when it has its full size. */
+  #grow(): void {
+    const larger = new Uint8Array(Math.min(BYTES_MAX, Math.max(BYTES_MIN, 2 * this.#ring.length)))
+    larger.set(this.#ring)
+    this.#ring = larger
+  }
+
+  #beginLap(): void {
+    while ((this.#kept[this.#first]?.from ?? 0) >= this.#at) this.#first += 1
+    this.#at = 0
+  }
 }
 
-const matches = (letter: Letter, { from, to, type, correlation }: PastFilter): boolean =>
-  (from === undefined || isNamed(letter.from, from)) &&
-  (to === undefined || isNamed(letter.to, to)) &&
-  (type === undefined || letter.type === type) &&
-  (correlation === undefined || letter.correlation === correlation)
+const overlaps = (place: { from: number; to: number } | undefined, from: number, to: number): boolean =>
+  place !== undefined && place.from < to && from < place.to
+
+const matches = (message: Message, { from, to, type, correlation }: PastFilter): boolean =>
+  (from === undefined || isNamed(message.from, from)) &&
+  (to === undefined || isNamed(message.to, to)) &&
+  (type === undefined || message.type === type) &&
+  (correlation === undefined || message.correlation === correlation)
 
 const isNamed = (address: string, name: string): boolean => address === name || address.startsWith(`${name}@`)
