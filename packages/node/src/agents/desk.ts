@@ -94,6 +94,11 @@ export class Desk {
   caller(client: DoorContext, as: number, right?: Right): Attachment {
     const here = this.#clients.get(client)?.get(as)
     if (here === undefined) throw new Failure('NOT_ATTACHED', 'No agent is attached under this handle.')
+    // This machine may carry it no more: its host list has changed, or its token was taken back, since it attached.
+    if (this.#deps.roster.seat(here.seat.id) !== here.seat) {
+      this.detach(here)
+      throw new Failure('NOT_ATTACHED', `This node may not carry ${here.seat.agent.name} any more.`)
+    }
     here.seat.heardAtMs = this.#deps.now()
     if (right !== undefined && !here.rights.has(right))
       throw new Failure('RIGHT_MISSING', `The token of this agent does not allow it to ${right}.`)

@@ -6,7 +6,7 @@ import { EVERYBODY, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
 import type { Held } from './core/inbox.ts'
-import { type Letter, letterOf, messageOf } from './core/letter.ts'
+import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
 import { recipientsOf, type Talk } from './core/who.ts'
 import type { AgentLimits } from './limits.ts'
 import type { FoundLetter, Mail } from './mail.ts'
@@ -44,7 +44,11 @@ export class Post {
     this.#run = toBase64Url(deps.random(RUN_BYTES))
     for (const { agent, stored, letter } of found) {
       const seat = deps.roster.seat(agent)
-      if (seat === undefined) continue
+      if (seat === undefined) {
+        // Nobody can be that agent here at this moment; what is over goes, the rest may still be wanted.
+        if (isOver(letter, deps.now())) deps.mail.remove(agent, [stored]).catch(deps.failed)
+        continue
+      }
       this.#add(seat, letter, stored)
       const sent = { id: letter.id, delivered: 0, waiting: 1, refused: 0 }
       deps.roster.named(letter.from.split('@')[0] ?? '')?.seen.set(letter.id, sent)

@@ -1,5 +1,5 @@
 import { Lanes } from './lanes.ts'
-import type { Letter } from './letter.ts'
+import { isOver, type Letter } from './letter.ts'
 
 export interface InboxLimits {
   /** Letters that wait or are handed out and not acknowledged. */
@@ -120,5 +120,3 @@ export class Inbox {
     return gone
   }
 }
-
-const isOver = (letter: Letter, nowMs: number): boolean => letter.expiresAtMs !== null && letter.expiresAtMs <= nowMs

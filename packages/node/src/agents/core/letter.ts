@@ -25,6 +25,8 @@ export function letterOf(head: Omit<Message, 'payload'>, payload: string): Lette
   return { id, from, priority, expiresAtMs, text, bytes: 2 * text.length + FIELDS_BYTES }
 }
 
+export const isOver = ({ expiresAtMs }: Letter, nowMs: number): boolean => expiresAtMs !== null && expiresAtMs <= nowMs
+
 const quoted = (text: string | null): string => (text === null ? 'null' : `"${text}"`)
 
 export const messageOf = (letter: Letter): Message => JSON.parse(letter.text) as Message
