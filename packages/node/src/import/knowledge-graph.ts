@@ -1,11 +1,11 @@
 import { isItemId } from '@sealmesh/protocol/ids'
 import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { contentHash } from '@sealmesh/protocol/memory/content-hash'
+import { entityId, GRAPH_LAYER, observationId, relationId } from '@sealmesh/protocol/memory/graph-layout'
 import { z } from 'zod'
-import { contentHash } from './content-hash.ts'
 import { damaged, leftOut, type Memory, type MemoryItem, type Skipped } from './memory-item.ts'
 import { secretIn } from './secret.ts'
 
-const LAYER = 'ontology'
 const Entity = z.object({
   type: z.literal('entity'),
   name: z.string().min(1),
@@ -55,7 +55,7 @@ export function readGraph(file: string, text: string): Memory {
         break
       case 'relation': {
         const { from, to, relationType } = line.data
-        const id = `relation:${escapeName(from)}/${escapeName(relationType)}/${escapeName(to)}`
+        const id = relationId(from, relationType, to)
         const earlier = relations.get(id)
         const secret = secretIn([from, relationType, to].join('\n'))
         if (secret !== undefined) skip(where, `looks like ${secret}`)
@@ -71,12 +71,12 @@ export function readGraph(file: string, text: string): Memory {
     if (!isItemId(id) || Buffer.byteLength(id) > REGISTER_KEY_BYTES_MAX)
       refuse(where, 'its name cannot be an id: too long, or with control characters')
     else if (bytes > REGISTER_VALUE_BYTES_MAX) refuse(where, `too large for a register: ${bytes} bytes`)
-    else items.push({ layer: LAYER, id, type: 'register', value })
+    else items.push({ layer: GRAPH_LAYER, id, type: 'register', value })
   }
   for (const { name, entityType, observations, line } of entities.values()) {
-    addRegister(`entity:${name}`, { name, entityType, observations: [...observations.keys()] }, line)
+    addRegister(entityId(name), { name, entityType, observations: [...observations.keys()] }, line)
     for (const [hash, observation] of observations)
-      addRegister(`observation:${escapeName(name)}/${hash}`, { of: name, observation }, line)
+      addRegister(observationId(name, hash), { of: name, observation }, line)
   }
   for (const [id, { where, value }] of relations) addRegister(id, value, where)
   return { items, skipped }
@@ -130,9 +130,6 @@ function addEntity(
     else known.observations.set(hash, observation)
   }
 }
-
-/** `/` separates the parts of an id, so inside a name it is written `%2F`. */
-const escapeName = (name: string): string => name.replaceAll('%', '%25').replaceAll('/', '%2F')
 
 function parseJson(text: string): unknown {
   try {

@@ -11,5 +11,3 @@ export const IMPORT_DEPTH_MAX = 16
 export const IMPORT_ENTRIES_MAX = 100_000
 /** In characters; keeps `path#heading/hash` under the 512 bytes of an id. */
 export const HEADING_SLUG_MAX = 64
-/** Hex digits of a content hash in an id: 48 bits, so that 100,000 facts under one heading still do not meet. */
-export const CONTENT_HASH_DIGITS = 12

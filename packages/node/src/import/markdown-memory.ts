@@ -1,7 +1,7 @@
+import { contentHash } from '@sealmesh/protocol/memory/content-hash'
 import { isItemId } from '@sealmesh/protocol/ids'
 import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { bulletFacts, slugOf } from './bullet-facts.ts'
-import { contentHash } from './content-hash.ts'
 import { type FrontMatter, splitFrontMatter } from './front-matter.ts'
 import { leftOut, type Memory, type MemoryItem, type Skipped } from './memory-item.ts'
 import { secretIn } from './secret.ts'

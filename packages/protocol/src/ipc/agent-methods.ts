@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { HOPS_MAX, PARENTS_MAX } from '../messages/limits.ts'
 import { AgentAddress, Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
 import { AgentView, Profile, ProfileChange } from '../messages/profile.ts'
-import { Iso, Json, Name, Nothing, Umr } from './shapes.ts'
+import { Iso, Json, Name, Nothing, Umr, WholeText } from './shapes.ts'
 
 /**
  * Every method of the agents' door (docs/spec/16-agents.md): what an attached program may ask of the node. `as` is the
@@ -53,6 +53,18 @@ export const agentMethods = {
   /** Says how it is now; also the heartbeat. What is left out stays as it was. */
   'profile.set': { params: z.object({ as: As, profile: ProfileChange }), result: Nothing },
 
+  /** How the mesh is, as far as an agent needs it to judge what it reads. */
+  status: {
+    params: z.object({ as: As }),
+    result: z.object({
+      nodeName: z.string(),
+      meshName: z.string(),
+      summary: z.enum(['in sync', 'syncing', 'alone', 'cut off']),
+      machines: z.array(z.object({ name: z.string(), state: z.string(), lastHeardAt: Iso.nullable() })),
+      /** Codes of docs/errors.md. */
+      warnings: z.array(z.string()),
+    }),
+  },
   'agents.ls': {
     params: z.object({ as: As, capability: z.string().max(64).optional(), role: z.string().max(64).optional() }),
     result: z.object({ agents: z.array(AgentView) }),
@@ -112,11 +124,20 @@ export const agentMethods = {
   },
 
   'memory.get': { params: z.object({ as: As, umr: Umr }), result: z.object({ item: Item.nullable() }) },
+  /** In the order of their UMRs. `after`: goes on behind this one. `values`: with what they hold, as far as a line goes. */
   'memory.ls': {
-    params: z.object({ as: As, prefix: z.string().max(700).default(''), limit: Limit.default(100) }),
-    result: z.object({ items: z.array(Item.omit({ value: true })), truncated: z.boolean() }),
+    params: z.object({
+      as: As,
+      prefix: z.string().max(700).default(''),
+      after: z.string().max(700).default(''),
+      values: z.boolean().default(false),
+      limit: Limit.default(100),
+    }),
+    result: z.object({ items: z.array(Item.extend({ value: z.string().nullable() })), truncated: z.boolean() }),
   },
   'memory.set': { params: z.object({ as: As, umr: Umr, value: Json }), result: z.object({ write: z.string() }) },
+  /** Makes a text read so, by the smallest edit from what is there. */
+  'memory.text': { params: z.object({ as: As, umr: Umr, text: WholeText }), result: z.object({ write: z.string() }) },
   'memory.rm': { params: z.object({ as: As, umr: Umr }), result: z.object({ write: z.string() }) },
   /** Full text over what it may read: all words, best match first. */
   'memory.search': {
@@ -127,6 +148,13 @@ export const agentMethods = {
       limit: Limit.default(20),
     }),
     result: z.object({ hits: z.array(Item.extend({ score: z.number() })) }),
+  },
+  /** Which machine has which version of an item, what is missing where, and why. */
+  'memory.why': {
+    params: z.object({ as: As, umr: Umr }),
+    result: z.object({
+      machines: z.array(z.object({ nodeName: z.string(), state: z.string(), why: z.string().nullable() })),
+    }),
   },
   /** Starts `memory` notifications for what changes below a prefix. */
   'memory.watch': { params: z.object({ as: As, prefix: z.string().max(700) }), result: Nothing },

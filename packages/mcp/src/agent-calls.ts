@@ -1,0 +1,15 @@
+import type {
+  AgentMethodInput,
+  AgentMethodName,
+  AgentMethodResult,
+  Delivery,
+} from '@sealmesh/protocol/ipc/agent-methods'
+
+/** What the MCP server needs of the agent that it speaks for: one attached to the node's agents' door. */
+export interface AgentCalls {
+  /** The agent's own name, without its machine. */
+  readonly name: string
+  call<M extends AgentMethodName>(method: M, params: Omit<AgentMethodInput<M>, 'as'>): Promise<AgentMethodResult<M>>
+  /** Whatever comes for this agent; it may come twice. */
+  onDelivery(listener: (delivery: Delivery) => void): () => void
+}

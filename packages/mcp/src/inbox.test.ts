@@ -1,0 +1,58 @@
+import type { Delivery } from '@sealmesh/protocol/ipc/agent-methods'
+import { expect, test } from 'vitest'
+import { Inbox } from './inbox.ts'
+import { deliveryOf, TestAgent } from './test-agent.ts'
+
+const idsOf = (messages: readonly { id: string }[]): string[] => messages.map(({ id }) => id)
+
+test('the most urgent is read first, and a message that came twice once', async () => {
+  const agent = new TestAgent('claude')
+  const inbox = new Inbox(agent)
+  const [low, high]: Delivery[] = [
+    deliveryOf(1, { id: 'low', priority: 0 }),
+    deliveryOf(2, { id: 'high', priority: 3 }),
+  ]
+  for (const each of [low, high, low]) if (each !== undefined) agent.deliver(each)
+  expect(idsOf(await inbox.take({ limit: 10, waitMs: 0 }))).toEqual(['high', 'low'])
+  expect(await inbox.take({ limit: 10, waitMs: 0 })).toEqual([])
+})
+
+test('a message is acknowledged with the call after the one that gave it', async () => {
+  const agent = new TestAgent('claude')
+  const inbox = new Inbox(agent)
+  agent.deliver(deliveryOf(1))
+  await inbox.take({ limit: 10, waitMs: 0 })
+  expect(agent.calls('inbox.ack')).toEqual([])
+  await inbox.take({ limit: 10, waitMs: 0 })
+  expect(agent.calls('inbox.ack')).toEqual([{ place: 1 }])
+})
+
+test('what an answer has overtaken is not acknowledged with it', async () => {
+  const agent = new TestAgent('claude')
+  const inbox = new Inbox(agent)
+  agent.deliver(deliveryOf(1, { id: 'question' }))
+  agent.deliver(deliveryOf(2, { id: 'answer', correlation: 'mine' }))
+  const isMeant = ({ correlation }: { correlation: string | null }): boolean => correlation === 'mine'
+  expect(idsOf(await inbox.take({ limit: 1, waitMs: 0, isMeant }))).toEqual(['answer'])
+  expect(idsOf(await inbox.take({ limit: 10, waitMs: 0, isMeant }))).toEqual([])
+  expect(agent.calls('inbox.ack')).toEqual([])
+  expect(idsOf(await inbox.take({ limit: 10, waitMs: 0 }))).toEqual(['question'])
+  await inbox.take({ limit: 10, waitMs: 0 })
+  expect(agent.calls('inbox.ack')).toEqual([{ place: 2 }])
+})
+
+test('a reader that waits is woken by the message that is meant for it, and by its own end', async () => {
+  const agent = new TestAgent('claude')
+  const inbox = new Inbox(agent)
+  const isMeant = ({ correlation }: { correlation: string | null }): boolean => correlation === 'mine'
+  const waiting = inbox.take({ limit: 1, waitMs: 20_000, isMeant })
+  await Promise.resolve()
+  agent.deliver(deliveryOf(1, { id: 'other' }))
+  agent.deliver(deliveryOf(2, { id: 'answer', correlation: 'mine' }))
+  expect(idsOf(await waiting)).toEqual(['answer'])
+  const gone = new AbortController()
+  const given = inbox.take({ limit: 1, waitMs: 20_000, isMeant, signal: gone.signal })
+  await Promise.resolve()
+  gone.abort()
+  expect(await given).toEqual([])
+})

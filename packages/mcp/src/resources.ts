@@ -1,0 +1,33 @@
+import { type McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
+import type { AgentCalls } from './agent-calls.ts'
+import type { Inbox } from './inbox.ts'
+
+/** What a client may read without a tool: the mesh's state, how many messages wait, any item of memory by its UMR. */
+
+export const INBOX_URI = 'sealmesh://inbox'
+const JSON_TYPE = 'application/json'
+
+export function addResources(server: McpServer, agent: AgentCalls, inbox: Inbox): void {
+  const answer = (uri: URL, said: unknown) => ({
+    contents: [{ uri: uri.href, mimeType: JSON_TYPE, text: JSON.stringify(said, null, 2) }],
+  })
+  server.registerResource(
+    'status',
+    'sealmesh://status',
+    { title: 'Mesh status', description: 'Machines, sync and warnings', mimeType: JSON_TYPE },
+    async (uri) => answer(uri, { agent: agent.name, ...(await agent.call('status', {})) }),
+  )
+  server.registerResource(
+    'inbox',
+    INBOX_URI,
+    // Reading it reads no message: a client that looks at all resources would otherwise have them marked as read.
+    { title: 'Inbox', description: 'How many messages wait; mesh_inbox reads them', mimeType: JSON_TYPE },
+    (uri) => answer(uri, { unread: inbox.length }),
+  )
+  server.registerResource(
+    'memory',
+    new ResourceTemplate('sealmesh://memory/{+umr}', { list: undefined }),
+    { title: 'Memory', description: 'One item by its reference, agent.layer.id', mimeType: JSON_TYPE },
+    async (uri, { umr }) => answer(uri, await agent.call('memory.get', { umr: decodeURIComponent(String(umr)) })),
+  )
+}
