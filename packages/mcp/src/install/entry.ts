@@ -1,0 +1,105 @@
+import { isDeepStrictEqual } from 'node:util'
+import { patch } from '@decimalturn/toml-patch'
+import { applyEdits, modify, parse as parseJsonc, type ParseError } from 'jsonc-parser'
+import { parse as parseToml } from 'smol-toml'
+import type { ConfigPlace } from './clients.ts'
+
+/** One server in another program's configuration: put in and taken out, with everything else left as it was typed. */
+
+export interface ServerEntry {
+  readonly command: string
+  readonly args: readonly string[]
+}
+
+type Shape = Pick<ConfigPlace, 'format' | 'table'>
+type Tables = Record<string, unknown>
+
+/** Undefined when the text is not of its format: what cannot be read is not edited. */
+export function entriesOf(text: string, { format, table }: Shape): Readonly<Tables> | undefined {
+  const all = parsed(text, format)
+  if (all === undefined) return undefined
+  const entries = all[table] ?? {}
+  return isTable(entries) ? entries : undefined
+}
+
+/** The text with this entry, new or replaced; undefined when it cannot be done without touching something else. */
+export function withEntry(text: string, shape: Shape, name: string, entry: ServerEntry): string | undefined {
+  const value = { command: entry.command, args: [...entry.args] }
+  const entries = entriesOf(text, shape)
+  if (entries === undefined) return undefined
+  const after =
+    shape.format === 'json'
+      ? jsonWith(text, [shape.table, name], value)
+      : name in entries
+        ? tomlWith(text, shape.table, name, value)
+        : appended(text, shape.table, name, value)
+  return checked(text, after, shape, { ...entries, [name]: value })
+}
+
+export function withoutEntry(text: string, shape: Shape, name: string): string | undefined {
+  const entries = entriesOf(text, shape)
+  if (entries === undefined) return undefined
+  if (!(name in entries)) return text
+  const { [name]: _, ...rest } = entries
+  const after =
+    shape.format === 'json' ? jsonWith(text, [shape.table, name], undefined) : tomlWith(text, shape.table, name)
+  return checked(text, after, shape, rest)
+}
+
+/** Whatever wrote it: the entries are what they should be, and nothing else has changed. */
+function checked(before: string, after: string, { format, table }: Shape, entries: Tables): string | undefined {
+  const [was, is] = [parsed(before, format), parsed(after, format)]
+  if (was === undefined || is === undefined) return undefined
+  const without = (all: Tables): Tables => Object.fromEntries(Object.entries(all).filter(([key]) => key !== table))
+  const same = isDeepStrictEqual(plain(without(was)), plain(without(is)))
+  return same && isDeepStrictEqual(plain(is[table] ?? {}), plain(entries)) ? after : undefined
+}
+
+function jsonWith(text: string, keys: string[], value: unknown): string {
+  const from = text.trim() === '' ? '{}\n' : text
+  const formattingOptions = { insertSpaces: !/^\t/m.test(from), tabSize: indentOf(from), eol: eolOf(from) }
+  return applyEdits(from, modify(from, keys, value, { formattingOptions }))
+}
+
+/** At the end, under a header of its own: nothing that is there moves. */
+function appended(text: string, table: string, name: string, { command, args }: ServerEntry): string {
+  const eol = eolOf(text)
+  const gap = text === '' ? '' : text.endsWith('\n') ? eol : eol + eol
+  // JSON's strings are strings of TOML.
+  const lines = [
+    `[${table}.${name}]`,
+    `command = ${JSON.stringify(command)}`,
+    `args = [${args.map((each) => JSON.stringify(each)).join(', ')}]`,
+  ]
+  return text + gap + lines.map((line) => line + eol).join('')
+}
+
+function tomlWith(text: string, table: string, name: string, value?: Tables): string {
+  const all = structuredClone(parseToml(text)) as Tables
+  const entries = { ...(all[table] as Tables) }
+  if (value === undefined) delete entries[name]
+  else entries[name] = value
+  if (Object.keys(entries).length > 0) all[table] = entries
+  else delete all[table]
+  return patch(text, all)
+}
+
+function parsed(text: string, format: Shape['format']): Tables | undefined {
+  if (format === 'toml') {
+    try {
+      return parseToml(text)
+    } catch {
+      return undefined
+    }
+  }
+  const errors: ParseError[] = []
+  const value: unknown = text.trim() === '' ? {} : parseJsonc(text, errors, { allowTrailingComma: true })
+  return errors.length === 0 && isTable(value) ? value : undefined
+}
+
+const isTable = (value: unknown): value is Tables =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Without the prototypes that parsers give. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+const indentOf = (text: string): number => /^( +)\S/m.exec(text)?.[1]?.length ?? 2
+const eolOf = (text: string): string => (text.includes('\r\n') ? '\r\n' : '\n')
