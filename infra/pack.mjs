@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const PACKAGES = ['protocol', 'sodium', 'relay', 'agent', 'node']
+const PACKAGES = ['protocol', 'sodium', 'relay', 'agent', 'mcp', 'node']
 /** What the relay is made of: its bundle has no use for the node. */
 const RELAY_PACKAGES = ['protocol', 'sodium', 'relay']
 

@@ -10,7 +10,7 @@ async function connected(options: Partial<ServerOptions> = {}) {
   const agent = new TestAgent('claude')
   agent.answers('status', { nodeName: 'home', meshName: 'mine', summary: 'in sync', machines: [], warnings: [] })
   agent.answers('memory.ls', { items: [], truncated: false })
-  agent.answers('send', { id: 'm1', delivered: 1, waiting: 0 })
+  agent.answers('send', { id: 'm1', delivered: 1, waiting: 0, refused: 0 })
   const server = await serverFactory({ version: '0.0.0', agent, ...options })({ era: 'legacy' })
   if (!(server instanceof McpServer)) throw new Error('not the high-level server')
   const client = new Client({ name: 'test', version: '0' })

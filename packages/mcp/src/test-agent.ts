@@ -12,7 +12,9 @@ export class TestAgent implements AgentCalls {
   readonly name: string
   readonly #asked: { method: string; params: unknown }[] = []
   readonly #answers = new Map<string, unknown>()
-  readonly #listeners = new Set<(delivery: Delivery) => void>()
+  readonly #listeners = new Set<(delivery: Delivery) => Promise<void>>()
+  /** Ids of messages that need not come again, in that order. */
+  readonly done: string[] = []
 
   constructor(name: string) {
     this.name = name
@@ -27,7 +29,7 @@ export class TestAgent implements AgentCalls {
   }
 
   deliver(delivery: Delivery): void {
-    for (const listener of this.#listeners) listener(delivery)
+    for (const listener of this.#listeners) void listener(delivery).then(() => this.done.push(delivery.message.id))
   }
 
   async call<M extends AgentMethodName>(
@@ -38,7 +40,7 @@ export class TestAgent implements AgentCalls {
     return (this.#answers.get(method) ?? {}) as AgentMethodResult<M>
   }
 
-  onDelivery(listener: (delivery: Delivery) => void): () => void {
+  onDelivery(listener: (delivery: Delivery) => Promise<void>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }

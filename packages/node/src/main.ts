@@ -445,9 +445,8 @@ async function compose(
   const agents = await openAgents(withDoor)
   closers.push(() => agents.close())
   const handlers = handlersOf({
-    ...context,
+    ...withDoor,
     agents,
-    acknowledgements,
     home: home.path,
     startedAtMs,
     sync,
@@ -482,6 +481,7 @@ async function compose(
     stop: () => void close(),
   })
   const door = await serveDoor({ socketPath, methods, handlers, log: logger })
+  await agents.serve(handlers)
   closers.push(() => door.close())
   // What was lost with files shows in no entry that is left: everything is looked at, at once.
   const { rebuilt, fellBack } = sound.health

@@ -132,6 +132,8 @@ export const reactions = {
     retry: false,
     next: 'run it on the machine that founded the mesh, or that sealmesh recover brought back',
   },
+  CLIENT_CONFIG_INVALID: { exit: 4, retry: false, next: 'put the file right, or remove what is in the place by hand' },
+  CLIENT_CONFIG_CHANGED: { exit: 9, retry: true, next: 'try again' },
   FILE_EXISTS: { exit: 9, retry: false, next: 'name another file' },
   ALREADY_JOINED: { exit: 9, retry: false, next: 'use another home: sealmesh join LINK --home DIR' },
 

@@ -54,17 +54,25 @@ describe("the diary's content has no path outward", () => {
 })
 
 describe('packages depend towards protocol', () => {
-  test('sodium and agent reach protocol alone, relay and node never each other', () => {
+  test('sodium and agent reach protocol alone, mcp goes through agent, relay and node never reach each other', () => {
     const allowed: Record<string, RegExp> = {
       sodium: /^packages\/(sodium|protocol)\//,
       relay: /^packages\/(relay|sodium|protocol)\//,
       agent: /^packages\/(agent|protocol)\//,
-      node: /^packages\/(node|agent|sodium|protocol)\//,
+      mcp: /^packages\/(mcp|agent|protocol)\//,
+      node: /^packages\/(node|mcp|agent|sodium|protocol)\//,
     }
     for (const [name, pattern] of Object.entries(allowed)) {
       const strays = [...reachOf(product(`packages/${name}/src`)).files].filter(([file]) => !pattern.test(file))
       expect(strays.map(([, chain]) => chain.join(' → '))).toEqual([])
     }
+  })
+  test('of the node only the verb that serves MCP loads its server', () => {
+    const users = product('packages/node/src').filter((file) =>
+      importsOf(readSource(file)).some((specifier) => specifier.startsWith('@sealmesh/mcp/')),
+    )
+    expect(users.filter((file) => !/^packages\/node\/src\/(mcp\/|cli\/mcp)/.test(file))).toEqual([])
+    expect(users.length).toBeGreaterThan(0)
   })
   test('every import between packages names a file that exists', () => {
     const known = new Set(sourceFiles('packages'))
@@ -77,7 +85,7 @@ describe('packages depend towards protocol', () => {
     expect(broken).toEqual([])
   })
   test('what product code imports from outside is a dependency of its package', () => {
-    for (const name of ['protocol', 'sodium', 'relay', 'agent', 'node']) {
+    for (const name of ['protocol', 'sodium', 'relay', 'agent', 'mcp', 'node']) {
       const manifest = JSON.parse(readSource(`packages/${name}/package.json`)) as Record<string, Record<string, string>>
       const declared = new Set(Object.keys({ ...manifest['dependencies'], ...manifest['optionalDependencies'] }))
       const missing = product(`packages/${name}/src`).flatMap((file) =>

@@ -19,8 +19,8 @@ export interface AttachOptions {
   /** Of `sealmesh agents token NAME`. */
   readonly token: string
   readonly profile?: Partial<Profile>
-  /** `push` (the default): deliveries come to `onDelivery`; `pull`: `take` asks for them. */
-  readonly inbox?: 'push' | 'pull'
+  /** `push` (the default): deliveries come to `onDelivery`; `pull`: `take` asks for them; `none`: another one reads them. */
+  readonly inbox?: 'push' | 'pull' | 'none'
   /** What a listener threw. The delivery counts as done: a handler that always fails must not stop the inbox. */
   readonly onListenerFailure?: (error: unknown, delivery: Delivery) => void
 }

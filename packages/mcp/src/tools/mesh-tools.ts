@@ -23,6 +23,16 @@ const told = <T extends Record<string, unknown>>(text: string, structuredContent
   structuredContent,
 })
 const asJson = <T extends Record<string, unknown>>(said: T) => told(JSON.stringify(said, null, 2), said)
+/** No tool of a second session takes messages away from the first. */
+const sharedMail = (name: string) => ({
+  content: [
+    {
+      type: 'text' as const,
+      text: `Another session is the agent "${name}" and reads its messages. Memory works here; for messages close that session, or give this one an agent of its own.`,
+    },
+  ],
+  isError: true,
+})
 const newMark = (): string => `UNTRUSTED-${randomBytes(6).toString('hex')}`
 
 export const MESH_TOOLS = [
@@ -82,7 +92,7 @@ export function addMeshTools(
             replyTo: z.string().optional().describe('The id of the message that this answers'),
             durable: z.boolean().default(true).describe('Keep it until the agent has read it'),
           }),
-          outputSchema: z.object({ id: z.string(), delivered: z.number(), waiting: z.number() }),
+          outputSchema: z.object({ id: z.string(), delivered: z.number(), waiting: z.number(), refused: z.number() }),
           annotations: SAYS,
         },
         async ({ to, message, type, priority, replyTo, durable }) => {
@@ -105,6 +115,7 @@ export function addMeshTools(
           annotations: { ...READS, idempotentHint: false },
         },
         async ({ waitSeconds, limit }, { mcpReq: { signal } }) => {
+          if (agent.readsMail === false) return sharedMail(agent.name)
           const messages = await inbox.take({ limit, waitMs: waitSeconds * 1_000, signal })
           const text = messages.length === 0 ? 'No message.' : toldAsData(messages, newMark())
           return told(text, { messages: messages.map(shown), left: inbox.length })
@@ -126,6 +137,7 @@ export function addMeshTools(
           annotations: SAYS,
         },
         async ({ to, question, type, waitSeconds }, { mcpReq: { signal } }) => {
+          if (agent.readsMail === false) return sharedMail(agent.name)
           const id = randomUUID()
           const waitMs = waitSeconds * 1_000
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })

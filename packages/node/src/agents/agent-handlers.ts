@@ -3,11 +3,11 @@ import { formatId, type NodeId } from '@sealmesh/protocol/ids'
 import type { agentMethods, AgentNotification, AgentNotificationName } from '@sealmesh/protocol/ipc/agent-methods'
 import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
-import type { DoorContext, HandlersOf } from '../ipc/dispatch.ts'
+import type { DoorContext, Handlers, HandlersOf } from '../ipc/dispatch.ts'
 import { mayAddress, type Talk } from './core/who.ts'
 import type { Desk } from './desk.ts'
 import type { AgentLimits } from './limits.ts'
-import type { Memory } from './memory.ts'
+import { type Memory, NOBODY } from './memory.ts'
 import type { Post } from './post.ts'
 import type { Roster } from './roster.ts'
 import type { Attachment, Seat } from './seat.ts'
@@ -21,11 +21,13 @@ export interface AgentServices {
   readonly memory: Memory
   readonly talk: () => Talk
   readonly limits: AgentLimits
+  /** What the owner's door says, of which agents are told a part. */
+  readonly owners: Pick<Handlers, 'status' | 'why'>
 }
 
 /** Every method of the agents' door. Whoever calls has shown a token, and what it may do is asked at each call. */
 export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agentMethods> {
-  const { desk, post, memory, limits } = services
+  const { desk, post, memory, limits, owners } = services
   return {
     hello: ({ version }) => {
       if (version !== AGENT_DOOR_VERSION)
@@ -46,7 +48,7 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
     },
     detach: ({ as }, client) => {
       const attachment = desk.caller(client, as)
-      attachment.seat.topics.clear()
+      if (attachment.inbox !== 'none') attachment.seat.topics.clear()
       desk.detach(attachment)
       return {}
     },
@@ -55,6 +57,17 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       return {}
     },
 
+    status: async ({ as }, client) => {
+      desk.caller(client, as, 'list')
+      const { node, mesh, summary, peers, warnings } = await owners.status({}, NOBODY)
+      return {
+        nodeName: node.name,
+        meshName: mesh.name,
+        summary,
+        machines: peers.map(({ name, state, lastHeardAt }) => ({ name, state, lastHeardAt })),
+        warnings: warnings.map(({ code }) => code),
+      }
+    },
     'agents.ls': ({ as, capability, role }, client) => {
       const seats = listed(services, desk.caller(client, as, 'list').seat)
       const wanted = ({ profile }: Seat): boolean =>
@@ -102,8 +115,10 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
     }),
 
     'memory.get': async ({ as, umr }, client) => ({ item: await memory.get(readerOf(desk, client, as), umr) }),
-    'memory.ls': ({ as, prefix, limit }, client) => memory.list(readerOf(desk, client, as), prefix, limit),
+    'memory.ls': ({ as, ...what }, client) => memory.list(readerOf(desk, client, as), what),
     'memory.set': ({ as, umr, value }, client) => memory.set(desk.caller(client, as, 'write').seat.id, umr, value),
+    'memory.text': ({ as, umr, text }, client) => memory.putText(desk.caller(client, as, 'write').seat.id, umr, text),
+    'memory.why': ({ as, umr }, client) => memory.why(readerOf(desk, client, as), umr, owners),
     'memory.rm': ({ as, umr }, client) => memory.remove(desk.caller(client, as, 'write').seat.id, umr),
     'memory.search': async ({ as, words, prefix, limit }, client) => ({
       hits: await memory.search(readerOf(desk, client, as), words, prefix, limit),

@@ -66,7 +66,7 @@ export class Desk {
   /** For whoever has shown otherwise that it may be that agent. Throws AGENT_ATTACHED or CORE_BUSY. */
   admit(client: DoorContext, seat: Seat, { rights, profile, pid, inbox }: Admission): Attachment {
     if (client.signal.aborted) throw new Failure('CORE_BUSY', 'This connection ends.')
-    if (seat.attachment !== undefined) throw attached(seat, seat.attachment)
+    if (inbox !== 'none' && seat.attachment !== undefined) throw attached(seat, seat.attachment)
     const end = new AbortController()
     // Each of its waits and watches listens; how many there may be is limited elsewhere.
     setMaxListeners(0, end.signal)
@@ -82,10 +82,11 @@ export class Desk {
       watches: 0,
       stalled: false,
     }
+    this.#handlesOf(client).set(here.as, here)
+    if (inbox === 'none') return here
     seat.attachment = here
     if (profile !== undefined) seat.profile = profile
     seat.sinceMs = seat.heardAtMs = this.#deps.now()
-    this.#handlesOf(client).set(here.as, here)
     this.#tell('arrived', seat)
     return here
   }
@@ -102,10 +103,15 @@ export class Desk {
     here.seat.heardAtMs = this.#deps.now()
     if (right !== undefined && !here.rights.has(right))
       throw new Failure('RIGHT_MISSING', `The token of this agent does not allow it to ${right}.`)
+    if (right === 'receive' && here.inbox === 'none')
+      throw new Failure('USAGE', 'This program is the agent beside another one, which reads its messages.', {
+        next: 'attach with "inbox":"push" or "pull"',
+      })
     return here
   }
 
-  describe({ seat }: Attachment, said: AgentMethodParams<'profile.set'>['profile']): void {
+  describe({ seat, inbox }: Attachment, said: AgentMethodParams<'profile.set'>['profile']): void {
+    if (inbox === 'none') return
     const defined = Object.entries(said).filter(([, value]) => value !== undefined)
     seat.profile = { ...seat.profile, ...Object.fromEntries(defined) }
     this.#tell('changed', seat)
@@ -116,16 +122,17 @@ export class Desk {
     const here = handles?.get(attachment.as)
     if (here === undefined) return
     handles?.delete(here.as)
+    here.end.abort()
+    if (here.seat.attachment !== here) return
     here.seat.attachment = undefined
     here.seat.sinceMs = this.#deps.now()
-    here.end.abort()
     this.#tell('left', here.seat)
   }
 
   /** Its token is worth nothing any more. */
   dismiss(agent: AgentId): void {
-    const attachment = this.#deps.roster.seat(agent)?.attachment
-    if (attachment !== undefined) this.detach(attachment)
+    const all = [...this.#clients.values()].flatMap((handles) => [...handles.values()])
+    for (const here of all) if (here.seat.id === agent) this.detach(here)
   }
 
   view(seat: Seat): AgentView {

@@ -5,18 +5,23 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { type AgentId, parseUmr } from '@sealmesh/protocol/ids'
 import type { AgentMethodResult } from '@sealmesh/protocol/ipc/agent-methods'
 import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
-import type { Handlers } from '../ipc/door.ts'
+import type { DoorContext, Handlers } from '../ipc/door.ts'
 import type { AcknowledgingContext } from '../service/acknowledging.ts'
 import { agentName, DIARY_LAYER, iso, meantPrefix, nodeName, resolveUmr, type Target } from '../service/context.ts'
 import { itemHandlers } from '../service/items.ts'
+import { textHandlers } from '../service/texts.ts'
 import { watchHandlers } from '../service/watch.ts'
 import { mayReach } from './core/access.ts'
 import { folded, type Match, occurrences, ranked, wordsOf } from './core/matching.ts'
 
 type Item = NonNullable<AgentMethodResult<'memory.get'>['item']>
 type Listed = Omit<Item, 'value'>
+type Standings = AgentMethodResult<'memory.why'>
+type Listing = AgentMethodResult<'memory.ls'>
 type Hit = AgentMethodResult<'memory.search'>['hits'][number]
 
+/** Values of one listing: a page that a client holds in memory. */
+const LISTED_CHARACTERS_MAX = 4 * 1_048_576
 /** A search gives way to everybody else after so many characters. */
 const TURN_CHARACTERS = 65_536
 /** Of what one agent may read; a search looks at no more, the latest documents by name first. */
@@ -29,12 +34,14 @@ const SEARCHES_MAX = 4
 export class Memory {
   readonly #context: AcknowledgingContext
   readonly #items: ReturnType<typeof itemHandlers>
+  readonly #texts: Pick<Handlers, 'text.put'>
   readonly #watch: Pick<Handlers, 'watch'>
   #searching = 0
 
   constructor(context: AcknowledgingContext) {
     this.#context = context
     this.#items = itemHandlers(context)
+    this.#texts = textHandlers(context)
     this.#watch = watchHandlers(context)
   }
 
@@ -55,16 +62,32 @@ export class Memory {
     }
   }
 
-  async list(agent: AgentId, prefix: string, limit: number): Promise<{ items: Listed[]; truncated: boolean }> {
-    const items: Listed[] = []
+  /** In the order of their UMRs, behind `after`; with `values` as far as an answer goes. */
+  async list(
+    agent: AgentId,
+    { prefix, after, values, limit }: { prefix: string; after: string; values: boolean; limit: number },
+  ): Promise<Listing> {
+    const meant = this.#meant(prefix)
+    const found: { item: Listed; document: Document; key: string }[] = []
     for (const [name, start] of this.#readable(agent, prefix)) {
       const document = await this.#context.documents.openWhole(name)
       if (document === undefined) continue
-      for (const item of this.#itemsOf(document, start)) if (item.umr.startsWith(this.#meant(prefix))) items.push(item)
+      for (const item of this.#itemsOf(document, start))
+        if (item.umr.startsWith(meant) && item.umr > after)
+          found.push({ item, document, key: item.umr.slice(start.length) })
       await nextTurn()
     }
-    items.sort((a, b) => (a.umr < b.umr ? -1 : 1))
-    return { items: items.slice(0, limit), truncated: items.length > limit }
+    found.sort((a, b) => (a.item.umr < b.item.umr ? -1 : 1))
+    const items: Listing['items'] = []
+    let characters = 0
+    for (const { item, document, key } of found.slice(0, limit)) {
+      // A diary's entries lie in files of their own.
+      const value = values && item.type !== 'diary' ? (valueOf(document, key) ?? null) : null
+      characters += value?.length ?? 0
+      if (characters > LISTED_CHARACTERS_MAX && items.length > 0) break
+      items.push({ ...item, value })
+    }
+    return { items, truncated: items.length < found.length }
   }
 
   /** Durable here when it resolves. Throws NOT_A_WRITER also where the agent that is named does not exist. */
@@ -72,6 +95,20 @@ export class Memory {
     const { text } = this.#writable(agent, umr)
     const { write } = await this.#items.set({ umr: text, value, tags: [] }, NOBODY)
     return { write }
+  }
+
+  async putText(agent: AgentId, umr: string, text: string): Promise<{ write: string }> {
+    const { write } = await this.#texts['text.put']({ umr: this.#writable(agent, umr).text, text }, NOBODY)
+    return { write }
+  }
+
+  /** Where other machines stand with an item; nothing for what this agent may not read. */
+  async why(agent: AgentId, umr: string, { why }: Pick<Handlers, 'why'>): Promise<Standings> {
+    const target = this.#target(umr)
+    if (target === undefined || !this.#mayRead(agent, target.document)) return { machines: [] }
+    const { layers } = await why({ target: target.text }, NOBODY)
+    const machines = layers.flatMap((layer) => layer.machines)
+    return { machines: machines.map(({ name, here, has, text }) => ({ nodeName: name, here, has, why: text })) }
   }
 
   async remove(agent: AgentId, umr: string): Promise<{ write: string }> {
@@ -189,4 +226,4 @@ export class Memory {
 const valueOf = (document: Document, key: string): string | undefined => document.read(key)?.value ?? document.text(key)
 
 /** The handlers of the owner's door take who is calling; what they are asked here tells nobody anything. */
-const NOBODY = { notify: () => undefined, signal: new AbortController().signal }
+export const NOBODY: DoorContext = { notify: () => undefined, signal: new AbortController().signal }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { agentMethods } from '@sealmesh/protocol/ipc/agent-methods'
 import type { Config } from '../config/schema.ts'
-import { serveDoor } from '../ipc/door.ts'
+import { type Door, type Handlers, serveDoor } from '../ipc/door.ts'
 import type { Home } from '../keys/home.ts'
 import { claimSocketPath } from '../keys/socket-path.ts'
 import type { AcknowledgingContext } from '../service/acknowledging.ts'
@@ -30,7 +30,8 @@ export interface OpenAgentsDeps extends AcknowledgingContext {
 export interface Agents {
   /** For the owner's door. */
   readonly handlers: ReturnType<typeof agentDoorHandlers>
-  readonly socketPath: string
+  /** Opens the door, once the owner's has all that stands behind it. */
+  serve(owners: Pick<Handlers, 'status' | 'why'>): Promise<void>
   close(): Promise<void>
 }
 
@@ -74,17 +75,19 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   sweeping.unref()
 
   const memory = new Memory(deps)
-  const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits }
-  const socketPath = await claimSocketPath(home, env, 'agents')
-  const handlers = agentHandlersOf(services)
-  const door = await serveDoor({ socketPath, methods: agentMethods, handlers, log: logger })
-  registry.changed()
+  let door: Door | undefined
   return {
     handlers: agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
-    socketPath,
+    serve: async (owners) => {
+      const socketPath = await claimSocketPath(home, env, 'agents')
+      const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits, owners }
+      const handlers = agentHandlersOf(services)
+      door = await serveDoor({ socketPath, methods: agentMethods, handlers, log: logger })
+      registry.changed()
+    },
     close: async () => {
       clearInterval(sweeping)
-      await door.close()
+      await door?.close()
       await pipes.close()
       await registry.close()
     },

@@ -15,7 +15,7 @@ export interface Attachment {
   readonly seat: Seat
   readonly client: DoorContext
   readonly rights: ReadonlySet<Right>
-  readonly inbox: 'push' | 'pull'
+  readonly inbox: 'push' | 'pull' | 'none'
   readonly pid: number | null
   /** Aborted when it detaches. */
   readonly signal: AbortSignal

@@ -13,6 +13,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   pair: async (cli) => (await import('./pair.ts')).pair(cli),
   join: async (cli) => (await import('./join.ts')).join(cli),
   agents: async (cli) => (await import('./agents.ts')).agents(cli),
+  mcp: async (cli) => (await import('./mcp.ts')).mcp(cli),
   set: async (cli) => (await import('./set.ts')).set(cli),
   get: async (cli) => (await import('./get.ts')).get(cli),
   ls: async (cli) => (await import('./ls.ts')).ls(cli),

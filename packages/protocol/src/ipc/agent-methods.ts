@@ -44,8 +44,11 @@ export const agentMethods = {
       token: z.string().max(128),
       profile: Profile.default(() => Profile.parse({})),
       pid: z.number().int().nullable().default(null),
-      /** `push`: deliveries come as `message` notifications; `pull`: they wait for `inbox.take`. */
-      inbox: z.enum(['push', 'pull']).default('push'),
+      /**
+       * `push`: deliveries come as `message` notifications; `pull`: they wait for `inbox.take`. `none`: whoever else is
+       * this agent reads its messages; any number may attach so beside it, and others do not see them.
+       */
+      inbox: z.enum(['push', 'pull', 'none']).default('push'),
     }),
     result: z.object({ as: As, name: Name, agent: z.string(), rights: z.array(Right) }),
   },
@@ -153,7 +156,15 @@ export const agentMethods = {
   'memory.why': {
     params: z.object({ as: As, umr: Umr }),
     result: z.object({
-      machines: z.array(z.object({ nodeName: z.string(), state: z.string(), why: z.string().nullable() })),
+      machines: z.array(
+        z.object({
+          nodeName: z.string(),
+          here: z.boolean(),
+          /** Of the layer, as this machine knows it: `same`, `older`, `newer`, … */
+          has: z.string(),
+          why: z.string(),
+        }),
+      ),
     }),
   },
   /** Starts `memory` notifications for what changes below a prefix. */

@@ -1,0 +1,86 @@
+import { CLIENTS } from '@sealmesh/mcp/install/clients'
+import { MESH_TOOLS, type MeshTool } from '@sealmesh/mcp/tools/mesh-tools'
+import { Failure } from '@sealmesh/protocol/errors'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { readToken, tokenFile } from '../mcp/token-file.ts'
+import { example } from './example.ts'
+import { install, list, uninstall } from './mcp-install.ts'
+import { oneLine } from './printable.ts'
+import { type Cli, withHome } from './session.ts'
+import { wholeNumber } from './whole-number.ts'
+
+interface Options {
+  readonly agent?: string
+  readonly tokenFile?: string
+  readonly tools?: ReadonlySet<MeshTool>
+  readonly compat?: 'server-memory'
+  readonly http?: number
+}
+
+export const mcp = (cli: Cli): Command =>
+  new Command('mcp')
+    .summary('let a coding assistant use the mesh: an MCP server for one agent')
+    .description(
+      'Speaks MCP on stdin and stdout for one agent: its memory and its messages. Usually a client starts it: sealmesh mcp install CLIENT --agent AGENT.',
+    )
+    .option('--agent <name>', 'which agent it is, with the token that mcp install left in this home')
+    .option('--token-file <file>', 'a file with the token of agents token, in place of --agent')
+    .option('--tools <list>', `only these, separated by commas: ${MESH_TOOLS.join(', ')}`, toolsOf)
+    .addOption(
+      new Option('--compat <server>', "the published memory server's nine tools, over the agent's ontology").choices([
+        'server-memory',
+      ]),
+    )
+    .option(
+      '--http <port>',
+      'Streamable HTTP on loopback, with the token as bearer (0: any port)',
+      wholeNumber(0, 65_535),
+    )
+    .addHelpText('after', example('sealmesh mcp install claude-code --agent claude'))
+    .addCommand(install(cli))
+    .addCommand(uninstall(cli))
+    .addCommand(list(cli))
+    .action(
+      withHome(cli, async ({ home, output, signal, terminal }, options: Options) => {
+        const { serveMcp } = await import('../mcp/serve.ts')
+        const { compat, tools, http } = options
+        await serveMcp({
+          home: home.path,
+          token: await tokenOf(options, terminal.env, (agent) => tokenFile(home, agent)),
+          ...(compat === undefined ? {} : { compat }),
+          ...(tools === undefined ? {} : { tools }),
+          ...(http === undefined ? {} : { port: http }),
+          signal,
+          ready: ({ name, url, shared }) => {
+            // On stdout only what the protocol says, but for the address that a script waits for.
+            if (url !== null) output.data({ agent: name, url })
+            if (url !== null) output.print(url)
+            output.say(oneLine(`MCP for ${name}${url === null ? '' : ` at ${url}`}`))
+            if (shared) output.say(oneLine(`Another program is ${name} already, and reads its messages.`))
+          },
+        })
+      }),
+    )
+
+async function tokenOf(
+  { agent, tokenFile: file }: Options,
+  env: NodeJS.ProcessEnv,
+  fileOf: (agent: string) => string,
+): Promise<string> {
+  const given = env['SEALMESH_AGENT_TOKEN']
+  if (file !== undefined) return readToken(file)
+  if (agent !== undefined) return readToken(fileOf(agent))
+  if (given !== undefined && given !== '') return given
+  const named = env['SEALMESH_AGENT_TOKEN_FILE']
+  if (named !== undefined && named !== '') return readToken(named)
+  throw new Failure('USAGE', 'Which agent is it?', {
+    next: `sealmesh mcp install ${CLIENTS.join('|')} --agent AGENT, or --token-file FILE`,
+  })
+}
+
+function toolsOf(text: string): ReadonlySet<MeshTool> {
+  const words = text.split(',').map((word) => word.trim())
+  const wrong = words.find((word) => !(MESH_TOOLS as readonly string[]).includes(word))
+  if (wrong !== undefined) throw new InvalidArgumentError(`They are ${MESH_TOOLS.join(', ')}.`)
+  return new Set(words as MeshTool[])
+}
