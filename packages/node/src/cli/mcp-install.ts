@@ -12,7 +12,7 @@ import { type Install, readInstalls, writeInstalls } from '../mcp/install-book.t
 import { dropTokenFile, ensureTokenFile } from '../mcp/token-file.ts'
 import { ask, requirePerson } from './ask.ts'
 import { example } from './example.ts'
-import { oneLine } from './printable.ts'
+import { oneLine, printable } from './printable.ts'
 import { type Cli, type DoorSession, type Session, withDoor, withHome } from './session.ts'
 
 interface Options {
@@ -139,8 +139,8 @@ function placeOf({ terminal }: Session, target: ClientName, project: string | un
 
 const diffLines = ({ line, removed, added }: Hunk): string[] => [
   `@@ line ${line}`,
-  ...removed.map((each) => oneLine(`- ${each}`)),
-  ...added.map((each) => oneLine(`+ ${each}`)),
+  ...removed.map((each) => printable(`- ${each}`)),
+  ...added.map((each) => printable(`+ ${each}`)),
 ]
 
 const cannotEdit = ({ file }: ConfigPlace): Failure =>

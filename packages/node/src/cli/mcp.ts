@@ -23,6 +23,17 @@ export const mcp = (cli: Cli): Command =>
     .description(
       'Speaks MCP on stdin and stdout for one agent: its memory and its messages. Usually a client starts it: sealmesh mcp install CLIENT --agent AGENT.',
     )
+    .addHelpText('after', example('sealmesh mcp install claude-code --agent claude'))
+    // By default: clients start `sealmesh mcp --agent AGENT`.
+    .addCommand(serve(cli), { isDefault: true })
+    .addCommand(install(cli))
+    .addCommand(uninstall(cli))
+    .addCommand(list(cli))
+
+const serve = (cli: Cli): Command =>
+  new Command('serve')
+    .summary('speak MCP on stdin and stdout; what mcp does without a word behind it')
+    .description('Speaks MCP for one agent until the client leaves.')
     .option('--agent <name>', 'which agent it is, with the token that mcp install left in this home')
     .option('--token-file <file>', 'a file with the token of agents token, in place of --agent')
     .option('--tools <list>', `only these, separated by commas: ${MESH_TOOLS.join(', ')}`, toolsOf)
@@ -36,10 +47,7 @@ export const mcp = (cli: Cli): Command =>
       'Streamable HTTP on loopback, with the token as bearer (0: any port)',
       wholeNumber(0, 65_535),
     )
-    .addHelpText('after', example('sealmesh mcp install claude-code --agent claude'))
-    .addCommand(install(cli))
-    .addCommand(uninstall(cli))
-    .addCommand(list(cli))
+    .addHelpText('after', example('sealmesh mcp --agent claude'))
     .action(
       withHome(cli, async ({ home, output, signal, terminal }, options: Options) => {
         const { serveMcp } = await import('../mcp/serve.ts')
