@@ -43,8 +43,7 @@ export class Inbox {
     readonly isMeant?: (message: Message) => boolean
     readonly signal?: AbortSignal
   }): Promise<Message[]> {
-    for (const { done } of this.#given) done()
-    this.#given = []
+    this.settle()
     const endMs = performance.now() + options.waitMs
     for (;;) {
       const found = this.#find(options.limit, options.isMeant)
@@ -52,6 +51,12 @@ export class Inbox {
       if (found.length > 0 || leftMs <= 0 || options.signal?.aborted === true) return found
       await this.#next(leftMs, options.signal)
     }
+  }
+
+  /** What was given has been read: with the next call, or when the client says goodbye. */
+  settle(): void {
+    for (const { done } of this.#given) done()
+    this.#given = []
   }
 
   #keep(message: Message): Promise<void> {

@@ -2,7 +2,7 @@ import { Client } from '@modelcontextprotocol/client'
 import { InMemoryTransport, McpServer } from '@modelcontextprotocol/server'
 import { expect, test } from 'vitest'
 import { INBOX_URI } from './resources.ts'
-import { serverFactory, type ServerOptions } from './server.ts'
+import { type ServerOptions, serving } from './server.ts'
 import { deliveryOf, TestAgent } from './test-agent.ts'
 import { MESH_TOOLS } from './tools/mesh-tools.ts'
 
@@ -11,7 +11,7 @@ async function connected(options: Partial<ServerOptions> = {}) {
   agent.answers('status', { nodeName: 'home', meshName: 'mine', summary: 'in sync', machines: [], warnings: [] })
   agent.answers('memory.ls', { items: [], truncated: false })
   agent.answers('send', { id: 'm1', delivered: 1, waiting: 0, refused: 0 })
-  const server = await serverFactory({ version: '0.0.0', agent, ...options })({ era: 'legacy' })
+  const server = await serving({ version: '0.0.0', agent, ...options }).factory({ era: 'legacy' })
   if (!(server instanceof McpServer)) throw new Error('not the high-level server')
   const client = new Client({ name: 'test', version: '0' })
   const [mine, theirs] = InMemoryTransport.createLinkedPair()

@@ -17,16 +17,17 @@ export interface ServerOptions {
   readonly compat?: 'server-memory'
 }
 
-/** Makes a server for each connection of a client: all speak for one agent and share its inbox. */
-export function serverFactory({
-  version,
-  agent,
-  allowed = new Set(MESH_TOOLS),
-  compat,
-}: ServerOptions): McpServerFactory {
+export interface Serving {
+  /** Makes a server for each connection of a client: all speak for one agent and share its inbox. */
+  readonly factory: McpServerFactory
+  /** The client has gone as it should: what it was given it has read. */
+  settle(): void
+}
+
+export function serving({ version, agent, allowed = new Set(MESH_TOOLS), compat }: ServerOptions): Serving {
   const inbox = compat === undefined ? new Inbox(agent) : null
   const graph = new KnowledgeGraph(graphRowsOf(agent))
-  return () => {
+  const factory = (): McpServer => {
     const server = new McpServer(
       { name: compat === undefined ? 'sealmesh' : 'memory-server', version },
       { capabilities: { tools: {}, resources: { subscribe: inbox !== null } } },
@@ -41,6 +42,7 @@ export function serverFactory({
     tellArrivals(server, inbox)
     return server
   }
+  return { factory, settle: () => inbox?.settle() }
 }
 
 /** Clients that subscribe to the inbox are told when something comes; what it is they read with a tool. */

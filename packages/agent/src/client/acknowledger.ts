@@ -17,11 +17,12 @@ export class Acknowledger {
       if (this.#scheduled || this.#open[0]?.done !== true) return
       this.#scheduled = true
       // What is done in one turn is told in one word.
-      setImmediate(() => this.#say())
+      setImmediate(() => this.say())
     }
   }
 
-  #say(): void {
+  /** By itself at the end of the turn. */
+  say(): void {
     this.#scheduled = false
     const first = this.#open.findIndex(({ done }) => !done)
     const done = this.#open.splice(0, first === -1 ? this.#open.length : first)

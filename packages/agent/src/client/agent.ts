@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type {
   AgentMethodInput,
@@ -179,6 +180,9 @@ export class Agent implements AgentPort {
 
   async detach(): Promise<void> {
     this.#leave(this)
+    // What was done in this turn is acknowledged first.
+    await nextTurn()
+    this.#done.say()
     await this.call('detach', {})
   }
 

@@ -49,14 +49,15 @@ export const install = (cli: Cli): Command =>
           session.home.path,
         ]
         const args = [...command, '--agent', agent, ...(compat === undefined ? [] : ['--compat', compat])]
-        const after = withEntry(before ?? '', place, name, { command: process.execPath, args })
+        const base = await baseOf(session, place.file, name, before)
+        const after = withEntry(base ?? '', place, name, { command: process.execPath, args })
         if (after === undefined) throw cannotEdit(place)
         const changes = hunksBetween(before ?? '', after)
         session.output.print(oneLine(place.file), ...changes.flatMap(diffLines))
         const again = `mcp install ${target} --agent ${agent}${nameFlag(name)}${projectFlag(options)} --yes`
         if (options.yes !== true && !(await agreed(session, `Write this to ${place.file}?`, again))) return
         await ensureTokenFile(session.home, agent, session.door)
-        await remember(session, place, { client: target, file: place.file, name, agent, before, after })
+        await remember(session, place, { client: target, file: place.file, name, agent, before, base, after })
         session.output.data({ client: target, file: place.file, name, agent, changes })
         session.output.say(oneLine(`${target} knows the server "${name}" from its next start on.`))
         session.output.hint(
@@ -155,25 +156,30 @@ async function agreed(session: Session, question: string, again: string): Promis
 async function remember(
   { home }: DoorSession,
   place: ConfigPlace,
-  {
-    before,
-    after,
-    ...what
-  }: Pick<Install, 'client' | 'file' | 'name' | 'agent'> & { before: string | null; after: string },
+  { before, base, after, ...what }: Written,
 ): Promise<void> {
   const installs = await readInstalls(home)
-  const earlier = installs.find((each) => each.file === what.file && each.name === what.name)
-  const others = installs.filter((each) => each !== earlier)
-  // Put in twice, it comes out to what was there before the first time, as long as nobody else has written.
-  const first = earlier === undefined || before === null ? undefined : undone(before, earlier.undo)
-  const start = first === undefined || first === 'changed' ? before : first === 'gone' ? null : first.text
-  await writeInstalls(home, [...others, { ...what, at: new Date().toISOString(), undo: undoOf(start, after) }])
+  const others = installs.filter((each) => each.file !== what.file || each.name !== what.name)
+  await writeInstalls(home, [...others, { ...what, at: new Date().toISOString(), undo: undoOf(base, after) }])
   try {
     await replaceClientFile(place.file, before, after)
   } catch (error) {
     await writeInstalls(home, installs)
     throw error
   }
+}
+
+interface Written extends Pick<Install, 'client' | 'file' | 'name' | 'agent'> {
+  readonly before: string | null
+  readonly base: string | null
+  readonly after: string
+}
+
+/** Put in twice, it comes out to what was there before the first time, as long as nobody else has written. */
+async function baseOf({ home }: Session, file: string, name: string, before: string | null): Promise<string | null> {
+  const earlier = (await readInstalls(home)).find((each) => each.file === file && each.name === name)
+  const back = earlier === undefined || before === null ? 'changed' : undone(before, earlier.undo)
+  return back === 'changed' ? before : back === 'gone' ? null : back.text
 }
 
 async function takeOut(place: ConfigPlace, { undo, name }: Install, now: string | null): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Agent } from '@sealmesh/agent/client/agent'
 import { type AgentsConnection, connectAgents } from '@sealmesh/agent/client/connect-agents'
 import type { AgentCalls } from '@sealmesh/mcp/agent-calls'
-import { serverFactory } from '@sealmesh/mcp/server'
+import { serving } from '@sealmesh/mcp/server'
 import type { MeshTool } from '@sealmesh/mcp/tools/mesh-tools'
 import { Failure } from '@sealmesh/protocol/errors'
 import { versionNumber } from '../version-number.ts'
@@ -24,7 +24,7 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
   try {
     const { agent, shared } = await attach(connection, options)
     const { tools, compat, token, port, signal } = options
-    const factory = serverFactory({
+    const { factory, settle } = serving({
       version: versionNumber(),
       agent: shared ? withoutMail(agent) : agent,
       ...(tools === undefined ? {} : { allowed: tools }),
@@ -34,6 +34,8 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
       const { serveOnStdio } = await import('@sealmesh/mcp/stdio')
       options.ready({ name: agent.name, url: null, shared })
       await serveOnStdio(factory, signal)
+      settle()
+      await agent.detach()
     } else {
       const { serveHttp } = await import('@sealmesh/mcp/http')
       const http = await serveHttp(factory, { port, token })

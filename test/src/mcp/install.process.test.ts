@@ -1,0 +1,119 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { NodeProcess } from '../processes/node.ts'
+import { BIN, runProgram } from '../processes/program.ts'
+
+/** `sealmesh mcp install` on real files: what it writes, and that it takes back just that. */
+
+let home: string
+let user: string
+
+const CODEX = '# mine\nmodel = "o9"   # the best\r\n\n[mcp_servers.other]\ncommand = "x"\n'
+
+beforeAll(async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sm-'))
+  home = join(folder, 'home')
+  user = join(folder, 'user')
+  await mkdir(home, { mode: 0o700 })
+  mkdirSync(join(user, '.codex'), { recursive: true })
+  const node = await NodeProcess.start({ home, name: 'home', relay: 'none', agent: 'claude' })
+  return async () => {
+    await node.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+async function mcp(...words: string[]) {
+  const args = ['mcp', ...words, '--home', home]
+  const { program, exit } = await runProgram(BIN.node, args, {
+    name: words.join(' '),
+    env: { HOME: user, NO_COLOR: '1' },
+  })
+  return { code: exit.code, out: program.stdout.toString(), err: program.stderr.toString() }
+}
+
+test('shows what would change, and without a terminal wants a yes', async () => {
+  const asked = await mcp('install', 'codex', '--agent', 'claude')
+  expect(asked.code).toBe(2)
+  expect(asked.out).toContain('+ [mcp_servers.sealmesh]')
+  expect(asked.err).toContain('mcp install codex --agent claude --yes')
+  expect(existsSync(join(user, '.codex', 'config.toml'))).toBe(false)
+  expect(existsSync(join(home, 'tokens', 'claude'))).toBe(false)
+})
+
+test('a file is the same before and after, byte for byte, with its mode and behind its link', async () => {
+  const real = join(user, 'dotfiles.toml')
+  const file = join(user, '.codex', 'config.toml')
+  writeFileSync(real, CODEX)
+  chmodSync(real, 0o640)
+  symlinkSync(real, file)
+  expect(await mcp('install', 'codex', '--agent', 'claude', '--yes')).toMatchObject({ code: 0 })
+  // A second time: the same entry, and still the first file behind it.
+  expect(await mcp('install', 'codex', '--agent', 'claude', '--compat', 'server-memory', '--yes')).toMatchObject({
+    code: 0,
+  })
+  expect(readFileSync(file, 'utf8')).toContain('"--compat", "server-memory"')
+  expect(readFileSync(file, 'utf8').startsWith(CODEX)).toBe(true)
+  expect(statSync(real).mode & 0o777).toBe(0o640)
+  const token = readFileSync(join(home, 'tokens', 'claude'), 'utf8').trim()
+  expect(statSync(join(home, 'tokens', 'claude')).mode & 0o777).toBe(0o600)
+  // The entry names the token's agent, never the token.
+  expect(readFileSync(file, 'utf8')).not.toContain(token)
+  expect((await mcp('ls')).out).toMatch(/codex +sealmesh +claude .* yes/)
+  expect(await mcp('uninstall', 'codex')).toMatchObject({ code: 0 })
+  expect(readFileSync(file, 'utf8')).toBe(CODEX)
+  expect(existsSync(join(home, 'tokens', 'claude'))).toBe(false)
+  expect(await mcp('uninstall', 'codex')).toMatchObject({ code: 5 })
+})
+
+test('a file that was not there is gone again; one that was edited since keeps the edit', async () => {
+  const project = join(user, 'shop')
+  mkdirSync(project)
+  const file = join(project, '.mcp.json')
+  expect(await mcp('install', 'claude-code', '--project', project, '--agent', 'claude', '--yes')).toMatchObject({
+    code: 0,
+  })
+  expect(await mcp('uninstall', 'claude-code', '--project', project)).toMatchObject({ code: 0 })
+  expect(existsSync(file)).toBe(false)
+
+  expect(await mcp('install', 'claude-code', '--project', project, '--agent', 'claude', '--yes')).toMatchObject({
+    code: 0,
+  })
+  const edited = JSON.parse(readFileSync(file, 'utf8')) as { mcpServers: Record<string, object> }
+  edited.mcpServers['newer'] = { command: 'y' }
+  writeFileSync(file, JSON.stringify(edited))
+  expect(await mcp('uninstall', 'claude-code', '--project', project)).toMatchObject({ code: 0 })
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ mcpServers: { newer: { command: 'y' } } })
+})
+
+test('what cannot be read is left alone, and a token that somebody else has is not taken', async () => {
+  const file = join(user, '.cursor', 'mcp.json')
+  mkdirSync(join(user, '.cursor'))
+  for (const broken of ['{ "mcpServers": ', '{ "mcpServers": [] }']) {
+    writeFileSync(file, broken)
+    const refused = await mcp('install', 'cursor', '--agent', 'claude', '--yes')
+    expect(refused).toMatchObject({ code: 4 })
+    expect(refused.err).toContain('CLIENT_CONFIG_INVALID')
+    expect(readFileSync(file, 'utf8')).toBe(broken)
+  }
+  writeFileSync(file, '{}')
+  const made = await runProgram(BIN.node, ['agents', 'token', 'claude', '--home', home], { name: 'token' })
+  expect(made.exit.code).toBe(0)
+  const refused = await mcp('install', 'cursor', '--agent', 'claude', '--yes')
+  expect(refused).toMatchObject({ code: 9 })
+  expect(refused.err).toContain('AGENT_TOKEN_EXISTS')
+  expect(readFileSync(file, 'utf8')).toBe('{}')
+})
