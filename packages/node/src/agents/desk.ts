@@ -26,7 +26,7 @@ interface Admission {
   /** As it was before, when absent. */
   readonly profile?: Profile
   readonly pid: number | null
-  readonly inbox: 'push' | 'pull'
+  readonly inbox: 'push' | 'pull' | 'none'
 }
 
 interface Here extends Attachment {
