@@ -1,0 +1,24 @@
+import type { Draft } from '../../agent-port.ts'
+
+/**
+ * What every pattern's core gives back. Effects run in order, and an event counts only when its records are durable:
+ * whoever is told something can read it afterwards, whatever crashes in between.
+ */
+export interface Step<State, Own = never> {
+  readonly next: State
+  readonly effects: readonly (Effect | Own)[]
+}
+
+export interface World {
+  readonly nowMs: number
+}
+
+export type Effect =
+  /** Durable before any effect behind it, else nothing of the event counts. */
+  | { readonly type: 'record'; readonly key: string; readonly value: unknown }
+  /** May get lost like any message: a core that needs it to arrive sends it again. */
+  | { readonly type: 'send'; readonly draft: Draft }
+  | { readonly type: 'note'; readonly event: string; readonly agent?: string; readonly detail?: string }
+
+/** The agent of `agent@machine`: one agent on two machines is one voter, one bidder, one worker. */
+export const agentOf = (address: string): string => address.split('@', 1)[0] as string

@@ -1,0 +1,84 @@
+import type { TaskRecord } from '@sealmesh/protocol/messages/task'
+import { expect, test } from 'vitest'
+import { Tasks } from './tasks.ts'
+import { forSeeds } from './test-seeds.ts'
+import { ROUGH, TestWorld } from './test-world.ts'
+import type { Life } from './test-world.ts'
+import { Worker } from './worker.ts'
+
+const STORM_MS = 60_000
+const WORKERS = [
+  { name: 'ada', node: 'home', capacity: 1 },
+  { name: 'bob', node: 'office', capacity: 2 },
+  { name: 'cyd', node: 'travel', capacity: 1 },
+]
+
+interface Done {
+  readonly agent: string
+  readonly task: string
+}
+
+/** A worker whose work takes a while, and fails now and then. */
+function workerThat(world: TestWorld, capacity: number, done: Done[], capabilities = ['build']) {
+  return async ({ deps }: Life) => {
+    const tasks = await Tasks.start(deps)
+    await Worker.start(deps, {
+      capabilities,
+      capacity,
+      tasks,
+      handle: async ({ payload }) => {
+        // One that was passed on to this worker has another id.
+        const { id: task } = payload as { id: string }
+        await new Promise<void>((resolve) => deps.after(100 + world.dice.pick(5_000), resolve))
+        if (world.dice.random() < 0.1) throw new Error('It did not build')
+        done.push({ agent: deps.port.name, task })
+        return { task, by: deps.port.name }
+      },
+    })
+  }
+}
+
+const stateOf = (world: TestWorld, id: string) => world.onDisk(`asker.tasks.task.${id}`) as TaskRecord | undefined
+const isOver = (record: TaskRecord | undefined) =>
+  record !== undefined && record.state !== 'open' && record.state !== 'assigned'
+
+/** Everything that any register of a task has said. */
+function expectRecordedOnce(world: TestWorld): void {
+  const last = new Map<string, TaskRecord>()
+  for (const { umr, value } of world.writes) {
+    if (!umr.includes('.tasks.task.')) continue
+    const before = last.get(umr)
+    if (isOver(before)) expect(value, `${umr} is written after its end`).toEqual(before)
+    expect(isOver(before) ? 'written again' : 'once', umr).toBe('once')
+    last.set(umr, value as TaskRecord)
+  }
+}
+
+test('whatever crashes, every task is done at least once and its result is recorded exactly once', async () => {
+  await forSeeds(40, async (seed) => {
+    const world = new TestWorld(seed, ROUGH)
+    const done: Done[] = []
+    const ids = Array.from({ length: 6 }, (_, at) => `t${at}`)
+    world.add('asker', 'home', async ({ deps }) => {
+      const tasks = await Tasks.start(deps)
+      for (const id of ids) {
+        await tasks.open({ id, title: id, capability: 'build', payload: { id }, attemptsMax: 64 })
+        await new Promise<void>((resolve) => deps.after(1_000, resolve))
+      }
+    })
+    for (const { name, node, capacity } of WORKERS) world.add(name, node, workerThat(world, capacity, done))
+    world.storm(STORM_MS)
+    await world.run(7_200_000, () => ids.every((id) => isOver(stateOf(world, id))))
+
+    for (const id of ids) {
+      const record = stateOf(world, id)
+      expect(record?.state, id).toBe('done')
+      expect(record?.result).toEqual({ ok: true, value: { task: id, by: expect.any(String) } })
+      expect(done.some(({ task }) => task === id)).toBe(true)
+    }
+    // Late results, repeated ones, and those that were sent again.
+    await world.run(1_200_000)
+    expectRecordedOnce(world)
+    for (const id of ids) expect(stateOf(world, id)?.state).toBe('done')
+  })
+}, 60_000)
