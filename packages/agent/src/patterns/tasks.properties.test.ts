@@ -1,4 +1,4 @@
-import type { TaskRecord } from '@sealmesh/protocol/messages/task'
+import type { TaskRecord, WorkRecord } from '@sealmesh/protocol/messages/task'
 import { expect, test } from 'vitest'
 import { Tasks } from './tasks.ts'
 import { forSeeds } from './test-seeds.ts'
@@ -80,5 +80,11 @@ test('whatever crashes, every task is done at least once and its result is recor
     await world.run(1_200_000)
     expectRecordedOnce(world)
     for (const id of ids) expect(stateOf(world, id)?.state).toBe('done')
+    // Every worker knows that nothing more is wanted of it.
+    for (const { name } of WORKERS)
+      for (let slot = 0; slot < 32; slot++) {
+        const work = world.onDisk(`${name}.tasks.work.${slot}`) as WorkRecord | undefined
+        if (work !== undefined) expect(work.state, `${name} ${slot}`).toBe('settled')
+      }
   })
 }, 60_000)
