@@ -1,7 +1,7 @@
 import type { AgentPort } from '../agent-port.ts'
 import { registerOf } from './turns.ts'
 
-interface Schema<T> {
+export interface Schema<T> {
   safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false }
 }
 

@@ -222,3 +222,17 @@ test('a vote whose caller was away past its deadline ends with what was recorded
   // A newcomer's machine has only what was written since.
   expect(read).toBeUndefined()
 })
+
+test('late votes that come at once, of a vote that is not in memory any more, are both listed', async () => {
+  const { world } = await called(6, [['ada', 'a']])
+  await world.run(20_000)
+  world.crash('caller')
+  world.start('caller')
+  await world.run(100)
+  const late = (from: string) =>
+    world.forge(from, { to: 'caller', type: 'vote', payload: { vote: 'v', choice: 'b' }, correlation: 'v' })
+  world.weather = { ...CALM, delayMsMax: 1 }
+  await Promise.all([late('dan'), late('eve'), late('cyd'), late('bob'), world.run(1_000)])
+  const { late: listed } = world.onDisk(UMR) as VoteRecord
+  expect(listed.map(({ voter }) => voter).sort()).toEqual(['bob', 'cyd', 'dan', 'eve'])
+})

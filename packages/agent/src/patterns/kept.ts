@@ -1,0 +1,158 @@
+import { Failure } from '@sealmesh/protocol/errors'
+import type { Step, World } from './core/step.ts'
+import type { PatternDeps } from './deps.ts'
+import { readRecord, readRecords } from './own-registers.ts'
+import type { Schema } from './own-registers.ts'
+import { Turns } from './turns.ts'
+
+/** Of one pattern and agent: those that run, and ended ones until room is needed; those are read again when asked for. */
+const HELD_MAX = 256
+const TOLD_AGAIN_MS = 1_000
+
+/** Asks for `told`: what had to be sent about the end has been. */
+export interface AllTold {
+  readonly type: 'all-told'
+}
+
+interface Kind<Record, State, Event> {
+  readonly pattern: string
+  readonly key: (id: string) => string
+  readonly schema: Schema<Record>
+  readonly stateOf: (record: Record) => State
+  readonly recordOf: (state: State) => Record
+  readonly idOf: (record: Record) => string
+  readonly isOver: (record: Record) => boolean
+  /** Nothing is left to do but to answer latecomers. */
+  readonly isDone: (record: Record) => boolean
+  readonly step: (state: State, event: Event | Common, world: World) => Step<State, AllTold>
+  readonly dueAtMs: (state: State) => number | null
+}
+
+type Common =
+  | { readonly type: 'tick' }
+  | { readonly type: 'resumed' }
+  | { readonly type: 'cancel' }
+  | { readonly type: 'told' }
+
+export interface Held<Record> {
+  readonly id: string
+  readonly over: Promise<Record>
+}
+
+interface Entry<Record, State, Event> extends Held<Record> {
+  readonly turns: Turns<State, Event | Common, AllTold>
+}
+
+/** What runs on from a register of its own, one turn at a time: votes, auctions. */
+export class Kept<Record, State, Event> {
+  readonly #deps: PatternDeps
+  readonly #kind: Kind<Record, State, Event>
+  readonly #held = new Map<string, Entry<Record, State, Event>>()
+
+  constructor(deps: PatternDeps, kind: Kind<Record, State, Event>) {
+    this.#deps = deps
+    this.#kind = kind
+  }
+
+  /** What was there when the agent ran last; `resume` goes on with it. */
+  async load(): Promise<void> {
+    const { key, schema, isDone } = this.#kind
+    for (const record of (await readRecords(this.#deps.port, key(''), schema)).values())
+      if (!isDone(record)) this.#hold(record)
+  }
+
+  async resume(): Promise<void> {
+    for (const { turns } of [...this.#held.values()]) await turns.feed({ type: 'resumed' })
+  }
+
+  /** Undefined when there is none of that id, in memory or on disk. */
+  async find(id: string): Promise<Held<Record> | undefined> {
+    return this.#find(id)
+  }
+
+  /** Throws `CORE_BUSY` when too many run; what writing the register threw, when it was not written. */
+  async add(record: Record, first: Step<State, AllTold>, signal?: AbortSignal): Promise<Held<Record>> {
+    if (!this.#makeRoom())
+      throw new Failure('CORE_BUSY', `${HELD_MAX} of this kind run already, which is as many as may.`, {
+        next: 'wait until some of them have ended',
+      })
+    const entry = this.#hold(record)
+    try {
+      await entry.turns.enter(first)
+    } catch (cause) {
+      this.#held.delete(entry.id)
+      await entry.turns.close()
+      throw cause
+    }
+    const cancel = () => void entry.turns.feed({ type: 'cancel' }).catch(() => {})
+    if (signal?.aborted === true) cancel()
+    else signal?.addEventListener('abort', cancel, { once: true })
+    return entry
+  }
+
+  /** False when nobody here knows that id. */
+  async feed(id: string, event: Event): Promise<boolean> {
+    const entry = await this.#find(id)
+    await entry?.turns.feed(event)
+    return entry !== undefined
+  }
+
+  async close(): Promise<void> {
+    for (const { turns } of this.#held.values()) await turns.close()
+  }
+
+  async #find(id: string): Promise<Entry<Record, State, Event> | undefined> {
+    const held = this.#held.get(id)
+    if (held !== undefined) return held
+    const { port } = this.#deps
+    const record = await readRecord(port, port.name, this.#kind.key(id), this.#kind.schema)
+    // Another may have read it meanwhile: two that hold it would overwrite each other.
+    const since = this.#held.get(id)
+    if (since !== undefined || record === undefined) return since
+    this.#makeRoom()
+    return this.#hold(record)
+  }
+
+  #hold(record: Record): Entry<Record, State, Event> {
+    const { pattern, stateOf, recordOf, idOf, isOver, step, dueAtMs } = this.#kind
+    const id = idOf(record)
+    let end: (record: Record) => void = () => {}
+    const over = new Promise<Record>((resolve) => {
+      end = resolve
+    })
+    const changed = (now: Record) => {
+      if (isOver(now)) end(now)
+    }
+    const turns: Turns<State, Event | Common, AllTold> = new Turns(this.#deps, {
+      pattern,
+      id,
+      initial: stateOf(record),
+      step,
+      dueAtMs,
+      run: () => void this.#markTold(turns),
+      changed: (state) => changed(recordOf(state)),
+    })
+    changed(record)
+    const entry = { id, turns, over }
+    this.#held.set(id, entry)
+    return entry
+  }
+
+  /** Until that can be written down; everybody is told once more should the agent end before. */
+  async #markTold(turns: Turns<State, Event | Common, AllTold>): Promise<void> {
+    try {
+      await turns.feed({ type: 'told' })
+    } catch {
+      this.#deps.after(TOLD_AGAIN_MS, () => void this.#markTold(turns))
+    }
+  }
+
+  /** False when all that are held run. */
+  #makeRoom(): boolean {
+    for (const [id, { turns }] of this.#held) {
+      if (this.#held.size < HELD_MAX) break
+      if (this.#kind.isDone(this.#kind.recordOf(turns.state))) this.#held.delete(id)
+    }
+    return this.#held.size < HELD_MAX
+  }
+}
