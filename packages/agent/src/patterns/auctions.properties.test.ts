@@ -133,6 +133,23 @@ test('a winner that is cut off does not act, and the next best one does', async 
   expect(acted).toEqual(['bob'])
 })
 
+test('a winner acts once although every message comes twice', async () => {
+  const world = new TestWorld(5, { ...CALM, twice: 1 })
+  const acted: string[] = []
+  world.add(
+    'ada',
+    'office',
+    ({ deps }) => {
+      const bid = async () => ({ price: 1, load: 0, capacity: 1 })
+      new Bidder(deps, { bid, onWon: () => void acted.push('ada') })
+    },
+    { capabilities: ['build'] },
+  )
+  world.add('caller', 'home', async ({ deps }) => void (await (await Auctions.start(deps)).call(auction)))
+  await world.run(60_000)
+  expect(acted).toEqual(['ada'])
+})
+
 test('an auction without bids is unsold, and one that is withdrawn is nobody’s', async () => {
   const world = new TestWorld(3, CALM)
   const controller = new AbortController()

@@ -251,7 +251,9 @@ export class TestWorld {
         ),
       describe: (profile) => later(1, () => void (agent.profile = { ...agent.profile, ...profile })),
       read: (umr) =>
-        later(1, () => (ownerOf(umr) === agent.name ? agent.disk.get(umr) : agent.replicas.get(umr)?.value)),
+        later(1 + this.dice.pick(10), () =>
+          ownerOf(umr) === agent.name ? agent.disk.get(umr) : agent.replicas.get(umr)?.value,
+        ),
       list: (prefix) => later(1, () => [...agent.disk.keys()].filter((umr) => umr.startsWith(prefix)).sort()),
       write: (umr, value) => (alive() ? this.#write(agent, life, umr, value) : new Promise(() => {})),
     }
