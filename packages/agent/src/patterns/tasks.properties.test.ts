@@ -46,6 +46,10 @@ const isOver = (record: TaskRecord | undefined) =>
 function expectRecordedOnce(world: TestWorld): void {
   const last = new Map<string, TaskRecord>()
   for (const { umr, value } of world.writes) {
+    if (umr.includes('.tasks.work.')) {
+      const { visited } = (value as WorkRecord).request
+      expect(new Set([...visited, umr.split('.')[0]]).size, 'nobody has it twice on its way').toBe(visited.length + 1)
+    }
     if (!umr.includes('.tasks.task.')) continue
     const before = last.get(umr)
     if (isOver(before)) expect(value, `${umr} is written after its end`).toEqual(before)

@@ -1,0 +1,122 @@
+import type { AgentView } from '@sealmesh/protocol/messages/profile'
+import type { Effect, Step, World } from './step.ts'
+
+/**
+ * Who has been silent for how long: docs/spec/17-patterns.md §7. It only says so. Nobody is promoted, removed or told
+ * anything because of it: who acts for an agent is decided by terms, and whoever is called lost may be at work.
+ */
+
+/** Agents that are watched; of more than these nothing is said. */
+export const WATCHED_MAX = 1_024
+/** Of an agent that is lost for so long nothing more is kept. */
+const FORGET_MS = 86_400_000
+
+export type Health = 'well' | 'suspect' | 'lost'
+
+interface Watched {
+  readonly health: Health
+  readonly heardAtMs: number
+  /** When the registry heard of it last, by a clock of another machine: only that it changes says something. */
+  readonly seen: string | null
+}
+
+export interface Healths {
+  readonly suspectMs: number
+  readonly lostMs: number
+  readonly everyMs: number
+  readonly watched: ReadonlyMap<string, Watched>
+  readonly lookedAtMs: number
+}
+
+export type HealthEvent =
+  | { readonly type: 'tick' }
+  /** A message of that agent came. */
+  | { readonly type: 'heard'; readonly agent: string }
+  /** Something is to come from it, whether or not it was ever heard. */
+  | { readonly type: 'expected'; readonly agents: readonly string[] }
+  | { readonly type: 'registry'; readonly views: readonly AgentView[] }
+
+export type HealthEffect =
+  /** Answer with `registry`, and let this agent be heard itself. */
+  { readonly type: 'look' } | { readonly type: 'changed'; readonly agent: string; readonly health: Health }
+export type HealthStep = Step<Healths, HealthEffect>
+
+export const healthDueAtMs = ({ lookedAtMs, everyMs }: Healths): number => lookedAtMs + everyMs
+
+export const healthOf = ({ watched }: Healths, agent: string): Health => watched.get(agent)?.health ?? 'well'
+
+export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: World): HealthStep {
+  switch (event.type) {
+    case 'tick':
+      return nowMs < healthDueAtMs(healths) ? { next: healths, effects: [] } : judge(awake(healths, nowMs), nowMs)
+    case 'heard':
+      return hear(healths, [event.agent], nowMs)
+    case 'expected': {
+      const unknown = event.agents.filter((agent) => !healths.watched.has(agent))
+      return hear(healths, unknown, nowMs)
+    }
+    case 'registry': {
+      const fresh = event.views.filter((view) => isSign(view, healths.watched.get(view.name)))
+      const { next, effects } = hear(
+        healths,
+        fresh.map(({ name }) => name),
+        nowMs,
+      )
+      const watched = new Map(next.watched)
+      for (const { name, heardAt } of event.views) {
+        const entry = watched.get(name)
+        if (entry !== undefined) watched.set(name, { ...entry, seen: heardAt })
+      }
+      return { next: { ...next, watched }, effects }
+    }
+  }
+}
+
+/** That it is attached on this machine is known without a heartbeat. */
+const isSign = (view: AgentView, before: Watched | undefined): boolean =>
+  view.state === 'attached' &&
+  (view.here || before === undefined || (view.heardAt !== null && view.heardAt !== before.seen))
+
+function hear(healths: Healths, agents: readonly string[], nowMs: number): HealthStep {
+  const watched = new Map(healths.watched)
+  const effects: (Effect | HealthEffect)[] = []
+  for (const agent of agents) {
+    const before = watched.get(agent)
+    if (before === undefined && watched.size >= WATCHED_MAX) continue
+    watched.set(agent, { health: 'well', heardAtMs: nowMs, seen: before?.seen ?? null })
+    if (before !== undefined && before.health !== 'well') effects.push(...changed(agent, 'well'))
+  }
+  return { next: { ...healths, watched }, effects }
+}
+
+/** A machine that slept heard nothing, which says nothing of others: the time that it missed is given to them. */
+function awake(healths: Healths, nowMs: number): Healths {
+  const lateMs = nowMs - healthDueAtMs(healths)
+  if (lateMs <= healths.everyMs) return healths
+  const watched = new Map(
+    [...healths.watched].map(([agent, entry]) => [agent, { ...entry, heardAtMs: entry.heardAtMs + lateMs }]),
+  )
+  return { ...healths, watched }
+}
+
+function judge(healths: Healths, nowMs: number): HealthStep {
+  const watched = new Map(healths.watched)
+  const effects: (Effect | HealthEffect)[] = [{ type: 'look' }]
+  for (const [agent, entry] of watched) {
+    const silentMs = nowMs - entry.heardAtMs
+    if (silentMs >= FORGET_MS) {
+      watched.delete(agent)
+      continue
+    }
+    const health = silentMs >= healths.lostMs ? 'lost' : silentMs >= healths.suspectMs ? 'suspect' : 'well'
+    if (health === entry.health) continue
+    watched.set(agent, { ...entry, health })
+    effects.push(...changed(agent, health))
+  }
+  return { next: { ...healths, watched, lookedAtMs: nowMs }, effects }
+}
+
+const changed = (agent: string, health: Health): (Effect | HealthEffect)[] => [
+  { type: 'note', event: health, agent },
+  { type: 'changed', agent, health },
+]
