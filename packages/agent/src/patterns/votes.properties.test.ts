@@ -116,6 +116,7 @@ async function called(
   const answers: unknown[] = []
   world.add('caller', 'home', async ({ deps }) => {
     const all = await Votes.start(deps)
+    if (world.onDisk(UMR) !== undefined) return
     const vote = await all.call({
       id: 'v',
       question: 'Which?',
