@@ -14,7 +14,7 @@ export interface AllTold {
   readonly type: 'all-told'
 }
 
-interface Kind<Record, State, Event> {
+interface Kind<Record, State, Event, Own> {
   readonly pattern: string
   readonly key: (id: string) => string
   readonly schema: Schema<Record>
@@ -24,10 +24,13 @@ interface Kind<Record, State, Event> {
   readonly isOver: (record: Record) => boolean
   /** Nothing is left to do but to answer latecomers. */
   readonly isDone: (record: Record) => boolean
-  readonly step: (state: State, event: Event | Common, world: World) => Step<State, AllTold>
+  readonly step: (state: State, event: Event | Common, world: World) => Step<State, AllTold | Own>
   readonly dueAtMs: (state: State) => number | null
+  /** What only this kind knows how to do. */
+  readonly run?: (effect: Own, id: string) => void
 }
 
+type Named = { readonly type: string }
 type Common =
   | { readonly type: 'tick' }
   | { readonly type: 'resumed' }
@@ -39,17 +42,17 @@ export interface Held<Record> {
   readonly over: Promise<Record>
 }
 
-interface Entry<Record, State, Event> extends Held<Record> {
-  readonly turns: Turns<State, Event | Common, AllTold>
+interface Entry<Record, State, Event, Own extends Named> extends Held<Record> {
+  readonly turns: Turns<State, Event | Common, AllTold | Own>
 }
 
-/** What runs on from a register of its own, one turn at a time: votes, auctions. */
-export class Kept<Record, State, Event> {
+/** What runs on from a register of its own, one turn at a time: votes, auctions, rounds. */
+export class Kept<Record, State, Event, Own extends Named = never> {
   readonly #deps: PatternDeps
-  readonly #kind: Kind<Record, State, Event>
-  readonly #held = new Map<string, Entry<Record, State, Event>>()
+  readonly #kind: Kind<Record, State, Event, Own>
+  readonly #held = new Map<string, Entry<Record, State, Event, Own>>()
 
-  constructor(deps: PatternDeps, kind: Kind<Record, State, Event>) {
+  constructor(deps: PatternDeps, kind: Kind<Record, State, Event, Own>) {
     this.#deps = deps
     this.#kind = kind
   }
@@ -71,7 +74,7 @@ export class Kept<Record, State, Event> {
   }
 
   /** Throws `CORE_BUSY` when too many run; what writing the register threw, when it was not written. */
-  async add(record: Record, first: Step<State, AllTold>, signal?: AbortSignal): Promise<Held<Record>> {
+  async add(record: Record, first: Step<State, AllTold | Own>, signal?: AbortSignal): Promise<Held<Record>> {
     if (!this.#makeRoom())
       throw new Failure('CORE_BUSY', `${HELD_MAX} of this kind run already, which is as many as may.`, {
         next: 'wait until some of them have ended',
@@ -101,7 +104,7 @@ export class Kept<Record, State, Event> {
     for (const { turns } of this.#held.values()) await turns.close()
   }
 
-  async #find(id: string): Promise<Entry<Record, State, Event> | undefined> {
+  async #find(id: string): Promise<Entry<Record, State, Event, Own> | undefined> {
     const held = this.#held.get(id)
     if (held !== undefined) return held
     const { port } = this.#deps
@@ -113,8 +116,8 @@ export class Kept<Record, State, Event> {
     return this.#hold(record)
   }
 
-  #hold(record: Record): Entry<Record, State, Event> {
-    const { pattern, stateOf, recordOf, idOf, isOver, step, dueAtMs } = this.#kind
+  #hold(record: Record): Entry<Record, State, Event, Own> {
+    const { pattern, stateOf, recordOf, idOf, isOver, step, dueAtMs, run } = this.#kind
     const id = idOf(record)
     let end: (record: Record) => void = () => {}
     const over = new Promise<Record>((resolve) => {
@@ -123,13 +126,16 @@ export class Kept<Record, State, Event> {
     const changed = (now: Record) => {
       if (isOver(now)) end(now)
     }
-    const turns: Turns<State, Event | Common, AllTold> = new Turns(this.#deps, {
+    const turns: Turns<State, Event | Common, AllTold | Own> = new Turns(this.#deps, {
       pattern,
       id,
       initial: stateOf(record),
       step,
       dueAtMs,
-      run: () => void this.#markTold(turns),
+      run: (effect) => {
+        if (isAllTold(effect)) void this.#markTold(turns)
+        else run?.(effect, id)
+      },
       changed: (state) => changed(recordOf(state)),
     })
     changed(record)
@@ -139,7 +145,7 @@ export class Kept<Record, State, Event> {
   }
 
   /** Until that can be written down; everybody is told once more should the agent end before. */
-  async #markTold(turns: Turns<State, Event | Common, AllTold>): Promise<void> {
+  async #markTold(turns: Turns<State, Event | Common, AllTold | Own>): Promise<void> {
     try {
       await turns.feed({ type: 'told' })
     } catch {
@@ -156,3 +162,5 @@ export class Kept<Record, State, Event> {
     return this.#held.size < HELD_MAX
   }
 }
+
+const isAllTold = (effect: Named): effect is AllTold => effect.type === 'all-told'
