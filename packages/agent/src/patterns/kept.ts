@@ -90,6 +90,8 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     const cancel = () => void entry.turns.feed({ type: 'cancel' }).catch(() => {})
     if (signal?.aborted === true) cancel()
     else signal?.addEventListener('abort', cancel, { once: true })
+    // A signal may live as long as its agent.
+    void entry.over.then(() => signal?.removeEventListener('abort', cancel))
     return entry
   }
 

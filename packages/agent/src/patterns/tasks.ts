@@ -152,6 +152,8 @@ export class Tasks {
     const cancel = () => void this.cancel(id).catch(() => {})
     if (wanted.signal?.aborted === true) cancel()
     else wanted.signal?.addEventListener('abort', cancel, { once: true })
+    // A signal may live as long as its agent.
+    void held.settled.then(() => wanted.signal?.removeEventListener('abort', cancel))
     return { id, settled: held.settled }
   }
 

@@ -2,7 +2,7 @@ import type { Message } from '@sealmesh/protocol/messages/message'
 import type { TaskRequest } from '@sealmesh/protocol/messages/task'
 import { describe, expect, test } from 'vitest'
 import type { Situation } from './selection.ts'
-import { jobKey, SLOTS_MAX, stepWork, workFrom } from './work.ts'
+import { jobKey, SLOTS_MAX, SLOTS_OF_ONE_MAX, stepWork, workFrom } from './work.ts'
 import type { Work, WorkEvent } from './work.ts'
 
 const NOBODY: Situation = { views: [], book: new Map(), given: new Map() }
@@ -63,12 +63,20 @@ describe('a worker', () => {
 
   test('uses a bounded number of registers, and the settled ones again', () => {
     let work = idle(10_000)
-    for (let at = 0; at < SLOTS_MAX; at++) work = after(work, asked(`t${at}`)).next
-    expect(after(work, asked('more')).effects[0]).toMatchObject({ draft: { payload: { reason: 'no-room' } } })
-    work = after(work, { type: 'cancelled', asker: 'asker', task: 't7' }).next
+    const from = (asker: string, task: string) => ({ ...asked(task), asker }) as WorkEvent
+    const refused = [{ draft: { payload: { reason: 'no-room' } } }, { type: 'note' }]
+    for (let at = 0; at < SLOTS_MAX; at++) {
+      const asker = `asker${Math.floor(at / SLOTS_OF_ONE_MAX)}`
+      work = after(work, from(asker, `t${at}`)).next
+      // One asker leaves room for others.
+      if (at % SLOTS_OF_ONE_MAX === SLOTS_OF_ONE_MAX - 1)
+        expect(after(work, from(asker, 'more')).effects).toMatchObject(refused)
+    }
+    expect(after(work, asked('more')).effects).toMatchObject(refused)
+    work = after(work, { type: 'cancelled', asker: 'asker0', task: 't7' }).next
     const taken = after(work, asked('more')).next
     expect(taken.jobs.size).toBe(SLOTS_MAX)
-    expect(stateOf(taken, 't7')).toBeUndefined()
+    expect(taken.jobs.has(jobKey('asker0', 't7'))).toBe(false)
     expect(taken.jobs.get(jobKey('asker', 'more'))?.slot).toBe(7)
   })
 

@@ -15,6 +15,8 @@ import type { Effect, Step, World } from './step.ts'
 
 /** Registers that a worker uses for it. When none is free it declines. */
 export const SLOTS_MAX = 256
+/** Of these, what one asker may have in use: it leaves room for others. */
+export const SLOTS_OF_ONE_MAX = 64
 /** Before a result that nobody has answered is sent again: first and at most. */
 export const RESEND_MS = 30_000
 export const RESEND_MS_MAX = 600_000
@@ -126,6 +128,8 @@ function take(work: Work, event: RequestEvent, { nowMs }: World): WorkStep {
   if (request.deadlineAtMs !== null && nowMs >= request.deadlineAtMs) return decline(work, event, 'expired')
   const place = placeOf(work, event)
   if (place === 'unable' || place === 'no-room' || place === 'too-far') return decline(work, event, place)
+  const held = [...work.jobs.values()].filter(({ record }) => record.asker === asker && record.state !== 'settled')
+  if (held.length >= SLOTS_OF_ONE_MAX) return decline(work, event, 'no-room')
   const free = freeSlot(work, nowMs)
   if (free === undefined) return decline(work, event, 'no-room')
   const record: WorkRecord = { version: 1, asker, request, state: place, outcome: null, takenAtMs: nowMs }
