@@ -19,6 +19,8 @@ export interface AgentPort {
   list(prefix: string): Promise<readonly string[]>
   /** Durable here when it resolves. */
   write(umr: string, value: string): Promise<void>
+  /** Of a register that is not there, nothing. */
+  remove(umr: string): Promise<void>
 }
 
 export interface Draft {

@@ -255,6 +255,7 @@ export class TestWorld {
           ownerOf(umr) === agent.name ? agent.disk.get(umr) : agent.replicas.get(umr)?.value,
         ),
       list: (prefix) => later(1, () => [...agent.disk.keys()].filter((umr) => umr.startsWith(prefix)).sort()),
+      remove: (umr) => later(1 + this.dice.pick(20), () => void agent.disk.delete(umr)),
       write: (umr, value) => (alive() ? this.#write(agent, life, umr, value) : new Promise(() => {})),
     }
   }
