@@ -9,7 +9,8 @@ export const REMEMBERED_MAX = 512
 
 interface Heard {
   readonly asker: string
-  readonly message: Message
+  /** While it is worked on: what it answers. */
+  readonly message?: Message
   /** Null: it is being worked on. */
   readonly outcome: Answer['outcome'] | null
 }
@@ -42,14 +43,15 @@ export function stepAnswers(answers: Answers, event: AnswersEvent): AnswersStep 
       const before = answers.heard.get(event.key)
       if (before === undefined || before.outcome !== null) return { next: answers, effects: [] }
       const heard = { ...before, outcome: event.outcome }
-      return { next: remember(answers, event.key, heard), effects: [answer(heard)] }
+      const effects = heard.message === undefined ? [] : [answer(heard, heard.message)]
+      return { next: remember(answers, event.key, heard), effects }
     }
     case 'cancelled': {
       const key = keyOf(event.asker, event.question)
-      if (answers.heard.get(key)?.outcome !== null) return { next: answers, effects: [] }
-      const heard = new Map(answers.heard)
-      heard.delete(key)
-      return { next: { ...answers, heard }, effects: [{ type: 'stop', key }] }
+      const running = answers.heard.get(key)?.outcome === null
+      // Kept, because the question itself may come again, or only now.
+      const next = remember(answers, key, { asker: event.asker, outcome: { ok: false, reason: 'Cancelled' } })
+      return { next, effects: running ? [{ type: 'stop', key }] : [] }
     }
   }
 }
@@ -59,14 +61,14 @@ function hear(answers: Answers, event: Extract<AnswersEvent, { type: 'question' 
   const key = keyOf(asker, question.question)
   const before = answers.heard.get(key)
   if (before?.outcome === null) return { next: answers, effects: [] }
-  if (before !== undefined) return { next: answers, effects: [answer({ ...before, message })] }
+  if (before !== undefined) return { next: answers, effects: [answer(before, message)] }
   const declined = !answers.capabilities.includes(question.capability)
     ? 'unable'
     : answering(answers) >= answers.capacity
       ? 'no-room'
       : undefined
   // Not remembered: there may be room when it is asked again.
-  if (declined !== undefined) return { next: answers, effects: [answer({ asker, message, outcome: { declined } })] }
+  if (declined !== undefined) return { next: answers, effects: [answer({ asker, outcome: { declined } }, message)] }
   return {
     next: remember(answers, key, { asker, message, outcome: null }),
     effects: [{ type: 'run', key, question, asker }],
@@ -86,7 +88,7 @@ function remember(answers: Answers, key: string, entry: Heard): Answers {
 
 const keyOf = (asker: string, question: string): string => `${asker}.${question}`
 
-function answer({ asker, message, outcome }: Heard): Effect {
+function answer({ asker, outcome }: Heard, message: Message): Effect {
   const question = message.correlation as string
   return {
     type: 'send',
