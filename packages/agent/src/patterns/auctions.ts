@@ -42,6 +42,7 @@ export class Auctions {
       stateOf: (record) => lotFrom(record, deps.nowMs()),
       recordOf: ({ record }) => record,
       idOf: ({ auction }) => auction,
+      deadlineAtMs: ({ deadlineAtMs }) => deadlineAtMs,
       isOver: ({ state }) => state === 'sold' || state === 'unsold' || state === 'cancelled',
       isDone: ({ told }) => told,
       step: (lot, event, world) => stepLot(lot, event, world, score),
@@ -122,7 +123,7 @@ export class Auctions {
     const event = eventOf(message)
     if (event === undefined) return
     const { trace, port, nowMs } = this.#deps
-    if (await this.#kept.feed(event.auction, event)) trace.heard(port.name, 'auction', message, nowMs())
+    if (await this.#kept.take(event.auction, event)) trace.heard(port.name, 'auction', message, nowMs())
   }
 }
 

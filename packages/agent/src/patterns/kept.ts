@@ -3,10 +3,13 @@ import type { Step, World } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { readRecord, readRecords } from './own-registers.ts'
 import type { Schema } from './own-registers.ts'
+import { Shelf } from './shelf.ts'
 import { Turns } from './turns.ts'
 
 /** Of one pattern and agent: those that run, and ended ones until room is needed; those are read again when asked for. */
 const HELD_MAX = 256
+/** Ended ones that stay on disk, to be read and for latecomers; the oldest are removed. */
+const DONE_KEPT = 256
 const TOLD_AGAIN_MS = 1_000
 
 /** Asks for `told`: what had to be sent about the end has been. */
@@ -21,11 +24,14 @@ interface Kind<Record, State, Event, Own> {
   readonly stateOf: (record: Record) => State
   readonly recordOf: (state: State) => Record
   readonly idOf: (record: Record) => string
+  readonly deadlineAtMs: (record: Record) => number
   readonly isOver: (record: Record) => boolean
   /** Nothing is left to do but to answer latecomers. */
   readonly isDone: (record: Record) => boolean
   readonly step: (state: State, event: Event | Common, world: World) => Step<State, AllTold | Own>
   readonly dueAtMs: (state: State) => number | null
+  /** How many that have ended stay on disk. */
+  readonly doneKept?: number
   /** What only this kind knows how to do. */
   readonly run?: (effect: Own, id: string) => void
 }
@@ -52,16 +58,21 @@ export class Kept<Record, State, Event, Own extends Named = never> {
   readonly #kind: Kind<Record, State, Event, Own>
   readonly #held = new Map<string, Entry<Record, State, Event, Own>>()
 
+  readonly #shelf: Shelf
+
   constructor(deps: PatternDeps, kind: Kind<Record, State, Event, Own>) {
     this.#deps = deps
     this.#kind = kind
+    this.#shelf = new Shelf(deps.port, kind.doneKept ?? DONE_KEPT)
   }
 
   /** What was there when the agent ran last; `resume` goes on with it. */
   async load(): Promise<void> {
-    const { key, schema, isDone } = this.#kind
-    for (const record of (await readRecords(this.#deps.port, key(''), schema)).values())
-      if (!isDone(record)) this.#hold(record)
+    const { key, schema, isDone, idOf, deadlineAtMs } = this.#kind
+    const all = [...(await readRecords(this.#deps.port, key(''), schema)).values()]
+    for (const record of all) if (!isDone(record)) this.#hold(record)
+    const done = all.filter(isDone)
+    this.#shelf.fill(done.map((record) => ({ key: key(idOf(record)), atMs: deadlineAtMs(record) })))
   }
 
   async resume(): Promise<void> {
@@ -95,10 +106,10 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     return entry
   }
 
-  /** False when nobody here knows that id. */
-  async feed(id: string, event: Event): Promise<boolean> {
+  /** Resolves when it has taken effect, however often its record must be tried; false when nobody knows that id. */
+  async take(id: string, event: Event): Promise<boolean> {
     const entry = await this.#find(id)
-    await entry?.turns.feed(event)
+    await entry?.turns.take(event)
     return entry !== undefined
   }
 
@@ -119,7 +130,7 @@ export class Kept<Record, State, Event, Own extends Named = never> {
   }
 
   #hold(record: Record): Entry<Record, State, Event, Own> {
-    const { pattern, stateOf, recordOf, idOf, isOver, step, dueAtMs, run } = this.#kind
+    const { pattern, stateOf, recordOf, idOf, key, isOver, isDone, step, dueAtMs, run } = this.#kind
     const id = idOf(record)
     let end: (record: Record) => void = () => {}
     const over = new Promise<Record>((resolve) => {
@@ -127,6 +138,7 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     })
     const changed = (now: Record) => {
       if (isOver(now)) end(now)
+      if (isDone(now)) this.#shelf.put(key(id))
     }
     const turns: Turns<State, Event | Common, AllTold | Own> = new Turns(this.#deps, {
       pattern,

@@ -53,6 +53,7 @@ export class Rounds {
       stateOf: (record) => ({ record }),
       recordOf: ({ record }) => record,
       idOf: ({ round }) => round,
+      deadlineAtMs: ({ deadlineAtMs }) => deadlineAtMs,
       isOver: isRoundOver,
       isDone: isRoundOver,
       // Nobody is told of a round's end but by its vote and its task.
@@ -120,7 +121,7 @@ export class Rounds {
     void ended
       .then(async (event) => {
         if (event.type === 'built') this.#running.delete(id)
-        await this.#kept.feed(id, event)
+        await this.#kept.take(id, event)
       })
       .catch(() => {
         // Both can be begun again at any time: they have ids of their own.
@@ -173,6 +174,6 @@ export class Rounds {
     const phase = message.type === 'idea' ? 'brainstorm' : 'critique'
     const { trace, port, nowMs } = this.#deps
     const event: RoundEvent = { type: 'contribution', from: agentOf(message.from), phase, contribution: read.data }
-    if (await this.#kept.feed(read.data.round, event)) trace.heard(port.name, 'round', message, nowMs())
+    if (await this.#kept.take(read.data.round, event)) trace.heard(port.name, 'round', message, nowMs())
   }
 }

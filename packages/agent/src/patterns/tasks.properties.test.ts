@@ -59,7 +59,7 @@ function expectRecordedOnce(world: TestWorld): void {
 }
 
 test('whatever crashes, every task is done at least once and its result is recorded exactly once', async () => {
-  await forSeeds(40, async (seed) => {
+  await forSeeds(25, async (seed) => {
     const world = new TestWorld(seed, ROUGH)
     const done: Done[] = []
     const ids = Array.from({ length: 6 }, (_, at) => `t${at}`)
@@ -91,4 +91,46 @@ test('whatever crashes, every task is done at least once and its result is recor
         if (work !== undefined) expect(work.state, `${name} ${slot}`).toBe('settled')
       }
   })
-}, 60_000)
+}, 120_000)
+
+test('after a takeover from what had come to the other machine, every task that it knows is done and recorded once', async () => {
+  let fromBehind = 0
+  await forSeeds(20, async (seed) => {
+    const world = new TestWorld(seed, ROUGH)
+    const done: Done[] = []
+    const ids = Array.from({ length: 6 }, (_, at) => `t${at}`)
+    world.add('asker', 'home', async ({ deps }) => {
+      const tasks = await Tasks.start(deps)
+      for (const id of ids) {
+        await tasks.open({ id, title: id, capability: 'build', payload: { id }, attemptsMax: 64 })
+        await new Promise<void>((resolve) => deps.after(2_000, resolve))
+      }
+    })
+    for (const { name, node, capacity } of WORKERS) world.add(name, node, workerThat(world, capacity, done))
+    world.storm(40_000)
+    let from = 0
+    let known: (TaskRecord | undefined)[] = []
+    world.at(2_000 + world.dice.pick(15_000), () => {
+      const before = ids.map((id) => stateOf(world, id))
+      world.takeOver('asker', 'cyd')
+      from = world.writes.length
+      known = ids.map((id) => stateOf(world, id))
+      if (JSON.stringify(known) !== JSON.stringify(before)) fromBehind++
+    })
+    await world.run(7_200_000, () => ids.every((id) => isOver(stateOf(world, id))))
+    await world.run(1_200_000)
+    for (const id of ids) expect(stateOf(world, id)?.state, id).toBe('done')
+    // What counts: where the other machine began, and what was written since.
+    ids.forEach((id, at) => {
+      const line = [
+        known[at],
+        ...world.writes
+          .slice(from)
+          .flatMap(({ umr, value }) => (umr.endsWith(`task.${id}`) ? [value as TaskRecord] : [])),
+      ]
+      expect(line.filter((record) => record?.state === 'done').length, id).toBe(1)
+    })
+  })
+  // Some of them began behind what the old machine had.
+  expect(fromBehind).toBeGreaterThan(0)
+}, 120_000)

@@ -189,6 +189,40 @@ describe('an open task', () => {
     expect(recordOf(world, tried)).toMatchObject({ state: 'failed', attempt: 2, assigned: ['mute', 'mute'] })
   })
 
+  test('that is settled stays on disk until newer ones have taken its place, and is answered even after that', async () => {
+    const world = new TestWorld(13, CALM)
+    const held: { tasks?: Tasks } = {}
+    const got: unknown[] = []
+    world.add('asker', 'home', async ({ deps }) => {
+      held.tasks = await Tasks.start(deps, { settledKept: 2 })
+    })
+    world.add('ada', 'office', working([], 1, 1_000))
+    world.add(
+      'bob',
+      'office',
+      ({ deps }) =>
+        void deps.port.onDelivery(({ message }) => {
+          if (message.type === 'task-recorded') got.push(message.payload)
+        }),
+    )
+    const ids: string[] = []
+    for (let at = 0; at < 4; at++) {
+      ids.push(await open(world, held))
+      await world.run(10_000)
+    }
+    expect(ids.map((id) => world.onDisk(`asker.tasks.task.${id}`) !== undefined)).toEqual([false, false, true, true])
+    // Those that were there at a start count as well.
+    world.crash('asker')
+    world.start('asker')
+    const last = await open(world, held)
+    await world.run(10_000)
+    expect(recordOf(world, last).state).toBe('done')
+    expect(world.onDisk(`asker.tasks.task.${ids[2]}`)).toBeUndefined()
+    const payload = { task: ids[0], attempt: 1, outcome: { ok: true, value: null } }
+    await Promise.all([world.forge('bob', { to: 'asker', type: 'task-result', payload }), world.run(500)])
+    expect(got).toEqual([{ task: ids[0], attempt: 1, state: 'cancelled', doneBy: null }])
+  })
+
   test('that does not fit its register is refused', async () => {
     const world = new TestWorld(10, CALM)
     const asker = askerIn(world)

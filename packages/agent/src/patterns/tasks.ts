@@ -1,7 +1,7 @@
 import { assert } from '@sealmesh/protocol/result'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Message } from '@sealmesh/protocol/messages/message'
-import { TaskAccepted, TaskDeclined, TaskRecord, TaskResult } from '@sealmesh/protocol/messages/task'
+import { TaskAccepted, TaskDeclined, TaskRecord, TaskResult, TASK_RECORDED } from '@sealmesh/protocol/messages/task'
 import { learn } from './core/performance.ts'
 import type { PerformanceBook } from './core/performance.ts'
 import type { Situation } from './core/selection.ts'
@@ -10,10 +10,13 @@ import { isSettled, openTask, stepTask, taskDueAtMs, taskFrom, taskKey } from '.
 import type { Task, TaskEffect, TaskEvent, TaskSpec } from './core/task.ts'
 import type { PatternDeps } from './deps.ts'
 import { readRecord, readRecords } from './own-registers.ts'
+import { Shelf } from './shelf.ts'
 import { Turns } from './turns.ts'
 
 /** Tasks of one agent that are not settled: each is some KB of memory, and a register that is read at every start. */
-export const TASKS_OPEN_MAX = 1_000
+export const TASKS_OPEN_MAX = 512
+/** Settled ones that stay on disk, to be read and to answer late results from; the oldest are removed. */
+const SETTLED_KEPT = 256
 const ATTEMPTS_DEFAULT = 16
 
 export interface NewTask extends Pick<TaskSpec, 'title' | 'capability' | 'payload'> {
@@ -49,20 +52,22 @@ export class Tasks {
   readonly #deps: PatternDeps
   readonly #held = new Map<string, Held>()
   readonly #opening = new Map<string, Promise<OpenTask>>()
+  readonly #shelf: Shelf
   #book: PerformanceBook = new Map()
   #stopListening: () => void = () => {}
 
-  private constructor(deps: PatternDeps) {
+  private constructor(deps: PatternDeps, settledKept: number) {
     this.#deps = deps
+    this.#shelf = new Shelf(deps.port, settledKept)
   }
 
   /** Goes on with what was open when the agent ran last, here or on the machine that it was taken over from. */
-  static async start(deps: PatternDeps): Promise<Tasks> {
-    const tasks = new Tasks(deps)
-    for (const record of (await readRecords(deps.port, taskKey(''), TaskRecord)).values()) {
-      const task = taskFrom(record)
-      if (!isSettled(task)) tasks.#hold(task)
-    }
+  static async start(deps: PatternDeps, options: { readonly settledKept?: number } = {}): Promise<Tasks> {
+    const tasks = new Tasks(deps, options.settledKept ?? SETTLED_KEPT)
+    const all = [...(await readRecords(deps.port, taskKey(''), TaskRecord)).values()].map(taskFrom)
+    for (const task of all) if (!isSettled(task)) tasks.#hold(task)
+    const settled = all.filter(isSettled).map(({ record }) => ({ key: taskKey(record.id), atMs: settledAtMs(record) }))
+    tasks.#shelf.fill(settled)
     tasks.#stopListening = deps.port.onDelivery(({ message }) => tasks.#take(message))
     for (const { turns } of [...tasks.#held.values()]) await turns.feed({ type: 'resumed' })
     return tasks
@@ -173,6 +178,7 @@ export class Tasks {
       changed: (task) => {
         if (!isSettled(task)) return
         this.#held.delete(id)
+        this.#shelf.put(taskKey(id))
         settle(task.record)
       },
     })
@@ -201,10 +207,11 @@ export class Tasks {
     const { port, trace, nowMs } = this.#deps
     trace.heard(port.name, 'task', message, nowMs())
     const held = this.#held.get(event.task)
-    if (held !== undefined) return held.turns.feed(event)
+    if (held !== undefined) return held.turns.take(event)
     if (event.type !== 'result') return
     const record = await readRecord(port, port.name, taskKey(event.task), TaskRecord)
-    if (record === undefined) return
+    // Removed long ago, or of another life: the worker need not keep its result.
+    if (record === undefined) return this.#answerUnknown(event)
     const settled = taskFrom(record)
     // Registers that are not settled are all held; one that was just opened has been given to nobody yet.
     if (!isSettled(settled)) return
@@ -213,7 +220,20 @@ export class Tasks {
       if (effect.type === 'send') await port.send(effect.draft)
     }
   }
+
+  async #answerUnknown({ task, from, attempt, message }: Extract<FromWorker, { type: 'result' }>): Promise<void> {
+    await this.#deps.port.send({
+      to: from,
+      type: TASK_RECORDED,
+      payload: { task, attempt, state: 'cancelled', doneBy: null },
+      correlation: task,
+      causedBy: message,
+    })
+  }
 }
+
+/** When the last thing happened to it. */
+const settledAtMs = ({ history, openedAtMs }: TaskRecord): number => history.at(-1)?.atMs ?? openedAtMs
 
 type FromWorker = Extract<TaskEvent, { type: 'accepted' | 'declined' | 'result' }> & { readonly task: string }
 

@@ -48,6 +48,22 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
     await turn
   }
 
+  /**
+   * The same for what was delivered: tried again until its record is durable, because a delivery whose listener has
+   * ended, in whatever way, is done. After `close` it never ends, so that it comes again with the next start.
+   */
+  async take(event: Event): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await this.feed(event)
+        if (!this.#closed) return
+      } catch {
+        await new Promise<void>((resolve) => this.#deps.after(RETRY_MS, resolve))
+      }
+    }
+    await new Promise<never>(() => {})
+  }
+
   /** A first step that was made elsewhere, or one without an event. */
   async enter(first: Step<State, Own>): Promise<void> {
     const turn = this.#tail.then(() => this.#commit(first))

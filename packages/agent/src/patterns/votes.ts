@@ -43,6 +43,7 @@ export class Votes {
       stateOf: (record) => ({ record }),
       recordOf: ({ record }) => record,
       idOf: ({ vote }) => vote,
+      deadlineAtMs: ({ deadlineAtMs }) => deadlineAtMs,
       isOver: ({ outcome }) => outcome !== null,
       isDone: ({ told }) => told,
       step: stepBallot,
@@ -105,6 +106,6 @@ export class Votes {
     if (!read.success) return
     const { trace, port, nowMs } = this.#deps
     const event: BallotEvent = { type: 'vote', from: agentOf(message.from), vote: read.data, message }
-    if (await this.#kept.feed(read.data.vote, event)) trace.heard(port.name, 'vote', message, nowMs())
+    if (await this.#kept.take(read.data.vote, event)) trace.heard(port.name, 'vote', message, nowMs())
   }
 }

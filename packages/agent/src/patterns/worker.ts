@@ -76,7 +76,7 @@ export class Worker {
     const event = await this.#eventOf(message)
     if (event === undefined) return
     this.#deps.trace.heard(this.#deps.port.name, 'work', message, this.#deps.nowMs())
-    await this.#turns.feed(event)
+    await this.#turns.take(event)
   }
 
   async #eventOf(message: Message): Promise<WorkEvent | undefined> {
