@@ -2,17 +2,13 @@ import type { RoundRecord } from '@sealmesh/protocol/messages/round'
 import type { TaskRecord } from '@sealmesh/protocol/messages/task'
 import type { VoteRecord } from '@sealmesh/protocol/messages/vote'
 import { expect, test } from 'vitest'
-import { Contributor } from './contributor.ts'
 import { buildPayload } from './core/round.ts'
-import { Rounds } from './rounds.ts'
-import { Tasks } from './tasks.ts'
+import { Patterns } from './patterns.ts'
+import type { Rounds } from './rounds.ts'
 import { forSeeds } from './test-seeds.ts'
 import { CALM, ROUGH, TestWorld } from './test-world.ts'
 import type { Life } from './test-world.ts'
 import { traceLines } from './trace.ts'
-import { Voter } from './voter.ts'
-import { Votes } from './votes.ts'
-import { Worker } from './worker.ts'
 
 const PEOPLE = ['ada', 'bob', 'cyd', 'dan']
 const NODES = ['home', 'office', 'travel']
@@ -22,8 +18,8 @@ const round = { id: 'r', problem: 'A shed', participants: PEOPLE, capability: 'b
 const caller =
   (started: (rounds: Rounds) => Promise<unknown>) =>
   async ({ deps }: Life): Promise<void> => {
-    const [votes, tasks] = [await Votes.start(deps), await Tasks.start(deps)]
-    await started(await Rounds.start(deps, { votes, tasks }))
+    const { rounds } = await Patterns.start(deps.port, { deps: (port) => ({ ...deps, port }) })
+    await started(rounds)
   }
 
 const person =
@@ -32,24 +28,26 @@ const person =
     const { pick, one } = world.dice
     const { name } = deps.port
     const thinking = () => new Promise<void>((resolve) => deps.after(pick(thinksMs), resolve))
-    new Contributor(deps, {
-      brainstorm: async ({ problem }) => {
-        await thinking()
-        return `${problem} by ${name}, thought ${pick(1_000)}`
+    await Patterns.start(deps.port, {
+      deps: (port) => ({ ...deps, port }),
+      contributor: {
+        brainstorm: async ({ problem }) => {
+          await thinking()
+          return `${problem} by ${name}, thought ${pick(1_000)}`
+        },
+        critique: async ({ ideas }) => {
+          await thinking()
+          return { text: `${name} has doubts`, about: one(ideas).id }
+        },
       },
-      critique: async ({ ideas }) => {
-        await thinking()
-        return { text: `${name} has doubts`, about: one(ideas).id }
-      },
-    })
-    new Voter(deps, { decide: async ({ options }) => one([...options, null]) })
-    await Worker.start(deps, {
-      capabilities: ['build'],
-      capacity: 1,
-      tasks: await Tasks.start(deps),
-      handle: async ({ payload }) => {
-        await thinking()
-        return { built: (payload as { idea: string }).idea }
+      voter: { decide: async ({ options }) => one([...options, null]) },
+      worker: {
+        capabilities: ['build'],
+        capacity: 1,
+        handle: async ({ payload }) => {
+          await thinking()
+          return { built: (payload as { idea: string }).idea }
+        },
       },
     })
   }
