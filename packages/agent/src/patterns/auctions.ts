@@ -122,8 +122,7 @@ export class Auctions {
   async #take(message: Message): Promise<void> {
     const event = eventOf(message)
     if (event === undefined) return
-    const { trace, port, nowMs } = this.#deps
-    if (await this.#kept.take(event.auction, event)) trace.heard(port.name, 'auction', message, nowMs())
+    await this.#kept.take(event.auction, event, message)
   }
 }
 

@@ -1,4 +1,5 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import type { Message } from '@sealmesh/protocol/messages/message'
 import type { Step, World } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { readRecord, readRecords } from './own-registers.ts'
@@ -106,11 +107,13 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     return entry
   }
 
-  /** Resolves when it has taken effect, however often its record must be tried; false when nobody knows that id. */
-  async take(id: string, event: Event): Promise<boolean> {
+  /** Resolves when it has taken effect, however often its record must be tried; at once when nobody knows that id. */
+  async take(id: string, event: Event, message?: Message): Promise<void> {
     const entry = await this.#find(id)
-    await entry?.turns.take(event)
-    return entry !== undefined
+    if (entry === undefined) return
+    const { port, trace, nowMs } = this.#deps
+    if (message !== undefined) trace.heard(port.name, this.#kind.pattern, message, nowMs())
+    await entry.turns.take(event)
   }
 
   async close(): Promise<void> {

@@ -172,8 +172,7 @@ export class Rounds {
     const read = Contribution.safeParse(message.payload)
     if (!read.success) return
     const phase = message.type === 'idea' ? 'brainstorm' : 'critique'
-    const { trace, port, nowMs } = this.#deps
     const event: RoundEvent = { type: 'contribution', from: agentOf(message.from), phase, contribution: read.data }
-    if (await this.#kept.take(read.data.round, event)) trace.heard(port.name, 'round', message, nowMs())
+    await this.#kept.take(read.data.round, event, message)
   }
 }

@@ -110,12 +110,16 @@ test('after a takeover from what had come to the other machine, every task that 
     world.storm(40_000)
     let from = 0
     let known: (TaskRecord | undefined)[] = []
-    world.at(2_000 + world.dice.pick(15_000), () => {
+    const atMs = 6_000 + world.dice.pick(12_000)
+    // The old machine is cut off and goes on for a while.
+    world.at(atMs - 5_000, () => world.partition(['home']))
+    world.at(atMs, () => {
       const before = ids.map((id) => stateOf(world, id))
       world.takeOver('asker', 'cyd')
       from = world.writes.length
       known = ids.map((id) => stateOf(world, id))
       if (JSON.stringify(known) !== JSON.stringify(before)) fromBehind++
+      world.heal()
     })
     await world.run(7_200_000, () => ids.every((id) => isOver(stateOf(world, id))))
     await world.run(1_200_000)

@@ -239,7 +239,7 @@ describe('a worker without room', () => {
     const jobs: Job[] = []
     const asker = askerIn(world)
     world.add('ada', 'office', working(jobs, 1, 5_000))
-    await open(world, asker)
+    const other = await open(world, asker)
     await world.run(500)
     world.add('bob', 'travel', working(jobs, 1, 500))
     await world.run(100)
@@ -262,6 +262,8 @@ describe('a worker without room', () => {
     const events = lines.map((line) => line.replace(/^\S+\s+/, ''))
     for (const step of ['ada work direct got task-request', 'passed-on', 'ada task w', 'sent task-result asker'])
       expect(events.join('\n')).toContain(step)
+    // The other task, which the same worker has, is not part of it.
+    expect(lines.some((line) => line.includes(other))).toBe(false)
   })
 
   test('declines what has gone through too many hands, and what comes back to whoever had it', async () => {

@@ -1,6 +1,6 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Draft } from '../agent-port.ts'
-import type { Effect, Step, World } from './core/step.ts'
+import type { Effect, Note, Step, World } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 
 /** After a register could not be written, and at most before a core is asked again whether something is due. */
@@ -87,14 +87,14 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
     try {
       for (const effect of effects) if (isRecord(effect)) await this.#record(effect)
     } catch (cause) {
-      this.#note('not-recorded', undefined, codeOf(cause))
+      this.#note({ event: 'not-recorded', detail: codeOf(cause) })
       this.#setTimer(true)
       throw cause
     }
     this.#state = next
     for (const effect of effects) {
       if (isSend(effect)) await this.#send(effect.draft)
-      else if (isNote(effect)) this.#note(effect.event, effect.agent, effect.detail)
+      else if (isNote(effect)) this.#note(effect)
       else if (!isRecord(effect)) this.#part.run?.(effect as Own)
     }
     this.#setTimer(false)
@@ -109,29 +109,29 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
   async #send(draft: Draft): Promise<void> {
     const { port, trace, nowMs } = this.#deps
     const { pattern, id } = this.#part
+    const about = {
+      // Others' traces have it at the earliest from then on.
+      atMs: nowMs(),
+      self: port.name,
+      pattern,
+      id: draft.correlation ?? id,
+      agent: draft.to,
+      ...(draft.causedBy === undefined ? {} : { parents: [draft.causedBy.id] }),
+    }
     try {
-      const sent = await port.send(draft)
-      trace.note({
-        atMs: nowMs(),
-        self: port.name,
-        pattern,
-        id,
-        event: `sent ${draft.type}`,
-        agent: draft.to,
-        message: sent.id,
-        ...(draft.causedBy === undefined ? {} : { parents: [draft.causedBy.id] }),
-      })
+      const { id: message } = await port.send(draft)
+      trace.note({ ...about, event: `sent ${draft.type}`, message })
     } catch (cause) {
       // As one that was lost: whoever needs it to arrive sends it again.
-      this.#note(`unsent ${draft.type}`, draft.to, codeOf(cause))
+      trace.note({ ...about, event: `unsent ${draft.type}`, detail: codeOf(cause) })
     }
   }
 
-  #note(event: string, agent?: string, detail?: string): void {
-    const { pattern, id } = this.#part
+  #note({ event, id, agent, detail }: Omit<Note, 'type'>): void {
+    const { pattern, id: own } = this.#part
     const { port, trace, nowMs } = this.#deps
     const more = { ...(agent === undefined ? {} : { agent }), ...(detail === undefined ? {} : { detail }) }
-    trace.note({ atMs: nowMs(), self: port.name, pattern, id, event, ...more })
+    trace.note({ atMs: nowMs(), self: port.name, pattern, id: id ?? own, event, ...more })
   }
 
   #setTimer(failed: boolean): void {
@@ -152,8 +152,7 @@ const isRecord = (effect: { readonly type: string }): effect is Extract<Effect, 
   effect.type === 'record'
 const isSend = (effect: { readonly type: string }): effect is Extract<Effect, { type: 'send' }> =>
   effect.type === 'send'
-const isNote = (effect: { readonly type: string }): effect is Extract<Effect, { type: 'note' }> =>
-  effect.type === 'note'
+const isNote = (effect: { readonly type: string }): effect is Note => effect.type === 'note'
 
 /** Codes are ours; a message may hold what a peer chose. */
 const codeOf = (cause: unknown): string => (cause instanceof Failure ? cause.code : 'INTERNAL')

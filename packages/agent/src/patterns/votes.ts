@@ -104,8 +104,7 @@ export class Votes {
     if (message.type !== 'vote') return
     const read = Vote.safeParse(message.payload)
     if (!read.success) return
-    const { trace, port, nowMs } = this.#deps
     const event: BallotEvent = { type: 'vote', from: agentOf(message.from), vote: read.data, message }
-    if (await this.#kept.take(read.data.vote, event)) trace.heard(port.name, 'vote', message, nowMs())
+    await this.#kept.take(read.data.vote, event, message)
   }
 }

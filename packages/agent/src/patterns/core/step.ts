@@ -18,7 +18,16 @@ export type Effect =
   | { readonly type: 'record'; readonly key: string; readonly value: unknown }
   /** May get lost like any message: a core that needs it to arrive sends it again. */
   | { readonly type: 'send'; readonly draft: Draft }
-  | { readonly type: 'note'; readonly event: string; readonly agent?: string; readonly detail?: string }
+  | Note
+
+/** For the trace. `id`: what it is about, where one core looks after several. */
+export interface Note {
+  readonly type: 'note'
+  readonly event: string
+  readonly id?: string
+  readonly agent?: string
+  readonly detail?: string
+}
 
 /** The agent of `agent@machine`: one agent on two machines is one voter, one bidder, one worker. */
 export const agentOf = (address: string): string => address.split('@', 1)[0] as string

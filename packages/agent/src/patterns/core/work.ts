@@ -235,7 +235,7 @@ function put(work: Work, key: string, job: Job): Step<Work> {
     next: { ...work, jobs },
     effects: [
       { type: 'record', key: workKey(job.slot), value: job.record },
-      { type: 'note', event: `work-${state}`, detail: `${request.task} attempt ${request.attempt}` },
+      { type: 'note', event: `work-${state}`, id: request.task, detail: `attempt ${request.attempt}` },
     ],
   }
 }
@@ -268,7 +268,7 @@ const decline = (
         ...about(request),
       },
     },
-    { type: 'note', event: 'work-declined', detail: `${request.task}: ${reason}` },
+    { type: 'note', event: 'work-declined', id: request.task, detail: reason },
   ],
 })
 
