@@ -228,6 +228,7 @@ export class Tasks {
       payload: { task, attempt, state: 'cancelled', doneBy: null },
       correlation: task,
       causedBy: message,
+      durable: true,
     })
   }
 }
