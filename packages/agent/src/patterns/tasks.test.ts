@@ -189,6 +189,31 @@ describe('an open task', () => {
     expect(recordOf(world, tried)).toMatchObject({ state: 'failed', attempt: 2, assigned: ['mute', 'mute'] })
   })
 
+  test('is not used up by those who decline it, and asks them less and less often', async () => {
+    const world = new TestWorld(14, CALM)
+    const asker = askerIn(world)
+    const askedAtMs: number[] = []
+    // Its registry entry says that there is room, and goes on saying so.
+    const busy = ({ deps }: Life) => {
+      deps.port.onDelivery(async ({ message }) => {
+        if (message.type !== 'task-request') return
+        askedAtMs.push(deps.nowMs())
+        const { task: id, attempt } = message.payload as { task: string; attempt: number }
+        const payload = { task: id, attempt, reason: 'no-room' }
+        await deps.port.send({ to: 'asker', type: 'task-declined', payload, durable: true })
+      })
+    }
+    world.add('busy', 'home', busy, { capabilities: ['build'], capacity: 5 })
+    const id = await open(world, asker, { attemptsMax: 2 })
+    await world.run(300_000)
+    expect(recordOf(world, id).state).toBe('open')
+    expect(askedAtMs.length).toBeGreaterThan(5)
+    expect(askedAtMs.length).toBeLessThan(20)
+    world.add('ada', 'office', working([], 1, 1_000))
+    await world.run(120_000)
+    expect(recordOf(world, id)).toMatchObject({ state: 'done', doneBy: 'ada', declines: askedAtMs.length })
+  })
+
   test('that is settled stays on disk until newer ones have taken its place, and is answered even after that', async () => {
     const world = new TestWorld(13, CALM)
     const held: { tasks?: Tasks } = {}

@@ -13,8 +13,8 @@ export const CONTENT_CHARACTERS_MAX = 16_384
 export const Content = z
   .json()
   .refine((value) => JSON.stringify(value).length <= CONTENT_CHARACTERS_MAX, 'Keep it in a document, and send its UMR')
-/** Times that one task is given to somebody. All of them fit its register. */
-export const ATTEMPTS_MAX = 64
+/** Times that one task is given to somebody, those that he declined among them. All of them fit its register. */
+export const ATTEMPTS_MAX = 256
 /** Agents that may pass a task on, one to the next, beside the one who asked. */
 export const DELEGATIONS_MAX = 4
 /** What happened to a task, the oldest left out first. */
@@ -89,6 +89,8 @@ export const TaskRecord = z.object({
   assignee: Name.nullable(),
   /** Of the assignment that counts now; 0 before the first. */
   attempt: z.number().int().min(0).max(ATTEMPTS_MAX),
+  /** Attempts that were declined, which count to no limit but the register's. */
+  declines: z.number().int().min(0).max(ATTEMPTS_MAX),
   attemptsMax: Attempt,
   /** Looks in a row that may find nobody before it fails; null: it waits in the queue. */
   looksMax: z.number().int().min(1).nullable(),

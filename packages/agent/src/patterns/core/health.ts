@@ -49,8 +49,12 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
   switch (event.type) {
     case 'tick':
       return nowMs < healthDueAtMs(healths) ? { next: healths, effects: [] } : judge(awake(healths, nowMs), nowMs)
-    case 'heard':
-      return hear(healths, [event.agent], nowMs)
+    case 'heard': {
+      const before = healths.watched.get(event.agent)
+      // Of a thousand messages in a second one is enough.
+      const lately = before?.health === 'well' && nowMs - before.heardAtMs < healths.everyMs / 2
+      return lately ? { next: healths, effects: [] } : hear(healths, [event.agent], nowMs)
+    }
     case 'expected': {
       const unknown = event.agents.filter((agent) => !healths.watched.has(agent))
       return hear(healths, unknown, nowMs)

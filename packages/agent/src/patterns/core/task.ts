@@ -80,6 +80,7 @@ export function openTask(spec: TaskSpec, { nowMs }: World): TaskStep {
     state: 'open',
     assignee: null,
     attempt: 0,
+    declines: 0,
     openedAtMs: nowMs,
     assigned: [],
     result: null,
@@ -126,7 +127,7 @@ export function stepTask(task: Task, event: TaskEvent, world: World): TaskStep {
       return record.state === 'open' ? choose(task, event.situation, world) : { next: task, effects: [] }
     case 'accepted':
       if (!isCurrent(record, event) || task.dueAtMs === null) return { next: task, effects: [] }
-      return recorded({ ...task, dueAtMs: null }, 'accepted', event.from, world.nowMs)
+      return recorded({ ...task, dueAtMs: null, lookMs: LOOK_MS, looks: 0 }, 'accepted', event.from, world.nowMs)
     case 'declined':
       return isCurrent(record, event) ? passOver(task, 'declined', world, event.reason) : { next: task, effects: [] }
     case 'result':
@@ -159,7 +160,8 @@ function resume(task: Task, { nowMs }: World): TaskStep {
 function choose(task: Task, situation: Situation, world: World): TaskStep {
   const { record } = task
   const { nowMs } = world
-  if (record.attempt >= record.attemptsMax) return giveUp(task, 'Tried as often as it may be', world)
+  if (record.attempt - record.declines >= record.attemptsMax || record.attempt >= ATTEMPTS_MAX)
+    return giveUp(task, 'Tried as often as it may be', world)
   const excluded = new Set([...task.passed, ...record.visited])
   const order = ranked(record.capability, situation, excluded, task.redistributed ? LOAD_ALONE : WEIGHTS)
   const agent = record.prefer !== null && order.includes(record.prefer) ? record.prefer : order[0]
@@ -182,8 +184,6 @@ function choose(task: Task, situation: Situation, world: World): TaskStep {
     ...task,
     record: given,
     dueAtMs: nowMs + ACCEPT_MS,
-    lookMs: LOOK_MS,
-    looks: 0,
     assignedAtMs: nowMs,
     redistributed: false,
   }
@@ -200,9 +200,10 @@ function passOver(
 ): TaskStep {
   const { record } = task
   const agent = record.assignee as string
+  const declines = record.declines + (why === 'declined' ? 1 : 0)
   const open = {
     ...task,
-    record: { ...record, state: 'open' as const, assignee: null },
+    record: { ...record, state: 'open' as const, assignee: null, declines },
     passed: new Set(task.passed).add(agent),
     dueAtMs: nowMs,
   }
