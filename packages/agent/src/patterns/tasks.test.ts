@@ -113,7 +113,6 @@ describe('a result', () => {
     await world.run(5_000)
     const told = () => world.traces.some((trace) => trace.entries.some(({ event }) => event === 'sent task-recorded'))
     expect(told()).toBe(false)
-    expect(recordOf(world, id).state).toBe('assigned')
     world.weather = CALM
     await world.run(5_000)
     expect(told()).toBe(true)
@@ -133,6 +132,27 @@ describe('an open task', () => {
     world.start('asker')
     await world.run(60_000)
     expect(recordOf(world, id)).toMatchObject({ state: 'done', doneBy: 'ada' })
+  })
+
+  test('of which nobody knew whether it was written is gone on with when it is opened again', async () => {
+    const world = new TestWorld(15, { ...CALM, writeFails: 1 })
+    const asker = askerIn(world)
+    world.add('ada', 'office', () => {}, { capabilities: ['build'] })
+    await world.run(100)
+    const failed: unknown[] = []
+    // Some of them are on the disk all the same.
+    for (let at = 0; at < 20 && world.writes.length === 0; at++) {
+      void asker.tasks?.open({ ...task, id: 't' }).catch(({ code }: { code: unknown }) => failed.push(code))
+      await world.run(100)
+    }
+    expect(failed.at(-1)).toBe('NODE_NOT_RUNNING')
+    world.weather = CALM
+    const opened = asker.tasks?.open({ ...task, id: 't' })
+    await world.run(1_000)
+    expect(recordOf(world, 't')).toMatchObject({ state: 'assigned', assignee: 'ada' })
+    void asker.tasks?.cancel('t')
+    await world.run(1_000)
+    expect((await (await opened)?.settled)?.state).toBe('cancelled')
   })
 
   test('waits in the queue until somebody able arrives', async () => {

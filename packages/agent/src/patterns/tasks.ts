@@ -124,7 +124,7 @@ export class Tasks {
     const known = this.#held.get(id)
     if (known !== undefined) return { id, settled: known.settled }
     const before = await readRecord(port, port.name, taskKey(id), TaskRecord)
-    if (before !== undefined) return { id, settled: Promise.resolve(before) }
+    if (before !== undefined) return this.#goOn(taskFrom(before))
     if (this.#held.size >= TASKS_OPEN_MAX)
       throw new Failure('CORE_BUSY', `This agent has ${TASKS_OPEN_MAX} tasks open, which is as many as it may.`, {
         next: 'wait until some of them are done, or cancel some',
@@ -160,6 +160,15 @@ export class Tasks {
     // A signal may live as long as its agent.
     void held.settled.then(() => wanted.signal?.removeEventListener('abort', cancel))
     return { id, settled: held.settled }
+  }
+
+  /** One that is on disk already: settled, or written by a call of which nobody knew whether it had been. */
+  async #goOn(task: Task): Promise<OpenTask> {
+    const { record } = task
+    if (isSettled(task)) return { id: record.id, settled: Promise.resolve(record) }
+    const { turns, settled } = this.#hold(task)
+    await turns.feed({ type: 'resumed' })
+    return { id: record.id, settled }
   }
 
   #hold(initial: Task): Held {

@@ -277,9 +277,10 @@ export class TestWorld {
 
   #write(agent: Agent, life: Running, umr: string, value: string): Promise<void> {
     if (ownerOf(umr) !== agent.name) throw new Failure('NOT_A_WRITER', `${agent.name} may not write ${umr}.`)
-    if (this.dice.random() < this.weather.writeFails)
+    const fails = this.dice.random() < this.weather.writeFails
+    if (fails && this.dice.random() < 0.5)
       return Promise.reject(new Failure('DISK_FULL', 'No room is left on the disk.'))
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const write = () => {
         agent.disk.set(umr, value)
         const version = this.writes.push({ atMs: this.nowMs, umr, value: JSON.parse(value) })
@@ -289,7 +290,9 @@ export class TestWorld {
       this.at(1 + this.dice.pick(20), () => {
         if (agent.life !== life || !agent.pendingWrites.delete(write)) return
         write()
-        resolve()
+        // Done, and nobody knows: the connection broke before the answer.
+        if (fails) reject(new Failure('NODE_NOT_RUNNING', 'Whether it did the last call is not known.'))
+        else resolve()
       })
     })
   }

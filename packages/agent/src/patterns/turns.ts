@@ -19,8 +19,8 @@ interface Part<State, Event, Own> {
 }
 
 /**
- * Runs one core: an event at a time, its records first, and only when they are durable its state and all else. An event
- * whose record could not be written has not happened.
+ * Runs one core: an event at a time, its records first, and only when they are durable its state and all else. What
+ * could not be written is written before anything else happens: it may be on disk all the same.
  */
 export class Turns<State, Event, Own extends { readonly type: string } = never> {
   readonly #deps: PatternDeps
@@ -28,6 +28,8 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
   #state: State
   #tail: Promise<unknown> = Promise.resolve()
   #stopTimer: () => void = () => {}
+  /** Its record failed, so that nobody knows whether it is on disk: it is written before anything else happens. */
+  #unsure: Step<State, Own> | undefined
   #closed = false
 
   constructor(deps: PatternDeps, part: Part<State, Event, Own>) {
@@ -80,17 +82,21 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
 
   async #turn(event: Event | { readonly type: 'tick' }): Promise<void> {
     if (this.#closed) return
+    if (this.#unsure !== undefined) await this.#commit(this.#unsure)
     await this.#commit(this.#part.step(this.#state, event, { nowMs: this.#deps.nowMs() }))
   }
 
-  async #commit({ next, effects }: Step<State, Own>): Promise<void> {
+  async #commit(step: Step<State, Own>): Promise<void> {
+    const { next, effects } = step
     try {
       for (const effect of effects) if (isRecord(effect)) await this.#record(effect)
     } catch (cause) {
       this.#note({ event: 'not-recorded', detail: codeOf(cause) })
+      this.#unsure = step
       this.#setTimer(true)
       throw cause
     }
+    this.#unsure = undefined
     this.#state = next
     for (const effect of effects) {
       if (isSend(effect)) await this.#send(effect.draft)
@@ -137,8 +143,8 @@ export class Turns<State, Event, Own extends { readonly type: string } = never> 
   #setTimer(failed: boolean): void {
     this.#stopTimer()
     const dueAtMs = this.#part.dueAtMs(this.#state)
-    if (this.#closed || dueAtMs === null || dueAtMs === Number.POSITIVE_INFINITY) return
-    const inMs = Math.min(Math.max(dueAtMs - this.#deps.nowMs(), failed ? RETRY_MS : 0), TICK_MS_MAX)
+    if (this.#closed || (!failed && (dueAtMs === null || dueAtMs === Number.POSITIVE_INFINITY))) return
+    const inMs = failed ? RETRY_MS : Math.min(Math.max((dueAtMs ?? 0) - this.#deps.nowMs(), 0), TICK_MS_MAX)
     // What failed has been noted, and the timer is set again.
     this.#stopTimer = this.#deps.after(inMs, () => void this.feed({ type: 'tick' }).catch(() => {}))
   }

@@ -247,14 +247,16 @@ test('late votes that come at once, of a vote that is not in memory any more, ar
 })
 
 test('a vote that cannot be written down counts when it can be, and its delivery is not done before', async () => {
-  const { world } = await called(7, [])
+  const { world, answers } = await called(7, [])
   world.weather = { ...CALM, writeFails: 1 }
   await Promise.all([
     world.forge('ada', { to: 'caller', type: 'vote', payload: { vote: 'v', choice: 'a' }, correlation: 'v' }),
     world.run(3_000),
   ])
-  expect(world.onDisk(UMR)).toMatchObject({ votes: [] })
+  // It may be on the disk; nobody says so before that is known.
+  expect(answers).toEqual([])
   world.weather = CALM
   await world.run(3_000)
+  expect(answers.length).toBeGreaterThan(0)
   expect(world.onDisk(UMR)).toMatchObject({ votes: [{ voter: 'ada', choice: 'a' }] })
 })

@@ -14,7 +14,7 @@ export interface World {
 }
 
 export type Effect =
-  /** Durable before any effect behind it, else nothing of the event counts. */
+  /** Durable before any effect behind it, and before any other event. */
   | { readonly type: 'record'; readonly key: string; readonly value: unknown }
   /** May get lost like any message: a core that needs it to arrive sends it again. */
   | { readonly type: 'send'; readonly draft: Draft }
