@@ -67,7 +67,7 @@ test('whatever crashes and is cut off, there is one winner on every node, and no
     const winners = new Map<number, string | null>()
     let sold: AuctionRecord | undefined
     for (const version of versions) {
-      if (sold !== undefined) expect(version).toEqual({ ...sold, told: true })
+      if (sold !== undefined) expect({ ...version, told: true }).toEqual({ ...sold, told: true })
       if (version.state === 'sold') sold ??= version
       expect(new Set(version.bids.map(({ bidder }) => bidder)).size).toBe(version.bids.length)
       if (version.state === 'open' || version.state === 'unsold') continue

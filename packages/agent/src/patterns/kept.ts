@@ -87,6 +87,9 @@ export class Kept<Record, State, Event, Own extends Named = never> {
 
   /** Throws `CORE_BUSY` when too many run; what writing the register threw, when it was not written. */
   async add(record: Record, first: Step<State, AllTold | Own>, signal?: AbortSignal): Promise<Held<Record>> {
+    // Another call with this id may have been faster.
+    const since = this.#held.get(this.#kind.idOf(record))
+    if (since !== undefined) return since
     if (!this.#makeRoom())
       throw new Failure('CORE_BUSY', `${HELD_MAX} of this kind run already, which is as many as may.`, {
         next: 'wait until some of them have ended',
@@ -129,7 +132,10 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     const since = this.#held.get(id)
     if (since !== undefined || record === undefined) return since
     this.#makeRoom()
-    return this.#hold(record)
+    const entry = this.#hold(record)
+    // Written by a call of which nobody knew whether it had been.
+    if (!this.#kind.isDone(record)) await entry.turns.feed({ type: 'resumed' })
+    return entry
   }
 
   #hold(record: Record): Entry<Record, State, Event, Own> {

@@ -260,3 +260,37 @@ test('a vote that cannot be written down counts when it can be, and its delivery
   expect(answers.length).toBeGreaterThan(0)
   expect(world.onDisk(UMR)).toMatchObject({ votes: [{ voter: 'ada', choice: 'a' }] })
 })
+
+test('a vote that is called twice at once, or again after nobody knew whether it was written, is one vote', async () => {
+  const world = new TestWorld(9, { ...CALM, writeFails: 1 })
+  const held: { votes?: Votes } = {}
+  world.add('caller', 'home', async ({ deps }) => {
+    held.votes = await Votes.start(deps)
+  })
+  const calls: string[] = []
+  for (const name of ['ada', 'bob'])
+    world.add(name, 'office', ({ deps }) => {
+      new Voter(deps, {
+        decide: async () => {
+          calls.push(name)
+          return 'a'
+        },
+      })
+    })
+  const call = () =>
+    held.votes?.call({ id: 'v', question: '?', options: ['a'], electorate: ['ada', 'bob'], withinMs: 60_000 })
+  await world.run(100)
+  const failed: unknown[] = []
+  for (let at = 0; at < 20 && world.writes.length === 0; at++) {
+    void call()?.catch(({ code }: { code: unknown }) => failed.push(code))
+    await world.run(100)
+  }
+  expect(failed.at(-1)).toBe('NODE_NOT_RUNNING')
+  world.weather = CALM
+  const both = Promise.all([call(), call()])
+  await world.run(5_000)
+  const [one, other] = await both
+  expect(await one?.outcome).toMatchObject({ decision: 'a', missing: 0 })
+  expect(await other?.outcome).toEqual(await one?.outcome)
+  expect(calls.toSorted()).toEqual(['ada', 'bob'])
+})
