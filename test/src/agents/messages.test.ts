@@ -164,6 +164,20 @@ describe('an agent that is away', () => {
 })
 
 describe('under load', () => {
+  test('a pool that all waits for letters on one connection can still send', async () => {
+    const node = await agentsNode(['alice', 'bob'])
+    const connection = await node.connect()
+    const attach = (name: string, inbox: 'push' | 'pull') =>
+      connection.attach({ token: node.tokens.get(name) ?? '', inbox })
+    const [alice, bob] = [await attach('alice', 'push'), await attach('bob', 'pull')]
+    const waiting = Array.from({ length: 300 }, () => bob.take({ waitMs: 1_000 }))
+    await alice.send({ to: 'bob', type: 'text', payload: 'one' })
+    const first = await Promise.race(waiting)
+    expect(first.deliveries.map(({ message }) => message.payload)).toEqual(['one'])
+    const taken = (await Promise.all(waiting)).flatMap(({ deliveries }) => deliveries)
+    expect(taken).toHaveLength(1)
+  })
+
   test('who is too fast is held back, then refused, and others are not', async () => {
     const node = await agentsNode(['alice', 'bob'], { config: '[messages]\nrate = 100\n' })
     const [alice, bob] = [await node.attach('alice'), await node.attach('bob')]

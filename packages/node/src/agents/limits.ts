@@ -5,6 +5,8 @@ import type { PaceLimits } from './core/pace.ts'
 export interface AgentLimits {
   /** A process may host a pool of agents on one connection. */
   readonly handlesPerConnection: number
+  /** Worked on at once; past it the connection is not read. */
+  readonly callsPerConnection: number
   readonly topicsPerAgent: number
   readonly watchesPerAgent: number
   readonly pace: PaceLimits
@@ -18,6 +20,7 @@ export interface AgentLimits {
 
 export const AGENT_LIMITS: AgentLimits = {
   handlesPerConnection: 256,
+  callsPerConnection: 1_024, // All of a pool may wait in `inbox.take`, and still call.
   topicsPerAgent: 64,
   watchesPerAgent: 32,
   pace: { perSecond: 10_000, burst: 20_000 }, // A hundred agents that each hear a hundred others once a second.

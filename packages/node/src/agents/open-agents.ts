@@ -82,7 +82,13 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
       const socketPath = await claimSocketPath(home, env, 'agents')
       const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits, owners }
       const handlers = agentHandlersOf(services)
-      door = await serveDoor({ socketPath, methods: agentMethods, handlers, log: logger })
+      door = await serveDoor({
+        socketPath,
+        methods: agentMethods,
+        handlers,
+        log: logger,
+        limits: { inFlightMax: limits.callsPerConnection },
+      })
       registry.changed()
     },
     close: async () => {
