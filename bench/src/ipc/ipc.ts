@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { until } from '@sealmesh/test/processes/wait'
 import { cpuMs, ownBytes } from '../relay/process-figures.ts'
 import { type Bench, type BenchOptions, median, quantile, type Row, row } from '../result.ts'
@@ -16,6 +18,7 @@ const WARM_MS = 1_000
 const PAYLOAD_BYTES = 256
 const CROWDS = [1, 10, 100, 500] as const
 const CROWD_PER_SECOND = 500
+const WILD_AGENTS = 10
 /** For the most that goes through: pairs of one that sends and one that gets, and messages of each under way. */
 const PAIRS = 8
 const UNDER_WAY = 32
@@ -26,6 +29,7 @@ export const benchIpc: Bench = async (options) => {
   if (wants('latency')) rows.push(...(await latency(options)))
   if (wants('crowd')) rows.push(...(await crowd(options)))
   if (wants('most')) rows.push(...(await most(options)))
+  if (wants('wild')) rows.push(await wild(options))
   if (wants('memory')) rows.push(await memory(options))
   return {
     rows,
@@ -136,6 +140,49 @@ async function most({ runs, progress }: BenchOptions): Promise<Row[]> {
     await ours.close()
     await bare.close()
   }
+}
+
+/** Beside a program without rights that makes ten thousand calls; the control makes them to the bare forwarder. */
+async function wild({ runs, progress }: BenchOptions): Promise<Row> {
+  const [ours, bare] = [await ourLane(WILD_AGENTS), await bareLane()]
+  try {
+    const peers = await attach(ours, WILD_AGENTS)
+    const beside = async (lane: Lane, side: 'node' | 'sink'): Promise<number> => {
+      const caller = wildCaller(lane, side)
+      const taken = await steady(peers, CROWD_PER_SECOND, RUN_MS)
+      await caller
+      return quantile(taken, 0.5)
+    }
+    const figures: { wild: number; control: number }[] = []
+    for (let run = 0; run < runs; run++) {
+      progress(`wild calls, run ${run + 1}`)
+      figures.push({ control: await beside(bare, 'sink'), wild: await beside(ours, 'node') })
+    }
+    const [figure, control] = [median(figures.map((each) => each.wild)), median(figures.map((each) => each.control))]
+    const ok = figure <= 1.5 * control
+    return row({
+      id: 'p50 beside 10,000 wild calls',
+      ours: figure,
+      rival: control,
+      unit: 'ms',
+      bar: 'at most 1.5 times the control',
+      ok,
+    })
+  } finally {
+    await ours.close()
+    await bare.close()
+  }
+}
+
+function wildCaller({ socketPath, powerless }: Lane, side: 'node' | 'sink'): Promise<void> {
+  const program = fileURLToPath(new URL('wild-caller.js', import.meta.url))
+  const child = spawn(process.execPath, [program, socketPath, powerless, String(WARM_MS + RUN_MS), side], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`the wild caller ended with ${code}`))))
+  })
 }
 
 /** Of agents that have talked for a while: what a connection has grown to is part of what it costs. */

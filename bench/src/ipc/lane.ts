@@ -10,6 +10,9 @@ import { NodeProcess } from '@sealmesh/test/processes/node'
 /** One side of the comparison: a server process, and connections of agents to it that speak its words. */
 export interface Lane {
   readonly pid: number
+  readonly socketPath: string
+  /** Ours: of an agent that allows nothing. */
+  readonly powerless: string
   agent(name: string): Promise<Peer>
   close(): Promise<void>
 }
@@ -114,6 +117,8 @@ export async function bareLane(): Promise<Lane> {
   await new Promise((resolve) => child.stdout?.once('data', resolve))
   return {
     pid: child.pid ?? 0,
+    socketPath,
+    powerless: '',
     agent: async (name) => {
       const peer = await dial(socketPath)
       await peer.call((id) => `{"id":${id},"name":"${name}"}`)
@@ -140,10 +145,14 @@ export async function ourLane(agents: number): Promise<Lane> {
     if (at > 0) await door.call('agents.add', { name: `a${at}` })
     tokens.set(`a${at}`, (await door.call('agents.token', { name: `a${at}` })).token ?? '')
   }
+  await door.call('agents.add', { name: 'wild' })
+  const powerless = (await door.call('agents.token', { name: 'wild', rights: [] })).token ?? ''
   await door.close()
   const socketPath = path.join(home, 'run', 'agents', 'sealmesh-agents.sock')
   return {
     pid: node.program.child.pid ?? 0,
+    socketPath,
+    powerless,
     agent: async (name) => {
       const peer = await dial(socketPath)
       await peer.call((id) => rpc(id, 'hello', '{"version":1}'))
