@@ -86,7 +86,7 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       return { agents: listed(services, attachment.seat).map((seat) => desk.view(seat)) }
     },
 
-    send: ({ as, ...draft }, client) => post.send(desk.caller(client, as, 'send').seat, draft),
+    send: (draft, client) => post.send(desk.caller(client, draft.as, 'send').seat, draft),
     'topics.join': ({ as, topic }, client) => {
       const { topics } = desk.caller(client, as, 'receive').seat
       if (topics.size >= limits.topicsPerAgent && !topics.has(topic))

@@ -112,12 +112,14 @@ export class Post {
   #hand(sender: Seat, open: readonly Seat[], letter: Letter, refused: number, first: number | undefined): Sent {
     sender.past.add(letter.text)
     let delivered = 0
-    open.forEach((seat, at) => {
-      this.#add(seat, letter, first === undefined ? null : first + at)
+    let stored = first ?? null
+    for (const seat of open) {
+      this.#add(seat, letter, stored)
+      if (stored !== null) stored += 1
       if (seat !== sender) seat.past.add(letter.text)
-      const waker = this.pump(seat)
-      if (waker || seat.inbox.waiting === 0) delivered += 1
-    })
+      const woken = this.pump(seat)
+      if (woken || seat.inbox.waiting === 0) delivered += 1
+    }
     return { id: letter.id, delivered, waiting: open.length - delivered, refused }
   }
 

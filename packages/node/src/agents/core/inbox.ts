@@ -75,7 +75,7 @@ export class Inbox {
         expired.push(held)
         continue
       }
-      const out: HandedOut = { ...held, place: this.#nextPlace++ }
+      const out: HandedOut = { letter: held.letter, stored: held.stored, place: this.#nextPlace++ }
       this.#out.push(out)
       this.#outBytes += held.letter.bytes
       return out
