@@ -15,7 +15,9 @@ const PROCESSES = [
 export default defineConfig({
   resolve: {
     // Unit tests run the sources; tests that start processes run what `tsc -b` built.
-    alias: [{ find: /^@sealmesh\/(protocol|sodium|relay|node|agent|mcp)\/(.*)$/, replacement: here('packages/$1/src/$2.ts') }],
+    alias: [
+      { find: /^@sealmesh\/(protocol|sodium|relay|node|agent|mcp)\/(.*)$/, replacement: here('packages/$1/src/$2.ts') },
+    ],
   },
   test: {
     // Named, so that no environment variable changes it: the last lines are always the summary.

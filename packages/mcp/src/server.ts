@@ -21,7 +21,7 @@ export interface Serving {
   /** Makes a server for each connection of a client: all speak for one agent and share its inbox. */
   readonly factory: McpServerFactory
   /** The client has gone as it should: what it was given it has read. */
-  settle(): void
+  readonly settle: () => void
 }
 
 export function serving({ version, agent, allowed = new Set(MESH_TOOLS), compat }: ServerOptions): Serving {

@@ -7,6 +7,7 @@ import { methods } from '@sealmesh/protocol/ipc/methods'
 import { MembershipLog } from '@sealmesh/protocol/membership/log'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { openAgents } from './agents/open-agents.ts'
+import { closeOnce } from './close-once.ts'
 import { ConfigKeeper } from './config/config-keeper.ts'
 import { CommitTimes } from './drills/commit-times.ts'
 import { stayAway } from './drills/killed-note.ts'
@@ -431,15 +432,7 @@ async function compose(
   })
   closers.push(() => snapshots.close())
 
-  let finish: () => void = () => undefined
-  const done = new Promise<void>((resolve) => {
-    finish = resolve
-  })
-  let closing: Promise<void> | undefined
-  const close = (): Promise<void> => {
-    closing ??= closeAll().finally(() => finish())
-    return closing
-  }
+  const { close, done } = closeOnce(closeAll)
   const { acknowledgements } = acknowledging
   const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
   const agents = await openAgents(withDoor)

@@ -100,7 +100,16 @@ describe('rights', () => {
     const alice = await node.attach('alice')
     const raw = await node.raw()
     const calls = Object.keys(agentMethods).filter((method) => !['hello', 'attach'].includes(method))
-    const params = { as: alice.handle, to: 'alice', type: 'text', umr: 'alice.a.b', value: '1', words: 'x', prefix: '' }
+    const params = {
+      as: alice.handle,
+      to: 'alice',
+      type: 'text',
+      umr: 'alice.a.b',
+      value: '1',
+      words: 'x',
+      text: 'x',
+      prefix: '',
+    }
     for (const [at, method] of calls.entries())
       raw.send(request(at, method, { ...params, topic: 'x', place: 1, profile: {} }))
     const answers = await raw.take(calls.length)

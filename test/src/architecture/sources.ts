@@ -19,7 +19,8 @@ function walk(folder: string): string[] {
   })
 }
 
-export const isTest = (path: string): boolean => /\.(?:test|contract)\.ts$/.test(path)
+/** What no package ships: `files` of their package.json leaves it out. */
+export const isTest = (path: string): boolean => /(?:\.(?:test|contract)|\/test-[^/]+)\.ts$/.test(path)
 
 /**
  * What a source imports at run time, as written. Type imports leave no trace in what is built; re-exports and

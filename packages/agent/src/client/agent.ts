@@ -42,6 +42,7 @@ export class Agent implements AgentPort {
   readonly #agents = new Set<(change: AgentChange) => void>()
   readonly #memory = new Map<string, Set<(change: MemoryChange) => void>>()
   readonly #topics = new Set<string>()
+  #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
   #profile: Partial<Profile>
   #as = 0
   #done = new Acknowledger(() => undefined)
@@ -67,6 +68,8 @@ export class Agent implements AgentPort {
     this.name = attached.name
     this.agent = attached.agent
     this.rights = attached.rights
+    // The node hands them out again on this connection.
+    this.#early = []
     this.#done = new Acknowledger((place) => line.tell('inbox.ack', { as, place }))
     for (const topic of this.#topics) line.tell('topics.join', { as, topic })
     if (this.#agents.size > 0) line.tell('agents.watch', { as })
@@ -107,8 +110,10 @@ export class Agent implements AgentPort {
     }
   }
 
+  /** What came before there was anybody to tell is told to the first. */
   onDelivery(listener: (delivery: Delivery) => Promise<void> | void): () => void {
     this.#deliveries.add(listener)
+    for (const { delivery, done } of this.#early.splice(0)) void this.#tell(delivery).then(done)
     return () => this.#deliveries.delete(listener)
   }
 
@@ -190,12 +195,22 @@ export class Agent implements AgentPort {
   delivered({ place, message }: Delivery): void {
     const delivery = { place, message }
     const done = this.#done.came(place)
+    // No more than the node hands out before one is acknowledged.
+    if (this.#deliveries.size === 0) this.#early.push({ delivery, done })
+    else void this.#tell(delivery).then(done)
+  }
+
+  /** Resolves when every listener has done with it, also one that failed. */
+  async #tell(delivery: Delivery): Promise<void> {
     const all = [...this.#deliveries].map(async (listener) => listener(delivery))
-    Promise.all(all)
-      .catch((error: unknown) => this.#options.onListenerFailure?.(error, delivery))
-      .finally(done)
-      // What the failure listener itself throws has nobody to go to.
-      .catch(() => undefined)
+    for (const outcome of await Promise.allSettled(all)) {
+      if (outcome.status === 'fulfilled') continue
+      try {
+        this.#options.onListenerFailure?.(outcome.reason, delivery)
+      } catch {
+        // What the failure listener itself throws has nobody to go to.
+      }
+    }
   }
 
   agentChanged({ event, agent }: AgentChange): void {
