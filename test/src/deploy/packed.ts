@@ -4,7 +4,7 @@ import { REPOSITORY } from '../processes/program.ts'
 
 /** What `pnpm pack-all` makes of this build, in a directory of the test's. */
 
-export const PACKAGES = ['protocol', 'sodium', 'relay', 'agent', 'node'] as const
+export const PACKAGES = ['protocol', 'sodium', 'relay', 'agent', 'mcp', 'node'] as const
 
 /** Catches only what hangs: pnpm, npm and the registry are asked, on a machine that may be busy. */
 export const PACKING_MS = 300_000
