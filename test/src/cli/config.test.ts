@@ -27,9 +27,11 @@ describe('config', () => {
     expect(JSON.parse((await cli(['show', '--json'])).out)).toEqual({
       node: { log_level: 'info' },
       network: { tls: 'checked' },
+      direct: { peers: [], mdns: false },
       snapshots: { vault: 'daily' },
+      messages: { talk: 'open', rate: 10_000 },
       aliases: {},
-      agents: { claude: { share: { semantic: 'standby' }, aliases: {}, drill: {} } },
+      agents: { claude: { share: { semantic: 'standby' }, aliases: {}, drill: {}, pipes: false } },
     })
   })
   test('check names file, line and column, and gives them as JSON', async () => {
