@@ -19,7 +19,7 @@ export async function pairsOf(count: number, windowMs: number): Promise<Pair[]> 
   try {
     const [writer, loader, driller] = [await home.door(), await home.door(), await office.door()]
     await writer.call('agents.add', { name: 'claude', standby: ['office'] })
-    await shareLayers(home, 'claude', ['semantic'], 'standby')
+    await shareLayers(home, 'claude', ['semantic', 'session'], 'standby')
     for (let from = 0; from < FACTS; from += 100)
       await Promise.all(Array.from({ length: 100 }, (_, i) => set(loader, `fact-${from + i}`)))
     await untilInSync(home, office)

@@ -19,6 +19,7 @@ const LIFE = '86400s'
 export class ClusterClaims {
   readonly #log: JetStreamLog
   readonly #own: () => readonly ClaimKey[]
+  readonly #published = new Set<string>()
   #open: readonly ClaimKey[] = []
 
   constructor(log: JetStreamLog, own: () => readonly ClaimKey[]) {
@@ -31,13 +32,21 @@ export class ClusterClaims {
     return this.#open
   }
 
+  /** Makes this relay's own known to the others, as soon as its owner has made them: a node may come to any relay. */
+  async publish(): Promise<void> {
+    for (const { id, key, expiresMs } of this.#own()) {
+      if (this.#published.has(id)) continue
+      // Only where there is no row: one that was spent elsewhere stays so.
+      await this.#log.replace(claimSubject(id), Buffer.from(`${toHex(key)} ${expiresMs}`), 0, LIFE)
+      if (this.#published.size >= CLAIMS_MAX) this.#published.clear()
+      this.#published.add(id)
+    }
+  }
+
   /** Makes this relay's own known, and reads all. */
   async refresh(): Promise<void> {
-    // Only where there is no row: one that was spent elsewhere stays so.
+    await this.publish()
     const own = this.#own()
-    // Only where there is no row: one that was spent elsewhere stays so.
-    for (const { id, key, expiresMs } of own)
-      await this.#log.replace(claimSubject(id), Buffer.from(`${toHex(key)} ${expiresMs}`), 0, LIFE)
     const rows = await this.#log.rows(CLUSTER_STREAM, claimSubject('*'), CLAIMS_MAX)
     const open = new Map(own.map((claim) => [claim.id, claim]))
     for (const { subject, payload } of rows) {

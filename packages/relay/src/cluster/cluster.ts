@@ -57,7 +57,11 @@ interface Running {
 
 const CHECK_MS = 5_000
 const START_AGAIN_MS = 1_000
-const CLAIM_AGAIN_MS = 300
+const CLAIM_AGAIN_MS = 400
+/** Together longer than `PUBLISH_MS`, and well within a login's time. */
+const CLAIM_ATTEMPTS = 5
+/** Claim codes that were made at this relay are known to the others after this long. */
+const PUBLISH_MS = 1_000
 const RELEASE_WAIT_MS = 2_000
 
 /**
@@ -74,6 +78,7 @@ export class Cluster {
   #running: Running | null = null
   #isConnected = false
   #checking: NodeJS.Timeout | null = null
+  #publishing: NodeJS.Timeout | null = null
 
   constructor(deps: ClusterDeps) {
     this.#deps = deps
@@ -150,6 +155,7 @@ export class Cluster {
     this.#isConnected = true
     void this.#watch(nats)
     this.#checking = setInterval(() => void this.#check().catch(() => undefined), CHECK_MS)
+    this.#publishing = setInterval(() => void this.#running?.claims.publish().catch(() => undefined), PUBLISH_MS)
     this.#deps.log.info('the cluster is ready')
   }
 
@@ -167,6 +173,7 @@ export class Cluster {
     this.#abort.abort()
     this.#front.stop()
     if (this.#checking !== null) clearInterval(this.#checking)
+    if (this.#publishing !== null) clearInterval(this.#publishing)
     const running = this.#running
     if (running === null) return
     await running.store.close()
@@ -262,8 +269,8 @@ export class Cluster {
     if (mesh === undefined) return undefined
     let admits = false
     if (claim !== null) {
-      // The replica that is asked may not have the newest yet.
-      for (let attempt = 0; attempt < 2 && !admits; attempt++) {
+      // The relay where it was made may not have told it yet, or the replica that is asked not have heard it.
+      for (let attempt = 0; attempt < CLAIM_ATTEMPTS && !admits; attempt++) {
         if (attempt > 0) await delay(CLAIM_AGAIN_MS)
         await claims.refresh()
         admits = claims.holds(claim, { relay, relayNonce: nonce, mesh }, sodium)
