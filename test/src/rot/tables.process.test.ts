@@ -1,5 +1,6 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { connectAgent } from '@sealmesh/agent/client/connect-agents'
 import { seededDice } from '@sealmesh/protocol/test-dice'
 import { Level } from 'level'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -49,6 +50,10 @@ beforeAll(async () => {
   expect(await read(node, `home.${PRIVATE}.habit-0`)).toEqual({ refused: 'STORE_DAMAGED' })
   await call(node, 'set', { umr: 'home.episodic.fresh', value: '1' })
   await call(node, 'must-hold', { agent: 'home' })
+  const { token } = await call(node, 'agents.token', { name: 'home', action: 'make' })
+  const { agent, close } = await connectAgent({ home: scene.home, token: token ?? '', inbox: 'pull' })
+  await agent.send({ to: 'home', type: 'text', payload: 'to be read later', durable: true })
+  await close()
   // Copied while it runs, as a crash would leave it: what is written anew when a node closes is still to be written.
   copyFolder(scene.home, pristine())
   fs.rmSync(path.join(pristine(), 'run'), { recursive: true, force: true })
