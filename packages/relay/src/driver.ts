@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { MeshId } from '@sealmesh/protocol/ids'
+import { FRAME_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
@@ -85,7 +86,13 @@ export class RelayDriver {
    */
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void, greeted?: Greeted): void {
     const id = this.#nextId++
-    const outgoing = new Outgoing({ send: (parts) => writeMessage(socket, parts) }, socket, this.#scratch)
+    const outgoing = new Outgoing(
+      { send: (parts) => writeMessage(socket, parts) },
+      socket,
+      this.#scratch,
+      // One packet is handed out whatever the limit is, and limits change while it runs.
+      () => 2 * this.#deps.state.limits.unackedBytesMax + FRAME_BYTES_MAX,
+    )
     const wire: Wire = { ws, socket, outgoing, inflow: new Inflow(ws), closing: null, welcomed }
     this.#wires.set(id, wire)
     ws.on('message', (data, isBinary) => {

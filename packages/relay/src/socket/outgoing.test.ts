@@ -26,6 +26,7 @@ function scene() {
     },
     socket,
     new Scratch(),
+    () => 8_388_608,
   )
   const open = (): void => {
     room = true
@@ -86,6 +87,18 @@ test('a peer that sends and never reads overflows', () => {
     flushed = outgoing.flush()
   }
   expect(flushed).toBe('overflow')
+})
+
+test('a peer that acknowledges packets without reading them overflows', () => {
+  const { outgoing } = scene()
+  let flushed = 'ok'
+  let handed = 0
+  for (; handed < 100 && flushed === 'ok'; handed++) {
+    outgoing.packet(packet(handed, 200_000))
+    flushed = outgoing.flush()
+  }
+  expect(flushed).toBe('overflow')
+  expect(handed * 200_000).toBeGreaterThan(8_388_608)
 })
 
 test('an answer names the packet that it is about', () => {

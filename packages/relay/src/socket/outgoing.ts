@@ -31,13 +31,17 @@ export class Outgoing {
   #control: Uint8Array[] = []
   readonly #answers = new FrameFiller<PacketAnswer>(answerBytes)
   #lane: (readonly Uint8Array[])[] = []
+  #laneBytes = 0
+  readonly #laneBytesMax: () => number
   #last: Uint8Array | null = null
   readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
 
-  constructor(sink: FrameSink, socket: Duplex, scratch: Scratch) {
+  /** `laneBytesMax`: beyond what the core hands to a reader that acknowledges what it has read. */
+  constructor(sink: FrameSink, socket: Duplex, scratch: Scratch, laneBytesMax: () => number) {
     this.#sink = sink
     this.#socket = socket
     this.#scratch = scratch
+    this.#laneBytesMax = laneBytesMax
   }
 
   control(frame: Frame): void {
@@ -55,13 +59,14 @@ export class Outgoing {
   /** A frame that must not overtake the packets before it. */
   inOrder(frame: Frame): void {
     this.#closePackets()
-    this.#lane.push([encodeFrame(frame)])
+    this.#append([encodeFrame(frame)])
   }
 
   /** Ends the talk: packets that still wait are not sent, they go back to their mailbox. */
   last(frame: Frame): void {
     this.#packets.take()
     this.#lane = []
+    this.#laneBytes = 0
     this.#last = encodeFrame(frame)
   }
 
@@ -83,11 +88,14 @@ export class Outgoing {
     for (const frame of this.#control) this.#sink.send([frame])
     this.#control = []
     for (const answers of this.#answers.take()) this.#sink.send([encodePacketAnswers(answers, allocate)])
-    const overflow = this.#socket.writableLength > SOCKET_BYTES_MAX + CONTROL_BYTES_MAX
+    // Who acknowledges what it has not read would have the lane grow for ever.
+    const overflow =
+      this.#socket.writableLength > SOCKET_BYTES_MAX + CONTROL_BYTES_MAX || this.#laneBytes > this.#laneBytesMax()
     let sent = 0
     for (const parts of this.#lane) {
       if (this.#socket.writableLength > SOCKET_BYTES_MAX) break
       this.#sink.send(parts)
+      this.#laneBytes -= bytesOf(parts)
       sent += 1
     }
     if (sent > 0) this.#lane.splice(0, sent)
@@ -99,6 +107,13 @@ export class Outgoing {
 
   #closePackets(): void {
     const { allocate } = this.#scratch
-    for (const packets of this.#packets.take()) this.#lane.push(encodeDeliver(packets, allocate))
+    for (const packets of this.#packets.take()) this.#append(encodeDeliver(packets, allocate))
+  }
+
+  #append(parts: readonly Uint8Array[]): void {
+    this.#lane.push(parts)
+    this.#laneBytes += bytesOf(parts)
   }
 }
+
+const bytesOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)

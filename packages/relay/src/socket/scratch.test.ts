@@ -45,7 +45,7 @@ test('a socket that takes nothing for a while gets what was meant for it, whatev
         socket.write(part)
       }
     }
-    return { outgoing: new Outgoing({ send }, socket, scratch), sent }
+    return { outgoing: new Outgoing({ send }, socket, scratch, () => 8_388_608), sent }
   }
   const [to, other] = [lane(slow), lane(quick)]
   const packetOf = (number: number): Uint8Array => new Uint8Array(700).fill(number)
