@@ -100,11 +100,12 @@ export class Stage {
   }
 
   /**
-   * `keeps`: its owner keeps what makes a relay itself. `stops`: as its owner stops it. `dies`: its process is killed.
+   * `keeps`: its owner keeps what makes a relay itself. `connects`: a node has reached its relay. `stops`: as its owner stops it. `dies`: its process is killed.
    * `burns`: its disk is gone as well.
    */
   async happens({ what, machine, line }: Extract<Step, { type: 'happens' }>): Promise<void> {
     if (what === 'keeps') return this.#keepRelay(machine)
+    if (what === 'connects') return this.#connects(machine)
     if (!['stops', 'dies', 'burns'].includes(what)) throw new Error(`line ${line}: nothing of the name ${what} happens`)
     for (const pid of await this.#processes(machine)) process.kill(pid, what === 'stops' ? 'SIGTERM' : 'SIGKILL')
     await until('it is gone', async () => (await this.#processes(machine)).length === 0)
@@ -116,6 +117,19 @@ export class Stage {
       for (const pid of await this.#processes(machine)) process.kill(pid, 'SIGKILL')
     for (const child of this.#stay) child.kill('SIGKILL')
     fs.rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  async #connects(machine: string): Promise<void> {
+    const door = await connectDoor(await findSocket(resolveHome(this.#sealmeshHome(machine), {})))
+    try {
+      const isLive = async (): Promise<boolean> => {
+        const { relays } = await door.call('status', {})
+        return relays.some(({ state }) => state === 'live')
+      }
+      await until(`${machine} has reached its relay`, isLive, BLOCK_MS)
+    } finally {
+      await door.close()
+    }
   }
 
   #keepRelay(machine: string): void {
