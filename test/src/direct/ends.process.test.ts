@@ -1,16 +1,14 @@
 import { once } from 'node:events'
-import * as fs from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
-import * as os from 'node:os'
-import * as path from 'node:path'
 import { SILENCE_MS_MAX } from '@sealmesh/node/direct/core/direct-limits'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FaultProxy } from '../faults/fault-proxy.ts'
 import { ask, liveRelays } from '../links/ask.ts'
 import { NodeProcess } from '../processes/node.ts'
-import { pairNodes, untilInSync } from '../processes/pair.ts'
-import { RelayProcess } from '../processes/relay.ts'
+import { untilInSync } from '../processes/pair.ts'
+import type { RelayProcess } from '../processes/relay.ts'
 import { until } from '../processes/wait.ts'
+import { endHousehold, startHousehold } from '../processes/household.ts'
 import { addressOf, again, at, carries, configure, peersLine, portOf, untilLinked } from './stage.ts'
 
 /** Two machines of one mesh, a relay that stays, and links between them that end. Each test goes on where the one before ended. */
@@ -22,26 +20,15 @@ let office: NodeProcess
 let proxy: FaultProxy | undefined
 
 beforeAll(async () => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-ends-'))
-  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
-  home = await NodeProcess.start({
-    home: path.join(directory, 'home'),
-    name: 'home',
-    relay: relay.address,
-    claim: relay.claim ?? '',
-  })
-  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  ;({ directory, relay, home, office } = await startHousehold('ends'))
   await ask(home, 'share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office' }] })
   await ask(office, 'share.set', { agent: 'office', changes: [{ layer: 'semantic', to: 'home' }] })
   await untilInSync(home, office)
 }, 60_000)
 
 afterAll(async () => {
-  await office?.stop()
-  await home?.stop()
   await proxy?.close()
-  await relay?.stop()
-  fs.rmSync(directory, { recursive: true, force: true })
+  await endHousehold({ directory, relay, home, office })
 })
 
 async function freePort(): Promise<number> {

@@ -1,12 +1,10 @@
 import { createSocket } from 'node:dgram'
-import * as fs from 'node:fs'
 import * as os from 'node:os'
-import * as path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask } from '../links/ask.ts'
 import { NodeProcess } from '../processes/node.ts'
-import { pairNodes } from '../processes/pair.ts'
-import { RelayProcess } from '../processes/relay.ts'
+import type { RelayProcess } from '../processes/relay.ts'
+import { endHousehold, startHousehold } from '../processes/household.ts'
 import { again, carries, configure, untilLinked } from './stage.ts'
 
 /** Two machines that know nothing of where the other one is; the LAN is loopback, with real multicast. */
@@ -17,23 +15,12 @@ let home: NodeProcess
 let office: NodeProcess
 
 beforeAll(async () => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-lan-'))
-  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
-  home = await NodeProcess.start({
-    home: path.join(directory, 'home'),
-    name: 'home',
-    relay: relay.address,
-    claim: relay.claim ?? '',
-  })
-  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  ;({ directory, relay, home, office } = await startHousehold('lan'))
   await ask(home, 'share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office' }] })
 }, 60_000)
 
 afterAll(async () => {
-  await office?.stop()
-  await home?.stop()
-  await relay?.stop()
-  fs.rmSync(directory, { recursive: true, force: true })
+  await endHousehold({ directory, relay, home, office })
 })
 
 /** Whether a message to the group of mDNS comes back on loopback: not everywhere is a process let. */

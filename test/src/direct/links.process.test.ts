@@ -1,12 +1,10 @@
-import * as fs from 'node:fs'
-import * as os from 'node:os'
-import * as path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runVerb } from '../cli/run-verb.ts'
 import { ask } from '../links/ask.ts'
 import { NodeProcess } from '../processes/node.ts'
-import { pairNodes, untilInSync } from '../processes/pair.ts'
-import { RelayProcess } from '../processes/relay.ts'
+import { untilInSync } from '../processes/pair.ts'
+import type { RelayProcess } from '../processes/relay.ts'
+import { endHousehold, startHousehold } from '../processes/household.ts'
 import { addressOf, again, carries, configure, peersLine, untilLinked } from './stage.ts'
 
 /** Two machines of one mesh and a relay that goes. Each test goes on where the one before ended. */
@@ -17,25 +15,14 @@ let home: NodeProcess
 let office: NodeProcess
 
 beforeAll(async () => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealmesh-direct-'))
-  relay = await RelayProcess.start({ data: path.join(directory, 'relay') })
-  home = await NodeProcess.start({
-    home: path.join(directory, 'home'),
-    name: 'home',
-    relay: relay.address,
-    claim: relay.claim ?? '',
-  })
-  office = await pairNodes(home, { home: path.join(directory, 'office'), name: 'office' })
+  ;({ directory, relay, home, office } = await startHousehold('direct'))
   await ask(home, 'share.set', { agent: 'home', changes: [{ layer: 'semantic', to: 'office' }] })
   await ask(office, 'share.set', { agent: 'office', changes: [{ layer: 'semantic', to: 'home' }] })
   await untilInSync(home, office)
 }, 60_000)
 
 afterAll(async () => {
-  await office?.stop()
-  await home?.stop()
-  await relay?.stop()
-  fs.rmSync(directory, { recursive: true, force: true })
+  await endHousehold({ directory, relay, home, office })
 })
 
 test('without a word in the config nobody listens and nobody dials', async () => {

@@ -1,4 +1,4 @@
-import type { AgentView } from '@sealmesh/protocol/messages/profile'
+import { view } from './test-view.ts'
 import { expect, test } from 'vitest'
 import { BOOK_MAX, learn } from './performance.ts'
 import type { PerformanceBook } from './performance.ts'
@@ -6,24 +6,6 @@ import { LOAD_ALONE, ranked } from './selection.ts'
 import type { Situation } from './selection.ts'
 
 const NOBODY: Situation = { views: [], book: new Map(), given: new Map() }
-const view = (name: string, more: Partial<AgentView> = {}): AgentView => ({
-  name,
-  agent: name,
-  role: '',
-  persona: '',
-  kind: 'service',
-  status: 'active',
-  capabilities: ['build'],
-  load: 0,
-  capacity: 2,
-  nodeName: 'home',
-  here: true,
-  state: 'attached',
-  pid: null,
-  since: '',
-  heardAt: null,
-  ...more,
-})
 
 test('the choice prefers room, nearness and good experience, and after a loss room alone', () => {
   const views = [view('far', { here: false }), view('near', { load: 1 }), view('full', { load: 2 })]

@@ -1,5 +1,5 @@
+import { view } from './test-view.ts'
 import type { Message } from '@sealmesh/protocol/messages/message'
-import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { expect, test } from 'vitest'
 import type { Situation } from './selection.ts'
 import { openTask, stepTask, taskFrom } from './task.ts'
@@ -20,24 +20,6 @@ const spec = {
   attemptsMax: 4,
   looksMax: null,
 }
-const view = (name: string, more: Partial<AgentView> = {}): AgentView => ({
-  name,
-  agent: name,
-  role: '',
-  persona: '',
-  kind: 'service',
-  status: 'active',
-  capabilities: ['build'],
-  load: 0,
-  capacity: 2,
-  nodeName: 'home',
-  here: true,
-  state: 'attached',
-  pid: null,
-  since: '',
-  heardAt: null,
-  ...more,
-})
 const stepped = (task: Task, event: TaskEvent) => stepTask(task, event, { nowMs: 10 })
 const given = () =>
   stepped(openTask(spec, { nowMs: 0 }).next, {
