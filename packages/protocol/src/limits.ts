@@ -37,9 +37,11 @@ export const TEXT_RUN_BYTES_TARGET = 131_072
 export const BLOCK_WRITES_MAX = 1_024
 /** Who edits the texts of one document: a dozen editors with their cursors, at some 200 B each. */
 export const AWARENESS_BYTES_MAX = 4_096
-/** Incarnations that one vector may write out: a node that restarts hourly for a year stays below. */
 /** What standby and holder say to each other in a drill, beside which a payload holds nothing else. */
 export const DRILL_BODY_BYTES_MAX = 204_800
+/** A message between agents as JSON text: its payload of up to 128 KiB, and the fields beside it. */
+export const LETTER_BYTES_MAX = 135_168
+/** Incarnations that one vector may write out: a node that restarts hourly for a year stays below. */
 export const VECTOR_ENTRIES_MAX = 16_384
 /** Entries of one link of a closed set: three fit a packet, at 57 B each. */
 export const CLOSED_LINK_ENTRIES_MAX = 1_024

@@ -48,6 +48,22 @@ const ITEMS: { readonly [Type in SyncItem['type']]: Extract<SyncItem, { type: Ty
   'want-closed': { type: 'want-closed', document, digest },
   closed: { type: 'closed', document, links: [Uint8Array.of(1, 2), Uint8Array.of(3)] },
   drill: { type: 'drill', drill: 'd1'.repeat(16), body: new Uint8Array([1, 2]) },
+  letters: {
+    type: 'letters',
+    letters: [
+      { sender: document.agent, recipients: ['b2'.repeat(32) as AgentId], message: Uint8Array.of(123, 125) },
+      { sender: document.agent, recipients: [], message: Uint8Array.of() },
+    ],
+  },
+  'letters-taken': {
+    type: 'letters-taken',
+    answers: (['taken', 'full', 'refused'] as const).map((outcome, at) => ({
+      sender: document.agent,
+      recipient: 'b2'.repeat(32) as AgentId,
+      id: `id-${at}`,
+      outcome,
+    })),
+  },
   awareness: { type: 'awareness', document, update: new Uint8Array([1, 2]) },
 }
 

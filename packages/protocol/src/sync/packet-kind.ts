@@ -13,12 +13,15 @@ function isControl({ type }: SyncItem): boolean {
     case 'buckets':
     case 'want-closed':
     case 'failover':
+    case 'letters-taken':
       return true
-    // These go by the size of a document, awareness by that of a cursor, and a drill's words by that of vectors.
+    // These go by the size of a document, awareness by that of a cursor, a drill's words by that of vectors, and
+    // letters by what agents say.
     case 'blocks':
     case 'pruned':
     case 'closed':
     case 'drill':
+    case 'letters':
     case 'awareness':
       return false
   }

@@ -35,6 +35,7 @@ import {
   DRILL_BODY_BYTES_MAX,
   AWARENESS_BYTES_MAX,
   BLOCK_BYTES_MAX,
+  LETTER_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
   RECORD_BYTES_MAX,
   ROW_BYTES_MAX,
@@ -60,6 +61,8 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x0a closed   agent | layer | list of link bytes, each the parent of the one before
  *   0x0b failover word 1B | agent | nonce 16: news of the moment between those who may hold an agent; never stored
  *   0x0c drill    id 16 | bytes: a word of a drill (drills/exchange.ts); never stored
+ *   0x0d letters  list of (sending agent | list of receiving agents | message as JSON): docs/spec/16-agents.md §6
+ *   0x0e letters-taken  list of (sending agent | receiving agent | id | outcome 1B)
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -80,6 +83,8 @@ export type SyncItem =
   | FailoverItem
   /** What standby and holder say to each other in a drill (docs/spec/14-drills.md §4). */
   | DrillItem
+  | LettersItem
+  | LettersTakenItem
   /** States of y-protocols' awareness, as its encoder makes them. */
   | { readonly type: 'awareness'; readonly document: DocumentName; readonly update: Uint8Array }
 
@@ -98,6 +103,37 @@ export interface DrillItem {
   readonly drill: string
   readonly body: Uint8Array
 }
+
+/** Messages between agents of two machines (docs/spec/16-agents.md §6). */
+export interface LettersItem {
+  readonly type: 'letters'
+  readonly letters: readonly SentLetter[]
+}
+
+export interface SentLetter {
+  readonly sender: AgentId
+  readonly recipients: readonly AgentId[]
+  /** JSON text of a message. */
+  readonly message: Uint8Array
+}
+
+/** What became of letters, one for each recipient. */
+export interface LettersTakenItem {
+  readonly type: 'letters-taken'
+  readonly answers: readonly LetterAnswer[]
+}
+
+export interface LetterAnswer {
+  readonly sender: AgentId
+  readonly recipient: AgentId
+  /** Of the message, as its sender knows it. */
+  readonly id: string
+  readonly outcome: LetterOutcome
+}
+
+/** `full`: there is no room now, and the sender may try again. `refused`: there will be no other answer. */
+const LETTER_OUTCOMES = ['taken', 'full', 'refused'] as const
+export type LetterOutcome = (typeof LETTER_OUTCOMES)[number]
 
 export interface PrunedItem {
   readonly type: 'pruned'
@@ -131,6 +167,10 @@ const VECTORS_MAX = 4_096
 const LINKS_MAX = 16 // Three full ones fit; the last of many sets are small.
 /** Its entries at 57 B, with room for long sequences. */
 const LINK_BYTES_MAX = 65_536
+export const LETTERS_MAX = 64
+export const LETTER_RECIPIENTS_MAX = 64
+export const LETTER_ANSWERS_MAX = 256
+const LETTER_ID_BYTES_MAX = 64
 const FLAG = 0x01
 const LAYER_BYTES_MAX = 64
 const DRILL_ID_BYTES = 16
@@ -201,6 +241,21 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           writeByte(w, 0x0c)
           writeId(w, item.drill)
           return writeBytes(w, item.body)
+        case 'letters':
+          writeByte(w, 0x0d)
+          return writeList(w, item.letters, ({ sender, recipients, message }) => {
+            writeId(w, sender)
+            writeList(w, recipients, (agent) => writeId(w, agent))
+            writeBytes(w, message)
+          })
+        case 'letters-taken':
+          writeByte(w, 0x0e)
+          return writeList(w, item.answers, ({ sender, recipient, id, outcome }) => {
+            writeId(w, sender)
+            writeId(w, recipient)
+            writeText(w, id)
+            writeByte(w, LETTER_OUTCOMES.indexOf(outcome))
+          })
         case 'awareness':
           writeByte(w, 0x06)
           writeId(w, item.document.agent)
@@ -267,9 +322,28 @@ function readItem(r: Reader): SyncItem {
       return readFailover(r)
     case 0x0c:
       return { type: 'drill', drill: readId<string>(r, DRILL_ID_BYTES), body: readBytes(r, DRILL_BODY_BYTES_MAX) }
+    case 0x0d:
+      return { type: 'letters', letters: readList(r, LETTERS_MAX, readLetter) }
+    case 0x0e:
+      return { type: 'letters-taken', answers: readList(r, LETTER_ANSWERS_MAX, readAnswer) }
     default:
       throw new Malformed()
   }
+}
+
+function readLetter(r: Reader): SentLetter {
+  const sender = readId<AgentId>(r, 32)
+  const recipients = readList(r, LETTER_RECIPIENTS_MAX, () => readId<AgentId>(r, 32))
+  return { sender, recipients, message: readBytes(r, LETTER_BYTES_MAX) }
+}
+
+function readAnswer(r: Reader): LetterAnswer {
+  const sender = readId<AgentId>(r, 32)
+  const recipient = readId<AgentId>(r, 32)
+  const id = readText(r, LETTER_ID_BYTES_MAX)
+  const outcome = LETTER_OUTCOMES[readByte(r)]
+  if (outcome === undefined) throw new Malformed()
+  return { sender, recipient, id, outcome }
 }
 
 function readFailover(r: Reader): SyncItem {
