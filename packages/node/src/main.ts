@@ -295,8 +295,10 @@ async function compose(
     onHeads: (from, heard) => withholdings.heard(from, heard),
     onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
     onFailover: (...heard) => opened.failover.onItem(...heard),
-    onDrill: (from, item) => drills.onItem(from, item),
-    onAwareness: (from, { document, update }) => presence.heard(from, document, update),
+    onAside: (from, item) => {
+      if (item.type === 'drill') drills.onItem(from, item)
+      if (item.type === 'awareness') presence.heard(from, item.document, item.update)
+    },
     monotonicMs: () => performance.now(),
     wallMs: now,
     logger,

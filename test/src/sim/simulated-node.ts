@@ -206,7 +206,6 @@ export class SimulatedNode {
       handed: new ReceiptStore(store, TABLES.handed, closed),
       port,
       onUnopened: () => {},
-      onAwareness: () => {},
       onProgress: (_, names) => node.#leases?.acknowledgements.progressed(names),
       onFailover: (from, item, lacksRecords) => node.#leases?.failover.onItem(from, item, lacksRecords),
       onHeads: (from, heard) => {

@@ -2,7 +2,7 @@ import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { PacketFailure } from '@sealmesh/protocol/envelope/failure'
 import type { NodeId, PacketId } from '@sealmesh/protocol/ids'
 import type { Sodium } from '@sealmesh/protocol/sodium'
-import type { DrillItem, FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
+import type { FailoverItem, SyncItem } from '@sealmesh/protocol/sync/payload'
 import type { HeadsView } from '@sealmesh/protocol/sync/peer-plan'
 import type { Logger } from 'pino'
 import type { ClosedSets } from '../documents/closed-sets.ts'
@@ -11,6 +11,7 @@ import type { Documents, ReceiveReport } from '../documents/documents.ts'
 import type { LogKeeper } from '../membership/log-keeper.ts'
 import type { ReceiptStore } from '../store/receipt-store.ts'
 import type { Via } from '../uplink/link-event.ts'
+import type { Aside } from './asides.ts'
 import type { PacketPort } from './packet-port.ts'
 
 export type AwarenessItem = Extract<SyncItem, { type: 'awareness' }>
@@ -42,12 +43,10 @@ export interface MeshSyncDeps {
   readonly port: PacketPort
   /** A packet that is not used, and why. It may be one of a pairing. */
   readonly onUnopened: (packet: Uint8Array, failure: PacketFailure) => void
-  /** A peer's word of who edits what: checked for nothing but its form. */
-  readonly onAwareness: (from: NodeId, item: AwarenessItem) => void
   /** A peer's word about who holds an agent, once what came with it is stored; whether it named records that are not here. */
   readonly onFailover?: (from: NodeId, item: FailoverItem, lacksRecords: boolean, via: Via | undefined) => void
-  /** A peer's word in a drill. */
-  readonly onDrill?: (from: NodeId, item: DrillItem) => void
+  /** A peer's word, checked for nothing but its form. `lacksRecords`: its packet named records that are not here. */
+  readonly onAside?: (from: NodeId, item: Aside, lacksRecords: () => boolean) => void
   /** What became of a peer's blocks. */
   readonly onReceived?: (from: NodeId, reports: readonly ReceiveReport[]) => void
   /** A peer that is there has named its heads: what they show, and whether it named records that are not here. */

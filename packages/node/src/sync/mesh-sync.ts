@@ -12,6 +12,7 @@ import type { Progress } from '@sealmesh/protocol/sync/stored'
 import type { Outcome } from '@sealmesh/protocol/wire/frame'
 import type { LinkEvent, Via } from '../uplink/link-event.ts'
 import { heedAnswer } from './answers.ts'
+import { isAside } from './asides.ts'
 import { chunk } from './chunk.ts'
 import { ClosedExchange } from './closed-exchange.ts'
 import { forgetHanded, noteHanded } from './handed.ts'
@@ -292,12 +293,10 @@ export class MeshSync {
       onUnopened(packet, { code: peer === undefined ? 'PACKET_SENDER_REMOVED' : 'PACKET_PAYLOAD_MALFORMED', sender })
       return acknowledge()
     }
-    // News of the moment: passed on at once, never stored and in nobody's way.
-    for (const item of items.value) {
-      if (item.type === 'awareness') this.#deps.onAwareness(sender, item)
-      if (item.type === 'drill') this.#deps.onDrill?.(sender, item)
-    }
-    if (items.value.length > 0 && items.value.every(({ type }) => type === 'awareness' || type === 'drill')) {
+    const asides = items.value.filter(isAside)
+    const lacksRecords = (): boolean => !this.#deps.log.knows(opened.value.logHeads)
+    for (const item of asides) this.#deps.onAside?.(sender, item, lacksRecords)
+    if (asides.length > 0 && asides.length === items.value.length) {
       port.accept(opened.value)
       return acknowledge()
     }

@@ -74,7 +74,6 @@ export class TestLine {
       handed: new ReceiptStore(store, TABLES.handed, closed),
       port: port as unknown as PacketPort,
       onUnopened: () => {},
-      onAwareness: () => {},
       monotonicMs: () => performance.now(),
       wallMs: () => Date.now(),
       logger: {
