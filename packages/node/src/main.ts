@@ -295,9 +295,10 @@ async function compose(
     onHeads: (from, heard) => withholdings.heard(from, heard),
     onProgress: (_, names) => acknowledging.acknowledgements.progressed(names),
     onFailover: (...heard) => opened.failover.onItem(...heard),
-    onAside: (from, item) => {
-      if (item.type === 'drill') drills.onItem(from, item)
-      if (item.type === 'awareness') presence.heard(from, item.document, item.update)
+    onAside: (from, item, lacksRecords) => {
+      if (item.type === 'drill') return drills.onItem(from, item)
+      if (item.type === 'awareness') return presence.heard(from, item.document, item.update)
+      agents.onItem(from, item, lacksRecords)
     },
     monotonicMs: () => performance.now(),
     wallMs: now,
@@ -369,7 +370,6 @@ async function compose(
   }
   sync.attach(direct.paths)
   closers.push(() => opened.close())
-
   const defaults = new DefaultShares(context, () => config.now)
   const folders = await Folders.open({
     store,
@@ -383,6 +383,10 @@ async function compose(
   })
   closers.push(() => folders.close())
   const parts = { ...between, relays: direct.paths, closed, receipts, config, home, times, withholdings }
+  const { acknowledgements } = acknowledging
+  const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
+  const agents = await openAgents({ ...withDoor, ...between, send: (packet) => direct.paths.send(packet) })
+  closers.push(() => agents.close())
   const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())
   log.onChange(async (mesh) => {
@@ -435,10 +439,6 @@ async function compose(
   closers.push(() => snapshots.close())
 
   const { close, done } = closeOnce(closeAll)
-  const { acknowledgements } = acknowledging
-  const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
-  const agents = await openAgents(withDoor)
-  closers.push(() => agents.close())
   const handlers = handlersOf({
     ...withDoor,
     agents,

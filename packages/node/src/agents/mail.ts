@@ -2,7 +2,7 @@ import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import type { AgentId } from '@sealmesh/protocol/ids'
 import { Message } from '@sealmesh/protocol/messages/message'
 import { afterPrefix, agentOfKey, letterKey, numberOfLetterKey, TABLES, tablePrefix } from '../store/keys.ts'
-import type { Store } from '../store/store.ts'
+import type { Operation, Store } from '../store/store.ts'
 import { type Letter, letterOf } from './core/letter.ts'
 
 /** A letter that was on disk when the node started. */
@@ -38,12 +38,16 @@ export class Mail {
     return { mail: new Mail(store, next), found }
   }
 
-  /** For all of them or for none; durable when it resolves. Gives the number of the first, the others follow. */
-  async put(agents: readonly AgentId[], letter: Letter): Promise<number> {
+  /**
+   * For all of them or for none, and together with `beside`; durable when it resolves. Gives the number of the first, the
+   * others follow.
+   */
+  async put(agents: readonly AgentId[], letter: Letter, beside: readonly Operation[] = []): Promise<number> {
     const first = this.#next
     this.#next += agents.length
     const value = utf8(letter.text)
-    await this.#store.commit(agents.map((agent, i) => ({ type: 'put', key: letterKey(agent, first + i), value })))
+    const letters = agents.map((agent, i) => ({ type: 'put', key: letterKey(agent, first + i), value }) as const)
+    await this.#store.commit([...letters, ...beside])
     return first
   }
 

@@ -7,8 +7,11 @@ import { claimSocketPath } from '../keys/socket-path.ts'
 import type { AcknowledgingContext } from '../service/acknowledging.ts'
 import { nodeName } from '../service/context.ts'
 import type { Store } from '../store/store.ts'
+import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentHandlersOf } from './agent-handlers.ts'
+import { Courier, type CourierLink } from './courier.ts'
 import { Desk } from './desk.ts'
+import { FarMail } from './far-mail.ts'
 import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
 import { Memory } from './memory.ts'
@@ -19,7 +22,8 @@ import { Roster } from './roster.ts'
 import { TextPipes } from './text-pipes.ts'
 import { Tokens } from './tokens.ts'
 
-export interface OpenAgentsDeps extends AcknowledgingContext {
+export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 'port' | 'send'> {
+  readonly sync: Pick<MeshSync, 'isThere'>
   readonly home: Home
   readonly store: Store
   readonly random: (bytes: number) => Uint8Array
@@ -30,6 +34,8 @@ export interface OpenAgentsDeps extends AcknowledgingContext {
 export interface Agents {
   /** For the owner's door. */
   readonly handlers: ReturnType<typeof agentDoorHandlers>
+  /** Another machine's word about letters. */
+  readonly onItem: Courier['onItem']
   /** Opens the door, once the owner's has all that stands behind it. */
   serve(owners: Pick<Handlers, 'status' | 'why'>): Promise<void>
   close(): Promise<void>
@@ -48,9 +54,27 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
 
   const tokens = await Tokens.load(store)
   const { mail, found } = await Mail.load(store)
+  const { farMail, found: far } = await FarMail.load(store)
   const roster = new Roster({ node, mesh: () => log.mesh, tokens, limits, now })
   const desk = new Desk({ roster, tokens, limits, nodeName: ownName, now })
-  const post = new Post({ roster, mail, talk, nodeName: ownName, limits, random, now, failed }, found)
+  const courier = new Courier(
+    {
+      node,
+      mesh: () => log.mesh,
+      roster,
+      farMail,
+      limits,
+      port: deps.port,
+      send: deps.send,
+      isThere: (other) => deps.sync.isThere(other),
+      receive: (...letter) => post.receive(...letter),
+      monotonicMs: () => performance.now(),
+      now,
+      failed,
+    },
+    far,
+  )
+  const post = new Post({ roster, mail, courier, talk, nodeName: ownName, limits, random, now, failed }, found)
   const pipes = await TextPipes.open({
     folder: join(home.run, 'pipes'),
     names: Object.entries(config().agents).flatMap(([name, of]) => (of.pipes ? [name] : [])),
@@ -78,6 +102,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   let door: Door | undefined
   return {
     handlers: agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
+    onItem: (...said) => courier.onItem(...said),
     serve: async (owners) => {
       const socketPath = await claimSocketPath(home, env, 'agents')
       const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits, owners }
@@ -93,6 +118,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     },
     close: async () => {
       clearInterval(sweeping)
+      courier.close()
       await door?.close()
       await pipes.close()
       await registry.close()

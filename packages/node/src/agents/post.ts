@@ -6,6 +6,9 @@ import { EVERYBODY, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
 import type { Held } from './core/inbox.ts'
+import type { Operation } from '../store/store.ts'
+import type { Courier } from './courier.ts'
+import type { Far } from './core/far.ts'
 import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
 import { recipientsOf, type Talk } from './core/who.ts'
 import type { AgentLimits } from './limits.ts'
@@ -16,6 +19,7 @@ import type { Attachment, Seat, Sent } from './seat.ts'
 export interface PostDeps {
   readonly roster: Roster
   readonly mail: Mail
+  readonly courier: Pick<Courier, 'recipients' | 'post'>
   readonly talk: () => Talk
   /** Of this machine. */
   readonly nodeName: () => string
@@ -51,7 +55,8 @@ export class Post {
       }
       this.#add(seat, letter, stored)
       const sent = { id: letter.id, delivered: 0, waiting: 1, refused: 0 }
-      deps.roster.named(letter.from.split('@')[0] ?? '')?.seen.set(letter.id, sent)
+      const [name = '', machine] = letter.from.split('@')
+      if (machine === deps.nodeName()) deps.roster.named(name)?.seen.set(letter.id, sent)
     }
   }
 
@@ -75,24 +80,75 @@ export class Post {
     const nowMs = now()
     const letter = this.#letter(sender, draft, nowMs)
     const rules = { talk: this.#deps.talk(), nodeName: this.#deps.nodeName() }
-    const recipients = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
-    if (recipients === undefined)
+    const far = this.#deps.courier.recipients(draft.to, sender.id)
+    const here = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
+    if (here === undefined && far.length === 0)
       throw new Failure('AGENT_UNKNOWN', 'There is no such agent that this one may write to.', {
         next: 'agents.ls lists whom it may write to',
       })
-    const { waitMs, tooFast } = sender.pace.spend(Math.max(1, recipients.length), limits.pace, nowMs)
+    // Nobody gets it on two machines.
+    const isFar = (seat: Seat): boolean => far.some(({ agent }) => agent === seat.id)
+    const recipients = far.length === 0 ? (here ?? []) : (here ?? []).filter((seat) => !isFar(seat))
+    const deliveries = Math.max(1, recipients.length + far.length)
+    const { waitMs, tooFast } = sender.pace.spend(deliveries, limits.pace, nowMs)
     if (tooFast)
       throw new Failure('AGENT_TOO_FAST', `More than ${limits.pace.perSecond} deliveries a second.`, {
         next: `send it again in ${waitMs} ms`,
       })
     const open = recipients.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
     const refused = recipients.length - open.length
-    const isOne = !draft.to.startsWith('#') && draft.to !== EVERYBODY
-    if (isOne && refused > 0) throw new Failure('INBOX_FULL', 'The inbox of that agent is full.')
-    const sent = draft.durable
-      ? this.#keep(sender, open, letter, refused)
-      : this.#hand(sender, open, letter, refused, undefined)
+    if (isForOne(draft) && refused > 0) throw inboxFull()
+    const sent =
+      far.length > 0
+        ? this.#both(sender, open, letter, refused, draft, far)
+        : this.#near(sender, open, letter, refused, draft)
     return waitMs > 0 ? pause(waitMs).then(() => sent) : sent
+  }
+
+  #near(
+    sender: Seat,
+    open: readonly Seat[],
+    letter: Letter,
+    refused: number,
+    { durable }: Draft,
+  ): Sent | Promise<Sent> {
+    return durable ? this.#keep(sender, open, letter, refused) : this.#hand(sender, open, letter, refused, undefined)
+  }
+
+  /** What goes to other machines waits, as far as anybody here can say. */
+  async #both(
+    sender: Seat,
+    open: readonly Seat[],
+    letter: Letter,
+    refused: number,
+    draft: Draft,
+    far: readonly Far[],
+  ): Promise<Sent> {
+    const posted = await this.#deps.courier.post(sender.id, letter, draft.durable, far)
+    if (posted === 0 && isForOne(draft)) throw inboxFull()
+    const sent = await this.#near(sender, open, letter, refused + far.length - posted, draft)
+    return { ...sent, waiting: sent.waiting + posted }
+  }
+
+  /**
+   * From an agent of another machine; false when there is no room. Of what is durable it resolves when that is on disk,
+   * together with `beside`. Throws DISK_FULL or DISK_FAILED.
+   */
+  async receive(seat: Seat, letter: Letter, durable: boolean, beside: readonly Operation[]): Promise<boolean> {
+    if (!this.#hasRoom(seat, letter, durable)) return false
+    let stored: number | null = null
+    if (durable) {
+      const release = seat.inbox.reserve(letter)
+      try {
+        stored = await this.#deps.mail.put([seat.id], letter, beside)
+      } finally {
+        release()
+      }
+    }
+    this.#add(seat, letter, stored)
+    seat.past.add(letter.text)
+    this.pump(seat)
+    return true
   }
 
   /** On disk first: whoever has it handed out can acknowledge it. */
@@ -249,6 +305,10 @@ export class Post {
     if (stored.length > 0) await this.#deps.mail.remove(seat.id, stored)
   }
 }
+
+const isForOne = ({ to }: Draft): boolean => !to.startsWith('#') && to !== EVERYBODY
+
+const inboxFull = (): Failure => new Failure('INBOX_FULL', 'The inbox of that agent is full.')
 
 function wakeOne(seat: Seat): boolean {
   const [wake] = seat.wakers

@@ -41,12 +41,17 @@ export class Roster implements Population<Seat> {
   /** Of those that may get messages. */
   named(name: string): Seat | undefined {
     const agent = this.#agents().get(name)
-    return agent !== undefined && this.#receives(agent.id) ? this.seat(agent.id) : undefined
+    return agent === undefined ? undefined : this.receiving(agent.id)
+  }
+
+  /** The same, by id. */
+  receiving(agent: AgentId): Seat | undefined {
+    return this.#receives(agent) ? this.seat(agent) : undefined
   }
 
   *all(): Generator<Seat> {
     for (const agent of this.#deps.tokens.all.keys()) {
-      const seat = this.#receives(agent) ? this.seat(agent) : undefined
+      const seat = this.receiving(agent)
       if (seat !== undefined) yield seat
     }
   }

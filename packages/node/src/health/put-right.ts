@@ -52,6 +52,8 @@ const ONLY_HERE: ReadonlySet<number> = new Set([
   TABLES.leftOut,
   TABLES.agentToken,
   TABLES.letter,
+  TABLES.letterOut,
+  TABLES.letterTaken,
 ])
 
 /** What memory or other entries still say; peers say their receipts again, and folders are compared without theirs. */

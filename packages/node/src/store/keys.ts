@@ -40,6 +40,8 @@ import type {
  *   0x60 agent 32 | place 6, big-endian                                an act that the agent was let do
  *   0x61 agent 32                                                     the hash of the token under which programs may attach, and its rights
  *   0x62 agent 32 | number 8, big-endian                              a durable message that the agent has not acknowledged
+ *   0x63 agent 32 | number 8, big-endian                              a durable message of the agent on its way to another machine
+ *   0x64 agent 32 | sender 32 | id                                    a durable message from another machine that the agent was given
  *   0x40 agent 32 | entry                                             the diary, in a database of its own
  *   0x7e key                                                          damaged bytes that lay under that key, kept as evidence
  */
@@ -69,6 +71,8 @@ export const TABLES = {
   act: 0x60,
   agentToken: 0x61,
   letter: 0x62,
+  letterOut: 0x63,
+  letterTaken: 0x64,
   aside: 0x7e,
 } as const
 
@@ -171,8 +175,15 @@ export const folderKey = (folder: string): Uint8Array => under(TABLES.folder, fo
 export const agentTokenKey = (agent: AgentId): Uint8Array => under(TABLES.agentToken, agent)
 export const letterKey = (agent: AgentId, number: number): Uint8Array =>
   concatBytes(under(TABLES.letter, agent), uint64(number))
-/** Of either. */
+export const letterOutKey = (agent: AgentId, number: number): Uint8Array =>
+  concatBytes(under(TABLES.letterOut, agent), uint64(number))
+export const letterTakenKey = (recipient: AgentId, sender: AgentId, id: string): Uint8Array =>
+  concatBytes(under(TABLES.letterTaken, recipient), fromHex(sender), utf8(id))
+export const senderOfTakenKey = (key: Uint8Array): AgentId => toHex(key.subarray(33, 65)) as AgentId
+export const idOfTakenKey = (key: Uint8Array): string => fromUtf8(key.subarray(65))
+/** Of each table that goes by agent. */
 export const agentOfKey = (key: Uint8Array): AgentId => toHex(key.subarray(1, 33)) as AgentId
+/** Of a letter that waits here, or is on its way. */
 export const numberOfLetterKey = (key: Uint8Array): number => readUint64(key, 33)
 
 export const tablePrefix = (table: number): Uint8Array => Uint8Array.of(table)
@@ -242,6 +253,10 @@ export function describeKey(key: Uint8Array): string {
       return `the token of agent ${toHex(key.subarray(1, 33))}`
     case TABLES.letter:
       return `a message that waits for agent ${toHex(key.subarray(1, 33))}`
+    case TABLES.letterOut:
+      return `a message of agent ${toHex(key.subarray(1, 33))} to another machine`
+    case TABLES.letterTaken:
+      return `the note of a message that agent ${toHex(key.subarray(1, 33))} was given`
     case TABLES.diary:
       return 'a diary entry'
     default:

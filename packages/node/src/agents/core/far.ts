@@ -1,0 +1,58 @@
+import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
+import { agentByName, nodeByName } from '@sealmesh/protocol/membership/access'
+import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
+import { EVERYBODY } from '@sealmesh/protocol/messages/message'
+import { mayAddress } from './who.ts'
+
+/** An agent and the other machine that its messages go to. */
+export interface Far {
+  readonly agent: AgentId
+  readonly node: NodeId
+}
+
+export interface FarRules {
+  readonly mesh: Mesh
+  /** This machine. */
+  readonly node: NodeId
+  /** A program is attached here as that agent. */
+  readonly isAttached: (agent: AgentId) => boolean
+}
+
+/**
+ * Whom a message goes to on other machines (docs/spec/16-agents.md §6). A name means the agent here while it is attached
+ * here, else the machine that holds it; `name@machine` means that machine. Only where the recipient's inbox is granted
+ * to the sender by name, whatever agents of one machine may.
+ */
+export function farRecipientsOf(to: string, sender: AgentId, rules: FarRules): readonly Far[] {
+  const { mesh } = rules
+  if (mesh.nodes.size === 1) return []
+  if (to === EVERYBODY || to.startsWith('#'))
+    return [...mesh.agents.values()].flatMap((agent) => (agent.id === sender ? [] : atHolder(agent, sender, rules)))
+  const [name = '', machine] = to.split('@')
+  const agent = agentByName(mesh, name)
+  if (agent === undefined) return []
+  if (machine === undefined) return atHolder(agent, sender, rules)
+  const node = nodeByName(mesh, machine)?.id
+  return node !== undefined && node !== rules.node && mayGo(mesh, sender, rules.node, agent.id, node)
+    ? [{ agent: agent.id, node }]
+    : []
+}
+
+function atHolder({ id, term }: MeshAgent, sender: AgentId, { mesh, node, isAttached }: FarRules): readonly Far[] {
+  if (term === null || term.holder === node || isAttached(id)) return []
+  return mayGo(mesh, sender, node, id, term.holder) ? [{ agent: id, node: term.holder }] : []
+}
+
+/**
+ * Whether a message may go from an agent on one machine to an agent on another, by the log alone: both ends ask it, the
+ * sending one before each sending.
+ */
+export function mayGo(mesh: Mesh, sender: AgentId, from: NodeId, recipient: AgentId, to: NodeId): boolean {
+  const [one, other] = [mesh.agents.get(sender), mesh.agents.get(recipient)]
+  if (one === undefined || other === undefined) return false
+  if (!isHost(mesh, one, from) || !isHost(mesh, other, to)) return false
+  return mayAddress(sender, other, 'granted')
+}
+
+const isHost = (mesh: Mesh, { hosts }: MeshAgent, node: NodeId): boolean =>
+  hosts.includes(node) && mesh.nodes.get(node)?.revocations.length === 0

@@ -1,0 +1,284 @@
+import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
+import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
+import { PACKET_EXPIRY_MS_MAX, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { MESSAGE_LIFE_MS_MAX } from '@sealmesh/protocol/messages/limits'
+import { Message } from '@sealmesh/protocol/messages/message'
+import {
+  encodePayload,
+  LETTER_ANSWERS_MAX,
+  type LetterAnswer,
+  type LetterOutcome,
+  type SentLetter,
+  type SyncItem,
+} from '@sealmesh/protocol/sync/payload'
+import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
+import { wrapPayload } from '@sealmesh/protocol/sync/payload-form'
+import type { Operation } from '../store/store.ts'
+import type { Aside } from '../sync/asides.ts'
+import type { PacketPort } from '../sync/packet-port.ts'
+import { ZlibDeflater } from '../sync/zlib-deflater.ts'
+import { type Far, farRecipientsOf, mayGo } from './core/far.ts'
+import { isOver, type Letter, letterOf } from './core/letter.ts'
+import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
+import { Pace } from './core/pace.ts'
+import { type Mark, Taken } from './core/taken.ts'
+import { type FarMail, type FoundFar, markPut } from './far-mail.ts'
+import type { AgentLimits } from './limits.ts'
+import type { Roster } from './roster.ts'
+import type { Seat } from './seat.ts'
+
+/** Between this node and the others. */
+export interface CourierLink {
+  readonly port: Pick<PacketPort, 'seal'>
+  readonly send: (packet: Uint8Array) => 'sent' | 'full' | 'down'
+  /** It was heard of lately. */
+  readonly isThere: (node: NodeId) => boolean
+}
+
+export interface CourierDeps extends CourierLink {
+  readonly node: NodeId
+  readonly mesh: () => Mesh
+  readonly roster: Roster
+  readonly farMail: FarMail
+  readonly limits: AgentLimits
+  /** Into an inbox here; false when it has no room. What is durable is on disk when it resolves, with `beside`. */
+  readonly receive: (seat: Seat, letter: Letter, durable: boolean, beside: readonly Operation[]) => Promise<boolean>
+  readonly monotonicMs: () => number
+  readonly now: () => number
+  /** What could not be put on the disk or taken off it. */
+  readonly failed: (error: unknown) => void
+}
+
+const TICK_MS = 1_000
+/** What is not durable is worth nothing in a mailbox once its sender has given up; clocks differ a little. */
+const PACKET_LIFE_MS = 2 * NOT_DURABLE_MS
+/** A copy of what is not durable comes no later than that. */
+const MARK_LIFE_MS = 2 * PACKET_LIFE_MS + PREKEY_SKEW_MS
+/** Answers that wait for the link; who gets none asks again. */
+const ANSWERS_MAX = 4_096
+
+/** Letters between agents of this machine and of others (docs/spec/16-agents.md §6). */
+export class Courier {
+  readonly #deps: CourierDeps
+  readonly #outbox = new Outbox()
+  readonly #taken = new Taken()
+  /** Letters that are being put on disk. */
+  readonly #inHand = new Set<string>()
+  readonly #answers = new Map<NodeId, LetterAnswer[]>()
+  readonly #paces = new Map<NodeId, Pace>()
+  readonly #there = new Set<NodeId>()
+  readonly #deflater = new ZlibDeflater()
+  readonly #timer: NodeJS.Timeout
+  #flushing: NodeJS.Immediate | undefined
+  #closed = false
+
+  constructor(deps: CourierDeps, { posted, marks }: FoundFar) {
+    this.#deps = deps
+    for (const each of posted) this.#outbox.add(each, this.#now())
+    for (const mark of marks) this.#taken.add(mark)
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#timer.unref()
+  }
+
+  /** Those on other machines that a message goes to; at most one where it names one agent. */
+  recipients(to: string, sender: AgentId): readonly Far[] {
+    const { mesh, node, roster } = this.#deps
+    return farRecipientsOf(to, sender, {
+      mesh: mesh(),
+      node,
+      isAttached: (agent) => roster.seat(agent)?.attached === true,
+    })
+  }
+
+  /** Gives how many there was room for; what is durable is on disk then. Throws DISK_FULL or DISK_FAILED. */
+  post(sender: AgentId, letter: Letter, durable: boolean, to: readonly Far[]): number | Promise<number> {
+    const open = to.filter(({ node }) => this.#outbox.hasRoom(node, sender, letter))
+    const posting = open.filter(({ agent }) => !this.#outbox.has(sender, agent, letter.id))
+    if (durable) return this.#keep(sender, letter, posting).then(() => open.length)
+    for (const far of posting) this.#add({ ...far, sender, letter, durable, stored: null })
+    return open.length
+  }
+
+  async #keep(sender: AgentId, letter: Letter, to: readonly Far[]): Promise<void> {
+    if (to.length > 0) for (const posted of await this.#deps.farMail.put(sender, to, letter)) this.#add(posted)
+  }
+
+  #add(posted: Posted): void {
+    this.#outbox.add(posted, this.#now())
+    this.#flushSoon()
+  }
+
+  /** Never throws: it runs in the socket's turn. */
+  onItem(from: NodeId, item: Aside, lacksRecords: () => boolean): void {
+    if (this.#closed) return
+    if (item.type === 'letters-taken') this.#answered(from, item.answers)
+    if (item.type === 'letters')
+      for (const letter of item.letters) this.#arrived(from, letter, lacksRecords).catch(this.#deps.failed)
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#timer)
+    if (this.#flushing !== undefined) clearImmediate(this.#flushing)
+  }
+
+  #answered(from: NodeId, answers: readonly LetterAnswer[]): void {
+    const done = answers.flatMap((answer) => this.#outbox.answered(from, answer, this.#now()) ?? [])
+    this.#deps.farMail.remove(done).catch(this.#deps.failed)
+  }
+
+  async #arrived(from: NodeId, sent: SentLetter, lacksRecords: () => boolean): Promise<void> {
+    if (!this.#mayGoOn(from, sent.recipients.length)) return
+    const message = messageIn(sent.message)
+    if (message === undefined) return
+    for (const recipient of new Set(sent.recipients)) {
+      const outcome = await this.#take(from, sent.sender, recipient, message, lacksRecords)
+      if (outcome !== undefined) this.#answer(from, { sender: sent.sender, recipient, id: message.id, outcome })
+    }
+  }
+
+  /** Undefined: nothing can be said of it now, and it will come again. */
+  async #take(
+    from: NodeId,
+    sender: AgentId,
+    recipient: AgentId,
+    message: Message,
+    lacksRecords: () => boolean,
+  ): Promise<LetterOutcome | undefined> {
+    const { mesh, node, roster, now } = this.#deps
+    const { durable, id } = message
+    // What the sender's log says of its rights may not be here yet.
+    if (!mayGo(mesh(), sender, from, recipient, node)) return lacksRecords() ? undefined : 'refused'
+    if (this.#taken.has(sender, recipient, id)) return 'taken'
+    const letter = this.#letterOf(message, sender, from, recipient)
+    const endsAtMs = letter.expiresAtMs ?? (durable ? Number.POSITIVE_INFINITY : now() + MARK_LIFE_MS)
+    if (isOver(letter, now()) || endsAtMs > now() + MESSAGE_LIFE_MS_MAX + PREKEY_SKEW_MS) return 'refused'
+    const seat = roster.receiving(recipient)
+    if (seat === undefined) return 'full'
+    // Whoever hears no such topic has nothing to take.
+    if (message.to.startsWith('#') && !seat.topics.has(message.to.slice(1))) return 'taken'
+    const key = `${sender} ${recipient} ${id}`
+    if (this.#inHand.has(key)) return undefined
+    this.#inHand.add(key)
+    try {
+      const mark = { sender, recipient, id, endsAtMs, durable }
+      if (!(await this.#deps.receive(seat, letter, durable, durable ? [markPut(mark)] : []))) return 'full'
+      this.#mark(mark)
+      return 'taken'
+    } finally {
+      this.#inHand.delete(key)
+    }
+  }
+
+  #mark(mark: Mark): void {
+    const gone = this.#taken.add(mark)
+    if (gone !== undefined) this.#deps.farMail.forget([gone]).catch(this.#deps.failed)
+  }
+
+  /** `from` is by what the packet proves; who it is for, by this machine's log. */
+  #letterOf({ payload, ...head }: Message, sender: AgentId, from: NodeId, recipient: AgentId): Letter {
+    const mesh = this.#deps.mesh()
+    const name = (agent: AgentId): string => mesh.agents.get(agent)?.name ?? ''
+    const isForMany = head.to === '*' || head.to.startsWith('#')
+    return letterOf(
+      {
+        ...head,
+        from: `${name(sender)}@${mesh.nodes.get(from)?.name ?? ''}`,
+        to: isForMany ? head.to : name(recipient),
+      },
+      JSON.stringify(payload),
+    )
+  }
+
+  /** Past its rate nothing of a machine is looked at: what is honest comes again. */
+  #mayGoOn(from: NodeId, letters: number): boolean {
+    const { limits, now } = this.#deps
+    const pace = this.#paces.get(from) ?? new Pace(limits.pace, now())
+    this.#paces.set(from, pace)
+    return !pace.spend(Math.max(1, letters), limits.pace, now()).tooFast
+  }
+
+  #answer(to: NodeId, answer: LetterAnswer): void {
+    const answers = this.#answers.get(to) ?? []
+    this.#answers.set(to, answers)
+    if (answers.length < ANSWERS_MAX) answers.push(answer)
+    this.#flushSoon()
+  }
+
+  #tick(): void {
+    const { mesh, node, farMail, isThere, failed, now } = this.#deps
+    const known = mesh()
+    const gone = this.#outbox.drop(this.#now(), (each) => mayGo(known, each.sender, node, each.agent, each.node))
+    farMail.remove(gone).catch(failed)
+    farMail.forget(this.#taken.expire(now())).catch(failed)
+    for (const other of known.nodes.keys()) {
+      if (!isThere(other)) this.#there.delete(other)
+      else if (!this.#there.has(other)) {
+        this.#there.add(other)
+        this.#outbox.retry(other, this.#now())
+      }
+    }
+    this.#flush()
+  }
+
+  /** What is said in one turn to one machine shares a packet. */
+  #flushSoon(): void {
+    if (this.#closed) return
+    this.#flushing ??= setImmediate(() => {
+      this.#flushing = undefined
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    for (const [to, answers] of this.#answers) {
+      while (answers.length > 0) {
+        const some = answers.slice(0, LETTER_ANSWERS_MAX)
+        if (!this.#send(to, { type: 'letters-taken', answers: some }, PACKET_LIFE_MS)) break
+        answers.splice(0, some.length)
+      }
+      if (answers.length === 0) this.#answers.delete(to)
+    }
+    const { mesh, node } = this.#deps
+    const known = mesh()
+    for (const batch of this.#outbox.due(this.#now())) {
+      // The log may have changed since they were posted; what may not go ends with the next tick.
+      const posted = batch.posted.filter((each) => mayGo(known, each.sender, node, each.agent, each.node))
+      if (posted.length === 0) continue
+      const lifeMs = batch.durable ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
+      const letters = together({ ...batch, posted })
+      if (this.#send(batch.node, { type: 'letters', letters }, lifeMs)) this.#outbox.sent(batch, this.#now())
+    }
+  }
+
+  #send(to: NodeId, item: SyncItem, lifeMs: number): boolean {
+    const payload = wrapPayload(encodePayload([item]), this.#deflater)
+    const packet = this.#deps.port.seal(to, payload, kindOf([item]), lifeMs)
+    return packet !== undefined && this.#deps.send(packet.bytes) === 'sent'
+  }
+
+  #now(): Now {
+    return { monotonicMs: this.#deps.monotonicMs(), wallMs: this.#deps.now() }
+  }
+}
+
+/** A letter to several agents of one machine is written once. */
+function together({ posted }: Batch): SentLetter[] {
+  const letters = new Map<Letter, SentLetter & { readonly recipients: AgentId[] }>()
+  for (const { sender, agent, letter } of posted) {
+    const known = letters.get(letter)
+    if (known === undefined) letters.set(letter, { sender, recipients: [agent], message: utf8(letter.text) })
+    else known.recipients.push(agent)
+  }
+  return [...letters.values()]
+}
+
+/** Bytes of a peer. */
+function messageIn(bytes: Uint8Array): Message | undefined {
+  try {
+    return Message.safeParse(JSON.parse(fromUtf8(bytes))).data
+  } catch {
+    return undefined
+  }
+}
