@@ -16,6 +16,7 @@ import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
 import { Memory } from './memory.ts'
 import { agentDoorHandlers } from './owner-handlers.ts'
+import { type OwnerLetterHandlers, ownerLetterHandlers } from './owner-letters.ts'
 import { Post } from './post.ts'
 import { RegistryFile } from './registry-file.ts'
 import { Roster } from './roster.ts'
@@ -33,7 +34,7 @@ export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 
 
 export interface Agents {
   /** For the owner's door. */
-  readonly handlers: ReturnType<typeof agentDoorHandlers>
+  readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers
   /** Another machine's word about letters. */
   readonly onItem: Courier['onItem']
   /** Opens the door, once the owner's has all that stands behind it. */
@@ -101,7 +102,10 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   const memory = new Memory(deps)
   let door: Door | undefined
   return {
-    handlers: agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
+    handlers: {
+      ...agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
+      ...ownerLetterHandlers({ desk, post, roster }),
+    },
     onItem: (...said) => courier.onItem(...said),
     serve: async (owners) => {
       const socketPath = await claimSocketPath(home, env, 'agents')

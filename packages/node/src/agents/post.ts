@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentMethodParams, Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
-import { EVERYBODY, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY, type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
 import type { Held } from './core/inbox.ts'
@@ -255,6 +255,25 @@ export class Post {
       if (!attachment.signal.aborted) deliveries = this.#next(attachment.seat, limit)
     }
     return { deliveries, left: inbox.waiting }
+  }
+
+  /** The message that answers another one, taken by itself; undefined when none has come in time. */
+  async answer(attachment: Attachment, to: string, waitMs: number): Promise<Message | undefined> {
+    const { seat, signal } = attachment
+    const endMs = performance.now() + waitMs
+    // Looked for in the text first: few of those that wait are worth reading.
+    const isAnswer = (letter: Letter): boolean =>
+      letter.text.includes(`"correlation":"${to}"`) && messageOf(letter).correlation === to
+    for (;;) {
+      const held = seat.inbox.pick(isAnswer)
+      if (held !== undefined) {
+        await this.#removed(seat, [held])
+        return messageOf(held.letter)
+      }
+      const leftMs = endMs - performance.now()
+      if (leftMs <= 0 || signal.aborted) return undefined
+      await untilWoken(attachment, leftMs)
+    }
   }
 
   #next(seat: Seat, limit: number): Delivery[] {

@@ -1,7 +1,12 @@
 import { z } from 'zod'
 import { AgentView } from '../messages/profile.ts'
-import { Right } from './agent-methods.ts'
+import { Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
+import { Delivery, Right } from './agent-methods.ts'
 import { Iso, Name, Nothing } from './shapes.ts'
+
+/** 0: only is the agent from now on. */
+const Limit = z.number().int().min(0).max(1_000)
+const Wait = z.number().int().min(0).max(60_000).default(0)
 
 /** What the owner may do with the agents' door (docs/spec/16-agents.md §1). */
 export const agentDoorMethods = {
@@ -26,6 +31,37 @@ export const agentDoorMethods = {
   'agents.here': { params: Nothing, result: z.object({ agents: z.array(AgentView) }) },
   /** Starts `agent` notifications on this connection: who comes, changes and goes. */
   'agents.watch': { params: Nothing, result: z.object({ agents: z.array(AgentView) }) },
+  /** Sends in an agent's name: `as`, or the one agent that has a token on this node. */
+  'messages.send': {
+    params: z.object({
+      as: Name.optional(),
+      to: Recipient,
+      type: MessageType,
+      payload: Payload.default(null),
+      priority: Priority.default(1),
+      durable: z.boolean().default(false),
+    }),
+    result: z.object({
+      id: MessageId,
+      /** Whose name it was. */
+      as: Name,
+      delivered: z.number().int(),
+      waiting: z.number().int(),
+      refused: z.number().int(),
+    }),
+  },
+  /** Is that agent until the connection ends, and hands out what waits; refused while a program is that agent. */
+  'messages.take': {
+    params: z.object({ as: Name.optional(), limit: Limit.default(32), waitMs: Wait }),
+    result: z.object({ as: Name, deliveries: z.array(Delivery), left: z.number().int() }),
+  },
+  /** What `messages.take` handed out up to this place is done with. */
+  'messages.ack': { params: z.object({ as: Name, place: z.number().int() }), result: Nothing },
+  /** Waits for the message that answers another one, and takes it alone; null when none has come. */
+  'messages.answer': {
+    params: z.object({ as: Name, to: MessageId, waitMs: Wait }),
+    result: z.object({ message: Message.nullable() }),
+  },
 } as const
 
 export const AgentNews = z.object({ event: z.enum(['arrived', 'changed', 'left']), agent: AgentView })

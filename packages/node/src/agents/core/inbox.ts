@@ -107,6 +107,18 @@ export class Inbox {
     this.#outBytes = 0
   }
 
+  /** Takes out what waits and is wanted by itself, without its turn. */
+  pick(isWanted: (letter: Letter) => boolean): Held | undefined {
+    let found = false
+    const [held] = this.#waiting.remove(({ letter }) => {
+      if (found || !isWanted(letter)) return false
+      found = true
+      return true
+    })
+    if (held !== undefined) this.#bytes -= held.letter.bytes
+    return held
+  }
+
   clear(): readonly Held[] {
     this.recall()
     const gone = this.#waiting.remove(() => true)
