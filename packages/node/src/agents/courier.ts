@@ -39,7 +39,7 @@ export interface CourierLink {
 export interface CourierDeps extends CourierLink {
   readonly node: NodeId
   readonly mesh: () => Mesh
-  readonly roster: Roster
+  readonly roster: Pick<Roster, 'seat' | 'receiving'>
   readonly farMail: FarMail
   readonly limits: AgentLimits
   /** Into an inbox here; false when it has no room. What is durable is on disk when it resolves, with `beside`. */

@@ -1,0 +1,207 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { AgentId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import { decodePayload, type LetterAnswer, type SyncItem } from '@sealmesh/protocol/sync/payload'
+import { unwrapPayload } from '@sealmesh/protocol/sync/payload-form'
+import { utf8 } from '@sealmesh/protocol/bytes'
+import { expect, onTestFinished, test } from 'vitest'
+import { openStore, type Store } from '../store/store.ts'
+import type { Aside } from '../sync/asides.ts'
+import { isAside } from '../sync/asides.ts'
+import { ZlibDeflater } from '../sync/zlib-deflater.ts'
+import { type Letter, letterOf } from './core/letter.ts'
+import { Courier } from './courier.ts'
+import { FarMail } from './far-mail.ts'
+import { AGENT_LIMITS } from './limits.ts'
+import { Mail } from './mail.ts'
+import type { Seat } from './seat.ts'
+
+const [home, office] = ['01', '02'].map((byte) => byte.repeat(32) as NodeId) as [NodeId, NodeId]
+const [alice, bob] = ['a1', 'b2'].map((byte) => byte.repeat(32) as AgentId) as [AgentId, AgentId]
+const MAY = { layer: 'inbox', access: 'write', ended: null, to: { type: 'agent', agent: alice } }
+
+/** What of a mesh letters ask for. */
+const meshOf = (more: { grants?: unknown[]; revoked?: NodeId } = {}): Mesh => {
+  const node = (id: NodeId, name: string) => ({ id, name, revocations: more.revoked === id ? [{}] : [] })
+  const agent = (id: AgentId, name: string, host: NodeId, grants: unknown[]) =>
+    ({ id, name, hosts: [host], term: { holder: host }, grants }) as const
+  return {
+    nodes: new Map([home, office].map((id) => [id, node(id, id === home ? 'home' : 'office')])),
+    agents: new Map([
+      [alice, agent(alice, 'alice', home, [])],
+      [bob, agent(bob, 'bob', office, more.grants ?? [MAY])],
+    ]),
+  } as unknown as Mesh
+}
+
+const letter = (id: string, durable = true): Letter => {
+  const expiresAt = durable ? new Date(Date.now() + 3_600_000).toISOString() : null
+  const head = { version: 1, id, from: 'alice@home', to: 'bob', type: 'text', priority: 1, correlation: null } as const
+  return letterOf({ ...head, sentAt: new Date().toISOString(), expiresAt, hops: 0, parents: [], durable }, '"x"')
+}
+
+/** One machine with a real database; what it sends goes where `carry` takes it. */
+class Machine {
+  mesh = meshOf()
+  /** What came into an inbox, in this life and those before it. */
+  readonly received: Letter[] = []
+  hasRoom = true
+  carry: (item: Aside) => void = () => undefined
+  courier!: Courier
+  #store: Store | undefined
+  readonly #node: NodeId
+  readonly #folder: string
+
+  constructor(node: NodeId, folder: string) {
+    this.#node = node
+    this.#folder = folder
+  }
+
+  async start(): Promise<number> {
+    const store = await openStore(this.#folder)
+    this.#store = store
+    const { mail } = await Mail.load(store)
+    const { farMail, found } = await FarMail.load(store)
+    const seat = { id: bob, topics: new Set(), attached: false } as unknown as Seat
+    this.courier = new Courier(
+      {
+        node: this.#node,
+        mesh: () => this.mesh,
+        roster: { seat: () => undefined, receiving: (agent) => (agent === bob ? seat : undefined) },
+        farMail,
+        limits: AGENT_LIMITS,
+        port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },
+        send: (packet) => {
+          for (const item of itemsOf(packet)) if (isAside(item)) this.carry(item)
+          return 'sent'
+        },
+        isThere: () => true,
+        receive: async (to, each, durable, beside) => {
+          if (!this.hasRoom) return false
+          if (durable) await mail.put([to.id], each, beside)
+          this.received.push(each)
+          return true
+        },
+        monotonicMs: () => performance.now(),
+        now: () => Date.now(),
+        failed: (error) => {
+          // What was under way when it was killed finds its database closed.
+          if (this.#store === store) throw error
+        },
+      },
+      found,
+    )
+    return found.posted.length
+  }
+
+  async kill(): Promise<void> {
+    this.courier.close()
+    const store = this.#store
+    this.#store = undefined
+    await store?.close()
+  }
+}
+
+function itemsOf(packet: Uint8Array): readonly SyncItem[] {
+  const payload = unwrapPayload(packet, new ZlibDeflater())
+  const items = payload.ok ? decodePayload(payload.value) : payload
+  if (!items.ok) throw new Error('a packet cannot be read')
+  return items.value
+}
+
+async function machines(): Promise<{ sender: Machine; recipient: Machine }> {
+  const folder = await mkdtemp(join(tmpdir(), 'sm-letters-'))
+  const [sender, recipient] = [new Machine(home, join(folder, 'a')), new Machine(office, join(folder, 'b'))]
+  onTestFinished(async () => {
+    await sender.kill()
+    await recipient.kill()
+    await rm(folder, { recursive: true })
+  })
+  await sender.start()
+  await recipient.start()
+  sender.carry = (item) => recipient.courier.onItem(home, item, () => false)
+  return { sender, recipient }
+}
+
+test('a durable letter whose answer was lost is sent again after a death of both, and is not received twice', async () => {
+  const { sender, recipient } = await machines()
+  let answers = 0
+  recipient.carry = () => void (answers += 1)
+  expect(await sender.courier.post(alice, letter('x'), true, sender.courier.recipients('bob', alice))).toBe(1)
+  await expect.poll(() => answers).toBe(1)
+  await recipient.kill()
+  await recipient.start()
+  await sender.kill()
+  recipient.carry = (item) => sender.courier.onItem(office, item, () => false)
+  expect(await sender.start()).toBe(1)
+  await expect
+    .poll(
+      async () => {
+        await sender.kill()
+        return await sender.start()
+      },
+      { interval: 1_500, timeout: 20_000 },
+    )
+    .toBe(0)
+  expect(recipient.received.map(({ id, from }) => [id, from])).toEqual([['x', 'alice@home']])
+})
+
+test('who sends is proven by the machine, and who may by the log; what the log may lack is not answered', async () => {
+  const { recipient } = await machines()
+  const said: LetterAnswer['outcome'][] = []
+  recipient.carry = (item) => {
+    if (item.type === 'letters-taken') said.push(...item.answers.map(({ outcome }) => outcome))
+  }
+  let count = 0
+  const arrive = (from: NodeId, lacksRecords: boolean, sender = alice) => {
+    const message = utf8(letter(`m${count++}`).text)
+    recipient.courier.onItem(
+      from,
+      { type: 'letters', letters: [{ sender, recipients: [bob], message }] },
+      () => lacksRecords,
+    )
+  }
+  arrive(office, false) // Alice does not live there.
+  await expect.poll(() => said).toEqual(['refused'])
+  recipient.mesh = meshOf({ grants: [] })
+  arrive(home, true)
+  arrive(home, false)
+  await expect.poll(() => said).toEqual(['refused', 'refused'])
+  recipient.mesh = meshOf({ grants: [{ ...MAY, ended: {} }] })
+  arrive(home, false)
+  recipient.mesh = meshOf({ revoked: home })
+  arrive(home, false)
+  recipient.mesh = meshOf()
+  recipient.hasRoom = false
+  arrive(home, false)
+  await expect.poll(() => said.slice(2)).toEqual(['refused', 'refused', 'full'])
+  expect(recipient.received).toEqual([])
+  recipient.hasRoom = true
+  arrive(home, false)
+  await expect.poll(() => said.at(-1)).toBe('taken')
+  // What is no message is dropped, whatever it says.
+  const nonsense = { sender: alice, recipients: [bob], message: utf8('{"id":"m","version":2}') }
+  recipient.courier.onItem(home, { type: 'letters', letters: [nonsense] }, () => false)
+  arrive(home, false)
+  await expect.poll(() => recipient.received.length).toBe(2)
+  expect(said).toHaveLength(7)
+})
+
+test('letters for a machine that is removed end, on disk as well', async () => {
+  const { sender } = await machines()
+  sender.carry = () => undefined
+  await sender.courier.post(alice, letter('x'), true, sender.courier.recipients('bob', alice))
+  sender.mesh = meshOf({ revoked: office })
+  expect(sender.courier.recipients('bob', alice)).toEqual([])
+  await expect
+    .poll(
+      async () => {
+        await sender.kill()
+        return await sender.start()
+      },
+      { interval: 1_500, timeout: 20_000 },
+    )
+    .toBe(0)
+})
