@@ -13,11 +13,10 @@ import {
   type SyncItem,
 } from '@sealmesh/protocol/sync/payload'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
-import { wrapPayload } from '@sealmesh/protocol/sync/payload-form'
+import { type Deflater, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
 import type { Operation } from '../store/store.ts'
 import type { Aside } from '../sync/asides.ts'
 import type { PacketPort } from '../sync/packet-port.ts'
-import { ZlibDeflater } from '../sync/zlib-deflater.ts'
 import { type Far, farRecipientsOf, mayGo } from './core/far.ts'
 import { isOver, type Letter, letterOf } from './core/letter.ts'
 import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
@@ -55,6 +54,8 @@ const TICK_MS = 1_000
 const PACKET_LIFE_MS = 2 * NOT_DURABLE_MS
 /** A copy of what is not durable comes no later than that. */
 const MARK_LIFE_MS = 2 * PACKET_LIFE_MS + PREKEY_SKEW_MS
+/** Letters of several agents share a packet: its size must not tell one what another has in common with it. */
+const UNDEFLATED: Deflater = { deflate: () => undefined, inflate: () => undefined }
 /** Answers that wait for the link; who gets none asks again. */
 const ANSWERS_MAX = 4_096
 
@@ -68,7 +69,6 @@ export class Courier {
   readonly #answers = new Map<NodeId, LetterAnswer[]>()
   readonly #paces = new Map<NodeId, Pace>()
   readonly #there = new Set<NodeId>()
-  readonly #deflater = new ZlibDeflater()
   readonly #timer: NodeJS.Timeout
   #flushing: NodeJS.Immediate | undefined
   #closed = false
@@ -253,7 +253,7 @@ export class Courier {
   }
 
   #send(to: NodeId, item: SyncItem, lifeMs: number): boolean {
-    const payload = wrapPayload(encodePayload([item]), this.#deflater)
+    const payload = wrapPayload(encodePayload([item]), UNDEFLATED)
     const packet = this.#deps.port.seal(to, payload, kindOf([item]), lifeMs)
     return packet !== undefined && this.#deps.send(packet.bytes) === 'sent'
   }
