@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AgentId, NodeId, PacketId } from '@sealmesh/protocol/ids'
+import { agentByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { decodePayload, type LetterAnswer, type SyncItem } from '@sealmesh/protocol/sync/payload'
 import { unwrapPayload } from '@sealmesh/protocol/sync/payload-form'
@@ -69,7 +70,11 @@ class Machine {
       {
         node: this.#node,
         mesh: () => this.mesh,
-        roster: { seat: () => undefined, receiving: (agent) => (agent === bob ? seat : undefined) },
+        roster: {
+          seat: () => undefined,
+          receiving: (agent) => (agent === bob ? seat : undefined),
+          agentNamed: (name) => agentByName(this.mesh, name),
+        },
         farMail,
         limits: AGENT_LIMITS,
         port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },

@@ -38,7 +38,7 @@ export interface CourierLink {
 export interface CourierDeps extends CourierLink {
   readonly node: NodeId
   readonly mesh: () => Mesh
-  readonly roster: Pick<Roster, 'seat' | 'receiving'>
+  readonly roster: Pick<Roster, 'seat' | 'receiving' | 'agentNamed'>
   readonly farMail: FarMail
   readonly limits: AgentLimits
   /** Into an inbox here; false when it has no room. What is durable is on disk when it resolves, with `beside`. */
@@ -87,6 +87,7 @@ export class Courier {
     return farRecipientsOf(to, sender, {
       mesh: mesh(),
       node,
+      agentNamed: (name) => roster.agentNamed(name),
       isAttached: (agent) => roster.seat(agent)?.attached === true,
     })
   }

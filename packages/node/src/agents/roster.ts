@@ -40,11 +40,16 @@ export class Roster implements Population<Seat> {
 
   /** Of those that may get messages. */
   named(name: string): Seat | undefined {
-    const agent = this.#agents().get(name)
+    const agent = this.agentNamed(name)
     return agent === undefined ? undefined : this.receiving(agent.id)
   }
 
-  /** The same, by id. */
+  /** Of the whole mesh. */
+  agentNamed(name: string): MeshAgent | undefined {
+    return this.#agents().get(name)
+  }
+
+  /** Of those that may get messages, by id. */
   receiving(agent: AgentId): Seat | undefined {
     return this.#receives(agent) ? this.seat(agent) : undefined
   }

@@ -1,5 +1,5 @@
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
-import { agentByName, nodeByName } from '@sealmesh/protocol/membership/access'
+import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import { EVERYBODY } from '@sealmesh/protocol/messages/message'
 import { mayAddress } from './who.ts'
@@ -14,6 +14,8 @@ export interface FarRules {
   readonly mesh: Mesh
   /** This machine. */
   readonly node: NodeId
+  /** Of agents that claim one name the one that it means; every message asks. */
+  readonly agentNamed: (name: string) => MeshAgent | undefined
   /** A program is attached here as that agent. */
   readonly isAttached: (agent: AgentId) => boolean
 }
@@ -29,7 +31,7 @@ export function farRecipientsOf(to: string, sender: AgentId, rules: FarRules): r
   if (to === EVERYBODY || to.startsWith('#'))
     return [...mesh.agents.values()].flatMap((agent) => (agent.id === sender ? [] : atHolder(agent, sender, rules)))
   const [name = '', machine] = to.split('@')
-  const agent = agentByName(mesh, name)
+  const agent = rules.agentNamed(name)
   if (agent === undefined) return []
   if (machine === undefined) return atHolder(agent, sender, rules)
   const node = nodeByName(mesh, machine)?.id
