@@ -126,7 +126,10 @@ export class Post {
   ): Promise<Sent> {
     const posted = await this.#deps.courier.post(sender.id, letter, draft.durable, far)
     if (posted === 0 && isForOne(draft)) throw inboxFull()
-    const sent = await this.#near(sender, open, letter, refused + far.length - posted, draft)
+    // Others may have taken the room meanwhile.
+    const still = open.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
+    const without = refused + open.length - still.length + far.length - posted
+    const sent = await this.#near(sender, still, letter, without, draft)
     return { ...sent, waiting: sent.waiting + posted }
   }
 
