@@ -2,17 +2,21 @@ import type { Duplex } from 'node:stream'
 import type { MeshId } from '@sealmesh/protocol/ids'
 import { FRAME_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { decodeFrame, type Frame } from '@sealmesh/protocol/wire/frame'
+import type { NumberedPacket } from '@sealmesh/protocol/wire/packets'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import type { ClaimKey, Effect, Note, RelayEvent } from './core/event.ts'
 import { isBarred } from './core/addresses.ts'
 import { stepRelay } from './core/relay.ts'
+import type { Slab } from './core/slabs.ts'
 import type { ConnectionId, RelayState, World } from './core/state.ts'
 import { DropLog } from './drop-log.ts'
 import { Inflow } from './socket/inflow.ts'
 import type { GoodbyeLog } from './goodbye-log.ts'
 import { writeMessage } from './socket/message.ts'
 import { Outgoing } from './socket/outgoing.ts'
+import { readAheadOfWs } from './socket/reads.ts'
+import type { Receiver } from './socket/receiver.ts'
 import { Scratch } from './socket/scratch.ts'
 import type { Store } from './store/store.ts'
 import { Tally } from './tally.ts'
@@ -46,6 +50,8 @@ interface Wire {
   readonly socket: Duplex
   readonly outgoing: Outgoing
   readonly inflow: Inflow
+  /** Null where ws reads alone. */
+  readonly receiver: Receiver | null
   /** Set when the core has said to close, after what waits has left. */
   closing: 'softly' | 'at once' | null
   welcomed(): void
@@ -66,6 +72,10 @@ export class RelayDriver {
   #heard: Wire[] = []
   readonly #scratch = new Scratch()
   readonly #drops = new DropLog()
+  /** Where the message stands whose effects run, if that is used again. */
+  #reading: Slab | null = null
+  /** What this turn's answers and frames of small packets are made from. */
+  #spent: Slab[] = []
   #flushing: NodeJS.Immediate | null = null
   #ticking: NodeJS.Timeout | null = null
   #nextId = 1
@@ -86,21 +96,32 @@ export class RelayDriver {
    */
   connect(ws: WebSocket, socket: Duplex, address: string, welcomed: () => void, greeted?: Greeted): void {
     const id = this.#nextId++
+    const { slabs } = this.#deps.state
     const outgoing = new Outgoing(
       { send: (parts) => writeMessage(socket, parts) },
       socket,
       this.#scratch,
+      slabs,
       // One packet is handed out whatever the limit is, and limits change while it runs.
       () => 2 * this.#deps.state.limits.unackedBytesMax + FRAME_BYTES_MAX,
     )
-    const wire: Wire = { ws, socket, outgoing, inflow: new Inflow(ws), closing: null, welcomed }
+    // Of a connection that somebody else has read from, nobody knows where a frame begins.
+    const receiver =
+      greeted !== undefined
+        ? null
+        : readAheadOfWs(socket, FRAME_BYTES_MAX, {
+            allocate: (bytes) => slabs.take(bytes),
+            grow: (slab, bytes) => slabs.grow(slab, bytes),
+            message: (slab) => {
+              this.#count(wire, slab.length)
+              this.#hearIn(id, slab)
+            },
+          })
+    const wire: Wire = { ws, socket, outgoing, inflow: new Inflow(ws), receiver, closing: null, welcomed }
     this.#wires.set(id, wire)
     ws.on('message', (data, isBinary) => {
       if (isBinary && data instanceof Uint8Array) {
-        if (wire.inflow.take(data.length)) {
-          this.#heard.push(wire)
-          this.#flushSoon()
-        }
+        this.#count(wire, data.length)
         this.#hear(id, data)
       } else this.feed({ type: 'badFrame', connection: id, reason: 'FRAME_MALFORMED' })
     })
@@ -154,13 +175,36 @@ export class RelayDriver {
     }, ms)
   }
 
-  #hear(id: ConnectionId, bytes: Uint8Array): void {
+  /** What a connection has brought counts for its share of this turn. */
+  #count(wire: Wire, bytes: number): void {
+    if (!wire.inflow.take(bytes)) return
+    this.#heard.push(wire)
+    this.#flushSoon()
+  }
+
+  /** A frame in memory that is used again. Of most types the core keeps parts, and those keep the memory. */
+  #hearIn(id: ConnectionId, slab: Slab): void {
+    const bytes = slab.memory.subarray(0, slab.length)
+    slab.holders += 1
+    this.#reading = slab
+    const type = this.#hear(id, bytes, slab)
+    this.#reading = null
+    if (type === 'send') this.#spent.push(slab)
+    else if (type === 'ack' || type === 'ping') this.#deps.state.slabs.release(slab)
+  }
+
+  /** Null for what is no frame. */
+  #hear(id: ConnectionId, bytes: Uint8Array, slab?: Slab): Frame['type'] | null {
     const decoded = decodeFrame(bytes)
-    if (!decoded.ok) return this.feed({ type: 'badFrame', connection: id, reason: decoded.error.code })
+    if (!decoded.ok) {
+      this.feed({ type: 'badFrame', connection: id, reason: decoded.error.code })
+      return null
+    }
     const frame = decoded.value
     if (frame.type === 'send') this.#deps.tally.packetBytesIn += bytes.length
     const claims = frame.type === 'login' && frame.claim !== null ? this.#deps.claims.open() : []
-    this.feed({ type: 'frame', connection: id, frame, claims })
+    this.feed({ type: 'frame', connection: id, frame, claims, ...(slab === undefined ? {} : { slab }) })
+    return frame.type
   }
 
   #run(effect: Effect): void {
@@ -178,16 +222,17 @@ export class RelayDriver {
       case 'deliver':
         tally.packetsOut += 1
         tally.packetBytesOut += effect.packet.packet.length
-        return this.#wireOf(effect.connection)?.outgoing.packet(effect.packet)
+        return this.#deliver(this.#wireOf(effect.connection), effect.packet)
       case 'close':
         return this.#close(effect.connection, effect.atOnce ? 'at once' : 'softly')
       case 'welcomed':
-        return this.#wireOf(effect.connection)?.welcomed()
+        return this.#welcome(this.#wireOf(effect.connection))
       case 'pause':
         return this.#wireOf(effect.connection)?.inflow.hold()
       case 'resume':
         return this.#wireOf(effect.connection)?.inflow.letGo()
       case 'persist':
+        if (this.#reading !== null) this.#reading.isLent = true
         return store.persist(effect.operations, effect.receipt)
       case 'read':
         void this.#read(effect)
@@ -223,6 +268,17 @@ export class RelayDriver {
       this.#deps.log.error({ error: String(error) }, 'a piece of a snapshot cannot be read')
     }
     this.feed({ type: 'chunkRead', connection, request, bytes })
+  }
+
+  #deliver(wire: Wire | undefined, packet: NumberedPacket): void {
+    if (this.#reading !== null) wire?.outgoing.hold(this.#reading)
+    wire?.outgoing.packet(packet)
+  }
+
+  #welcome(wire: Wire | undefined): void {
+    if (wire === undefined) return
+    if (wire.receiver !== null) wire.receiver.bytesMax = FRAME_BYTES_MAX
+    wire.welcomed()
   }
 
   #send(wire: Wire | undefined, frame: Frame): void {
@@ -268,6 +324,9 @@ export class RelayDriver {
     const heard = this.#heard
     this.#heard = []
     for (const { inflow } of heard) inflow.endTurn()
+    const spent = this.#spent
+    this.#spent = []
+    for (const slab of spent) this.#deps.state.slabs.release(slab)
   }
 
   #overflow(wire: Wire): void {

@@ -1,4 +1,6 @@
 import { stepRelay } from '@sealmesh/relay/core/relay'
+import type { Slab } from '@sealmesh/relay/core/slabs'
+import { decodeFrame, encodeFrame } from '@sealmesh/protocol/wire/frame'
 import { loadSodium } from '@sealmesh/sodium/load'
 import { expect, test } from 'vitest'
 import { TestMesh } from './mesh.ts'
@@ -62,4 +64,43 @@ test('a packet for several readers stays as it was until the last of them has ac
   const again = relay.login(carol)
   relay.settle()
   expect(again.got.map(({ packet }) => Uint8Array.from(packet))).toEqual([first])
+})
+
+test('a packet that fills the memory of its message stays there: held until it is acknowledged, lent to the disk', async () => {
+  const sodium = await loadSodium()
+  const relay = new SimulatedRelay(sodium)
+  const mesh = new TestMesh(sodium, 'in hand')
+  relay.admit(mesh.id)
+  const bob = mesh.member('bob')
+  const reader = relay.login(bob)
+  const sender = relay.login(mesh.member('alice'))
+  const { slabs } = relay.state
+  /** As a driver has it that reads into slabs. */
+  const send = (): { slab: Slab; sent: Uint8Array } => {
+    const { bytes } = mesh.packet([bob.mailbox], relay.nowMs + 3_600_000, 2_000)
+    const message = encodeFrame({ type: 'send', packets: [bytes] })
+    const slab = slabs.copy(message)
+    slab.holders += 1
+    const frame = decodeFrame(slab.memory.subarray(0, slab.length))
+    if (!frame.ok) throw new Error('no frame')
+    relay.feed({ type: 'frame', connection: sender.id, frame: frame.value, claims: [], slab })
+    slabs.release(slab)
+    return { slab, sent: bytes }
+  }
+  const { slab } = send()
+  expect(slab.holders).toBe(1)
+  expect(reader.got.at(-1)?.packet.length).toBe(2_000)
+  const free = slabs.freeBytes
+  reader.acknowledge()
+  expect(slab.holders).toBe(0)
+  expect(slabs.freeBytes).toBe(free + slab.memory.length)
+
+  const second = send()
+  expect(second.slab).toBe(slab)
+  relay.drop(reader)
+  relay.settle()
+  expect(slab.isLent).toBe(true)
+  const again = relay.login(bob)
+  relay.settle()
+  expect(again.got.map(({ packet }) => Uint8Array.from(packet))).toEqual([second.sent])
 })

@@ -5,6 +5,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { VaultSnapshot } from '@sealmesh/protocol/wire/vault'
 import type { KeyName } from './key-name.ts'
 import type { RelayLimits } from './limits.ts'
+import type { Slab } from './slabs.ts'
 import type { ConnectionId, Login, LoginRecord, MeshState } from './state.ts'
 
 /** A claim code that its owner has printed and nobody has used: what the file beside the database says. */
@@ -35,6 +36,8 @@ export type RelayEvent =
       readonly connection: ConnectionId
       readonly frame: Frame
       readonly claims: readonly ClaimKey[]
+      /** What the frame's bytes stand in, where that is used again: what of them is to stay is held or lent. */
+      readonly slab?: Slab
     }
   | { readonly type: 'badFrame'; readonly connection: ConnectionId; readonly reason: Reason }
   /** More waits for this connection than a peer that reads could ever cause. */

@@ -16,7 +16,7 @@ export function readyReader(state: RelayState, { reader }: Mailbox, packet: Uint
   return hasRoom ? reader : null
 }
 
-/** Hands a packet straight to its reader. The slab is a copy of it, for as long as it is in hand. */
+/** Hands a packet straight to its reader. The slab holds it, or a copy of it alone, for as long as it is in hand. */
 export function forward(
   reader: Connection,
   mailbox: Mailbox,
@@ -30,6 +30,7 @@ export function forward(
   slab.holders += 1
   const entry = append(mailbox, from, packet.length, expiresMs)
   entry.slab = slab
+  if (packet.buffer === slab.memory.buffer) entry.packet = packet
   hand(reader, entry, packet, world, effects)
 }
 
@@ -142,6 +143,7 @@ export function acknowledge(
     if (entry.slab === null) continue
     state.slabs.release(entry.slab)
     entry.slab = null
+    entry.packet = null
   }
   if (reader.lostTold > 0) {
     reader.lostTold = 0
@@ -323,7 +325,9 @@ function append(mailbox: Mailbox, from: Login, bytes: number, expiresMs: number)
 
 /** What is lent of a slab is not used again: whoever gets it may need it after its reader has acknowledged it. */
 function inMemory({ packet, slab }: Entry): Uint8Array | null {
-  return slab === null ? packet : lend(slab)
+  if (slab === null) return packet
+  const whole = lend(slab)
+  return packet ?? whole
 }
 
 function hand(reader: Connection, entry: Entry, packet: Uint8Array, world: World, effects: Effect[]): void {

@@ -1,7 +1,6 @@
 import type { RelayId } from '@sealmesh/protocol/ids'
-import type { Frame } from '@sealmesh/protocol/wire/frame'
 import { forgetAddresses } from './addresses.ts'
-import type { ClaimKey, Effect, RelayEvent } from './event.ts'
+import type { Effect, RelayEvent } from './event.ts'
 import { meshCame, meshGone } from './homes.ts'
 import { EXPIRY_SWEEP_MS, type RelayLimits } from './limits.ts'
 import { abandon, acknowledge, expire, lose, settleEntry, takeRead } from './mailbox.ts'
@@ -52,7 +51,7 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       const connection = state.connections.get(event.connection)
       if (connection === undefined || connection.state === 'leaving') break
       connection.heardMs = world.nowMs
-      take(state, connection, event.frame, event.claims, world, effects)
+      take(state, connection, event, world, effects)
       break
     }
     case 'badFrame':
@@ -112,8 +111,7 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
 function take(
   state: RelayState,
   connection: Connection,
-  frame: Frame,
-  claims: readonly ClaimKey[],
+  { frame, claims, slab }: Extract<RelayEvent, { type: 'frame' }>,
   world: World,
   effects: Effect[],
 ): void {
@@ -127,7 +125,7 @@ function take(
       let bytes = 0
       for (const packet of frame.packets) {
         bytes += packet.length
-        if (isHere(connection)) route(state, connection, who, packet, world, effects)
+        if (isHere(connection)) route(state, connection, who, packet, slab, world, effects)
       }
       return countSent(state, connection, who, bytes, frame.packets.length, world, effects)
     }

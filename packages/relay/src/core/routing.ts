@@ -10,15 +10,16 @@ import { countAnswered, countUnanswered } from './reading.ts'
 import { isRepeat, remember, repeatName } from './repeats.ts'
 import { bye } from './session.ts'
 import { sight } from './sightings.ts'
-import type { Slab } from './slabs.ts'
+import { isFilledBy, type Slab } from './slabs.ts'
 import { type Connection, type Entry, type Login, type Pending, type RelayState, refused, type World } from './state.ts'
 
-/** From one node to the mailboxes that its packet names. */
+/** From one node to the mailboxes that its packet names. `from` is where the packet's frame stands, if that is a slab. */
 export function route(
   state: RelayState,
   connection: Connection,
   login: Login,
   packet: Uint8Array,
+  from: Slab | undefined,
   world: World,
   effects: Effect[],
 ): void {
@@ -40,7 +41,7 @@ export function route(
     }
     const reader = readyReader(state, mailbox, packet)
     if (reader !== null) {
-      slab ??= state.slabs.copy(packet)
+      slab ??= from !== undefined && isFilledBy(from, packet) ? from : state.slabs.copy(packet)
       forward(reader, mailbox, login, packet, slab, expiresMs, world, effects)
       outcomes.push(DELIVERED)
       continue

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { lend, type Slab, Slabs } from './slabs.ts'
+import { isFilledBy, lend, type Slab, Slabs } from './slabs.ts'
 
 const MEBIBYTE = 1_048_576
 
@@ -39,9 +39,9 @@ test('what was lent is never used again', () => {
 
 test('what waits to be used again has a bound, and goes when nobody needs it', () => {
   const slabs = new Slabs()
-  const all = Array.from({ length: 1_000 }, () => held(slabs, new Uint8Array(16_384)))
+  const all = Array.from({ length: 3_000 }, () => held(slabs, new Uint8Array(16_384)))
   for (const slab of all) slabs.release(slab)
-  expect(slabs.freeBytes).toBe(8 * MEBIBYTE)
+  expect(slabs.freeBytes).toBe(16 * MEBIBYTE)
   slabs.trim()
   const again = Array.from({ length: 100 }, () => held(slabs, new Uint8Array(16_384)))
   for (const slab of again) slabs.release(slab)
@@ -49,4 +49,15 @@ test('what waits to be used again has a bound, and goes when nobody needs it', (
   expect(slabs.freeBytes).toBe(100 * 16_384)
   slabs.trim()
   expect(slabs.freeBytes).toBe(0)
+})
+
+test('a packet that fills the slab of its message stays there, and one of several does not', () => {
+  const slab = new Slabs().take(16_390)
+  expect(isFilledBy(slab, slab.memory.subarray(4, 16_390))).toBe(true)
+  expect(isFilledBy(slab, slab.memory.subarray(4, 8_000))).toBe(false)
+  expect(isFilledBy(slab, new Uint8Array(16_386))).toBe(false)
+})
+
+test('a slab for nothing is one all the same', () => {
+  expect(new Slabs().take(0).length).toBe(0)
 })

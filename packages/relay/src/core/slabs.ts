@@ -1,20 +1,20 @@
 /**
- * Memory for packets that readers have in hand. Such a packet lives for as long as its reader takes to acknowledge it:
- * too long for the collector's young generation, and kept as it came it would hold all of the socket's read that it
- * came in. So it is copied once, into memory that is used again. What is lent to anybody else (a socket that may still
- * write it, the disk) is never used again, but left to the collector.
+ * Memory for messages that come in, and for packets that readers have in hand. Such a packet lives for as long as its
+ * reader takes to acknowledge it: too long for the collector's young generation, and kept as it came it would hold all
+ * of the socket's read that it came in. So it is unmasked or copied once, into memory that is used again. What is lent
+ * to anybody else (the disk) is never used again, but left to the collector.
  */
 export interface Slab {
   readonly memory: Uint8Array
-  /** Of `memory`, what the packet takes. */
+  /** Of `memory`, what the message or the packet takes. */
   length: number
-  /** How many entries hold it: one for each recipient. */
+  /** How many hold it: an entry for each recipient, sockets that may still write it, whoever reads the message. */
   holders: number
   isLent: boolean
 }
 
 /** Of all that waits to be used again. */
-const FREE_BYTES_MAX = 8 * 1_048_576
+const FREE_BYTES_MAX = 16 * 1_048_576
 /** Sizes: four to each power of two, so that at most a fifth of a slab is empty. */
 const STEP_BITS = 2
 const SMALLEST_BITS = 9
@@ -29,17 +29,32 @@ export class Slabs {
     return this.#freeBytes
   }
 
-  /** A copy, held by nobody yet. */
-  copy(packet: Uint8Array): Slab {
-    const size = sizeClass(packet.length)
+  /** Memory for so many bytes, held by nobody yet. What it held before is still there. */
+  take(bytes: number): Slab {
+    const size = sizeClass(bytes)
     let slab = this.#free[size]?.pop()
     if (slab === undefined) slab = { memory: new Uint8Array(bytesOf(size)), length: 0, holders: 0, isLent: false }
     else {
       this.#freeBytes -= slab.memory.length
       if (this.#freeBytes < this.#unusedBytes) this.#unusedBytes = this.#freeBytes
     }
+    slab.length = bytes
+    return slab
+  }
+
+  /** What nobody holds, in memory for so many bytes. */
+  grow(slab: Slab, bytes: number): Slab {
+    const larger = this.take(bytes)
+    larger.memory.set(slab.memory.subarray(0, slab.length))
+    slab.holders += 1
+    this.release(slab)
+    return larger
+  }
+
+  /** A copy, held by nobody yet. */
+  copy(packet: Uint8Array): Slab {
+    const slab = this.take(packet.length)
     slab.memory.set(packet)
-    slab.length = packet.length
     return slab
   }
 
@@ -68,6 +83,10 @@ export class Slabs {
   }
 }
 
+/** Whether a packet can stay in the slab that its message came in: a copy of it would take about as much. */
+export const isFilledBy = ({ memory }: Slab, packet: Uint8Array): boolean =>
+  packet.buffer === memory.buffer && packet.length * 4 >= memory.length * 3
+
 /** For whoever may need it longer than its holders. */
 export function lend(slab: Slab): Uint8Array {
   slab.isLent = true
@@ -76,7 +95,7 @@ export function lend(slab: Slab): Uint8Array {
 
 /** Counted from the smallest: the first that has room for so many. Shifts, since this runs for every packet. */
 function sizeClass(bytes: number): number {
-  const bits = Math.max(SMALLEST_BITS, 31 - Math.clz32(bytes - 1))
+  const bits = bytes <= 1 << SMALLEST_BITS ? SMALLEST_BITS : 31 - Math.clz32(bytes - 1)
   const beyond = Math.max(0, bytes - (1 << bits))
   const step = bits - STEP_BITS
   return ((bits - SMALLEST_BITS) << STEP_BITS) + ((beyond + (1 << step) - 1) >> step)

@@ -146,9 +146,9 @@ export interface Entry {
   readonly sequence: number
   readonly bytes: number
   readonly expiresMs: number
-  /** Null once it is on disk, and while it is in a slab. */
+  /** Null once it is on disk, and while it is all that its slab holds. */
   packet: Uint8Array | null
-  /** What its reader was handed and nobody has written to the disk. */
+  /** Where it stands when its reader was handed it and nobody has written it to the disk. */
   slab: Slab | null
   /** Whether it counts for the mailbox's quota and has, or will have, a place on disk. */
   durable: boolean

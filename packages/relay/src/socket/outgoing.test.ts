@@ -3,6 +3,7 @@ import { packetIdAt } from '@sealmesh/protocol/envelope/header'
 import { decodeFrame, DELIVERED, type Frame, STORED } from '@sealmesh/protocol/wire/frame'
 import { expect, test } from 'vitest'
 import { Outgoing } from './outgoing.ts'
+import { Slabs } from '../core/slabs.ts'
 import { Scratch } from './scratch.ts'
 
 /** A socket that takes nothing until it is told to, and the frames that were handed to it. */
@@ -26,6 +27,7 @@ function scene() {
     },
     socket,
     new Scratch(),
+    new Slabs(),
     () => 8_388_608,
   )
   const open = (): void => {

@@ -9,6 +9,7 @@ import {
   type PacketAnswer,
 } from '@sealmesh/protocol/wire/frame'
 import { FrameFiller, type NumberedPacket, packetFrameBytes } from '@sealmesh/protocol/wire/packets'
+import type { Slab, Slabs } from '../core/slabs.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Where frames go, each in parts that follow one another. */
@@ -28,6 +29,9 @@ export class Outgoing {
   readonly #sink: FrameSink
   readonly #socket: Duplex
   readonly #scratch: Scratch
+  readonly #slabs: Pick<Slabs, 'release'>
+  /** Where packets stand that the socket may not have written. */
+  #held: Slab[] = []
   #control: Uint8Array[] = []
   readonly #answers = new FrameFiller<PacketAnswer>(answerBytes)
   #lane: (readonly Uint8Array[])[] = []
@@ -37,10 +41,17 @@ export class Outgoing {
   readonly #packets = new FrameFiller<NumberedPacket>((item) => packetFrameBytes(item.packet))
 
   /** `laneBytesMax`: beyond what the core hands to a reader that acknowledges what it has read. */
-  constructor(sink: FrameSink, socket: Duplex, scratch: Scratch, laneBytesMax: () => number) {
+  constructor(
+    sink: FrameSink,
+    socket: Duplex,
+    scratch: Scratch,
+    slabs: Pick<Slabs, 'release'>,
+    laneBytesMax: () => number,
+  ) {
     this.#sink = sink
     this.#socket = socket
     this.#scratch = scratch
+    this.#slabs = slabs
     this.#laneBytesMax = laneBytesMax
   }
 
@@ -54,6 +65,17 @@ export class Outgoing {
 
   packet(packet: NumberedPacket): void {
     this.#packets.add(packet)
+  }
+
+  /** What it is given next stands in this slab, which is not used again until all of that has left. */
+  hold(slab: Slab): void {
+    if (!this.#isKernels) {
+      slab.isLent = true
+      return
+    }
+    if (this.#held.at(-1) === slab) return
+    slab.holders += 1
+    this.#held.push(slab)
   }
 
   /** A frame that must not overtake the packets before it. */
@@ -75,10 +97,21 @@ export class Outgoing {
     let result: 'ok' | 'overflow' = 'ok'
     this.#scratch.during(() => {
       result = this.#write()
-      // With the kernel. Another Duplex may keep for longer what it says that it has taken.
-      return this.#socket instanceof Socket && this.#socket.writableLength === 0 && this.#lane.length === 0
+      const hasLeft = this.#isKernels && this.#socket.writableLength === 0 && this.#lane.length === 0
+      if (hasLeft) this.#letGo()
+      return hasLeft
     })
     return result
+  }
+
+  /** What such a socket has written is with the kernel. Another Duplex may keep what it says that it has taken. */
+  get #isKernels(): boolean {
+    return this.#socket instanceof Socket
+  }
+
+  #letGo(): void {
+    for (const slab of this.#held) this.#slabs.release(slab)
+    this.#held = []
   }
 
   #write(): 'ok' | 'overflow' {

@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { packetIdAt } from '@sealmesh/protocol/envelope/header'
 import { decodeFrame, DELIVERED } from '@sealmesh/protocol/wire/frame'
 import { Outgoing } from './outgoing.ts'
+import { Slabs } from '../core/slabs.ts'
 import { Scratch } from './scratch.ts'
 
 test('what has left is used again, and what waits is not', () => {
@@ -45,7 +46,7 @@ test('a socket that takes nothing for a while gets what was meant for it, whatev
         socket.write(part)
       }
     }
-    return { outgoing: new Outgoing({ send }, socket, scratch, () => 8_388_608), sent }
+    return { outgoing: new Outgoing({ send }, socket, scratch, new Slabs(), () => 8_388_608), sent }
   }
   const [to, other] = [lane(slow), lane(quick)]
   const packetOf = (number: number): Uint8Array => new Uint8Array(700).fill(number)
