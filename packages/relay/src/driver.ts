@@ -57,6 +57,8 @@ interface Wire {
   welcomed(): void
 }
 
+/** So much is still in the processor's caches when it is written; at the end of a busy turn it would not be. */
+const EARLY_FLUSH_BYTES = 524_288
 const TICK_MS = 250
 /** While strangers are sent away, a few at a time. */
 const TICK_STRANGERS_MS = 20
@@ -76,6 +78,8 @@ export class RelayDriver {
   #reading: Slab | null = null
   /** What this turn's answers and frames of small packets are made from. */
   #spent: Slab[] = []
+  /** Of what has been heard since the last flush. */
+  #unflushedBytes = 0
   #flushing: NodeJS.Immediate | null = null
   #ticking: NodeJS.Timeout | null = null
   #nextId = 1
@@ -115,6 +119,8 @@ export class RelayDriver {
             message: (slab) => {
               this.#count(wire, slab.length)
               this.#hearIn(id, slab)
+              this.#unflushedBytes += slab.length
+              if (this.#unflushedBytes >= EARLY_FLUSH_BYTES) this.#flushDirty()
             },
           })
     const wire: Wire = { ws, socket, outgoing, inflow: new Inflow(ws), receiver, closing: null, welcomed }
@@ -312,6 +318,14 @@ export class RelayDriver {
   #flushAll(): void {
     if (this.#flushing !== null) clearImmediate(this.#flushing)
     this.#flushing = null
+    this.#flushDirty()
+    const heard = this.#heard
+    this.#heard = []
+    for (const { inflow } of heard) inflow.endTurn()
+  }
+
+  #flushDirty(): void {
+    this.#unflushedBytes = 0
     const dirty = [...this.#dirty]
     this.#dirty.clear()
     for (const wire of dirty) {
@@ -321,9 +335,6 @@ export class RelayDriver {
       else if (wire.closing === 'softly') closeSoftly(wire.ws)
       else if (flushed === 'overflow') this.#overflow(wire)
     }
-    const heard = this.#heard
-    this.#heard = []
-    for (const { inflow } of heard) inflow.endTurn()
     const spent = this.#spent
     this.#spent = []
     for (const slab of spent) this.#deps.state.slabs.release(slab)
