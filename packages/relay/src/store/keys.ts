@@ -104,10 +104,21 @@ const prefixed = (letter: string, id: string): Buffer => Buffer.concat([Buffer.f
 
 function numbered(letter: string, mesh: MeshId, mailbox: MailboxId, sequence: number): Buffer {
   const key = Buffer.allocUnsafe(73)
-  key.write(letter, 0, 'latin1')
-  key.write(mesh, 1, 'hex')
-  key.write(mailbox, 33, 'hex')
+  key[0] = letter.charCodeAt(0)
+  key.set(placeOf(mesh, mailbox), 1)
   key.writeUInt32BE(Math.floor(sequence / 0x1_0000_0000), 65)
   key.writeUInt32BE(sequence >>> 0, 69)
   return key
+}
+
+/** The last one that was asked for: keys come in runs, and most of what one costs is 128 hex digits. */
+const last = { mesh: '', mailbox: '', place: Buffer.alloc(64) }
+
+function placeOf(mesh: MeshId, mailbox: MailboxId): Buffer {
+  if (last.mesh === mesh && last.mailbox === mailbox) return last.place
+  last.place.write(mesh, 0, 'hex')
+  last.place.write(mailbox, 32, 'hex')
+  last.mesh = mesh
+  last.mailbox = mailbox
+  return last.place
 }
