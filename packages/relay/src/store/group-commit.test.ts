@@ -110,6 +110,33 @@ test('what is more than one batch should hold goes in several, in order, and eac
   expect(persisted).toEqual([1, 2, 3, 4, 5])
 })
 
+test('a batch holds a bounded number of operations, however small', async () => {
+  const { writes, persisted, commits } = scene()
+  for (let receipt = 1; receipt <= 1_200; receipt++) commits.add(['x'], receipt)
+  await turn()
+  for (let at = 0; at < 3; at++) {
+    writes[at]?.end()
+    await turn()
+  }
+  expect(writes.map(({ operations }) => operations.length)).toEqual([512, 512, 176])
+  expect(persisted).toHaveLength(1_200)
+})
+
+test('what nobody waits for does not gather without end, and goes to its last batch once it goes', async () => {
+  const { writes, commits } = scene()
+  for (let at = 0; at < 8_191; at++) commits.add(['x'], null)
+  await turn()
+  expect(writes).toEqual([])
+  commits.add(['x'], null)
+  await turn()
+  for (let at = 0; at < 16; at++) {
+    expect(writes[at]).toMatchObject({ sync: false, operations: { length: 512 } })
+    writes[at]?.end()
+    await turn()
+  }
+  expect(writes).toHaveLength(16)
+})
+
 test('one batch holds at least one item, however large, and a broken disk fails all that waits at once', async () => {
   const { writes, failed, commits } = scene()
   const large = 'x'.repeat(4_000_000)

@@ -23,13 +23,18 @@ export interface GroupCommitDeps<Operation> {
  * database's memory: nobody else's packets should wait for many megabytes of that.
  */
 const BATCH_BYTES_TARGET = 1_048_576
-/** What nobody waits for is written after this long at the latest. */
-const LOOSE_WAIT_MS = 100
+/** Nor beyond this many: each costs a few microseconds, whatever it holds. */
+const BATCH_OPERATIONS_TARGET = 512
+/** What nobody waits for is written after this long: a reader that empties its mailbox comes before its cleaning. */
+const LOOSE_WAIT_MS = 500
+/** Or when there is so much of it. */
+const LOOSE_ITEMS_MAX = 8_192
 
 export class GroupCommit<Operation> {
   readonly #deps: GroupCommitDeps<Operation>
   #group: Item<Operation>[] = []
-  #wanted = false
+  /** How many of the group's first are written without waiting for more: all up to the last that somebody waits for. */
+  #due = 0
   #writing: Promise<void> | null = null
   #soon: NodeJS.Immediate | null = null
   #later: NodeJS.Timeout | null = null
@@ -41,13 +46,12 @@ export class GroupCommit<Operation> {
 
   add(operations: readonly Operation[], receipt: number | null): void {
     this.#group.push({ operations, receipt })
-    if (receipt !== null) {
-      this.#wanted = true
+    const isFull = this.#group.length >= LOOSE_ITEMS_MAX && this.#broken === null
+    if (receipt !== null || isFull) {
+      this.#due = this.#group.length
       // The end of the turn: whatever else it stores shares this fsync.
       this.#soon ??= setImmediate(() => this.#flush())
-    } else {
-      this.#later ??= setTimeout(() => this.#flush(), LOOSE_WAIT_MS)
-    }
+    } else this.#flushLater()
   }
 
   /** Everything until now, loose ends included, is written or has failed. */
@@ -73,17 +77,28 @@ export class GroupCommit<Operation> {
     // The next group goes when this one has landed.
     if (this.#writing !== null) return
     if (this.#group.length === 0) return
-    const items = this.#take(this.#broken === null ? BATCH_BYTES_TARGET : Number.POSITIVE_INFINITY)
-    this.#wanted = this.#group.some(isWanted)
-    if (this.#broken !== null) return this.#fail(items, this.#broken)
+    if (this.#broken !== null) return this.#fail(this.#group.splice(0), this.#broken)
+    const items = this.#take()
+    this.#due = Math.max(0, this.#due - items.length)
     this.#writing = this.#write(items, items.some(isWanted))
   }
 
-  /** The first of the group, in order, until they take so many bytes. */
-  #take(bytesMax: number): readonly Item<Operation>[] {
-    let count = 0
-    for (let bytes = 0; bytes < bytesMax && count < this.#group.length; count++)
-      for (const operation of this.#group[count]?.operations ?? []) bytes += this.#deps.bytesOf(operation)
+  #flushLater(): void {
+    this.#later ??= setTimeout(() => {
+      this.#due = this.#group.length
+      this.#flush()
+    }, LOOSE_WAIT_MS)
+  }
+
+  /** The first of the group, in order, as many as one batch should hold. */
+  #take(): readonly Item<Operation>[] {
+    let [count, bytes, operations] = [0, 0, 0]
+    while (bytes < BATCH_BYTES_TARGET && operations < BATCH_OPERATIONS_TARGET && count < this.#group.length) {
+      const item = this.#group[count]?.operations ?? []
+      for (const operation of item) bytes += this.#deps.bytesOf(operation)
+      operations += item.length
+      count += 1
+    }
     return this.#group.splice(0, count)
   }
 
@@ -98,13 +113,14 @@ export class GroupCommit<Operation> {
       this.#broken = error
       this.#fail(items, error)
     }
-    if (this.#wanted) this.#flush()
-    else if (this.#group.length > 0) this.#later ??= setTimeout(() => this.#flush(), LOOSE_WAIT_MS)
+    if (this.#due > 0) this.#flush()
+    else if (this.#group.length > 0) this.#flushLater()
   }
 
   #fail(items: readonly Item<Operation>[], error: unknown): void {
     const loose = items.filter((item) => item.receipt === null)
     this.#group = [...loose, ...this.#group]
+    this.#due = this.#group.length
     const receipts = receiptsOf(items)
     this.#deps.onFailed(receipts, error)
   }
