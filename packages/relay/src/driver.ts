@@ -238,7 +238,6 @@ export class RelayDriver {
       case 'resume':
         return this.#wireOf(effect.connection)?.inflow.letGo()
       case 'persist':
-        if (this.#reading !== null) this.#reading.isLent = true
         return store.persist(effect.operations, effect.receipt)
       case 'read':
         void this.#read(effect)

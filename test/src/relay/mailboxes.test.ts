@@ -48,6 +48,20 @@ describe('a packet', () => {
     relay.commit()
     expect(sender.outcome(packet.id)).toBe('stored')
   })
+  test('that is kept stays as it was, while the memory of those before it is used again', () => {
+    const sent: Uint8Array[] = []
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 3; i++) sent.push(send(900).bytes)
+      relay.commit()
+    }
+    const { freeBytes } = relay.state.slabs
+    expect([freeBytes > 0, freeBytes < 4 * 1_024]).toEqual([true, true])
+    const reader = relay.login(theReader())
+    relay.settle()
+    expect(reader.got.map(({ packet }) => Buffer.from(packet).toString('hex'))).toEqual(
+      sent.map((packet) => Buffer.from(packet).toString('hex')),
+    )
+  })
   test('for several is answered for each of them', () => {
     const carol = mesh.member('carol')
     const reader = relay.login(carol)

@@ -92,7 +92,7 @@ export class SimulatedRelay {
   commit(): void {
     const queue = this.#queue
     this.#queue = []
-    for (const { operations } of queue) for (const operation of operations) this.#disk.apply(operation)
+    for (const { operations } of queue) for (const operation of operations) this.#disk.apply(copyOf(operation))
     const receipts = queue.flatMap(({ receipt }) => (receipt === null ? [] : [receipt]))
     this.feed({ type: 'persisted', receipts })
   }
@@ -100,7 +100,7 @@ export class SimulatedRelay {
   /** The same, but the disk has it only after `syncBefore`: what a store without fsync does. */
   commitUnsynced(nowMs: number): void {
     this.#durable ??= this.#disk.copy()
-    this.#unsynced.push(...this.#queue.map(({ operations }) => ({ atMs: nowMs, operations })))
+    this.#unsynced.push(...this.#queue.map(({ operations }) => ({ atMs: nowMs, operations: operations.map(copyOf) })))
     this.commit()
   }
 
@@ -350,6 +350,10 @@ export class Client {
     this.say({ type: 'ack', sequence: this.#safe })
   }
 }
+
+/** The core uses a packet's memory again once it is durable. */
+const copyOf = (operation: Operation): Operation =>
+  operation.type === 'packet' ? { ...operation, packet: new Uint8Array(operation.packet) } : operation
 
 /** What survives a crash, as the relay's start would find it. */
 export class Disk {

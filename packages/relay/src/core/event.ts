@@ -133,6 +133,7 @@ export type Operation =
       readonly mailbox: MailboxId
       readonly sequence: number
       readonly expiresMs: number
+      /** Is used again once the core has heard that it is durable. */
       readonly packet: Uint8Array
     }
   | {

@@ -3,7 +3,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { DropReason, Effect, Operation, RelayEvent } from './event.ts'
 import { DRAIN_READ_BYTES } from './limits.ts'
 import { charge, isKept, mayBegin } from './share.ts'
-import { lend, type Slab } from './slabs.ts'
+import { lend, type Slab, whole } from './slabs.ts'
 import type { Connection, Entry, Login, Mailbox, RelayState, World } from './state.ts'
 
 /** One mailbox's packets, in order: those on disk, those on their way there, and those that its reader has in hand. */
@@ -27,19 +27,18 @@ export function forward(
   world: World,
   effects: Effect[],
 ): void {
-  slab.holders += 1
   const entry = append(mailbox, from, packet.length, expiresMs)
-  entry.slab = slab
-  if (packet.buffer === slab.memory.buffer) entry.packet = packet
+  holdIn(slab, entry, packet)
   hand(reader, entry, packet, world, effects)
 }
 
-/** Takes a packet for the disk. The caller persists it and answers when it is durable. */
+/** Takes a packet for the disk. The caller persists it and answers when it is durable. `slab`: a copy, if there is one. */
 export function keep(
   state: RelayState,
   mailbox: Mailbox,
   from: Login,
   packet: Uint8Array,
+  slab: Slab | null,
   expiresMs: number,
   world: World,
   effects: Effect[],
@@ -56,7 +55,7 @@ export function keep(
     return full
   }
   const entry = append(mailbox, from, packet.length, expiresMs)
-  entry.packet = packet
+  holdIn(slab ?? state.slabs.copy(packet), entry, packet)
   count(entry)
   // Its reader need not wait for the fsync: only the sender's answer does.
   if (mailbox.reader !== null) {
@@ -197,17 +196,18 @@ export function spill(mailbox: Mailbox, state: RelayState, world: World, effects
 
 export function putOf(entry: Entry): Operation[] {
   const { mailbox, sequence, expiresMs } = entry
-  const packet = inMemory(entry)
-  return packet === null
-    ? []
-    : [{ type: 'packet', mesh: mailbox.mesh.id, mailbox: mailbox.id, sequence, expiresMs, packet }]
+  if (entry.slab === null) return []
+  const packet = entry.packet ?? whole(entry.slab)
+  return [{ type: 'packet', mesh: mailbox.mesh.id, mailbox: mailbox.id, sequence, expiresMs, packet }]
 }
 
 /** It is on disk: what memory had of it may go. */
-export function settleEntry(entry: Entry): void {
-  entry.packet = null
-  entry.slab = null
+export function settleEntry(entry: Entry, { slabs }: RelayState): void {
   entry.from = null
+  if (entry.slab === null) return
+  slabs.release(entry.slab)
+  entry.slab = null
+  entry.packet = null
 }
 
 /**
@@ -323,11 +323,18 @@ function append(mailbox: Mailbox, from: Login, bytes: number, expiresMs: number)
   return entry
 }
 
+/** The packet stands in the slab itself, or has been copied to it. */
+function holdIn(slab: Slab, entry: Entry, packet: Uint8Array): void {
+  slab.holders += 1
+  entry.slab = slab
+  if (packet.buffer === slab.memory.buffer) entry.packet = packet
+}
+
 /** What is lent of a slab is not used again: whoever gets it may need it after its reader has acknowledged it. */
 function inMemory({ packet, slab }: Entry): Uint8Array | null {
-  if (slab === null) return packet
-  const whole = lend(slab)
-  return packet ?? whole
+  if (slab === null) return null
+  const all = lend(slab)
+  return packet ?? all
 }
 
 function hand(reader: Connection, entry: Entry, packet: Uint8Array, world: World, effects: Effect[]): void {
@@ -348,13 +355,7 @@ function readOn(mailbox: Mailbox, reader: Connection, at: number, state: RelaySt
   const first = mailbox.entries.at(at)?.sequence ?? 0
   for (let next = at; ; next++) {
     const entry = mailbox.entries.at(next)
-    if (
-      entry === undefined ||
-      entry.packet !== null ||
-      entry.slab !== null ||
-      (bytes > 0 && bytes + entry.bytes > room)
-    )
-      break
+    if (entry === undefined || entry.slab !== null || (bytes > 0 && bytes + entry.bytes > room)) break
     bytes += entry.bytes
     last = entry.sequence
   }

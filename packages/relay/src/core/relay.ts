@@ -186,7 +186,7 @@ function settled(state: RelayState, pending: Pending | undefined, world: World, 
     case 'packet':
       return stored(state, pending, world, effects)
     case 'spill':
-      for (const entry of pending.entries) settleEntry(entry)
+      for (const entry of pending.entries) settleEntry(entry, state)
       return
     case 'login':
       return welcome(state, pending, world, effects)

@@ -1,4 +1,4 @@
-import { readPacketRoute } from '@sealmesh/protocol/envelope/header'
+import { PACKET_ID_AT, PACKET_ID_BYTES, readPacketRoute } from '@sealmesh/protocol/envelope/header'
 import type { MailboxId } from '@sealmesh/protocol/ids'
 import { PACKET_EXPIRY_MS_MAX } from '@sealmesh/protocol/limits'
 import { DELIVERED, type Outcome, STORED } from '@sealmesh/protocol/wire/frame'
@@ -30,7 +30,7 @@ export function route(
   // A sender whose clock is wrong, or who wants to fill the disk, cannot stay longer than prekeys live.
   const expiresMs = Math.min(route.value.expiresMs, world.nowMs + PACKET_EXPIRY_MS_MAX)
   const outcomes: Outcome[] = []
-  let slab: Slab | null = null
+  let slab = from !== undefined && isFilledBy(from, packet) ? from : null
   let waiting: { at: number; entry: Entry }[] | null = null
   let repeat: string | null = null
   for (const named of mailboxes) {
@@ -41,7 +41,7 @@ export function route(
     }
     const reader = readyReader(state, mailbox, packet)
     if (reader !== null) {
-      slab ??= from !== undefined && isFilledBy(from, packet) ? from : state.slabs.copy(packet)
+      slab ??= state.slabs.copy(packet)
       forward(reader, mailbox, login, packet, slab, expiresMs, world, effects)
       outcomes.push(DELIVERED)
       continue
@@ -54,12 +54,13 @@ export function route(
         continue
       }
     }
-    const kept = keep(state, mailbox, login, packet, expiresMs, world, effects)
+    const kept = keep(state, mailbox, login, packet, slab, expiresMs, world, effects)
     if (typeof kept === 'string') {
       tidy(mailbox)
       outcomes.push(refused(kept))
       continue
     }
+    slab ??= kept.slab
     waiting ??= []
     waiting.push({ at: outcomes.length, entry: kept })
     outcomes.push(STORED)
@@ -75,7 +76,8 @@ export function route(
   }
   // Invariant 3: the answer waits for the disk.
   const receipt = state.nextReceipt++
-  state.pending.set(receipt, { type: 'packet', connection, sinceMs: world.steadyMs, packet, repeat, outcomes, waiting })
+  const what = { head: headOf(packet), bytes: packet.length, repeat, outcomes, waiting }
+  state.pending.set(receipt, { type: 'packet', connection, sinceMs: world.steadyMs, ...what })
   const operations = waiting.flatMap(({ entry }) => putOf(entry))
   effects.push({ type: 'persist', operations, receipt })
   countUnanswered(state, connection, packet.length, effects)
@@ -90,7 +92,7 @@ export function stored(
 ): void {
   const { repeat, waiting } = pending
   for (const { at, entry } of waiting) {
-    settleEntry(entry)
+    settleEntry(entry, state)
     if (state.repeats !== null && repeat !== null) remember(state.repeats, repeat, at, nowMs)
   }
   answer(state, pending, effects)
@@ -111,11 +113,14 @@ export function notStored(
 }
 
 function answer(state: RelayState, pending: Extract<Pending, { type: 'packet' }>, effects: Effect[]): void {
-  const { connection, packet, outcomes, sinceMs } = pending
+  const { connection, head, bytes, outcomes, sinceMs } = pending
   if (connection.state !== 'leaving')
-    effects.push({ type: 'answer', connection: connection.id, answer: { packet, outcomes }, sinceMs })
-  countAnswered(state, connection, packet.length, effects)
+    effects.push({ type: 'answer', connection: connection.id, answer: { packet: head, outcomes }, sinceMs })
+  countAnswered(state, connection, bytes, effects)
 }
+
+/** A copy: the frame's memory belongs to the socket, and the slab's to the next packet. */
+const headOf = (packet: Uint8Array): Uint8Array => new Uint8Array(packet.subarray(0, PACKET_ID_AT + PACKET_ID_BYTES))
 
 function barrier(
   sender: Connection,

@@ -1,8 +1,8 @@
 /**
- * Memory for messages that come in, and for packets that readers have in hand. Such a packet lives for as long as its
- * reader takes to acknowledge it: too long for the collector's young generation, and kept as it came it would hold all
- * of the socket's read that it came in. So it is unmasked or copied once, into memory that is used again. What is lent
- * to anybody else (the disk) is never used again, but left to the collector.
+ * Memory for messages that come in, and for packets that readers have in hand or that wait for the disk. Such a packet
+ * lives for longer than the collector's young generation, and kept as it came it would hold all of the socket's read
+ * that it came in. So it is unmasked or copied once, into memory that is used again. What is lent to a socket, which may
+ * still write it, is never used again, but left to the collector.
  */
 export interface Slab {
   readonly memory: Uint8Array
@@ -87,10 +87,13 @@ export class Slabs {
 export const isFilledBy = ({ memory }: Slab, packet: Uint8Array): boolean =>
   packet.buffer === memory.buffer && packet.length * 4 >= memory.length * 3
 
+/** For the disk, which is done with it before its entry lets go of it. */
+export const whole = ({ memory, length }: Slab): Uint8Array => memory.subarray(0, length)
+
 /** For whoever may need it longer than its holders. */
 export function lend(slab: Slab): Uint8Array {
   slab.isLent = true
-  return slab.memory.subarray(0, slab.length)
+  return whole(slab)
 }
 
 /** Counted from the smallest: the first that has room for so many. Shifts, since this runs for every packet. */

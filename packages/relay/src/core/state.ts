@@ -146,9 +146,9 @@ export interface Entry {
   readonly sequence: number
   readonly bytes: number
   readonly expiresMs: number
-  /** Null once it is on disk, and while it is all that its slab holds. */
+  /** Its packet, where the slab holds more than that. */
   packet: Uint8Array | null
-  /** Where it stands when its reader was handed it and nobody has written it to the disk. */
+  /** Holds its packet, until that is on disk. */
   slab: Slab | null
   /** Whether it counts for the mailbox's quota and has, or will have, a place on disk. */
   durable: boolean
@@ -259,7 +259,9 @@ export type Pending =
       readonly connection: Connection
       /** Steady time: when it came. */
       readonly sinceMs: number
-      readonly packet: Uint8Array
+      /** Of the packet, what its answer needs. */
+      readonly head: Uint8Array
+      readonly bytes: number
       /** As `repeats` knows it; null where nothing is remembered. */
       readonly repeat: string | null
       readonly outcomes: Outcome[]
