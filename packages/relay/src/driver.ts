@@ -62,6 +62,8 @@ const EARLY_FLUSH_BYTES = 524_288
 const TICK_MS = 250
 /** While strangers are sent away, a few at a time. */
 const TICK_STRANGERS_MS = 20
+/** Between looks whether a sender that is over its rate may go on: what it brings then is one turn's worth. */
+const PACE_MS = 10
 /** How long a peer may take to answer a close before its socket is destroyed. */
 const CLOSE_WAIT_MS = 2_000
 
@@ -82,6 +84,7 @@ export class RelayDriver {
   #unflushedBytes = 0
   #flushing: NodeJS.Immediate | null = null
   #ticking: NodeJS.Timeout | null = null
+  #pacing: NodeJS.Timeout | null = null
   #nextId = 1
   /** Of the event whose effects run: a look at the clock for each packet would cost as much as counting it. */
   #steadyMs = 0
@@ -159,6 +162,7 @@ export class RelayDriver {
     const steadyMs = steady()
     this.#steadyMs = steadyMs
     for (const effect of stepRelay(state, event, { sodium, secretKey, nowMs: now(), steadyMs })) this.#run(effect)
+    if (state.slowed.size > 0) this.#pace()
   }
 
   /** Says goodbye to everybody and resolves when all sockets are closed. The store is still open then. */
@@ -166,6 +170,7 @@ export class RelayDriver {
     if (this.#ticking !== null) clearTimeout(this.#ticking)
     this.#ticking = null
     this.feed({ type: 'stop' })
+    if (this.#pacing !== null) clearTimeout(this.#pacing)
     this.#logDrops(Number.POSITIVE_INFINITY)
     this.#flushAll()
     await Promise.all([...this.#wires.values()].map(({ ws }) => new Promise((resolve) => ws.once('close', resolve))))
@@ -179,6 +184,13 @@ export class RelayDriver {
       this.#logDrops(this.#steadyMs)
       this.#tickAfter(turnedAway.get('HELLO_TIMEOUT') === before ? TICK_MS : TICK_STRANGERS_MS)
     }, ms)
+  }
+
+  #pace(): void {
+    this.#pacing ??= setTimeout(() => {
+      this.#pacing = null
+      this.feed({ type: 'pace' })
+    }, PACE_MS)
   }
 
   /** What a connection has brought counts for its share of this turn. */

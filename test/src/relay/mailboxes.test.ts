@@ -269,6 +269,7 @@ describe('a sender', () => {
   })
   test('over its rate is told once and not read until that has run off; nothing of it is refused', () => {
     begin({ loginSendBytesPerSecond: 2_000 })
+    relay.login(theReader())
     const other = relay.login(mesh.member('other'))
     for (let i = 0; i < 4; i++) send(900)
     expect([sender.paused, sender.frame('notice')]).toEqual([false, undefined])
@@ -285,6 +286,20 @@ describe('a sender', () => {
     relay.nowMs += 1_000
     relay.feed({ type: 'tick' })
     expect(sender.paused).toBe(false)
+  })
+  test('whose packets have to be kept is over its rate with half as much, and goes on as soon as there is room', () => {
+    begin({ loginSendBytesPerSecond: 2_000 })
+    for (let i = 0; i < 2; i++) send(900)
+    expect(sender.paused).toBe(false)
+    send(900)
+    expect(sender.paused).toBe(true)
+    relay.settle()
+    relay.nowMs += 500
+    relay.feed({ type: 'pace' })
+    expect(sender.paused).toBe(true)
+    relay.nowMs += 250
+    relay.feed({ type: 'pace' })
+    expect([sender.paused, relay.state.slowed.size]).toEqual([false, 0])
   })
   test('that is over its rate and waits for the disk is read again when neither holds', () => {
     begin({ loginSendBytesPerSecond: 2_000, unansweredBytesMax: 4_000 })

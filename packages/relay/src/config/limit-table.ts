@@ -40,7 +40,7 @@ export const LIMIT_TABLE = {
     2 ** 30,
   ),
   loginSendBytesPerSecond: bytes(
-    'What one node may send in a second; beyond it, after a burst of two seconds, it is read more slowly.',
+    'What one node may send in a second; what is stored counts twice. After a burst of two seconds it is read more slowly.',
     2 ** 40,
   ),
   loginSendPacketsPerSecond: count('How many packets it may.'),

@@ -79,6 +79,8 @@ export type RelayEvent =
   | { readonly type: 'disk'; readonly trouble: 'DISK_FULL' | 'DISK_FAILED' | null }
   /** A few times a second. */
   | { readonly type: 'tick' }
+  /** Every few milliseconds while somebody is over its rate. */
+  | { readonly type: 'pace' }
   /** From the relay's owner. */
   | { readonly type: 'limits'; readonly limits: RelayLimits }
   | { readonly type: 'evict'; readonly target: Target; readonly mailboxes: boolean }

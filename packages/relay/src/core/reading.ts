@@ -6,7 +6,8 @@ import type { Connection, Login, RelayState, World } from './state.ts'
  * When nothing more is read from a sender: while too much of it waits for the disk, and while its login has sent more
  * than its share, which it is told. Nothing of it is refused, and nobody else waits. The share is a leaking bucket for
  * each login, whatever connections it has: what it has sent runs off at the rate that it may keep up, and above the rim
- * nothing is read until there is room.
+ * nothing is read until there is room. What is kept for somebody who is away counts once more for each such mailbox: a
+ * disk writes it twice or more, and while it does others wait.
  */
 
 /** What may come at once after a rest: a node that was offline for a day has much to say. */
@@ -39,6 +40,7 @@ export function countSent(
   sendRate.packets += packets
   if (!isOver(sendRate, state.limits) || connection.isSlowed || connection.state === 'leaving') return
   connection.isSlowed = true
+  state.slowed.add(connection)
   holdBack(connection, effects)
   if (world.steadyMs - connection.slowedToldMs < TELL_EVERY_MS) return
   connection.slowedToldMs = world.steadyMs
@@ -46,14 +48,24 @@ export function countSent(
   effects.push({ type: 'send', connection: connection.id, frame })
 }
 
-/** With every tick. */
+/** As often as it may be: all that has run off is read at once, and others wait for that. */
+export function releaseAllSlowed(state: RelayState, world: World, effects: Effect[]): void {
+  for (const connection of state.slowed) releaseSlowed(state, connection, world, effects)
+}
+
 export function releaseSlowed(state: RelayState, connection: Connection, world: World, effects: Effect[]): void {
   if (!connection.isSlowed || connection.login === null) return
   const { sendRate } = connection.login
   runOff(sendRate, state.limits, world)
   if (isOver(sendRate, state.limits)) return
   connection.isSlowed = false
+  state.slowed.delete(connection)
   letGo(connection, effects)
+}
+
+/** Of what was sent, what has to be kept in a mailbox: it counts when the frame does. */
+export function countKept({ sendRate }: Login, bytes: number): void {
+  sendRate.bytes += bytes
 }
 
 /** So many bytes of it wait for the disk from now on. */

@@ -9,7 +9,7 @@ import { mayOpen, open, tidy } from './mailboxes.ts'
 import { admit, evict, expel, setLimits } from './owner.ts'
 import { enrol, remove, revoke, settle } from './requests.ts'
 import { notStored, route, stored } from './routing.ts'
-import { countSent, releaseSlowed } from './reading.ts'
+import { countSent, releaseAllSlowed } from './reading.ts'
 import { forgetRepeats } from './repeats.ts'
 import { bye, depart, greet, login, turnAway, welcome } from './session.ts'
 import { Slabs } from './slabs.ts'
@@ -29,6 +29,7 @@ export const newRelay = (relay: RelayId, generation: Uint8Array, counter: number
   slabs: new Slabs(),
   pending: new Map(),
   nextReceipt: 1,
+  slowed: new Set(),
   addresses: new Map(),
   spentClaims: new Set(),
   repeats: null,
@@ -88,6 +89,9 @@ export function stepRelay(state: RelayState, event: RelayEvent, world: World): E
       break
     case 'tick':
       tick(state, world, effects)
+      break
+    case 'pace':
+      releaseAllSlowed(state, world, effects)
       break
     case 'limits':
       setLimits(state, event.limits, world, effects)
@@ -241,8 +245,8 @@ function tick(state: RelayState, world: World, effects: Effect[]): void {
     } else if (!waits && world.nowMs - connection.heardMs >= silenceMs)
       bye(state, connection, 'RELAY_CLOSED', 0, effects, true)
     else if (isStalled(state, connection, world)) cut(state, connection, effects)
-    else releaseSlowed(state, connection, world, effects)
   }
+  releaseAllSlowed(state, world, effects)
   if (world.nowMs - state.sweptMs < EXPIRY_SWEEP_MS) return
   state.sweptMs = world.nowMs
   if (state.repeats !== null) forgetRepeats(state.repeats, world)

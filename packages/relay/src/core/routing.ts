@@ -6,7 +6,7 @@ import type { Reason } from '@sealmesh/protocol/wire/reason'
 import type { Effect } from './event.ts'
 import { abandon, forward, keep, putOf, readyReader, settleEntry } from './mailbox.ts'
 import { mailboxFor, tidy } from './mailboxes.ts'
-import { countAnswered, countUnanswered } from './reading.ts'
+import { countAnswered, countKept, countUnanswered } from './reading.ts'
 import { isRepeat, remember, repeatName } from './repeats.ts'
 import { bye } from './session.ts'
 import { sight } from './sightings.ts'
@@ -61,6 +61,7 @@ export function route(
       continue
     }
     slab ??= kept.slab
+    countKept(login, packet.length)
     waiting ??= []
     waiting.push({ at: outcomes.length, entry: kept })
     outcomes.push(STORED)

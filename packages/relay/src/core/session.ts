@@ -168,6 +168,7 @@ export function depart(state: RelayState, connection: Connection, world: World, 
   if (connection.state === 'greeting' || connection.state === 'admitting')
     greetingEnded(state, connection.address, connection.state === 'greeting')
   state.connections.delete(connection.id)
+  state.slowed.delete(connection)
   connection.state = 'leaving'
   if (login === null) return
   login.mesh.connections -= 1

@@ -41,6 +41,8 @@ export interface RelayState {
   /** What waits for the disk, by receipt. */
   readonly pending: Map<number, Pending>
   nextReceipt: number
+  /** Those of which nothing is read while their login is over its rate. */
+  readonly slowed: Set<Connection>
   readonly addresses: Map<string, AddressState>
   /** Codes that have been used; their files may not be gone yet. */
   readonly spentClaims: Set<string>
