@@ -2,10 +2,14 @@ import { Failure } from '@sealmesh/protocol/errors'
 import { formatId, type NodeId } from '@sealmesh/protocol/ids'
 import type { agentMethods, AgentNotification, AgentNotificationName } from '@sealmesh/protocol/ipc/agent-methods'
 import type { WatchEvent } from '@sealmesh/protocol/ipc/methods'
+import type { Mesh } from '@sealmesh/protocol/membership/mesh'
+import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
 import type { DoorContext, Handlers, HandlersOf } from '../ipc/dispatch.ts'
 import { mayAddress, type Talk } from './core/who.ts'
+import { mayGo } from './core/far.ts'
 import type { Desk } from './desk.ts'
+import type { FarAgent, FarRoster } from './far-roster.ts'
 import type { AgentLimits } from './limits.ts'
 import { type Memory, NOBODY } from './memory.ts'
 import type { Post } from './post.ts'
@@ -18,6 +22,8 @@ export interface AgentServices {
   readonly desk: Desk
   readonly post: Post
   readonly roster: Roster
+  readonly farRoster: FarRoster
+  readonly mesh: () => Mesh
   readonly memory: Memory
   readonly talk: () => Talk
   readonly limits: AgentLimits
@@ -27,7 +33,7 @@ export interface AgentServices {
 
 /** Every method of the agents' door. Whoever calls has shown a token, and what it may do is asked at each call. */
 export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agentMethods> {
-  const { desk, post, memory, limits, owners } = services
+  const { desk, post, farRoster, memory, limits, owners } = services
   return {
     hello: ({ version }) => {
       if (version !== AGENT_DOOR_VERSION)
@@ -69,11 +75,10 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       }
     },
     'agents.ls': ({ as, capability, role }, client) => {
-      const seats = listed(services, desk.caller(client, as, 'list').seat)
-      const wanted = ({ profile }: Seat): boolean =>
-        (capability === undefined || profile.capabilities.includes(capability)) &&
-        (role === undefined || profile.role === role)
-      return { agents: seats.filter(wanted).map((seat) => desk.view(seat)) }
+      const wanted = (view: AgentView): boolean =>
+        (capability === undefined || view.capabilities.includes(capability)) &&
+        (role === undefined || view.role === role)
+      return { agents: listed(services, desk.caller(client, as, 'list').seat).filter(wanted) }
     },
     'agents.watch': ({ as }, client) => {
       const attachment = desk.caller(client, as, 'list')
@@ -82,8 +87,12 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
         if (seat.id === attachment.seat.id || !mayAddress(attachment.seat.id, seat.agent, services.talk())) return
         tell(client, 'agent', { as, event, agent: desk.view(seat) })
       })
-      attachment.signal.addEventListener('abort', stop, { once: true })
-      return { agents: listed(services, attachment.seat).map((seat) => desk.view(seat)) }
+      const stopFar = farRoster.onNews((event, far) => {
+        if (far.agent === attachment.seat.id || !isFarListed(services, attachment.seat, far)) return
+        tell(client, 'agent', { as, event, agent: farRoster.view(far) })
+      })
+      for (const each of [stop, stopFar]) attachment.signal.addEventListener('abort', each, { once: true })
+      return { agents: listed(services, attachment.seat) }
     },
 
     send: (draft, client) => post.send(desk.caller(client, draft.as, 'send').seat, draft),
@@ -136,9 +145,19 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
 
 const readerOf = (desk: Desk, client: DoorContext, as: number) => desk.caller(client, as, 'read').seat.id
 
-/** Whom an agent may see: those that it may write to, and itself. */
-const listed = ({ roster, talk }: AgentServices, { id }: Seat): Seat[] =>
-  [...roster.everyone()].filter((seat) => mayAddress(id, seat.agent, talk()))
+/** Whom an agent may see: those that it may write to, and itself. Who is attached elsewhere is not shown as away here. */
+function listed(services: AgentServices, caller: Seat): AgentView[] {
+  const { roster, farRoster, desk, talk } = services
+  const far = farRoster.all().filter((each) => isFarListed(services, caller, each))
+  const near = [...roster.everyone()].filter(
+    (seat) =>
+      mayAddress(caller.id, seat.agent, talk()) && (seat.attached || !far.some(({ agent }) => agent === seat.id)),
+  )
+  return [...near.map((seat) => desk.view(seat)), ...far.map((each) => farRoster.view(each))]
+}
+
+const isFarListed = ({ mesh, node }: AgentServices, { id }: Seat, far: FarAgent): boolean =>
+  mayGo(mesh(), id, node, far.agent, far.node)
 
 function watching(attachment: Attachment, { watchesPerAgent }: AgentLimits): void {
   if (attachment.watches >= watchesPerAgent)

@@ -75,6 +75,7 @@ class Machine {
           receiving: (agent) => (agent === bob ? seat : undefined),
           agentNamed: (name) => agentByName(this.mesh, name),
         },
+        attachedAt: () => [],
         farMail,
         limits: AGENT_LIMITS,
         port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },

@@ -39,6 +39,8 @@ export interface CourierDeps extends CourierLink {
   readonly node: NodeId
   readonly mesh: () => Mesh
   readonly roster: Pick<Roster, 'seat' | 'receiving' | 'agentNamed'>
+  /** Other machines where that agent is attached, the best first. */
+  readonly attachedAt: (agent: AgentId) => readonly NodeId[]
   readonly farMail: FarMail
   readonly limits: AgentLimits
   /** Into an inbox here; false when it has no room. What is durable is on disk when it resolves, with `beside`. */
@@ -83,12 +85,13 @@ export class Courier {
 
   /** Those on other machines that a message goes to; at most one where it names one agent. */
   recipients(to: string, sender: AgentId): readonly Far[] {
-    const { mesh, node, roster } = this.#deps
+    const { mesh, node, roster, attachedAt } = this.#deps
     return farRecipientsOf(to, sender, {
       mesh: mesh(),
       node,
       agentNamed: (name) => roster.agentNamed(name),
       isAttached: (agent) => roster.seat(agent)?.attached === true,
+      attachedAt,
     })
   }
 

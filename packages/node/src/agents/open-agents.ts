@@ -5,18 +5,22 @@ import { type Door, type Handlers, serveDoor } from '../ipc/door.ts'
 import type { Home } from '../keys/home.ts'
 import { claimSocketPath } from '../keys/socket-path.ts'
 import type { AcknowledgingContext } from '../service/acknowledging.ts'
+import { durationMs } from '../drills/schedule.ts'
 import { nodeName } from '../service/context.ts'
+import { takeSteps } from '../service/sharing.ts'
 import type { Store } from '../store/store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentHandlersOf } from './agent-handlers.ts'
 import { Courier, type CourierLink } from './courier.ts'
 import { Desk } from './desk.ts'
 import { FarMail } from './far-mail.ts'
+import { FarRoster } from './far-roster.ts'
 import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
 import { Memory } from './memory.ts'
 import { agentDoorHandlers } from './owner-handlers.ts'
 import { type OwnerLetterHandlers, ownerLetterHandlers } from './owner-letters.ts'
+import { OwnRoster } from './own-roster.ts'
 import { Post } from './post.ts'
 import { RegistryFile } from './registry-file.ts'
 import { Roster } from './roster.ts'
@@ -24,7 +28,7 @@ import { TextPipes } from './text-pipes.ts'
 import { Tokens } from './tokens.ts'
 
 export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 'port' | 'send'> {
-  readonly sync: Pick<MeshSync, 'isThere'>
+  readonly sync: Pick<MeshSync, 'isThere' | 'heard'>
   readonly home: Home
   readonly store: Store
   readonly random: (bytes: number) => Uint8Array
@@ -57,12 +61,33 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   const { mail, found } = await Mail.load(store)
   const { farMail, found: far } = await FarMail.load(store)
   const roster = new Roster({ node, mesh: () => log.mesh, tokens, limits, now })
+  const farRoster = await FarRoster.load({
+    node,
+    mesh: () => log.mesh,
+    documents: deps.documents,
+    isThere: (other) => deps.sync.isThere(other),
+    heardAtMs: (other) => deps.sync.heard().find((each) => each.node === other)?.atMs ?? null,
+    now,
+  })
+  const ownRoster = new OwnRoster({
+    node,
+    mesh: () => log.mesh,
+    documents: deps.documents,
+    seats: () => roster.everyone(),
+    isForAll: () => config().messages.roster === 'mesh',
+    lifeMs: () => durationMs(config().messages.roster_life) ?? ROSTER_LIFE_MS,
+    share: (agent, steps) => takeSteps(deps, agent, steps),
+    now,
+    failed,
+  })
+  log.onChange(() => ownRoster.changed())
   const desk = new Desk({ roster, tokens, limits, nodeName: ownName, now })
   const courier = new Courier(
     {
       node,
       mesh: () => log.mesh,
       roster,
+      attachedAt: (agent) => farRoster.machinesOf(agent),
       farMail,
       limits,
       port: deps.port,
@@ -95,6 +120,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   desk.onNews((event, seat) => {
     if (event === 'left') post.recall(seat)
     registry.changed()
+    ownRoster.changed()
   })
   const sweeping = setInterval(() => post.sweep(), SWEEP_MS)
   sweeping.unref()
@@ -103,13 +129,25 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
   let door: Door | undefined
   return {
     handlers: {
-      ...agentDoorHandlers({ log, node, now, desk, post, roster, tokens, random }),
+      ...agentDoorHandlers({ log, node, now, desk, post, roster, farRoster, tokens, random }),
       ...ownerLetterHandlers({ desk, post, roster }),
     },
     onItem: (...said) => courier.onItem(...said),
     serve: async (owners) => {
       const socketPath = await claimSocketPath(home, env, 'agents')
-      const services = { node, nodeName: ownName, desk, post, roster, memory, talk, limits, owners }
+      const services = {
+        node,
+        nodeName: ownName,
+        desk,
+        post,
+        roster,
+        farRoster,
+        mesh: () => log.mesh,
+        memory,
+        talk,
+        limits,
+        owners,
+      }
       const handlers = agentHandlersOf(services)
       door = await serveDoor({
         socketPath,
@@ -119,16 +157,23 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
         limits: { inFlightMax: limits.callsPerConnection },
       })
       registry.changed()
+      // What the last run had no time to take back.
+      ownRoster.changed()
     },
     close: async () => {
       clearInterval(sweeping)
       courier.close()
+      farRoster.close()
       await door?.close()
+      await ownRoster.close()
       await pipes.close()
       await registry.close()
     },
   }
 }
+
+/** Where the config says none that can be read. */
+const ROSTER_LIFE_MS = 15 * 60_000
 
 /** After a pause a sender may catch up with what it did not send in two seconds. */
 const paceOf = ({ messages: { rate } }: Config) => ({ perSecond: rate, burst: 2 * rate })

@@ -5,6 +5,7 @@ import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { Handlers } from '../ipc/door.ts'
 import { agentNamed, iso, type ServiceContext } from '../service/context.ts'
 import type { Desk } from './desk.ts'
+import type { FarRoster } from './far-roster.ts'
 import type { Post } from './post.ts'
 import type { Roster } from './roster.ts'
 import type { Tokens } from './tokens.ts'
@@ -13,15 +14,16 @@ export interface OwnerServices extends Pick<ServiceContext, 'log' | 'node' | 'no
   readonly desk: Desk
   readonly post: Post
   readonly roster: Roster
+  readonly farRoster: FarRoster
   readonly tokens: Tokens
   readonly random: (bytes: number) => Uint8Array
 }
 
-type OwnersMethods = 'agents.token' | 'agents.tokens' | 'agents.here' | 'agents.watch'
+type OwnersMethods = 'agents.token' | 'agents.tokens' | 'agents.here' | 'agents.attached' | 'agents.watch'
 
 /** What the owner may do with the agents' door: give and take tokens, and see who is there. */
 export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, OwnersMethods> {
-  const { desk, post, roster, tokens, log, node, random, now } = services
+  const { desk, post, roster, farRoster, tokens, log, node, random, now } = services
 
   const revoke = async (agent: MeshAgent): Promise<void> => {
     const seat = roster.seat(agent.id)
@@ -32,6 +34,11 @@ export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, Owner
       })
     if (seat !== undefined) await post.empty(seat)
   }
+
+  const attached = () => [
+    ...[...roster.everyone()].filter((seat) => seat.attached).map((seat) => desk.view(seat)),
+    ...farRoster.all().map((far) => farRoster.view(far)),
+  ]
 
   return {
     'agents.token': async ({ name, action, rights = RIGHTS }) => {
@@ -59,10 +66,15 @@ export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, Owner
 
     'agents.here': () => ({ agents: [...roster.everyone()].map((seat) => desk.view(seat)) }),
 
+    'agents.attached': () => ({ agents: attached() }),
+
     'agents.watch': (_, { stream, signal }) => {
-      const stop = desk.onNews((event, seat) => stream?.tell('agent', { event, agent: desk.view(seat) }))
-      signal.addEventListener('abort', stop, { once: true })
-      return { agents: [...roster.everyone()].map((seat) => desk.view(seat)) }
+      const stops = [
+        desk.onNews((event, seat) => stream?.tell('agent', { event, agent: desk.view(seat) })),
+        farRoster.onNews((event, far) => stream?.tell('agent', { event, agent: farRoster.view(far) })),
+      ]
+      for (const stop of stops) signal.addEventListener('abort', stop, { once: true })
+      return { agents: attached() }
     },
   }
 }

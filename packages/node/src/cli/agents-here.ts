@@ -5,12 +5,12 @@ import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
 
-/** `agents show` and `agents watch`: the programs that are agents of this machine now. */
+/** `agents show` and `agents watch`: the programs that are agents now, here and on other machines. */
 
 export const show = (cli: Cli): Command =>
   new Command('show')
     .summary('one agent: its profile, its program, its machines')
-    .description('Shows one agent: who holds it, and what the program says that is attached as it on this machine.')
+    .description('Shows one agent: who holds it, and what the programs say that are attached as it, on any machine.')
     .argument('<name>', 'an agent of the mesh')
     .addHelpText('after', example('sealmesh agents show claude'))
     .action(
@@ -18,10 +18,13 @@ export const show = (cli: Cli): Command =>
         const agent = (await door.call('agents.ls', {})).agents.find((each) => each.name === name)
         const here = (await door.call('agents.here', {})).agents.find((each) => each.name === name)
         if (agent === undefined) throw new Failure('AGENT_UNKNOWN', 'No agent of this mesh has that name.')
-        output.data({ ...agent, here: here ?? null })
+        const { agents: attached } = await door.call('agents.attached', {})
+        const elsewhere = attached.filter((each) => each.name === name && !each.here)
+        output.data({ ...agent, here: here ?? null, elsewhere })
         output.print(
           oneLine(`${agent.name}: held by ${agent.holdsHere ? 'this node' : (agent.holder ?? 'nobody')}`),
           ...(here === undefined ? ['no program may attach as it here: it has no token'] : linesOf(here)),
+          ...elsewhere.flatMap((view) => [oneLine(`on ${view.nodeName}:`), ...linesOf(view)]),
         )
       }),
     )
@@ -40,17 +43,20 @@ function linesOf(agent: AgentView): string[] {
 export const watch = (cli: Cli): Command =>
   new Command('watch')
     .summary('print who attaches, changes and leaves')
-    .description('Prints which agents attach to this machine, change and leave, until Ctrl-C. With --json one a line.')
+    .description(
+      'Prints which agents attach, change and leave, here and on other machines, until Ctrl-C. With --json one a line.',
+    )
     .addHelpText('after', example('sealmesh agents watch --json'))
     .action(
       withDoor(cli, async ({ door, output, signal }) => {
         door.on('agent', (news) => {
           output.data(news)
-          const { name, role, status, load, capacity } = news.agent
-          output.print(oneLine(`${news.event} ${name} ${role || '-'} ${status} ${load}/${capacity}`))
+          const { name, nodeName, role, status, state, load, capacity } = news.agent
+          const how = state === 'unreachable' ? state : status
+          output.print(oneLine(`${news.event} ${name}@${nodeName} ${role || '-'} ${how} ${load}/${capacity}`))
         })
         const { agents } = await door.call('agents.watch', {})
-        output.hint(`${agents.filter((each) => each.state === 'attached').length} attached; Ctrl-C ends it`)
+        output.hint(`${agents.length} attached; Ctrl-C ends it`)
         await door.closed
         if (!signal.aborted) throw new Failure('NODE_NOT_RUNNING', 'The node has ended the stream.')
       }),

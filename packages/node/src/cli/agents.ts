@@ -40,13 +40,16 @@ const add = (cli: Cli): Command =>
 const list = (cli: Cli): Command =>
   new Command('ls')
     .summary('list the agents of the mesh')
-    .description('Lists the agents of the mesh, who holds each, and which nodes may carry it.')
+    .description(
+      'Lists the agents of the mesh, who holds each, which nodes may carry it, and on which machine a program is it now.',
+    )
     .addHelpText('after', example('sealmesh agents ls'))
     .action(
       withDoor(cli, async ({ door, output, command }) => {
         const listing = await door.call('agents.ls', {})
         const { agents: here } = await door.call('agents.here', {})
-        output.data({ ...listing, here })
+        const { agents: attached } = await door.call('agents.attached', {})
+        output.data({ ...listing, here, attached })
         if (listing.agents.length === 0) return output.hint(`No agent yet. Next: ${command('agents add NAME')}`)
         output.table(
           [
@@ -55,23 +58,37 @@ const list = (cli: Cli): Command =>
             { title: 'TERM', align: 'right' },
             { title: 'NODES' },
             { title: 'LAYERS' },
-            { title: 'HERE' },
+            { title: 'MACHINE' },
+            { title: 'STATE' },
             { title: 'ROLE' },
             { title: 'LOAD', align: 'right' },
           ],
-          listing.agents.map((agent) => [
-            agent.name,
-            agent.holdsHere ? 'this node' : (agent.holder ?? 'nobody'),
-            String(agent.term),
-            agent.hosts.join(', '),
-            agent.layers.map((layer) => layer.layer).join(', ') || '-',
-            ...profileCells(here.find(({ name }) => name === agent.name)),
-          ]),
+          listing.agents.flatMap((agent) => {
+            const views = attached.filter(({ name }) => name === agent.name)
+            // One that is attached on two machines has two lines.
+            return (views.length > 0 ? views : [undefined]).map((view) => [
+              agent.name,
+              agent.holdsHere ? 'this node' : (agent.holder ?? 'nobody'),
+              String(agent.term),
+              agent.hosts.join(', '),
+              agent.layers.map((layer) => layer.layer).join(', ') || '-',
+              ...attachedCells(view),
+            ])
+          }),
         )
+        if (listing.agents.some(({ holdsHere }) => !holdsHere) && attached.every(({ here: isHere }) => isHere))
+          output.hint(
+            `Who is attached to another machine it tells once it is asked to: ${command('config set messages.roster mesh')} there`,
+          )
       }),
     )
 
-const profileCells = (here: AgentView | undefined): [string, string, string] =>
-  here?.state === 'attached'
-    ? [oneLine(here.status), oneLine(here.role) || '-', `${here.load}/${here.capacity}`]
-    : ['-', '-', '-']
+const attachedCells = (view: AgentView | undefined): [string, string, string, string] =>
+  view === undefined
+    ? ['-', '-', '-', '-']
+    : [
+        view.here ? 'this node' : oneLine(view.nodeName),
+        view.state === 'attached' ? view.status : view.state,
+        oneLine(view.role) || '-',
+        `${view.load}/${view.capacity}`,
+      ]

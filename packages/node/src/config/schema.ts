@@ -189,9 +189,18 @@ export const Config = z
           .max(1_000_000)
           .default(10_000)
           .describe('Deliveries a second that one agent may cause. Read when the node starts.'),
+        roster: z
+          .enum(['mesh', 'granted'])
+          .default('granted')
+          .describe(
+            'Who is told which agents are attached here. granted: whom you grant the layer roster of the agent that founded this machine. mesh: every machine of the mesh is granted it, until such a grant is ended.',
+          ),
+        roster_life: Duration.default('15m').describe(
+          'How long that holds when this machine falls silent; it is said again three times as often.',
+        ),
       })
       .prefault({})
-      .describe('Messages between agents of this machine.'),
+      .describe('Agents of this machine, and their messages.'),
     aliases: Aliases.default({}).describe("Names of your own for layers, for every agent's."),
     agents: z.record(Name, Agent).default({}).describe('Defaults for each agent.'),
   })

@@ -29,7 +29,9 @@ export const agentDoorMethods = {
     }),
   },
   'agents.here': { params: Nothing, result: z.object({ agents: z.array(AgentView) }) },
-  /** Starts `agent` notifications on this connection: who comes, changes and goes. */
+  /** On every machine that tells this one: docs/spec/16-agents.md §2.1. */
+  'agents.attached': { params: Nothing, result: z.object({ agents: z.array(AgentView) }) },
+  /** The same, and starts `agent` notifications on this connection: who comes, changes and goes, on any of them. */
   'agents.watch': { params: Nothing, result: z.object({ agents: z.array(AgentView) }) },
   /** Sends in an agent's name: `as`, or the one agent that has a token on this node. */
   'messages.send': {
