@@ -178,6 +178,7 @@ export const reactions = {
     retry: true,
     next: 'send it again when the recipient is attached and has caught up',
   },
+  UNDELIVERED: { exit: 10, retry: false, next: 'sealmesh trace ID says where it ended' },
   NODE_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh status' },
   ITEM_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh ls' },
   CONFLICT_NOT_FOUND: { exit: 5, retry: false, next: 'sealmesh conflicts ls' },

@@ -2,6 +2,7 @@ import type { Agent } from '@sealmesh/agent/client/agent'
 import { connectAgents } from '@sealmesh/agent/client/connect-agents'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { expect, onTestFinished, test } from 'vitest'
+import { runVerb } from '../cli/run-verb.ts'
 import { endHousehold, type Household, startHousehold } from '../processes/household.ts'
 import { NodeProcess } from '../processes/node.ts'
 import { RelayProcess } from '../processes/relay.ts'
@@ -70,6 +71,26 @@ test('messages reach an agent of another machine that lets them, survive both en
   await until('the grant has come', () => say('hello'))
   await bob.count(1)
   expect(bob.got[0]).toMatchObject({ from: 'alice@home', to: 'bob', id: 'hello' })
+  // Each machine tells its part, the other's with the times of its clock.
+  const owners = await house.home.door()
+  const traced = async (id: string) =>
+    (await owners.call('messages.trace', { id })).messages.flatMap(({ entries }) =>
+      entries.map(({ event, machine, to }) => `${event} at ${machine}${to === null ? '' : ` for ${to}`}`),
+    )
+  await until('home knows all of it', async () => (await traced('hello')).length === 5)
+  expect((await traced('hello')).toSorted()).toEqual([
+    'acknowledged at office for office',
+    'handed at office for office',
+    'packet at home for office',
+    'sent at home',
+    'taken at office for office',
+  ])
+  const office = await house.office.door()
+  const [there] = (await office.call('messages.trace', { id: 'hello' })).messages
+  expect(there).toMatchObject({ from: 'alice@home', to: 'bob', type: 'text' })
+  expect(there?.entries.map(({ event }) => event)).toEqual(['received', 'taken', 'handed', 'acknowledged'])
+  await office.close()
+
   for (const to of ['bob@office', '*']) await alice.call('send', { to, type: 'text', payload: to })
   await bob.count(3)
 
@@ -79,6 +100,10 @@ test('messages reach an agent of another machine that lets them, survive both en
   const heard = inboxOf(alice)
   await until('bob may answer', () => bobHere.send({ to: 'alice@home', type: 'text', payload: 'hello yourself' }))
   await heard.count(1)
+  const waited = runVerb(['send', 'bob', 'read this', '--as', 'alice', '--wait', '--json', '--home', house.home.home])
+  await bob.count(4)
+  const { exit, out } = await waited
+  expect([exit, JSON.parse(out)]).toMatchObject([0, { state: 'acknowledged' }])
   expect(heard.got[0]).toMatchObject({ from: 'bob@office', to: 'alice' })
 
   // What is durable needs neither the relay nor the other machine, and outlives the death of its own.
@@ -91,14 +116,14 @@ test('messages reach an agent of another machine that lets them, survive both en
   house.relay = await RelayProcess.start({ data, port })
   house.home = await NodeProcess.start({ home: house.home.home, name: 'home' })
   house.office = await NodeProcess.start({ home: house.office.home, name: 'office' })
-  await bob.count(3 + kept.length)
+  await bob.count(4 + kept.length)
 
   // After another death nothing comes a second time.
   await house.office.kill()
   house.office = await NodeProcess.start({ home: house.office.home, name: 'office' })
   await until('it is sent', async () => (await say('last', true)).waiting === 1)
-  await bob.count(3 + kept.length + 1)
-  expect(bob.got.map(({ payload }) => payload)).toEqual(['hello', 'bob@office', '*', ...kept, 'last'])
+  await bob.count(4 + kept.length + 1)
+  expect(bob.got.map(({ payload }) => payload)).toEqual(['hello', 'bob@office', '*', 'read this', ...kept, 'last'])
 
   const owner = await house.home.door()
   await owner.call('device.revoke', { node: 'office', reason: 'lost' })

@@ -31,6 +31,53 @@ describe('the owner, in the name of an agent', () => {
     expect(await cli('send', 'bob', 'x', '--as', 'alice', '--priority', '4')).toMatchObject({ exit: 2 })
   })
 
+  test('waits until a message is taken or done with, and says what became of it', async () => {
+    const { node, cli } = await ownersOf('alice', 'bob')
+    const say = (...words: string[]) => cli('send', 'bob', 'x', '--as', 'alice', '--json', ...words)
+    const stateOf = (out: string) => JSON.parse(out) as { id: string; state: string }
+    // Nobody is there who could read it.
+    const taken = await say('--wait', 'taken')
+    expect([taken.exit, stateOf(taken.out).state]).toEqual([0, 'taken'])
+    const late = await say('--wait', '--timeout', '0.2')
+    expect([late.exit, late.err]).toEqual([10, expect.stringContaining('WAIT_TIMEOUT')])
+    const waiting = say('--wait', '--timeout', '20', '--durable')
+    const bob = collect(await node.attach('bob'))
+    await bob.count(2)
+    const done = await waiting
+    expect([done.exit, stateOf(done.out).state]).toEqual([0, 'acknowledged'])
+    const { out } = await cli('trace', stateOf(done.out).id)
+    expect(out.replaceAll(/\d{4}-\S+Z/g, 'AT').split('\n')).toEqual([
+      `${stateOf(done.out).id}: text from alice@home to bob`,
+      ...['sent', 'kept bob', 'taken bob', 'handed bob', 'acknowledged bob'].map((event) => `  AT home ${event}`),
+      '',
+    ])
+
+    expect(await cli('send', '#topic', 'x', '--as', 'alice', '--wait')).toMatchObject({ exit: 2 })
+    expect(await say('--wait', 'forever')).toMatchObject({ exit: 2 })
+    expect(await cli('trace', 'no-such-id')).toMatchObject({ exit: 5 })
+    expect(await cli('trace', 'no id')).toMatchObject({ exit: 2 })
+  })
+
+  test('is told what ends on its way, and so is the program that sent it', async () => {
+    const { node, cli } = await ownersOf('alice', 'bob')
+    const alice = await node.attach('alice')
+    const told: unknown[] = []
+    alice.onUndelivered((news) => told.push(news))
+    const { id: short } = await alice.send({ to: 'bob', type: 'text', payload: 1, expiresMs: 20 })
+    const endsMs = Date.now() + 20
+    const sent = cli('send', 'bob', 'x', '--as', 'alice', '--durable', '--wait', '--timeout', '20')
+    await expect.poll(() => Date.now()).toBeGreaterThan(endsMs)
+    const bob = await node.attach('bob', { inbox: 'pull' })
+    await expect.poll(async () => (await bob.take()).deliveries.map(({ message }) => message.payload)).toEqual(['x'])
+    expect(told).toEqual([{ id: short, agent: 'bob', machine: null, reason: 'expired' }])
+    // What it was handed and has not acknowledged goes with its right to be here.
+    await node.owner('agents.token', { name: 'bob', action: 'revoke' })
+    const { exit, err } = await sent
+    expect([exit, err]).toEqual([10, expect.stringContaining('UNDELIVERED')])
+    expect(told).toHaveLength(2)
+    expect(told[1]).toMatchObject({ agent: 'bob', reason: 'dropped' })
+  })
+
   test('reads an inbox once, and not the one of a program that is there', async () => {
     const { node, cli } = await ownersOf('alice', 'bob')
     for (const text of ['one', 'two\nlines']) await cli('send', 'bob', text, '--as', 'alice', '--durable')

@@ -65,7 +65,10 @@ test('agents of another machine are listed, asked by capability, seen to come an
   onTestFinished(() => alice.close())
   await until('alice finds who can sum', async () => (await agent.agents({ capability: 'sum' })).length === 1)
   expect(await agent.agents()).toMatchObject([{ name: 'alice' }, { name: 'bob', nodeName: 'office' }])
-  await until('bob may answer alice', async () => (await there.call('share.ls', { agent: 'alice' })).grants.length === 1)
+  await until(
+    'bob may answer alice',
+    async () => (await there.call('share.ls', { agent: 'alice' })).grants.length === 1,
+  )
   expect(await alice.asker.ask('sum', [1, 2, 3])).toMatchObject({ state: 'answered', value: 3 })
 
   await bob.close()

@@ -57,12 +57,15 @@ const ITEMS: { readonly [Type in SyncItem['type']]: Extract<SyncItem, { type: Ty
   },
   'letters-taken': {
     type: 'letters-taken',
-    answers: (['taken', 'full', 'refused'] as const).map((outcome, at) => ({
-      sender: document.agent,
-      recipient: 'b2'.repeat(32) as AgentId,
-      id: `id-${at}`,
-      outcome,
-    })),
+    answers: (['taken', 'full', 'refused', 'handed', 'acknowledged', 'expired', 'dropped'] as const).map(
+      (outcome, at) => ({
+        sender: document.agent,
+        recipient: 'b2'.repeat(32) as AgentId,
+        id: `id-${at}`,
+        outcome,
+        atMs: 1_795_000_000_000 + at,
+      }),
+    ),
   },
   awareness: { type: 'awareness', document, update: new Uint8Array([1, 2]) },
 }

@@ -16,9 +16,10 @@ const ITEMS = {
   'letters-taken': {
     type: 'letters-taken',
     answers: [
-      { sender: alice, recipient: bob, id: 'm1', outcome: 'taken' },
-      { sender: alice, recipient: carol, id: 'm1', outcome: 'full' },
-      { sender: bob, recipient: carol, id: 'm-2_x', outcome: 'refused' },
+      { sender: alice, recipient: bob, id: 'm1', outcome: 'taken', atMs: 0 },
+      { sender: alice, recipient: carol, id: 'm1', outcome: 'full', atMs: 1 },
+      { sender: bob, recipient: carol, id: 'm-2_x', outcome: 'refused', atMs: 1_795_000_000_000 },
+      { sender: bob, recipient: carol, id: 'm-2_x', outcome: 'dropped', atMs: Number.MAX_SAFE_INTEGER },
     ],
   },
 } as const satisfies Record<string, SyncItem>

@@ -28,7 +28,10 @@ test('what is over a bound, or says an outcome that is none, is refused', () => 
   expect(isRead(1, 1, LETTER_BYTES_MAX)).toBe(true)
   expect(isRead(1, 1, LETTER_BYTES_MAX + 1)).toBe(false)
   const answers = fromHex(letterVectors().payloads[1]?.bytes ?? '')
-  expect(decodePayload(answers.with(answers.length - 1, 3)).ok).toBe(false)
+  // Behind it is the greatest time that there is, in 8 bytes.
+  const outcomeAt = answers.length - 9
+  expect(decodePayload(answers.with(outcomeAt, 6)).ok).toBe(true)
+  expect(decodePayload(answers.with(outcomeAt, 7)).ok).toBe(false)
 })
 
 test('answers look like other receipts from outside, and letters like what is written', () => {

@@ -29,6 +29,8 @@ export interface AttachOptions {
 /** What a method takes, but for the handle. */
 type Params<M extends AgentMethodName> = Omit<AgentMethodInput<M>, 'as'>
 export type AgentChange = Omit<AgentNotification<'agent'>, 'as'>
+/** A message that ended on its way. */
+export type Undelivered = Omit<AgentNotification<'undelivered'>, 'as'>
 export type MemoryChange = Omit<AgentNotification<'memory'>, 'as'>
 
 const ID_BYTES = 12
@@ -40,6 +42,7 @@ export class Agent implements AgentPort {
   readonly #leave: (agent: Agent) => void
   readonly #deliveries = new Set<(delivery: Delivery) => Promise<void> | void>()
   readonly #agents = new Set<(change: AgentChange) => void>()
+  readonly #undelivered = new Set<(news: Undelivered) => void>()
   readonly #memory = new Map<string, Set<(change: MemoryChange) => void>>()
   readonly #topics = new Set<string>()
   #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
@@ -115,6 +118,12 @@ export class Agent implements AgentPort {
     this.#deliveries.add(listener)
     for (const { delivery, done } of this.#early.splice(0)) void this.#tell(delivery).then(done)
     return () => this.#deliveries.delete(listener)
+  }
+
+  /** Told while this agent is attached; nothing is kept for it meanwhile. */
+  onUndelivered(listener: (news: Undelivered) => void): () => void {
+    this.#undelivered.add(listener)
+    return () => this.#undelivered.delete(listener)
   }
 
   async agents(filter: { readonly capability?: string; readonly role?: string } = {}): Promise<readonly AgentView[]> {
@@ -215,6 +224,10 @@ export class Agent implements AgentPort {
 
   agentChanged({ event, agent }: AgentChange): void {
     for (const listener of this.#agents) listener({ event, agent })
+  }
+
+  wasUndelivered(news: Undelivered): void {
+    for (const listener of this.#undelivered) listener(news)
   }
 
   memoryChanged({ umr, type, value, at }: MemoryChange): void {

@@ -61,6 +61,7 @@ export class AgentsConnection {
     this.#early.clear()
     line.on('message', ({ as, ...delivery }) => this.#delivered(as, delivery))
     line.on('agent', ({ as, ...change }) => this.#byHandle.get(as)?.agentChanged(change))
+    line.on('undelivered', ({ as, ...news }) => this.#byHandle.get(as)?.wasUndelivered(news))
     line.on('memory', ({ as, ...change }) => this.#byHandle.get(as)?.memoryChanged(change))
     for (const agent of [...this.#agents]) {
       try {

@@ -18,6 +18,7 @@ import { FarMail } from './far-mail.ts'
 import { AGENT_LIMITS } from './limits.ts'
 import { Mail } from './mail.ts'
 import type { Seat } from './seat.ts'
+import { Trace } from './trace.ts'
 
 const [home, office] = ['01', '02'].map((byte) => byte.repeat(32) as NodeId) as [NodeId, NodeId]
 const [alice, bob] = ['a1', 'b2'].map((byte) => byte.repeat(32) as AgentId) as [AgentId, AgentId]
@@ -78,6 +79,7 @@ class Machine {
         attachedAt: () => [],
         farMail,
         limits: AGENT_LIMITS,
+        trace: new Trace({ nodeName: () => 'here', now: () => Date.now() }),
         port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },
         send: (packet) => {
           for (const item of itemsOf(packet)) if (isAside(item)) this.carry(item)

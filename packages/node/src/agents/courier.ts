@@ -1,6 +1,7 @@
 import { fromUtf8, utf8 } from '@sealmesh/protocol/bytes'
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { PACKET_EXPIRY_MS_MAX, PREKEY_SKEW_MS } from '@sealmesh/protocol/limits'
+import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import { MESSAGE_LIFE_MS_MAX } from '@sealmesh/protocol/messages/limits'
 import { Message } from '@sealmesh/protocol/messages/message'
@@ -14,6 +15,7 @@ import {
 } from '@sealmesh/protocol/sync/payload'
 import { kindOf } from '@sealmesh/protocol/sync/packet-kind'
 import { type Deflater, wrapPayload } from '@sealmesh/protocol/sync/payload-form'
+import { agentName, nodeName } from '../service/context.ts'
 import type { Operation } from '../store/store.ts'
 import type { Aside } from '../sync/asides.ts'
 import type { PacketPort } from '../sync/packet-port.ts'
@@ -22,10 +24,19 @@ import { isOver, type Letter, letterOf } from './core/letter.ts'
 import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
 import { Pace } from './core/pace.ts'
 import { type Mark, Taken } from './core/taken.ts'
+import type { TraceEvent } from './core/trace-book.ts'
+import { UnderWay } from './core/under-way.ts'
 import { type FarMail, type FoundFar, markPut } from './far-mail.ts'
 import type { AgentLimits } from './limits.ts'
 import type { Roster } from './roster.ts'
 import type { Seat } from './seat.ts'
+import type { Trace } from './trace.ts'
+
+interface Answer {
+  readonly answer: LetterAnswer
+  /** Nobody asks for it again: it waits for its reader as long as packets do. */
+  readonly lasts: boolean
+}
 
 /** Between this node and the others. */
 export interface CourierLink {
@@ -43,6 +54,7 @@ export interface CourierDeps extends CourierLink {
   readonly attachedAt: (agent: AgentId) => readonly NodeId[]
   readonly farMail: FarMail
   readonly limits: AgentLimits
+  readonly trace: Trace
   /** Into an inbox here; false when it has no room. What is durable is on disk when it resolves, with `beside`. */
   readonly receive: (seat: Seat, letter: Letter, durable: boolean, beside: readonly Operation[]) => Promise<boolean>
   readonly monotonicMs: () => number
@@ -58,8 +70,9 @@ const PACKET_LIFE_MS = 2 * NOT_DURABLE_MS
 const MARK_LIFE_MS = 2 * PACKET_LIFE_MS + PREKEY_SKEW_MS
 /** Letters of several agents share a packet: its size must not tell one what another has in common with it. */
 const UNDEFLATED: Deflater = { deflate: () => undefined, inflate: () => undefined }
-/** Answers that wait for the link; who gets none asks again. */
+/** Answers that wait for the link; who gets none asks again. What is told later leaves room for them. */
 const ANSWERS_MAX = 4_096
+const TOLD_LATER_MAX = ANSWERS_MAX / 2
 
 /** Letters between agents of this machine and of others (docs/spec/16-agents.md §6). */
 export class Courier {
@@ -68,7 +81,9 @@ export class Courier {
   readonly #taken = new Taken()
   /** Letters that are being put on disk. */
   readonly #inHand = new Set<string>()
-  readonly #answers = new Map<NodeId, LetterAnswer[]>()
+  readonly #answers = new Map<NodeId, Answer[]>()
+  /** Letters of agents here, for what is told of them once they were taken. */
+  readonly #underWay = new UnderWay()
   readonly #paces = new Map<NodeId, Pace>()
   readonly #there = new Set<NodeId>()
   readonly #timer: NodeJS.Timeout
@@ -77,7 +92,10 @@ export class Courier {
 
   constructor(deps: CourierDeps, { posted, marks }: FoundFar) {
     this.#deps = deps
-    for (const each of posted) this.#outbox.add(each, this.#now())
+    for (const each of posted) {
+      this.#outbox.add(each, this.#now())
+      this.#underWay.add(each)
+    }
     for (const mark of marks) this.#taken.add(mark)
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
@@ -105,11 +123,16 @@ export class Courier {
   }
 
   async #keep(sender: AgentId, letter: Letter, to: readonly Far[]): Promise<void> {
-    if (to.length > 0) for (const posted of await this.#deps.farMail.put(sender, to, letter)) this.#add(posted)
+    if (to.length === 0) return
+    for (const posted of await this.#deps.farMail.put(sender, to, letter)) {
+      this.#note('kept', posted)
+      this.#add(posted)
+    }
   }
 
   #add(posted: Posted): void {
     this.#outbox.add(posted, this.#now())
+    this.#underWay.add(posted)
     this.#flushSoon()
   }
 
@@ -128,7 +151,15 @@ export class Courier {
   }
 
   #answered(from: NodeId, answers: readonly LetterAnswer[]): void {
-    const done = answers.flatMap((answer) => this.#outbox.answered(from, answer, this.#now()) ?? [])
+    const machine = nodeName(this.#deps.mesh(), from)
+    const done: Posted[] = []
+    for (const answer of answers) {
+      const posted = this.#underWay.told(from, answer)
+      if (posted === undefined) continue
+      this.#note(answer.outcome, posted, { machine, atMs: answer.atMs })
+      const ended = this.#outbox.answered(from, answer, this.#now())
+      if (ended !== undefined) done.push(ended)
+    }
     this.#deps.farMail.remove(done).catch(this.#deps.failed)
   }
 
@@ -138,7 +169,8 @@ export class Courier {
     if (message === undefined) return
     for (const recipient of new Set(sent.recipients)) {
       const outcome = await this.#take(from, sent.sender, recipient, message, lacksRecords)
-      if (outcome !== undefined) this.#answer(from, { sender: sent.sender, recipient, id: message.id, outcome })
+      if (outcome !== undefined)
+        this.#answer(from, { sender: sent.sender, recipient, id: message.id, outcome, atMs: this.#deps.now() })
     }
   }
 
@@ -150,7 +182,7 @@ export class Courier {
     message: Message,
     lacksRecords: () => boolean,
   ): Promise<LetterOutcome | undefined> {
-    const { mesh, node, roster, now } = this.#deps
+    const { mesh, node, roster, trace, now } = this.#deps
     const { durable, id } = message
     // What the sender's log says of its rights may not be here yet.
     if (!mayGo(mesh(), sender, from, recipient, node)) return lacksRecords() ? undefined : 'refused'
@@ -167,6 +199,8 @@ export class Courier {
     this.#inHand.add(key)
     try {
       const mark = { sender, recipient, id, endsAtMs, durable }
+      // Before what comes of it: it may be handed out at once.
+      trace.open('received', letter, { ...message, from: letter.from })
       if (!(await this.#deps.receive(seat, letter, durable, durable ? [markPut(mark)] : []))) return 'full'
       this.#mark(mark)
       return 'taken'
@@ -204,16 +238,42 @@ export class Courier {
   }
 
   #answer(to: NodeId, answer: LetterAnswer): void {
-    const answers = this.#answers.get(to) ?? []
-    this.#answers.set(to, answers)
-    if (answers.length < ANSWERS_MAX) answers.push(answer)
+    const answers = this.#answersTo(to)
+    if (answers.length < ANSWERS_MAX) answers.push({ answer, lasts: false })
     this.#flushSoon()
+  }
+
+  #answersTo(node: NodeId): Answer[] {
+    const answers = this.#answers.get(node) ?? []
+    this.#answers.set(node, answers)
+    return answers
+  }
+
+  /** What became of a letter that was taken here; for its sender where that is elsewhere. Goes with the next tick. */
+  tell(recipient: AgentId, letter: Letter, outcome: LetterOutcome): void {
+    const { mesh, node, roster, now } = this.#deps
+    const [name = '', machine = ''] = letter.from.split('@')
+    const known = mesh()
+    if (machine === nodeName(known, node) || (letter.isForMany && !letter.durable)) return
+    const [sender, from] = [roster.agentNamed(name)?.id, nodeByName(known, machine)?.id]
+    if (sender === undefined || from === undefined || !mayGo(known, sender, from, recipient, node)) return
+    const answers = this.#answersTo(from)
+    if (answers.length >= TOLD_LATER_MAX) return
+    answers.push({ answer: { sender, recipient, id: letter.id, outcome, atMs: now() }, lasts: letter.durable })
+  }
+
+  #note(event: TraceEvent, { agent, node, letter }: Posted, there?: { machine: string; atMs: number }): void {
+    const { mesh, trace } = this.#deps
+    const [name, to] = [agentName(mesh(), agent), nodeName(mesh(), node)]
+    trace.note(event, letter, there === undefined ? { agent: name, to } : { agent: name, to, there })
   }
 
   #tick(): void {
     const { mesh, node, farMail, isThere, failed, now } = this.#deps
     const known = mesh()
     const gone = this.#outbox.drop(this.#now(), (each) => mayGo(known, each.sender, node, each.agent, each.node))
+    for (const each of gone)
+      this.#note(mayGo(known, each.sender, node, each.agent, each.node) ? 'expired' : 'refused', each)
     farMail.remove(gone).catch(failed)
     farMail.forget(this.#taken.expire(now())).catch(failed)
     for (const other of known.nodes.keys()) {
@@ -239,7 +299,9 @@ export class Courier {
     for (const [to, answers] of this.#answers) {
       while (answers.length > 0) {
         const some = answers.slice(0, LETTER_ANSWERS_MAX)
-        if (!this.#send(to, { type: 'letters-taken', answers: some }, PACKET_LIFE_MS)) break
+        const item = { type: 'letters-taken', answers: some.map(({ answer }) => answer) } as const
+        const lifeMs = some.some(({ lasts }) => lasts) ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
+        if (!this.#send(to, item, lifeMs)) break
         answers.splice(0, some.length)
       }
       if (answers.length === 0) this.#answers.delete(to)
@@ -252,7 +314,9 @@ export class Courier {
       if (posted.length === 0) continue
       const lifeMs = batch.durable ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
       const letters = together({ ...batch, posted })
-      if (this.#send(batch.node, { type: 'letters', letters }, lifeMs)) this.#outbox.sent(batch, this.#now())
+      if (!this.#send(batch.node, { type: 'letters', letters }, lifeMs)) continue
+      this.#outbox.sent(batch, this.#now())
+      for (const each of posted) this.#note('packet', each)
     }
   }
 

@@ -26,6 +26,9 @@ import { RegistryFile } from './registry-file.ts'
 import { Roster } from './roster.ts'
 import { TextPipes } from './text-pipes.ts'
 import { Tokens } from './tokens.ts'
+import { Trace } from './trace.ts'
+import { type TraceHandlers, traceHandlers } from './trace-handlers.ts'
+import { tellUndelivered } from './undelivered.ts'
 
 export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 'port' | 'send'> {
   readonly sync: Pick<MeshSync, 'isThere' | 'heard'>
@@ -38,7 +41,7 @@ export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 
 
 export interface Agents {
   /** For the owner's door. */
-  readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers
+  readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers & TraceHandlers
   /** Another machine's word about letters. */
   readonly onItem: Courier['onItem']
   /** Opens the door, once the owner's has all that stands behind it. */
@@ -81,6 +84,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     failed,
   })
   log.onChange(() => ownRoster.changed())
+  const trace = new Trace({ nodeName: ownName, now })
   const desk = new Desk({ roster, tokens, limits, nodeName: ownName, now })
   const courier = new Courier(
     {
@@ -90,6 +94,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
       attachedAt: (agent) => farRoster.machinesOf(agent),
       farMail,
       limits,
+      trace,
       port: deps.port,
       send: deps.send,
       isThere: (other) => deps.sync.isThere(other),
@@ -100,7 +105,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     },
     far,
   )
-  const post = new Post({ roster, mail, courier, talk, nodeName: ownName, limits, random, now, failed }, found)
+  const post = new Post({ roster, mail, courier, trace, talk, nodeName: ownName, limits, random, now, failed }, found)
   const pipes = await TextPipes.open({
     folder: join(home.run, 'pipes'),
     names: Object.entries(config().agents).flatMap(([name, of]) => (of.pipes ? [name] : [])),
@@ -122,6 +127,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     registry.changed()
     ownRoster.changed()
   })
+  tellUndelivered({ trace, roster, nodeName: ownName })
   const sweeping = setInterval(() => post.sweep(), SWEEP_MS)
   sweeping.unref()
 
@@ -131,6 +137,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     handlers: {
       ...agentDoorHandlers({ log, node, now, desk, post, roster, farRoster, tokens, random }),
       ...ownerLetterHandlers({ desk, post, roster }),
+      ...traceHandlers(trace),
     },
     onItem: (...said) => courier.onItem(...said),
     serve: async (owners) => {

@@ -10,16 +10,19 @@ import type { Operation } from '../store/store.ts'
 import type { Courier } from './courier.ts'
 import type { Far } from './core/far.ts'
 import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
+import type { TraceEvent } from './core/trace-book.ts'
 import { recipientsOf, type Talk } from './core/who.ts'
 import type { AgentLimits } from './limits.ts'
 import type { FoundLetter, Mail } from './mail.ts'
 import type { Roster } from './roster.ts'
 import type { Attachment, Seat, Sent } from './seat.ts'
+import type { Trace } from './trace.ts'
 
 export interface PostDeps {
   readonly roster: Roster
   readonly mail: Mail
-  readonly courier: Pick<Courier, 'recipients' | 'post'>
+  readonly courier: Pick<Courier, 'recipients' | 'post' | 'tell'>
+  readonly trace: Trace
   readonly talk: () => Talk
   /** Of this machine. */
   readonly nodeName: () => string
@@ -54,6 +57,7 @@ export class Post {
         continue
       }
       this.#add(seat, letter, stored)
+      deps.trace.note('found', letter, { agent: seat.agent.name })
       const sent = { id: letter.id, delivered: 0, waiting: 1, refused: 0 }
       const [name = '', machine] = letter.from.split('@')
       if (machine === deps.nodeName()) deps.roster.named(name)?.seen.set(letter.id, sent)
@@ -96,6 +100,8 @@ export class Post {
         next: `send it again in ${waitMs} ms`,
       })
     const open = recipients.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
+    this.#deps.trace.open('sent', letter, { ...draft, id: letter.id, from: letter.from })
+    for (const seat of recipients) if (!open.includes(seat)) this.#note('full', letter, seat)
     const refused = recipients.length - open.length
     if (isForOne(draft) && refused > 0) throw inboxFull()
     const sent =
@@ -148,7 +154,9 @@ export class Post {
         release()
       }
     }
+    if (durable) this.#note('kept', letter, seat)
     this.#add(seat, letter, stored)
+    this.#note('taken', letter, seat)
     seat.past.add(letter.text)
     this.pump(seat)
     return true
@@ -162,6 +170,7 @@ export class Post {
         open.map(({ id }) => id),
         letter,
       )
+      for (const seat of open) this.#note('kept', letter, seat)
       return this.#hand(sender, open, letter, refused, first)
     } finally {
       for (const each of release) each()
@@ -174,6 +183,7 @@ export class Post {
     let stored = first ?? null
     for (const seat of open) {
       this.#add(seat, letter, stored)
+      this.#note('taken', letter, seat)
       if (stored !== null) stored += 1
       if (seat !== sender) seat.past.add(letter.text)
       const woken = this.pump(seat)
@@ -234,6 +244,7 @@ export class Post {
     while (stream.hasRoom()) {
       const out = seat.inbox.next(nowMs, expired)
       if (out === undefined) break
+      this.#handed(seat, out.letter)
       stream.tellText('message', `{"as":${attachment.as},"place":${out.place},"message":${out.letter.text}}`)
     }
     this.#gone(seat, expired)
@@ -270,6 +281,8 @@ export class Post {
     for (;;) {
       const held = seat.inbox.pick(isAnswer)
       if (held !== undefined) {
+        this.#handed(seat, held.letter)
+        this.#ended('acknowledged', seat, [held])
         await this.#removed(seat, [held])
         return messageOf(held.letter)
       }
@@ -286,6 +299,7 @@ export class Post {
     while (deliveries.length < limit) {
       const out = seat.inbox.next(nowMs, expired)
       if (out === undefined) break
+      this.#handed(seat, out.letter)
       deliveries.push({ place: out.place, message: messageOf(out.letter) })
     }
     this.#gone(seat, expired)
@@ -295,6 +309,7 @@ export class Post {
   /** Resolves when what was on disk is off it. */
   async acknowledge(seat: Seat, place: number): Promise<void> {
     const done = seat.inbox.acknowledge(place)
+    this.#ended('acknowledged', seat, done)
     const removed = this.#removed(seat, done)
     this.pump(seat)
     await removed
@@ -314,11 +329,30 @@ export class Post {
 
   /** Nobody may be that agent here any more: what waits for it is dropped. */
   async empty(seat: Seat): Promise<void> {
-    await this.#removed(seat, seat.inbox.clear())
+    const dropped = seat.inbox.clear()
+    this.#ended('dropped', seat, dropped)
+    await this.#removed(seat, dropped)
   }
 
   #gone(seat: Seat, held: readonly Held[]): void {
+    this.#ended('expired', seat, held)
     if (held.length > 0) this.#removed(seat, held).catch(this.#deps.failed)
+  }
+
+  #note(event: TraceEvent, letter: Letter, seat: Seat): void {
+    this.#deps.trace.note(event, letter, { agent: seat.agent.name })
+  }
+
+  #handed(seat: Seat, letter: Letter): void {
+    this.#note('handed', letter, seat)
+    this.#deps.courier.tell(seat.id, letter, 'handed')
+  }
+
+  #ended(event: 'acknowledged' | 'expired' | 'dropped', seat: Seat, held: readonly Held[]): void {
+    for (const { letter } of held) {
+      this.#note(event, letter, seat)
+      this.#deps.courier.tell(seat.id, letter, event)
+    }
   }
 
   async #removed(seat: Seat, held: readonly Held[]): Promise<void> {

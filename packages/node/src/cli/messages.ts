@@ -20,6 +20,11 @@ interface SendOptions {
   readonly durable?: boolean
 }
 
+interface WaitOptions {
+  readonly wait?: true | string
+  readonly timeout: number
+}
+
 type Sent = MethodResult<'messages.send'>
 
 const sending = (command: Command, type: string): Command =>
@@ -37,12 +42,44 @@ export const send = (cli: Cli): Command =>
     )
     .argument('<to>', 'an agent, agent@machine or #topic')
     .argument('<text>', 'what it says')
-    .addHelpText('after', example('sealmesh send bob "the report is ready" --as alice --durable'))
+    .option('--wait [level]', 'until it is in the inbox (taken) or the recipient is done with it (acknowledged)')
+    .option('--timeout <time>', 'how long to wait for that', parseTimeout, 60_000)
+    .addHelpText('after', example('sealmesh send bob "the report is ready" --as alice --durable --wait'))
     .action(
-      withDoor(cli, async (session, to: string, text: string, options: SendOptions) => {
-        tellSent(session, await post(session, to, text, options))
+      withDoor(cli, async (session, to: string, text: string, options: SendOptions & WaitOptions) => {
+        const level = levelOf(options, to)
+        const sent = await post(session, to, text, options)
+        if (level === undefined) return tellSent(session, sent)
+        const state = await settled(session, sent.id, level, options.timeout)
+        tellSent(session, sent, state)
+        if (state === 'waiting' || (state === 'taken' && level === 'acknowledged'))
+          throw new Failure('WAIT_TIMEOUT', `${sent.id} is ${state === 'taken' ? 'in its inbox' : 'on its way'}.`, {
+            next: session.command(`trace ${sent.id}`),
+          })
+        if (state !== 'taken' && state !== 'acknowledged')
+          throw new Failure('UNDELIVERED', `${sent.id} has ended on its way: ${state}.`, {
+            next: session.command(`trace ${sent.id}`),
+          })
       }),
     )
+
+function levelOf({ wait }: WaitOptions, to: string): 'taken' | 'acknowledged' | undefined {
+  if (wait === undefined) return undefined
+  if (to === EVERYBODY || to.startsWith('#')) throw new Failure('USAGE', 'One recipient is waited for: name it.')
+  if (wait === 'taken' || wait === 'acknowledged') return wait
+  if (wait === true) return 'acknowledged'
+  throw new Failure('USAGE', 'Wait until it is taken, or until it is acknowledged.')
+}
+
+async function settled({ door }: DoorSession, id: string, level: 'taken' | 'acknowledged', timeoutMs: number) {
+  const endMs = performance.now() + timeoutMs
+  for (;;) {
+    const waitMs = Math.max(0, Math.min(ASK_MS, Math.round(endMs - performance.now())))
+    const { state } = await door.call('messages.settled', { id, level, waitMs })
+    const isOpen = state === 'waiting' || (state === 'taken' && level === 'acknowledged')
+    if (!isOpen || performance.now() >= endMs) return state
+  }
+}
 
 export const broadcast = (cli: Cli): Command =>
   sending(new Command('broadcast'), 'text')
@@ -129,10 +166,14 @@ function post({ door }: DoorSession, to: string, payload: string, options: SendO
 
 const asOf = ({ as }: { readonly as?: string }) => (as === undefined ? {} : { as })
 
-function tellSent({ output }: DoorSession, sent: Sent): void {
-  output.data(sent)
+function tellSent({ output }: DoorSession, sent: Sent, state?: MethodResult<'messages.settled'>['state']): void {
+  output.data(state === undefined ? sent : { ...sent, state })
   const { id, as, delivered, waiting, refused } = sent
-  output.print(oneLine(`${id} from ${as}: ${delivered} delivered, ${waiting} waiting, ${refused} refused`))
+  output.print(
+    oneLine(
+      `${id} from ${as}: ${delivered} delivered, ${waiting} waiting, ${refused} refused${state === undefined ? '' : `; ${state}`}`,
+    ),
+  )
 }
 
 const textOf = ({ payload }: Message): string =>

@@ -17,6 +17,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   broadcast: async (cli) => (await import('./messages.ts')).broadcast(cli),
   request: async (cli) => (await import('./messages.ts')).request(cli),
   inbox: async (cli) => (await import('./messages.ts')).inbox(cli),
+  trace: async (cli) => (await import('./trace.ts')).trace(cli),
   mcp: async (cli) => (await import('./mcp.ts')).mcp(cli),
   set: async (cli) => (await import('./set.ts')).set(cli),
   get: async (cli) => (await import('./get.ts')).get(cli),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AgentView } from '../messages/profile.ts'
-import { Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
+import { AgentAddress, Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
 import { Delivery, Right } from './agent-methods.ts'
 import { Iso, Name, Nothing } from './shapes.ts'
 
@@ -59,6 +59,40 @@ export const agentDoorMethods = {
   },
   /** What `messages.take` handed out up to this place is done with. */
   'messages.ack': { params: z.object({ as: Name, place: z.number().int() }), result: Nothing },
+  /** What happened to a message, to what caused it and to what answers it, as far as this machine knows. */
+  'messages.trace': {
+    params: z.object({ id: MessageId }),
+    result: z.object({
+      messages: z.array(
+        z.object({
+          id: MessageId,
+          /** These are null where this machine knows only what became of it. */
+          from: AgentAddress.nullable(),
+          to: Recipient.nullable(),
+          type: MessageType.nullable(),
+          correlation: MessageId.nullable(),
+          parents: z.array(MessageId),
+          entries: z.array(
+            z.object({
+              /** By the clock of `machine`. */
+              at: Iso,
+              event: z.string(),
+              machine: z.string(),
+              /** The recipient that it is about. */
+              agent: z.string().nullable(),
+              /** The machine that it was sent to. */
+              to: z.string().nullable(),
+            }),
+          ),
+        }),
+      ),
+    }),
+  },
+  /** Waits until a message to one agent has come so far, or will come no further. */
+  'messages.settled': {
+    params: z.object({ id: MessageId, level: z.enum(['taken', 'acknowledged']), waitMs: Wait }),
+    result: z.object({ state: z.enum(['waiting', 'taken', 'acknowledged', 'refused', 'expired', 'dropped']) }),
+  },
   /** Waits for the message that answers another one, and takes it alone; null when none has come. */
   'messages.answer': {
     params: z.object({ as: Name, to: MessageId, waitMs: Wait }),

@@ -180,6 +180,17 @@ export type AgentMethodResult<M extends AgentMethodName> = z.infer<(typeof agent
 export const agentNotifications = {
   message: Delivery.extend({ as: As }),
   agent: z.object({ as: As, event: z.enum(['arrived', 'changed', 'left']), agent: AgentView }),
+  /** One of its messages ended on its way to a recipient. What waits too long for a program to read these is left out. */
+  undelivered: z.object({
+    as: As,
+    id: MessageId,
+    /** Null where it is about all recipients. */
+    agent: z.string().nullable(),
+    /** The other machine that it was sent to. */
+    machine: z.string().nullable(),
+    /** `refused` there, or by the log; `expired`; `dropped`: nobody may be that agent there any more. */
+    reason: z.enum(['refused', 'expired', 'dropped']),
+  }),
   memory: z.object({
     as: As,
     umr: Umr,

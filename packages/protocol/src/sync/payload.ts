@@ -62,7 +62,7 @@ import { BUCKETS_MAX } from './heads-tree.ts'
  *   0x0b failover word 1B | agent | nonce 16: news of the moment between those who may hold an agent; never stored
  *   0x0c drill    id 16 | bytes: a word of a drill (drills/exchange.ts); never stored
  *   0x0d letters  list of (sending agent | list of receiving agents | message as JSON): docs/spec/16-agents.md §6
- *   0x0e letters-taken  list of (sending agent | receiving agent | id | outcome 1B)
+ *   0x0e letters-taken  list of (sending agent | receiving agent | id | outcome 1B | time)
  */
 export type SyncItem =
   | { readonly type: 'records'; readonly records: readonly Uint8Array[] }
@@ -129,10 +129,15 @@ export interface LetterAnswer {
   /** Of the message, as its sender knows it. */
   readonly id: string
   readonly outcome: LetterOutcome
+  /** When that was, by the clock of the machine that answers; milliseconds since 1970. */
+  readonly atMs: number
 }
 
-/** `full`: there is no room now, and the sender may try again. `refused`: there will be no other answer. */
-const LETTER_OUTCOMES = ['taken', 'full', 'refused'] as const
+/**
+ * `full`: there is no room now, and the sender may try again. `refused`: there will be no other answer. Those behind it
+ * are told of what was taken, once each, and are not asked for again.
+ */
+const LETTER_OUTCOMES = ['taken', 'full', 'refused', 'handed', 'acknowledged', 'expired', 'dropped'] as const
 export type LetterOutcome = (typeof LETTER_OUTCOMES)[number]
 
 export interface PrunedItem {
@@ -250,11 +255,12 @@ export function encodePayload(items: readonly SyncItem[]): Uint8Array {
           })
         case 'letters-taken':
           writeByte(w, 0x0e)
-          return writeList(w, item.answers, ({ sender, recipient, id, outcome }) => {
+          return writeList(w, item.answers, ({ sender, recipient, id, outcome, atMs }) => {
             writeId(w, sender)
             writeId(w, recipient)
             writeText(w, id)
             writeByte(w, LETTER_OUTCOMES.indexOf(outcome))
+            writeUint(w, atMs)
           })
         case 'awareness':
           writeByte(w, 0x06)
@@ -343,7 +349,7 @@ function readAnswer(r: Reader): LetterAnswer {
   const id = readText(r, LETTER_ID_BYTES_MAX)
   const outcome = LETTER_OUTCOMES[readByte(r)]
   if (outcome === undefined) throw new Malformed()
-  return { sender, recipient, id, outcome }
+  return { sender, recipient, id, outcome, atMs: readUint(r) }
 }
 
 function readFailover(r: Reader): SyncItem {

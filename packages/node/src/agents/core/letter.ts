@@ -1,4 +1,4 @@
-import type { Message, Priority } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY, type Message, type Priority } from '@sealmesh/protocol/messages/message'
 
 /** A message as it lies in inboxes: what is decided by, and the whole as JSON text, made once for all who get it. */
 export interface Letter {
@@ -7,6 +7,9 @@ export interface Letter {
   readonly from: string
   readonly priority: Priority
   readonly expiresAtMs: number | null
+  readonly durable: boolean
+  /** For everybody, or for a topic. */
+  readonly isForMany: boolean
   readonly text: string
   /** About what it costs in memory: two bytes a character at worst, and the fields beside it. */
   readonly bytes: number
@@ -22,7 +25,8 @@ export function letterOf(head: Omit<Message, 'payload'>, payload: string): Lette
   const { id, from, to, type, priority, correlation, sentAt, expiresAt, hops, parents, durable } = head
   const text = `{"version":${head.version},"id":"${id}","from":"${from}","to":"${to}","type":"${type}","priority":${priority},"correlation":${quoted(correlation)},"sentAt":"${sentAt}","expiresAt":${quoted(expiresAt)},"hops":${hops},"parents":${parents.length === 0 ? '[]' : JSON.stringify(parents)},"durable":${durable},"payload":${payload}}`
   const expiresAtMs = expiresAt === null ? null : Date.parse(expiresAt)
-  return { id, from, priority, expiresAtMs, text, bytes: 2 * text.length + FIELDS_BYTES }
+  const isForMany = to === EVERYBODY || to.startsWith('#')
+  return { id, from, priority, expiresAtMs, durable, isForMany, text, bytes: 2 * text.length + FIELDS_BYTES }
 }
 
 export const isOver = ({ expiresAtMs }: Letter, nowMs: number): boolean => expiresAtMs !== null && expiresAtMs <= nowMs

@@ -33,6 +33,7 @@ const answerTo = (id: string, outcome: LetterAnswer['outcome']): LetterAnswer =>
   recipient: bob,
   id,
   outcome,
+  atMs: 0,
 })
 /** Sends all that is due, as a link that takes everything. */
 const sendAll = (outbox: Outbox, ms: number): string[] => {

@@ -121,7 +121,7 @@ export class Outbox {
     }
   }
 
-  /** What an answer ends, if it comes from the machine that was asked. */
+  /** What an answer ends, if it comes from the machine that was asked. What is told later shows that it was taken, too. */
   answered(from: NodeId, answer: LetterAnswer, { monotonicMs }: Now): Posted | undefined {
     const key = keyOf(answer.sender, answer.recipient, answer.id)
     const waiting = this.#waiting.get(key)
