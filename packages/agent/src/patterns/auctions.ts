@@ -50,10 +50,17 @@ export class Auctions {
     })
   }
 
-  /** Goes on with what ran when the agent ran last. `score` may use all that the agent knows of its bidders. */
-  static async start(deps: PatternDeps, score: Score = cheapest): Promise<Auctions> {
+  /**
+   * Goes on with what ran when the agent ran last; with `only` with that one auction, and touches no other. `score` may
+   * use all that the agent knows of its bidders.
+   */
+  static async start(
+    deps: PatternDeps,
+    score: Score = cheapest,
+    options: { readonly only?: string } = {},
+  ): Promise<Auctions> {
     const auctions = new Auctions(deps, score)
-    await auctions.#kept.load()
+    await auctions.#kept.load(options.only)
     auctions.#stopListening = deps.port.onDelivery(({ message }) => auctions.#take(message))
     await auctions.#kept.resume()
     return auctions

@@ -2,7 +2,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import type { Step, World } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
-import { readRecord, readRecords } from './own-registers.ts'
+import { readRecord, recordsOf } from './own-registers.ts'
 import type { Schema } from './own-registers.ts'
 import { Shelf } from './shelf.ts'
 import { Turns } from './turns.ts'
@@ -67,10 +67,10 @@ export class Kept<Record, State, Event, Own extends Named = never> {
     this.#shelf = new Shelf(deps.port, kind.doneKept ?? DONE_KEPT)
   }
 
-  /** What was there when the agent ran last; `resume` goes on with it. */
-  async load(): Promise<void> {
+  /** What was there when the agent ran last, or `only` that one; `resume` goes on with it. */
+  async load(only?: string): Promise<void> {
     const { key, schema, isDone, idOf, deadlineAtMs } = this.#kind
-    const all = [...(await readRecords(this.#deps.port, key(''), schema)).values()]
+    const all = await recordsOf(this.#deps.port, key, schema, only)
     for (const record of all) if (!isDone(record)) this.#hold(record)
     const done = all.filter(isDone)
     this.#shelf.fill(done.map((record) => ({ key: key(idOf(record)), atMs: deadlineAtMs(record) })))

@@ -29,6 +29,18 @@ export async function readRecords<T>(port: AgentPort, prefix: string, schema: Sc
   return found
 }
 
+/** All of one kind, or `only` that one. */
+export async function recordsOf<T>(
+  port: AgentPort,
+  key: (id: string) => string,
+  schema: Schema<T>,
+  only: string | undefined,
+): Promise<readonly T[]> {
+  if (only === undefined) return [...(await readRecords(port, key(''), schema)).values()]
+  const record = await readRecord(port, port.name, key(only), schema)
+  return record === undefined ? [] : [record]
+}
+
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)

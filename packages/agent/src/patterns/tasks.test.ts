@@ -341,3 +341,25 @@ describe('a worker without room', () => {
     ])
   })
 })
+
+describe('an owner', () => {
+  const told = (world: TestWorld, from: string, payload: unknown) =>
+    world.forge(from, { to: 'asker', type: 'task-reassign', payload, durable: true })
+
+  test('gives a task to another agent by a word of the asker to itself, and nobody else can', async () => {
+    const world = new TestWorld(1, CALM)
+    const jobs: Job[] = []
+    const asker = askerIn(world)
+    for (const name of ['ada', 'bob']) world.add(name, 'office', working(jobs, 4, 20_000))
+    const id = await open(world, asker, { prefer: 'ada' })
+    await world.run(1_000)
+    void told(world, 'bob', { task: id, to: 'bob' })
+    await world.run(1_000)
+    expect(recordOf(world, id).assignee).toBe('ada')
+    void told(world, 'asker', { task: id, to: 'bob' })
+    await world.run(1_000)
+    expect(recordOf(world, id)).toMatchObject({ assignee: 'bob', attempt: 2 })
+    await world.run(60_000)
+    expect(recordOf(world, id)).toMatchObject({ state: 'done' })
+  })
+})

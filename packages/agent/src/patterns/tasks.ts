@@ -1,7 +1,15 @@
 import { assert } from '@sealmesh/protocol/result'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Message } from '@sealmesh/protocol/messages/message'
-import { TaskAccepted, TaskDeclined, TaskRecord, TaskResult, TASK_RECORDED } from '@sealmesh/protocol/messages/task'
+import {
+  TaskAccepted,
+  TaskDeclined,
+  TaskReassign,
+  TaskRecord,
+  TaskResult,
+  TASK_REASSIGN,
+  TASK_RECORDED,
+} from '@sealmesh/protocol/messages/task'
 import { learn } from './core/performance.ts'
 import type { PerformanceBook } from './core/performance.ts'
 import type { Situation } from './core/selection.ts'
@@ -9,7 +17,7 @@ import { agentOf } from './core/step.ts'
 import { isSettled, openTask, stepTask, taskDueAtMs, taskFrom, taskKey } from './core/task.ts'
 import type { Task, TaskEffect, TaskEvent, TaskSpec } from './core/task.ts'
 import type { PatternDeps } from './deps.ts'
-import { readRecord, readRecords } from './own-registers.ts'
+import { readRecord, recordsOf } from './own-registers.ts'
 import { Shelf } from './shelf.ts'
 import { Turns } from './turns.ts'
 
@@ -33,6 +41,11 @@ export interface NewTask extends Pick<TaskSpec, 'title' | 'capability' | 'payloa
   readonly looksMax?: number
   /** Cancels it. */
   readonly signal?: AbortSignal
+}
+
+interface TasksOptions {
+  readonly settledKept?: number
+  readonly only?: string
 }
 
 export interface OpenTask {
@@ -61,10 +74,13 @@ export class Tasks {
     this.#shelf = new Shelf(deps.port, settledKept)
   }
 
-  /** Goes on with what was open when the agent ran last, here or on the machine that it was taken over from. */
-  static async start(deps: PatternDeps, options: { readonly settledKept?: number } = {}): Promise<Tasks> {
+  /**
+   * Goes on with what was open when the agent ran last, here or on the machine that it was taken over from; with `only`
+   * with that one task, and touches no other.
+   */
+  static async start(deps: PatternDeps, options: TasksOptions = {}): Promise<Tasks> {
     const tasks = new Tasks(deps, options.settledKept ?? SETTLED_KEPT)
-    const all = [...(await readRecords(deps.port, taskKey(''), TaskRecord)).values()].map(taskFrom)
+    const all = (await recordsOf(deps.port, taskKey, TaskRecord, options.only)).map(taskFrom)
     for (const task of all) if (!isSettled(task)) tasks.#hold(task)
     const settled = all.filter(isSettled).map(({ record }) => ({ key: taskKey(record.id), atMs: settledAtMs(record) }))
     tasks.#shelf.fill(settled)
@@ -90,9 +106,9 @@ export class Tasks {
     await this.#held.get(id)?.turns.feed({ type: 'cancel' })
   }
 
-  /** Gives it to another agent, if there is one. */
-  async reassign(id: string): Promise<void> {
-    await this.#held.get(id)?.turns.feed({ type: 'reassign' })
+  /** Gives it to another agent, if there is one: to `to` first, when that one is able and has room. */
+  async reassign(id: string, to: string | null = null): Promise<void> {
+    await this.#held.get(id)?.turns.feed({ type: 'reassign', to })
   }
 
   /** Its open tasks go to the least loaded able agent, or wait in the queue. It may have come back all the same. */
@@ -211,9 +227,9 @@ export class Tasks {
   }
 
   async #take(message: Message): Promise<void> {
-    const event = eventOf(message)
-    if (event === undefined) return
     const { port, trace, nowMs } = this.#deps
+    const event = eventOf(message, port.name)
+    if (event === undefined) return
     trace.heard(port.name, 'task', message, nowMs())
     const held = this.#held.get(event.task)
     if (held !== undefined) return held.turns.take(event)
@@ -246,8 +262,9 @@ export class Tasks {
 const settledAtMs = ({ history, openedAtMs }: TaskRecord): number => history.at(-1)?.atMs ?? openedAtMs
 
 type FromWorker = Extract<TaskEvent, { type: 'accepted' | 'declined' | 'result' }> & { readonly task: string }
+type FromOwner = Extract<TaskEvent, { type: 'reassign' }> & { readonly task: string }
 
-function eventOf(message: Message): FromWorker | undefined {
+function eventOf(message: Message, self: string): FromWorker | FromOwner | undefined {
   const from = agentOf(message.from)
   switch (message.type) {
     case 'task-accepted': {
@@ -261,6 +278,11 @@ function eventOf(message: Message): FromWorker | undefined {
     case 'task-result': {
       const read = TaskResult.safeParse(message.payload)
       return read.success ? { type: 'result', from, message, ...read.data } : undefined
+    }
+    case TASK_REASSIGN: {
+      // Whose task it is says so; nobody else may.
+      const read = from === self ? TaskReassign.safeParse(message.payload) : undefined
+      return read?.success === true ? { type: 'reassign', ...read.data } : undefined
     }
     default:
       return undefined

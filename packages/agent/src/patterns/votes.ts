@@ -51,10 +51,13 @@ export class Votes {
     })
   }
 
-  /** Goes on with votes that were open, and tells the outcome of those that had ended when the agent ran last. */
-  static async start(deps: PatternDeps): Promise<Votes> {
+  /**
+   * Goes on with votes that were open, and tells the outcome of those that had ended when the agent ran last; with
+   * `only` with that one vote, and touches no other.
+   */
+  static async start(deps: PatternDeps, options: { readonly only?: string } = {}): Promise<Votes> {
     const votes = new Votes(deps)
-    await votes.#kept.load()
+    await votes.#kept.load(options.only)
     votes.#stopListening = deps.port.onDelivery(({ message }) => votes.#take(message))
     await votes.#kept.resume()
     return votes

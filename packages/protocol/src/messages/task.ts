@@ -51,6 +51,9 @@ export const TaskDeclined = z.object({
 })
 export const TaskResult = z.object({ task: MessageId, attempt: Attempt, outcome: Outcome })
 export const TaskCancelled = z.object({ task: MessageId })
+/** Of the asker to itself, by its owner: another one shall do it; `to` is tried first. */
+export const TaskReassign = z.object({ task: MessageId, to: Name.nullable() })
+export const TASK_REASSIGN = 'task-reassign'
 
 export const TaskState = z.enum(['open', 'assigned', 'done', 'failed', 'cancelled'])
 export type TaskState = z.infer<typeof TaskState>
@@ -68,6 +71,7 @@ const Event = z.object({
     'silent',
     'slow',
     'lost',
+    'reassigned',
     'failed',
     'done',
     'given-up',

@@ -58,3 +58,20 @@ test('a task knows each attempt by the agent that had it', () => {
     expect(stepped(next, event).next.record.state).toBe('assigned')
   expect(stepped(next, result('ada', 1)).next.record.state).toBe('done')
 })
+
+test('a task that is given to somebody else is given to the one that is named, also to one that had it before', () => {
+  const both: TaskEvent = { type: 'candidates', situation: { ...NOBODY, views: [view('ada'), view('bob')] } }
+  const moved = stepped(given().next, { type: 'reassign', to: 'bob' })
+  expect(moved.next.record).toMatchObject({ state: 'open', assignee: null, prefer: 'bob' })
+  const bobs = stepped(moved.next, both).next
+  expect(bobs.record).toMatchObject({ assignee: 'bob', attempt: 2, assigned: ['ada', 'bob'] })
+  expect(stepped(bobs, { type: 'reassign', to: 'bob' })).toEqual({ next: bobs, effects: [] })
+  expect(stepped(stepped(bobs, { type: 'reassign', to: 'ada' }).next, both).next.record.assignee).toBe('ada')
+})
+
+test('a task in the queue that is given to somebody is looked at at once, and that is written down', () => {
+  const queued = stepped(openTask(spec, { nowMs: 0 }).next, { type: 'candidates', situation: NOBODY }).next
+  const step = stepped(queued, { type: 'reassign', to: 'bob' })
+  expect(types(step)).toEqual(['record', 'note'])
+  expect([step.next.dueAtMs, step.next.record.prefer]).toEqual([10, 'bob'])
+})

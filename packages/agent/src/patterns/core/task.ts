@@ -60,7 +60,8 @@ export type TaskEvent =
       readonly message: Message
     }
   | { readonly type: 'lost'; readonly agent: string }
-  | { readonly type: 'reassign' }
+  /** `to` is tried first from now on; null: whoever is best. */
+  | { readonly type: 'reassign'; readonly to: string | null }
   | { readonly type: 'cancel' }
 
 export type TaskEffect =
@@ -136,7 +137,7 @@ export function stepTask(task: Task, event: TaskEvent, world: World): TaskStep {
       if (record.state !== 'assigned' || record.assignee !== event.agent) return { next: task, effects: [] }
       return passOver({ ...task, redistributed: true }, 'lost', world)
     case 'reassign':
-      return record.state === 'assigned' ? passOver(task, 'slow', world) : { next: task, effects: [] }
+      return reassign(task, event.to, world)
     case 'cancel':
       return finish(task, { state: 'cancelled', result: null, doneBy: null }, 'cancelled', world)
   }
@@ -189,6 +190,21 @@ function choose(task: Task, situation: Situation, world: World): TaskStep {
   }
   const step = recorded(next, 'assigned', agent, nowMs)
   return { next: step.next, effects: [...step.effects, request(given)] }
+}
+
+/** The one that is named is asked even if it was passed over before. One that waits in the queue is looked at at once. */
+function reassign(task: Task, to: string | null, world: World): TaskStep {
+  const { record } = task
+  if (to !== null && to === record.assignee) return { next: task, effects: [] }
+  const prefer = to ?? record.prefer
+  const wanted: Task = { ...task, record: { ...record, prefer } }
+  const step =
+    record.state === 'assigned'
+      ? passOver(wanted, 'slow', world)
+      : recorded({ ...wanted, dueAtMs: world.nowMs, lookMs: LOOK_MS }, 'reassigned', to, world.nowMs)
+  const passed = new Set(step.next.passed)
+  if (to !== null) passed.delete(to)
+  return { next: { ...step.next, passed }, effects: step.effects }
 }
 
 /** It is not waited for any more; should its result come all the same, it counts (3). */
