@@ -14,7 +14,7 @@ export interface OwnerLettersDeps {
   readonly roster: Roster
 }
 
-type LetterMethods = 'messages.send' | 'messages.take' | 'messages.ack' | 'messages.answer'
+type LetterMethods = `messages.${'send' | 'take' | 'ack' | 'answer' | 'leave' | 'history'}`
 export type OwnerLetterHandlers = Pick<Handlers, LetterMethods>
 
 /** Messages that the owner sends and reads in the name of an agent of this machine. */
@@ -22,12 +22,13 @@ export function ownerLetterHandlers({ desk, post, roster }: OwnerLettersDeps): O
   const held = new WeakMap<DoorContext, Map<AgentId, Attachment>>()
 
   /** The owner is the agent, as long as his connection lasts; a program that is it already stays it. */
-  const asAgent = (client: DoorContext, seat: Seat): Attachment => {
+  const asAgent = (client: DoorContext, seat: Seat, capabilities?: readonly string[]): Attachment => {
     const own = held.get(client) ?? new Map<AgentId, Attachment>()
     held.set(client, own)
     const known = own.get(seat.id)
     if (known !== undefined && !known.signal.aborted) return known
-    const attachment = desk.admit(client, seat, { rights: RIGHTS, pid: null, inbox: 'pull' })
+    const can = capabilities === undefined ? {} : { profile: { ...seat.profile, capabilities: [...capabilities] } }
+    const attachment = desk.admit(client, seat, { rights: RIGHTS, pid: null, inbox: 'pull', ...can })
     own.set(seat.id, attachment)
     return attachment
   }
@@ -35,12 +36,12 @@ export function ownerLetterHandlers({ desk, post, roster }: OwnerLettersDeps): O
   return {
     'messages.send': async ({ as, ...draft }) => {
       const seat = seatOf(roster, as)
-      const sent = await post.send(seat, { ...draft, correlation: null, parents: [], hops: 0 })
+      const sent = await post.send(seat, draft)
       return { ...sent, as: seat.agent.name }
     },
-    'messages.take': async ({ as, limit, waitMs }, client) => {
+    'messages.take': async ({ as, limit, waitMs, capabilities }, client) => {
       const seat = seatOf(roster, as)
-      return { as: seat.agent.name, ...(await post.take(asAgent(client, seat), limit, waitMs)) }
+      return { as: seat.agent.name, ...(await post.take(asAgent(client, seat, capabilities), limit, waitMs)) }
     },
     'messages.ack': async ({ as, place }, client) => {
       const seat = seatOf(roster, as)
@@ -50,9 +51,20 @@ export function ownerLetterHandlers({ desk, post, roster }: OwnerLettersDeps): O
       await post.acknowledge(seat, place)
       return {}
     },
-    'messages.answer': async ({ as, to, waitMs }, client) => ({
-      message: (await post.answer(asAgent(client, seatOf(roster, as)), to, waitMs)) ?? null,
+    'messages.answer': async ({ as, to, type, waitMs }, client) => ({
+      message: (await post.answer(asAgent(client, seatOf(roster, as)), { to, type }, waitMs)) ?? null,
     }),
+    'messages.leave': ({ as }, client) => {
+      const { id } = seatOf(roster, as)
+      const attachment = held.get(client)?.get(id)
+      held.get(client)?.delete(id)
+      if (attachment !== undefined) desk.detach(attachment)
+      return {}
+    },
+    'messages.history': ({ as, ...filter }) => {
+      const seat = seatOf(roster, as)
+      return { as: seat.agent.name, messages: seat.past.find(filter) }
+    },
   }
 }
 

@@ -33,6 +33,12 @@ export interface PostDeps {
   readonly failed: (error: unknown) => void
 }
 
+/** Which message is waited for: what it answers, its type, or both. */
+interface Answering {
+  readonly to: string | undefined
+  readonly type: string | undefined
+}
+
 type Draft = Omit<AgentMethodParams<'send'>, 'as'>
 
 /** Of each run of the node, in every id that it gives: no two runs share one. */
@@ -272,12 +278,16 @@ export class Post {
   }
 
   /** The message that answers another one, taken by itself; undefined when none has come in time. */
-  async answer(attachment: Attachment, to: string, waitMs: number): Promise<Message | undefined> {
+  async answer(attachment: Attachment, wanted: Answering, waitMs: number): Promise<Message | undefined> {
     const { seat, signal } = attachment
     const endMs = performance.now() + waitMs
     // Looked for in the text first: few of those that wait are worth reading.
-    const isAnswer = (letter: Letter): boolean =>
-      letter.text.includes(`"correlation":"${to}"`) && messageOf(letter).correlation === to
+    const words = [
+      ...(wanted.to === undefined ? [] : [`"correlation":"${wanted.to}"`]),
+      ...(wanted.type === undefined ? [] : [`"type":"${wanted.type}"`]),
+    ]
+    const isAnswer = ({ text }: Letter): boolean =>
+      words.every((word) => text.includes(word)) && answers(JSON.parse(text) as Message, wanted)
     for (;;) {
       const held = seat.inbox.pick(isAnswer)
       if (held !== undefined) {
@@ -361,6 +371,9 @@ export class Post {
     if (stored.length > 0) await this.#deps.mail.remove(seat.id, stored)
   }
 }
+
+const answers = ({ correlation, type }: Message, wanted: Answering): boolean =>
+  (wanted.to === undefined || correlation === wanted.to) && (wanted.type === undefined || type === wanted.type)
 
 const isForOne = ({ to }: Draft): boolean => !to.startsWith('#') && to !== EVERYBODY
 

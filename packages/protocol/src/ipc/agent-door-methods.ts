@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { AgentView } from '../messages/profile.ts'
+import { HOPS_MAX, PARENTS_MAX } from '../messages/limits.ts'
+import { AgentView, ProfileChange } from '../messages/profile.ts'
 import { AgentAddress, Message, MessageId, MessageType, Payload, Priority, Recipient } from '../messages/message.ts'
 import { Delivery, Right } from './agent-methods.ts'
 import { Iso, Name, Nothing } from './shapes.ts'
@@ -42,6 +43,13 @@ export const agentDoorMethods = {
       payload: Payload.default(null),
       priority: Priority.default(1),
       durable: z.boolean().default(false),
+      /** The same id again, from the same sender, is one message. */
+      id: MessageId.optional(),
+      correlation: MessageId.nullable().default(null),
+      parents: z.array(MessageId).max(PARENTS_MAX).default([]),
+      hops: z.number().int().min(0).max(HOPS_MAX).default(0),
+      /** Milliseconds from now. */
+      expiresMs: z.number().int().min(1).optional(),
     }),
     result: z.object({
       id: MessageId,
@@ -54,7 +62,13 @@ export const agentDoorMethods = {
   },
   /** Is that agent until the connection ends, and hands out what waits; refused while a program is that agent. */
   'messages.take': {
-    params: z.object({ as: Name.optional(), limit: Limit.default(32), waitMs: Wait }),
+    params: z.object({
+      as: Name.optional(),
+      limit: Limit.default(32),
+      waitMs: Wait,
+      /** What it says that it can do; as it was before, when absent. */
+      capabilities: ProfileChange.shape.capabilities,
+    }),
     result: z.object({ as: Name, deliveries: z.array(Delivery), left: z.number().int() }),
   },
   /** What `messages.take` handed out up to this place is done with. */
@@ -93,10 +107,26 @@ export const agentDoorMethods = {
     params: z.object({ id: MessageId, level: z.enum(['taken', 'acknowledged']), waitMs: Wait }),
     result: z.object({ state: z.enum(['waiting', 'taken', 'acknowledged', 'refused', 'expired', 'dropped']) }),
   },
-  /** Waits for the message that answers another one, and takes it alone; null when none has come. */
+  /** Waits for a message that answers another one, or is of one type, and takes it alone; null when none has come. */
   'messages.answer': {
-    params: z.object({ as: Name, to: MessageId, waitMs: Wait }),
+    params: z
+      .object({ as: Name, to: MessageId.optional(), type: MessageType.optional(), waitMs: Wait })
+      .refine(({ to, type }) => to !== undefined || type !== undefined, 'What it answers, or its type'),
     result: z.object({ message: Message.nullable() }),
+  },
+  /** Is that agent no more, and waits for nothing more as it; without this, when the connection ends. */
+  'messages.leave': { params: z.object({ as: Name }), result: Nothing },
+  /** What that agent has sent and got in this run of the node, the latest first. */
+  'messages.history': {
+    params: z.object({
+      as: Name.optional(),
+      from: AgentAddress.optional(),
+      to: Recipient.optional(),
+      type: MessageType.optional(),
+      correlation: MessageId.optional(),
+      limit: z.number().int().min(1).max(1_000).default(100),
+    }),
+    result: z.object({ as: Name, messages: z.array(Message) }),
   },
 } as const
 
