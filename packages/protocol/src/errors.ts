@@ -198,6 +198,11 @@ export const reactions = {
   LEVEL_UNREACHABLE: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   NOT_SHARED: { exit: 4, retry: false, next: 'sealmesh share set AGENT LAYER=standby' },
   WAIT_TIMEOUT: { exit: 10, retry: true, next: 'sealmesh why AGENT says what is missing where' },
+  NO_OUTCOME: {
+    exit: 10,
+    retry: false,
+    next: 'sealmesh task, vote or auction show ID says how it went',
+  },
   FILE_NOT_FOUND: { exit: 5, retry: false, next: 'check the path' },
   FOLDER_UNKNOWN: { exit: 5, retry: false, next: 'sealmesh folder ls' },
   FOLDER_UNUSABLE: { exit: 4, retry: false, next: 'choose another folder' },

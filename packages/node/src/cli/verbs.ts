@@ -18,6 +18,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   request: async (cli) => (await import('./messages.ts')).request(cli),
   inbox: async (cli) => (await import('./messages.ts')).inbox(cli),
   trace: async (cli) => (await import('./trace.ts')).trace(cli),
+  task: async (cli) => (await import('./task.ts')).task(cli),
   mcp: async (cli) => (await import('./mcp.ts')).mcp(cli),
   set: async (cli) => (await import('./set.ts')).set(cli),
   get: async (cli) => (await import('./get.ts')).get(cli),
