@@ -5,6 +5,7 @@ import { LineReader } from '@sealmesh/agent/wire/line-reader'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { DOOR_LINE_BYTES_MAX, SOCKET_PATH_BYTES_MAX } from '@sealmesh/protocol/limits'
+import type { Message } from '@sealmesh/protocol/messages/message'
 import { textForm, type TextMessage, TextReader } from '@sealmesh/protocol/messages/text-form'
 import type { DoorContext } from '../ipc/dispatch.ts'
 import type { DoorLog } from '../ipc/door.ts'
@@ -117,16 +118,16 @@ export class TextPipes {
     take().catch(() => socket.destroy())
   }
 
-  async #send(owner: string, { from, to, priority, type, id, body }: TextMessage): Promise<string> {
+  async #send(owner: string, { from, to, priority, type, id, re, form, body }: TextMessage): Promise<string> {
     try {
       const seat = this.#seatOf(from, 'send')
       const { id: sent, delivered } = await this.#deps.post.send(seat, {
         to: to ?? owner,
         type,
         priority,
-        payload: body,
+        payload: form === 'json' ? jsonOf(body) : body,
         ...(id === undefined ? {} : { id }),
-        correlation: null,
+        correlation: re ?? null,
         parents: [],
         hops: 0,
         durable: false,
@@ -165,6 +166,14 @@ export class TextPipes {
   }
 }
 
+function jsonOf(body: string): Message['payload'] {
+  try {
+    return JSON.parse(body) as Message['payload']
+  } catch {
+    throw new Failure('VALUE_INVALID', 'the body is no JSON')
+  }
+}
+
 const statusOf = (name: string, body: string): TextMessage => ({
   from: name,
   to: name,
@@ -179,14 +188,16 @@ function clientOf(socket: Socket, signal: AbortSignal, seat: Seat, post: Post): 
   const hasRoom = (): boolean => socket.writableLength < WAITING_BYTES_MAX
   const tellText = (_: string, params: string): void => {
     const { place, message } = JSON.parse(params) as Delivery
-    const body = typeof message.payload === 'string' ? message.payload : JSON.stringify(message.payload)
-    const { to, priority, type, id } = message
+    const isText = typeof message.payload === 'string'
+    const body = isText ? String(message.payload) : JSON.stringify(message.payload)
+    const { to, priority, type, id, correlation } = message
+    const more = { ...(correlation === null ? {} : { re: correlation }), ...(isText ? {} : { form: 'json' as const }) }
     const from = message.from.split('@')[0] ?? ''
     const written = (error?: Error | null): void => {
       // What could not be taken off the disk comes again: at least once.
       if (!error) post.acknowledge(seat, place).catch(() => undefined)
     }
-    socket.write(textForm({ from, to: to.split('@')[0], priority, type, id, body }), written)
+    socket.write(textForm({ from, to: to.split('@')[0], priority, type, id, ...more, body }), written)
   }
   return {
     notify: () => undefined,

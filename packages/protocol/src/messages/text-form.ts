@@ -23,6 +23,10 @@ export interface TextMessage {
   readonly priority: Priority
   readonly type: string
   readonly id: string | undefined
+  /** The id that this one answers: the correlation of a message. */
+  readonly re?: string | undefined
+  /** The body is JSON, and that value the payload; else the payload is the text. */
+  readonly form?: 'json' | undefined
   readonly body: string
 }
 
@@ -41,11 +45,22 @@ export function parseTextHeader(line: string): Omit<TextMessage, 'body'> | undef
   const to = fields.get('TO')
   const type = (fields.get('TYPE') ?? 'text').toLowerCase()
   const id = fields.get('ID')
+  const re = fields.get('RE')
+  const form = fields.get('FORM')?.toLowerCase()
   const priority = priorityOf(fields.get('PRIORITY'))
   if (!isName(from) || !isName(type) || priority === undefined) return undefined
-  if (id !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(id)) return undefined
+  for (const each of [id, re]) if (each !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(each)) return undefined
+  if (form !== undefined && form !== 'json' && form !== 'text') return undefined
   if (to !== undefined && to !== '*' && !isName(to.startsWith('#') ? to.slice(1) : to)) return undefined
-  return { from, to, priority, type, id }
+  return {
+    from,
+    to,
+    priority,
+    type,
+    id,
+    ...(re === undefined ? {} : { re }),
+    ...(form === 'json' ? { form } : {}),
+  }
 }
 
 const priorityOf = (text: string | undefined): Priority | undefined =>
@@ -80,9 +95,11 @@ export class TextReader {
 
 /** A line of a body that would end it gets a blank before it. */
 export function textForm(message: TextMessage): string {
-  const { from, to, priority, type, id, body } = message
+  const { from, to, priority, type, id, re, form, body } = message
   const fields = [`FROM:${from}`, `TO:${to ?? ''}`, `PRIORITY:${priority}`, `TYPE:${type}`]
   if (id !== undefined) fields.push(`ID:${id}`)
+  if (re !== undefined) fields.push(`RE:${re}`)
+  if (form !== undefined) fields.push(`FORM:${form}`)
   const lines = body.split('\n').map((line) => (line.trimEnd() === TEXT_END ? ` ${line}` : line))
   return `[${fields.join('|')}]\n${lines.join('\n')}\n${TEXT_END}\n`
 }
