@@ -242,7 +242,7 @@ export class Post {
   pump(seat: Seat): boolean {
     const { attachment } = seat
     if (attachment === undefined || !attachment.rights.has('receive')) return false
-    if (attachment.inbox === 'pull') return wakeOne(seat)
+    if (attachment.inbox === 'pull') return wakeWaiting(seat)
     const { stream } = attachment.client
     if (stream === undefined || attachment.stalled) return false
     const expired: Held[] = []
@@ -271,7 +271,7 @@ export class Post {
     const { inbox } = attachment.seat
     let deliveries = this.#next(attachment.seat, limit)
     if (deliveries.length === 0 && waitMs > 0 && !attachment.signal.aborted) {
-      await untilWoken(attachment, waitMs)
+      await untilWoken(attachment, (seat) => seat.wakers, waitMs)
       if (!attachment.signal.aborted) deliveries = this.#next(attachment.seat, limit)
     }
     return { deliveries, left: inbox.waiting }
@@ -298,7 +298,7 @@ export class Post {
       }
       const leftMs = endMs - performance.now()
       if (leftMs <= 0 || signal.aborted) return undefined
-      await untilWoken(attachment, leftMs)
+      await untilWoken(attachment, (seat) => seat.pickers, leftMs)
     }
   }
 
@@ -328,7 +328,7 @@ export class Post {
   /** What was handed out to a program that is gone waits again. */
   recall(seat: Seat): void {
     seat.inbox.recall()
-    for (const wake of seat.wakers) wake()
+    for (const wake of [...seat.wakers, ...seat.pickers]) wake()
   }
 
   /** Now and then: what has expired takes no room. */
@@ -379,22 +379,24 @@ const isForOne = ({ to }: Draft): boolean => !to.startsWith('#') && to !== EVERY
 
 const inboxFull = (): Failure => new Failure('INBOX_FULL', 'The inbox of that agent is full.')
 
-function wakeOne(seat: Seat): boolean {
-  const [wake] = seat.wakers
-  wake?.()
-  return wake !== undefined
+function wakeWaiting({ pickers, wakers }: Seat): boolean {
+  const [wake] = wakers
+  const all = wake === undefined ? [...pickers] : [...pickers, wake]
+  for (const each of all) each()
+  return all.length > 0
 }
 
-function untilWoken({ seat, signal }: Attachment, waitMs: number): Promise<void> {
+function untilWoken({ seat, signal }: Attachment, of: (seat: Seat) => Set<() => void>, waitMs: number): Promise<void> {
+  const wakers = of(seat)
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer)
-      seat.wakers.delete(done)
+      wakers.delete(done)
       signal.removeEventListener('abort', done)
       resolve()
     }
     const timer = setTimeout(done, waitMs)
-    seat.wakers.add(done)
+    wakers.add(done)
     signal.addEventListener('abort', done, { once: true })
   })
 }

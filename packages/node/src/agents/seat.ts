@@ -47,6 +47,8 @@ export class Seat {
   heardAtMs: number | null = null
   /** Of those that wait for a letter with `inbox.take`. */
   readonly wakers = new Set<() => void>()
+  /** Of those that wait for one certain letter: each looks at every letter that comes. */
+  readonly pickers = new Set<() => void>()
   readonly #agent: () => MeshAgent
 
   constructor(agent: () => MeshAgent, profile: Profile, limits: AgentLimits, nowMs: number) {
