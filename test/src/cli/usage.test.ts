@@ -16,6 +16,8 @@ const NESTED = [
   'task add',
   'task wait',
   'task reassign',
+  ...['call', 'cast', 'wait', 'ls', 'show'].map((verb) => `vote ${verb}`),
+  ...['call', 'bid', 'wait', 'ls', 'show'].map((verb) => `auction ${verb}`),
   'text get',
   'text edit',
   'text who',

@@ -43,9 +43,13 @@ export async function asAgentOf<T>(
   action: (agent: AgentByOwner) => Promise<T>,
 ): Promise<T> {
   const agent = await agentByOwner(session, wanted)
+  const leave = (): void => void agent.leave()
+  // Ctrl-C: before the connection is closed, which alone would keep the agent until its last question is answered.
+  session.signal.addEventListener('abort', leave, { once: true })
   try {
     return await action(agent)
   } finally {
+    session.signal.removeEventListener('abort', leave)
     await agent.leave()
   }
 }

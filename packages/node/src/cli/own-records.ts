@@ -10,7 +10,7 @@ const LISTED_MAX = 10_000
 /** Asked of the node at once. */
 const ASKED_MAX = 64
 
-interface Schema<T> {
+export interface Schema<T> {
   safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false }
 }
 

@@ -19,6 +19,8 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   inbox: async (cli) => (await import('./messages.ts')).inbox(cli),
   trace: async (cli) => (await import('./trace.ts')).trace(cli),
   task: async (cli) => (await import('./task.ts')).task(cli),
+  vote: async (cli) => (await import('./vote.ts')).vote(cli),
+  auction: async (cli) => (await import('./auction.ts')).auction(cli),
   mcp: async (cli) => (await import('./mcp.ts')).mcp(cli),
   set: async (cli) => (await import('./set.ts')).set(cli),
   get: async (cli) => (await import('./get.ts')).get(cli),
