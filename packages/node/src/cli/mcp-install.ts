@@ -2,13 +2,14 @@ import { homedir } from 'node:os'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CLIENTS, type ClientName, type ConfigPlace, configPlace } from '@sealmesh/mcp/install/clients'
-import { entriesOf, withEntry, withoutEntry } from '@sealmesh/mcp/install/entry'
+import { withEntry, withoutEntry } from '@sealmesh/mcp/install/entry'
 import { undoOf, undone } from '@sealmesh/mcp/install/undo'
 import { Failure } from '@sealmesh/protocol/errors'
 import { Argument, Command, Option } from 'commander'
 import { type Hunk, hunksBetween } from '../history/hunks.ts'
 import { readClientFile, replaceClientFile } from '../mcp/client-file.ts'
 import { type Install, readInstalls, writeInstalls } from '../mcp/install-book.ts'
+import { isInstalled } from '../mcp/is-installed.ts'
 import { dropTokenFile, ensureTokenFile } from '../mcp/token-file.ts'
 import { ask, requirePerson } from './ask.ts'
 import { example } from './example.ts'
@@ -105,7 +106,7 @@ export const list = (cli: Cli): Command =>
     .action(
       withHome(cli, async ({ home, output, command }) => {
         const installs = await Promise.all(
-          (await readInstalls(home)).map(async (each) => ({ ...each, there: await isThere(each) })),
+          (await readInstalls(home)).map(async (each) => ({ ...each, there: await isInstalled(each) })),
         )
         output.data({
           installs: installs.map(({ client: of, file, name, agent, at, there }) => ({
@@ -191,14 +192,6 @@ async function takeOut(place: ConfigPlace, { undo, name }: Install, now: string 
   if (without === undefined) throw cannotEdit(place)
   if (without !== now) await replaceClientFile(place.file, now, without)
 }
-
-async function isThere({ client: of, file, name }: Install): Promise<boolean> {
-  const { format, table } = of === 'codex' ? TOML : JSON_PLACE
-  return name in (entriesOf((await readClientFile(file)) ?? '', { format, table }) ?? {})
-}
-
-const TOML = { format: 'toml', table: 'mcp_servers' } as const
-const JSON_PLACE = { format: 'json', table: 'mcpServers' } as const
 
 const nameFlag = (name: string): string => (name === NAME ? '' : ` --name ${name}`)
 const projectFlag = ({ project }: Options): string => (project === undefined ? '' : ` --project ${project}`)
