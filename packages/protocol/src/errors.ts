@@ -215,7 +215,7 @@ export const reactions = {
 
   DISK_FULL: { exit: 6, retry: true, next: 'free some space: the node goes on by itself' },
   DISK_FAILED: { exit: 6, retry: false, next: 'look at the disk: sealmesh status names the error' },
-  CHECKS_FAILED: { exit: 6, retry: false, next: 'do what sealmesh-relay doctor says below each check' },
+  CHECKS_FAILED: { exit: 6, retry: false, next: 'do what doctor says below each check' },
   PORT_IN_USE: { exit: 6, retry: false, next: 'choose another: --port N' },
   ADDRESS_UNAVAILABLE: { exit: 6, retry: false, next: 'choose an address of this machine: --host' },
   MODES_TOO_WIDE: { exit: 6, retry: false, next: 'chmod go= the file that is named' },
