@@ -29,7 +29,7 @@ describe('config', () => {
       network: { tls: 'checked' },
       direct: { peers: [], mdns: false },
       snapshots: { vault: 'daily' },
-      messages: { talk: 'open', rate: 10_000 },
+      messages: { talk: 'open', rate: 10_000, roster: 'granted', roster_life: '15m', log: 'on' },
       aliases: {},
       agents: { claude: { share: { semantic: 'standby' }, aliases: {}, drill: {}, pipes: false } },
     })

@@ -11,16 +11,19 @@ import { takeSteps } from '../service/sharing.ts'
 import type { Store } from '../store/store.ts'
 import type { MeshSync } from '../sync/mesh-sync.ts'
 import { agentHandlersOf } from './agent-handlers.ts'
+import { Traffic } from './core/traffic.ts'
 import { Courier, type CourierLink } from './courier.ts'
 import { Desk } from './desk.ts'
 import { FarMail } from './far-mail.ts'
 import { FarRoster } from './far-roster.ts'
 import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
+import { MessageLogs } from './message-logs.ts'
 import { Memory } from './memory.ts'
 import { agentDoorHandlers } from './owner-handlers.ts'
 import { type OwnerLetterHandlers, ownerLetterHandlers } from './owner-letters.ts'
 import { OwnRoster } from './own-roster.ts'
+import { type TrafficHandlers, trafficHandlers, watchPost } from './traffic.ts'
 import { Post } from './post.ts'
 import { RegistryFile } from './registry-file.ts'
 import { Roster } from './roster.ts'
@@ -41,7 +44,7 @@ export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 
 
 export interface Agents {
   /** For the owner's door. */
-  readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers & TraceHandlers
+  readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers & TraceHandlers & TrafficHandlers
   /** Another machine's word about letters. */
   readonly onItem: Courier['onItem']
   /** Opens the door, once the owner's has all that stands behind it. */
@@ -105,7 +108,30 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     },
     far,
   )
-  const post = new Post({ roster, mail, courier, trace, talk, nodeName: ownName, limits, random, now, failed }, found)
+  const monotonicMs = () => performance.now()
+  const traffic = new Traffic()
+  const logs = await MessageLogs.open({
+    folder: join(home.path, 'logs'),
+    level: () => config().messages.log,
+    now,
+    failed: (error) => logger.error({ err: error }, 'what agents say to each other could not be logged'),
+  })
+  const watch = watchPost({ traffic, logs, monotonicMs })
+  const deskAndMail = {
+    roster,
+    mail,
+    courier,
+    trace,
+    talk,
+    nodeName: ownName,
+    limits,
+    random,
+    now,
+    failed,
+    watch,
+    monotonicMs,
+  }
+  const post = new Post(deskAndMail, found)
   const pipes = await TextPipes.open({
     folder: join(home.run, 'pipes'),
     names: Object.entries(config().agents).flatMap(([name, of]) => (of.pipes ? [name] : [])),
@@ -114,6 +140,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     roster,
     tokens,
     log: logger,
+    fault: (fault) => logs.fault(fault),
   })
   const registry = new RegistryFile({
     path: join(home.run, 'agents', 'agent_registry.json'),
@@ -138,6 +165,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
       ...agentDoorHandlers({ log, node, now, desk, post, roster, farRoster, tokens, random }),
       ...ownerLetterHandlers({ desk, post, roster }),
       ...traceHandlers(trace),
+      ...trafficHandlers({ roster, desk, traffic, monotonicMs }),
     },
     onItem: (...said) => courier.onItem(...said),
     serve: async (owners) => {
@@ -175,6 +203,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
       await ownRoster.close()
       await pipes.close()
       await registry.close()
+      await logs.close()
     },
   }
 }

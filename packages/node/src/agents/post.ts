@@ -5,7 +5,7 @@ import { MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protoc
 import { EVERYBODY, type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
-import type { Held } from './core/inbox.ts'
+import type { HandedOut, Held } from './core/inbox.ts'
 import type { Operation } from '../store/store.ts'
 import type { Courier } from './courier.ts'
 import type { Far } from './core/far.ts'
@@ -31,6 +31,19 @@ export interface PostDeps {
   readonly now: () => number
   /** What could not be taken off the disk, and will come again. */
   readonly failed: (error: unknown) => void
+  readonly watch: PostWatch
+  /** A clock that only goes forward. */
+  readonly monotonicMs: () => number
+}
+
+/** Whoever counts and notes what passes. Called for every message: it must be quick, and throw nothing. */
+export interface PostWatch {
+  /** `sender` undefined: an agent of another machine. */
+  sent(sender: Seat | undefined, letter: Letter, sent: Sent): void
+  /** `tookMs` undefined: its agent was away when it came. */
+  handed(seat: Seat, tookMs: number | undefined): void
+  done(seat: Seat, out: HandedOut, tookMs: number): void
+  refused(sender: Seat, draft: Draft, error: unknown): void
 }
 
 /** Which message is waited for: what it answers, its type, or both. */
@@ -39,7 +52,7 @@ interface Answering {
   readonly type: string | undefined
 }
 
-type Draft = Omit<AgentMethodParams<'send'>, 'as'>
+export type Draft = Omit<AgentMethodParams<'send'>, 'as'>
 
 /** Of each run of the node, in every id that it gives: no two runs share one. */
 const RUN_BYTES = 12
@@ -75,6 +88,17 @@ export class Post {
    * where there is one recipient, DISK_FULL or DISK_FAILED.
    */
   send(sender: Seat, draft: Draft): Sent | Promise<Sent> {
+    try {
+      const sent = this.#sendOnce(sender, draft)
+      if (sent instanceof Promise) sent.catch((error: unknown) => this.#deps.watch.refused(sender, draft, error))
+      return sent
+    } catch (error) {
+      this.#deps.watch.refused(sender, draft, error)
+      throw error
+    }
+  }
+
+  #sendOnce(sender: Seat, draft: Draft): Sent | Promise<Sent> {
     if (draft.id === undefined) return this.#send(sender, draft)
     const { id } = draft
     const known = sender.seen.get(id)
@@ -114,7 +138,18 @@ export class Post {
       far.length > 0
         ? this.#both(sender, open, letter, refused, draft, far)
         : this.#near(sender, open, letter, refused, draft)
+    this.#watchSent(sender, letter, sent)
     return waitMs > 0 ? pause(waitMs).then(() => sent) : sent
+  }
+
+  #watchSent(sender: Seat, letter: Letter, sent: Sent | Promise<Sent>): void {
+    const { watch } = this.#deps
+    if (sent instanceof Promise)
+      sent.then(
+        (each) => watch.sent(sender, letter, each),
+        () => undefined, // `send` tells of it.
+      )
+    else watch.sent(sender, letter, sent)
   }
 
   #near(
@@ -164,7 +199,8 @@ export class Post {
     this.#add(seat, letter, stored)
     this.#note('taken', letter, seat)
     seat.past.add(letter.text)
-    this.pump(seat)
+    const delivered = this.pump(seat) || seat.inbox.waiting === 0 ? 1 : 0
+    this.#deps.watch.sent(undefined, letter, { id: letter.id, delivered, waiting: 1 - delivered, refused: 0 })
     return true
   }
 
@@ -235,7 +271,7 @@ export class Post {
 
   #add(seat: Seat, letter: Letter, stored: number | null): void {
     this.#bytes += letter.bytes
-    seat.inbox.add({ letter, stored })
+    seat.inbox.add(seat.attached ? { letter, stored, sinceMs: this.#deps.monotonicMs() } : { letter, stored })
   }
 
   /** Hands out what waits, as far as the agent takes it. True when one who waits in `inbox.take` was woken. */
@@ -250,7 +286,7 @@ export class Post {
     while (stream.hasRoom()) {
       const out = seat.inbox.next(nowMs, expired)
       if (out === undefined) break
-      this.#handed(seat, out.letter)
+      this.#handed(seat, out)
       stream.tellText('message', `{"as":${attachment.as},"place":${out.place},"message":${out.letter.text}}`)
     }
     this.#gone(seat, expired)
@@ -291,8 +327,9 @@ export class Post {
     for (;;) {
       const held = seat.inbox.pick(isAnswer)
       if (held !== undefined) {
-        this.#handed(seat, held.letter)
-        this.#ended('acknowledged', seat, [held])
+        const out = { ...held, place: 0 }
+        this.#handed(seat, out)
+        this.#done(seat, [out])
         await this.#removed(seat, [held])
         return messageOf(held.letter)
       }
@@ -309,7 +346,7 @@ export class Post {
     while (deliveries.length < limit) {
       const out = seat.inbox.next(nowMs, expired)
       if (out === undefined) break
-      this.#handed(seat, out.letter)
+      this.#handed(seat, out)
       deliveries.push({ place: out.place, message: messageOf(out.letter) })
     }
     this.#gone(seat, expired)
@@ -319,10 +356,25 @@ export class Post {
   /** Resolves when what was on disk is off it. */
   async acknowledge(seat: Seat, place: number): Promise<void> {
     const done = seat.inbox.acknowledge(place)
-    this.#ended('acknowledged', seat, done)
+    this.#done(seat, done)
     const removed = this.#removed(seat, done)
     this.pump(seat)
     await removed
+  }
+
+  #handed(seat: Seat, out: HandedOut): void {
+    const { watch, monotonicMs } = this.#deps
+    if (out.sinceMs !== undefined) out.handedMs = monotonicMs() - out.sinceMs
+    watch.handed(seat, out.handedMs)
+    this.#note('handed', out.letter, seat)
+    this.#deps.courier.tell(seat.id, out.letter, 'handed')
+  }
+
+  #done(seat: Seat, done: readonly HandedOut[]): void {
+    const { watch, monotonicMs } = this.#deps
+    const nowMs = monotonicMs()
+    for (const out of done) if (out.sinceMs !== undefined) watch.done(seat, out, nowMs - out.sinceMs)
+    this.#ended('acknowledged', seat, done)
   }
 
   /** What was handed out to a program that is gone waits again. */
@@ -351,11 +403,6 @@ export class Post {
 
   #note(event: TraceEvent, letter: Letter, seat: Seat): void {
     this.#deps.trace.note(event, letter, { agent: seat.agent.name })
-  }
-
-  #handed(seat: Seat, letter: Letter): void {
-    this.#note('handed', letter, seat)
-    this.#deps.courier.tell(seat.id, letter, 'handed')
   }
 
   #ended(event: 'acknowledged' | 'expired' | 'dropped', seat: Seat, held: readonly Held[]): void {

@@ -26,6 +26,8 @@ export interface TextPipesDeps {
   readonly roster: Roster
   readonly tokens: Tokens
   readonly log: DoorLog
+  /** What was said in vain: that of agents that are known `post` tells of itself. */
+  readonly fault: (fault: { readonly code: string; readonly from: string }) => void
 }
 
 /** Scripts that write a line and hang up: more at a time wait in the kernel. */
@@ -105,6 +107,8 @@ export class TextPipes {
         for (let line = whole?.next(); line !== undefined; line = whole?.next()) {
           const said = typeof line === 'string' ? reader.push(line) : 'header'
           if (said === undefined) continue
+          if (typeof said === 'string')
+            this.#deps.fault({ code: said === 'header' ? 'USAGE' : 'VALUE_TOO_LARGE', from: `${owner}_public` })
           if (said === 'header')
             return void socket.end('ERROR USAGE this is no header: [FROM:NAME|TO:NAME|TYPE:text]\n')
           if (said === 'too-long') return void socket.end('ERROR VALUE_TOO_LARGE the message is too long\n')
@@ -119,13 +123,21 @@ export class TextPipes {
   }
 
   async #send(owner: string, { from, to, priority, type, id, re, form, body }: TextMessage): Promise<string> {
+    let payload: Message['payload']
+    let seat: Seat
     try {
-      const seat = this.#seatOf(from, 'send')
+      seat = this.#seatOf(from, 'send')
+      payload = form === 'json' ? jsonOf(body) : body
+    } catch (error) {
+      this.#deps.fault({ code: error instanceof Failure ? error.code : 'INTERNAL', from: `${owner}_public` })
+      return answerTo(error)
+    }
+    try {
       const { id: sent, delivered } = await this.#deps.post.send(seat, {
         to: to ?? owner,
         type,
         priority,
-        payload: form === 'json' ? jsonOf(body) : body,
+        payload,
         ...(id === undefined ? {} : { id }),
         correlation: re ?? null,
         parents: [],
@@ -134,7 +146,7 @@ export class TextPipes {
       })
       return `OK ${sent} ${delivered > 0 ? 'delivered' : 'waiting'}\n`
     } catch (error) {
-      return error instanceof Failure ? `ERROR ${error.code} ${error.message}\n` : 'ERROR INTERNAL\n'
+      return answerTo(error)
     }
   }
 
@@ -161,10 +173,13 @@ export class TextPipes {
       desk.admit(clientOf(socket, gone.signal, seat, post), seat, { rights: ['receive'], pid: null, inbox: 'push' })
       post.pump(seat)
     } catch (error) {
-      socket.end(error instanceof Failure ? `ERROR ${error.code} ${error.message}\n` : 'ERROR INTERNAL\n')
+      socket.end(answerTo(error))
     }
   }
 }
+
+const answerTo = (error: unknown): string =>
+  error instanceof Failure ? `ERROR ${error.code} ${error.message}\n` : 'ERROR INTERNAL\n'
 
 function jsonOf(body: string): Message['payload'] {
   try {

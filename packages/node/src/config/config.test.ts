@@ -183,7 +183,7 @@ describe('the diary', () => {
       network: { tls: 'checked' },
       direct: { peers: [], mdns: false },
       snapshots: { vault: 'daily' },
-      messages: { talk: 'open', rate: 10_000, roster: 'granted', roster_life: '15m' },
+      messages: { talk: 'open', rate: 10_000, roster: 'granted', roster_life: '15m', log: 'on' },
       aliases: {},
       agents: {},
     })

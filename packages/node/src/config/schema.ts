@@ -198,6 +198,12 @@ export const Config = z
         roster_life: Duration.default('15m').describe(
           'How long that holds when this machine falls silent; it is said again three times as often.',
         ),
+        log: z
+          .enum(['off', 'on', 'bodies'])
+          .default('on')
+          .describe(
+            'Whether HOME/logs notes which messages went from whom to whom, how long they took, and what failed; bodies: also what they say.',
+          ),
       })
       .prefault({})
       .describe('Agents of this machine, and their messages.'),

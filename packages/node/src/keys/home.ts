@@ -14,6 +14,7 @@ import { refuseOtherOwner, refuseWideModes } from './modes.ts'
  *     diary/             LevelDB of its own: diary content, which has no path outward
  *     drills/            reports of drills, and for as long as one lasts its sandbox
  *     run/               what lives as long as a process: socket, socket-path, lock/, node.pid, node.log
+ *     logs/              what agents say to each other, without what it says: `agents/message-logs.ts`
  *     way-back           the relay's address, once more: `uplink/way-back.ts`
  *     config.toml        optional
  */

@@ -9,6 +9,9 @@ import { Iso, Name, Nothing } from './shapes.ts'
 const Limit = z.number().int().min(0).max(1_000)
 const Wait = z.number().int().min(0).max(60_000).default(0)
 
+const Rates = { sentPerSecond: z.number(), deliveredPerSecond: z.number() }
+const Quantiles = z.object({ p50: z.number().nullable(), p99: z.number().nullable() })
+
 /** What the owner may do with the agents' door (docs/spec/16-agents.md §1). */
 export const agentDoorMethods = {
   /** `make` where there is none; `rotate` ends the old one and whoever is attached by it; `revoke` ends it for good. */
@@ -116,6 +119,17 @@ export const agentDoorMethods = {
   },
   /** Is that agent no more, and waits for nothing more as it; without this, when the connection ends. */
   'messages.leave': { params: z.object({ as: Name }), result: Nothing },
+  /** The last ten seconds: messages, how long they took (milliseconds), and what waits. Rates are per second. */
+  'messages.traffic': {
+    params: Nothing,
+    result: z.object({
+      seconds: z.number().int(),
+      ...Rates,
+      handedMs: Quantiles,
+      doneMs: Quantiles,
+      agents: z.array(AgentView.extend({ ...Rates, waiting: z.number().int(), inboxBytes: z.number().int() })),
+    }),
+  },
   /** What that agent has sent and got in this run of the node, the latest first. */
   'messages.history': {
     params: z.object({

@@ -12,10 +12,14 @@ export interface Held {
   readonly letter: Letter
   /** Where it lies on disk; null for one that does not outlive the process. */
   readonly stored: number | null
+  /** When it came, by a clock that only goes forward; absent where its agent was away then. */
+  readonly sinceMs?: number
 }
 
 export interface HandedOut extends Held {
   readonly place: number
+  /** How long it waited, as whoever hands it out says. */
+  handedMs?: number
 }
 
 /** Handed out and not acknowledged: past this nothing more is handed out, so that what is urgent overtakes the rest. */
@@ -75,7 +79,7 @@ export class Inbox {
         expired.push(held)
         continue
       }
-      const out: HandedOut = { letter: held.letter, stored: held.stored, place: this.#nextPlace++ }
+      const out: HandedOut = { ...held, place: this.#nextPlace++ }
       this.#out.push(out)
       this.#outBytes += held.letter.bytes
       return out
