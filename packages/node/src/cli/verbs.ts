@@ -7,6 +7,7 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   down: async (cli) => (await import('./down.ts')).down(cli),
   status: async (cli) => (await import('./status.ts')).status(cli),
   relay: async (cli) => (await import('./relay.ts')).relay(cli),
+  top: async (cli) => (await import('./top.ts')).top(cli),
   doctor: async (cli) => (await import('./doctor.ts')).doctor(cli),
   netcheck: async (cli) => (await import('./netcheck.ts')).netcheck(cli),
   ping: async (cli) => (await import('./ping.ts')).ping(cli),
