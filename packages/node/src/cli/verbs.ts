@@ -57,5 +57,6 @@ export const verbs: Readonly<Record<string, (cli: Cli) => Promise<Command>>> = {
   recover: async (cli) => (await import('./recover.ts')).recover(cli),
   config: async (cli) => (await import('./config.ts')).config(cli),
   lapse: async (cli) => (await import('./lapse.ts')).lapse(cli),
+  completion: async (cli) => (await import('./completion.ts')).completion(cli),
   version: async (cli) => (await import('./version.ts')).version(cli),
 }
