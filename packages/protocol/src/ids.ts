@@ -68,7 +68,9 @@ export function parseId<Kind extends IdKind>(kind: Kind, text: string): IdOf[Kin
 }
 
 export const NAME_CHARACTERS_MAX = 64 // Long enough for a host name, short enough for a table.
-const NAME = /^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$/
+/** As a schema for other languages says it, without the ends. */
+export const NAME_PATTERN = '[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?'
+const NAME = new RegExp(`^${NAME_PATTERN}$`)
 
 /** Nodes, agents and layers: lower case, digits, `-` and `_`, no dots, so that a UMR splits in one way. */
 export const isName = (text: string): boolean => NAME.test(text)

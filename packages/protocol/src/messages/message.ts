@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isName } from '../ids.ts'
+import { isName, NAME_PATTERN } from '../ids.ts'
 import { Iso } from '../ipc/shapes.ts'
 import { HOPS_MAX, PARENTS_MAX } from './limits.ts'
 
@@ -24,8 +24,17 @@ export const EVERYBODY = '*'
 const isRecipient = (text: string): boolean =>
   text === EVERYBODY || isAgentAddress(text) || (text.startsWith('#') && isName(text.slice(1)))
 
-export const AgentAddress = z.string().max(130).refine(isAgentAddress, 'An agent, or agent@machine')
-export const Recipient = z.string().max(130).refine(isRecipient, 'An agent, agent@machine, #topic or *')
+const ADDRESS_PATTERN = `${NAME_PATTERN}(?:@${NAME_PATTERN})?`
+export const AgentAddress = z
+  .string()
+  .max(130)
+  .refine(isAgentAddress, 'An agent, or agent@machine')
+  .meta({ pattern: `^${ADDRESS_PATTERN}$` })
+export const Recipient = z
+  .string()
+  .max(130)
+  .refine(isRecipient, 'An agent, agent@machine, #topic or *')
+  .meta({ pattern: `^(?:\\*|#${NAME_PATTERN}|${ADDRESS_PATTERN})$` })
 
 /** Types that programs of this product know. Any other name may be used between agents that agree on it. */
 export const MESSAGE_TYPES = [
@@ -57,7 +66,10 @@ export const MESSAGE_TYPES = [
   'review-result',
 ] as const
 export type KnownMessageType = (typeof MESSAGE_TYPES)[number]
-export const MessageType = z.string().refine(isName, 'A type is lower case, digits, - and _')
+export const MessageType = z
+  .string()
+  .refine(isName, 'A type is lower case, digits, - and _')
+  .meta({ pattern: `^${NAME_PATTERN}$` })
 
 /** 0 low, 1 normal, 2 urgent, 3 critical. Under load the higher ones are delivered first. */
 export const PRIORITIES = [0, 1, 2, 3] as const

@@ -1,11 +1,14 @@
 import { z } from 'zod'
-import { isName } from '../ids.ts'
+import { isName, NAME_PATTERN } from '../ids.ts'
 import { Iso, Name } from '../ipc/shapes.ts'
 
 /** How agents find one another: docs/spec/16-agents.md §2. */
 
 export const CAPABILITIES_MAX = 32
-const Capability = z.string().refine(isName, 'A capability is lower case, digits, - and _')
+const Capability = z
+  .string()
+  .refine(isName, 'A capability is lower case, digits, - and _')
+  .meta({ pattern: `^${NAME_PATTERN}$` })
 
 const fields = {
   /** `researcher`, `writer`, …: free. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isName } from '../ids.ts'
+import { isName, NAME_PATTERN } from '../ids.ts'
 import { Name } from '../ipc/shapes.ts'
 import { MessageId } from './message.ts'
 
@@ -21,7 +21,10 @@ export const DELEGATIONS_MAX = 4
 export const HISTORY_MAX = 64
 export const Title = z.string().max(256)
 const Why = z.string().max(512)
-export const Capability = z.string().refine(isName, 'A capability is lower case, digits, - and _')
+export const Capability = z
+  .string()
+  .refine(isName, 'A capability is lower case, digits, - and _')
+  .meta({ pattern: `^${NAME_PATTERN}$` })
 export const Moment = z.number().int().min(0)
 const Attempt = z.number().int().min(1).max(ATTEMPTS_MAX)
 
