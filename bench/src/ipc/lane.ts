@@ -153,16 +153,18 @@ export async function ourLane(agents: number): Promise<Lane> {
     pid: node.program.child.pid ?? 0,
     socketPath,
     powerless,
-    agent: async (name) => {
-      const peer = await dial(socketPath)
-      await peer.call((id) => rpc(id, 'hello', '{"version":1}'))
-      const { result } = await peer.call((id) => rpc(id, 'attach', `{"token":"${tokens.get(name)}"}`))
-      peer.as = result?.as ?? 0
-      return peer
-    },
+    agent: (name) => attachPeer(socketPath, tokens.get(name) ?? ''),
     close: async () => {
       await node.stop()
       fs.rmSync(home, { recursive: true, force: true })
     },
   }
+}
+
+export async function attachPeer(socketPath: string, token: string): Promise<Peer> {
+  const peer = await dial(socketPath)
+  await peer.call((id) => rpc(id, 'hello', '{"version":1}'))
+  const { result } = await peer.call((id) => rpc(id, 'attach', `{"token":"${token}"}`))
+  peer.as = result?.as ?? 0
+  return peer
 }

@@ -91,8 +91,8 @@ export function natsVersion(): string | undefined {
   }
 }
 
-/** `data`: with JetStream, which then syncs every message before it answers. */
-export async function startNats(data?: string): Promise<Server> {
+/** `data`: with JetStream, which then syncs every message before it answers. `tcp`: for its own client. */
+export async function startNats(data?: string): Promise<Server & { readonly tcp: string }> {
   const directory = data ?? fs.mkdtempSync(path.join('/tmp', 'sealmesh-nats-'))
   fs.mkdirSync(directory, { recursive: true })
   const [port, webSocketPort] = [await freePort(), await freePort()]
@@ -107,6 +107,7 @@ export async function startNats(data?: string): Promise<Server> {
   return {
     system: 'nats',
     url: `ws://127.0.0.1:${webSocketPort}`,
+    tcp: `127.0.0.1:${port}`,
     pid: child.pid ?? 0,
     relay: '',
     claims: [],

@@ -25,6 +25,9 @@ export async function measureUnitCosts(directory: string): Promise<UnitCosts> {
   return { syncedPutMs, sealSignOpenVerifyMs: timeCrypto(sodium), sodium: sodium.implementation }
 }
 
+/** The latter alone. */
+export const measureSealing = async (): Promise<number> => timeCrypto(await loadSodium())
+
 async function timePuts(directory: string): Promise<number> {
   const db = new Level<string, string>(directory)
   await db.open()
