@@ -25,14 +25,14 @@ const [alice, bob] = ['a1', 'b2'].map((byte) => byte.repeat(32) as AgentId) as [
 const MAY = { layer: 'inbox', access: 'write', ended: null, to: { type: 'agent', agent: alice } }
 
 /** What of a mesh letters ask for. */
-const meshOf = (more: { grants?: unknown[]; revoked?: NodeId } = {}): Mesh => {
+const meshOf = (more: { grants?: unknown[]; back?: unknown[]; revoked?: NodeId } = {}): Mesh => {
   const node = (id: NodeId, name: string) => ({ id, name, revocations: more.revoked === id ? [{}] : [] })
   const agent = (id: AgentId, name: string, host: NodeId, grants: unknown[]) =>
     ({ id, name, hosts: [host], term: { holder: host }, grants }) as const
   return {
     nodes: new Map([home, office].map((id) => [id, node(id, id === home ? 'home' : 'office')])),
     agents: new Map([
-      [alice, agent(alice, 'alice', home, [])],
+      [alice, agent(alice, 'alice', home, more.back ?? [])],
       [bob, agent(bob, 'bob', office, more.grants ?? [MAY])],
     ]),
   } as unknown as Mesh
@@ -51,6 +51,8 @@ class Machine {
   readonly received: Letter[] = []
   hasRoom = true
   carry: (item: Aside) => void = () => undefined
+  /** Of each packet that it sent, in one word. */
+  readonly packets: string[] = []
   courier!: Courier
   #store: Store | undefined
   readonly #node: NodeId
@@ -82,7 +84,9 @@ class Machine {
         trace: new Trace({ nodeName: () => 'here', now: () => Date.now() }),
         port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },
         send: (packet) => {
-          for (const item of itemsOf(packet)) if (isAside(item)) this.carry(item)
+          const items = itemsOf(packet)
+          this.packets.push(items.map(({ type }) => type).join(' and '))
+          for (const item of items) if (isAside(item)) this.carry(item)
           return 'sent'
         },
         isThere: () => true,
@@ -154,6 +158,28 @@ test('a durable letter whose answer was lost is sent again after a death of both
     )
     .toBe(0)
   expect(recipient.received.map(({ id, from }) => [id, from])).toEqual([['x', 'alice@home']])
+})
+
+test('what was taken is said in the packet of a reply that is given at once, and without one by itself', async () => {
+  const { sender, recipient } = await machines()
+  recipient.mesh = meshOf({ back: [{ ...MAY, to: { type: 'agent', agent: bob } }] })
+  let taken = 0
+  recipient.carry = (item) => {
+    if (item.type === 'letters-taken') taken += item.answers.length
+  }
+  const { courier } = recipient
+  const reply = () => courier.post(bob, letter('reply', false), false, courier.recipients('alice', bob))
+  const say = (id: string) =>
+    sender.courier.post(alice, letter(id, false), false, sender.courier.recipients('bob', alice))
+  sender.carry = (item) => {
+    courier.onItem(home, item, () => false)
+    if (taken === 0) void reply()
+  }
+  await say('x')
+  await expect.poll(() => taken).toBe(1)
+  await say('y')
+  await expect.poll(() => taken).toBe(2)
+  expect(recipient.packets).toEqual(['letters-taken and letters', 'letters-taken'])
 })
 
 test('who sends is proven by the machine, and who may by the log; what the log may lack is not answered', async () => {

@@ -73,6 +73,8 @@ const UNDEFLATED: Deflater = { deflate: () => undefined, inflate: () => undefine
 /** Answers that wait for the link; who gets none asks again. What is told later leaves room for them. */
 const ANSWERS_MAX = 4_096
 const TOLD_LATER_MAX = ANSWERS_MAX / 2
+/** Programs mostly reply at once: what was taken is then said in the packet that carries the reply. */
+const ANSWER_PAUSE_MS = 10
 
 /** Letters between agents of this machine and of others (docs/spec/16-agents.md §6). */
 export class Courier {
@@ -88,6 +90,7 @@ export class Courier {
   readonly #there = new Set<NodeId>()
   readonly #timer: NodeJS.Timeout
   #flushing: NodeJS.Immediate | undefined
+  #answering: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(deps: CourierDeps, { posted, marks }: FoundFar) {
@@ -148,6 +151,7 @@ export class Courier {
     this.#closed = true
     clearInterval(this.#timer)
     if (this.#flushing !== undefined) clearImmediate(this.#flushing)
+    clearTimeout(this.#answering)
   }
 
   #answered(from: NodeId, answers: readonly LetterAnswer[]): void {
@@ -240,7 +244,12 @@ export class Courier {
   #answer(to: NodeId, answer: LetterAnswer): void {
     const answers = this.#answersTo(to)
     if (answers.length < ANSWERS_MAX) answers.push({ answer, lasts: false })
-    this.#flushSoon()
+    if (this.#closed) return
+    this.#answering ??= setTimeout(() => {
+      this.#answering = undefined
+      this.#flush()
+      this.#flushAnswers()
+    }, ANSWER_PAUSE_MS)
   }
 
   #answersTo(node: NodeId): Answer[] {
@@ -284,6 +293,7 @@ export class Courier {
       }
     }
     this.#flush()
+    this.#flushAnswers()
   }
 
   /** What is said in one turn to one machine shares a packet. */
@@ -296,16 +306,6 @@ export class Courier {
   }
 
   #flush(): void {
-    for (const [to, answers] of this.#answers) {
-      while (answers.length > 0) {
-        const some = answers.slice(0, LETTER_ANSWERS_MAX)
-        const item = { type: 'letters-taken', answers: some.map(({ answer }) => answer) } as const
-        const lifeMs = some.some(({ lasts }) => lasts) ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
-        if (!this.#send(to, item, lifeMs)) break
-        answers.splice(0, some.length)
-      }
-      if (answers.length === 0) this.#answers.delete(to)
-    }
     const { mesh, node } = this.#deps
     const known = mesh()
     for (const batch of this.#outbox.due(this.#now())) {
@@ -313,16 +313,35 @@ export class Courier {
       const posted = batch.posted.filter((each) => mayGo(known, each.sender, node, each.agent, each.node))
       if (posted.length === 0) continue
       const lifeMs = batch.durable ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
-      const letters = together({ ...batch, posted })
-      if (!this.#send(batch.node, { type: 'letters', letters }, lifeMs)) continue
+      const answers = this.#answers.get(batch.node)?.slice(0, LETTER_ANSWERS_MAX) ?? []
+      const items: SyncItem[] = [{ type: 'letters', letters: together({ ...batch, posted }) }]
+      if (answers.length > 0) items.unshift(itemOf(answers))
+      if (!this.#send(batch.node, items, Math.max(lifeMs, lifeOf(answers)))) continue
       this.#outbox.sent(batch, this.#now())
+      this.#said(batch.node, answers.length)
       for (const each of posted) this.#note('packet', each)
     }
   }
 
-  #send(to: NodeId, item: SyncItem, lifeMs: number): boolean {
-    const payload = wrapPayload(encodePayload([item]), UNDEFLATED)
-    const packet = this.#deps.port.seal(to, payload, kindOf([item]), lifeMs)
+  /** Those that went with no letter. */
+  #flushAnswers(): void {
+    for (const [to, answers] of this.#answers)
+      while (answers.length > 0) {
+        const some = answers.slice(0, LETTER_ANSWERS_MAX)
+        if (!this.#send(to, [itemOf(some)], lifeOf(some))) break
+        this.#said(to, some.length)
+      }
+  }
+
+  #said(to: NodeId, count: number): void {
+    const answers = this.#answers.get(to)
+    answers?.splice(0, count)
+    if (answers?.length === 0) this.#answers.delete(to)
+  }
+
+  #send(to: NodeId, items: readonly SyncItem[], lifeMs: number): boolean {
+    const payload = wrapPayload(encodePayload(items), UNDEFLATED)
+    const packet = this.#deps.port.seal(to, payload, kindOf(items), lifeMs)
     return packet !== undefined && this.#deps.send(packet.bytes) === 'sent'
   }
 
@@ -330,6 +349,14 @@ export class Courier {
     return { monotonicMs: this.#deps.monotonicMs(), wallMs: this.#deps.now() }
   }
 }
+
+const itemOf = (answers: readonly Answer[]): SyncItem => ({
+  type: 'letters-taken',
+  answers: answers.map(({ answer }) => answer),
+})
+
+const lifeOf = (answers: readonly Answer[]): number =>
+  answers.some(({ lasts }) => lasts) ? PACKET_EXPIRY_MS_MAX : PACKET_LIFE_MS
 
 /** A letter to several agents of one machine is written once. */
 function together({ posted }: Batch): SentLetter[] {
