@@ -106,7 +106,7 @@ export const connectAgents = (options: ConnectOptions = {}): Promise<AgentsConne
 
 export interface ConnectedAgent {
   readonly agent: Agent
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /**
