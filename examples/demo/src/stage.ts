@@ -42,9 +42,9 @@ export class Stage {
     return path
   }
 
-  /** A process that goes on until it is stopped, or a command that is awaited elsewhere. */
-  start(title: string, script: string, args: readonly string[]): Actor {
-    const actor = new Actor(title, script, args, this.#environment())
+  /** A process that goes on until it is stopped, or a command that is awaited elsewhere. `more`: of its environment. */
+  start(title: string, script: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): Actor {
+    const actor = new Actor(title, script, args, { ...this.#environment(), ...more })
     this.#running.add(actor)
     void actor.ended.then(() => {
       this.#running.delete(actor)
