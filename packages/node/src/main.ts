@@ -385,7 +385,7 @@ async function compose(
   const parts = { ...between, relays: direct.paths, closed, receipts, config, home, times, withholdings }
   const { acknowledgements } = acknowledging
   const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
-  const agents = await openAgents({ ...withDoor, ...between, send: (packet) => direct.paths.send(packet) })
+  const agents = await openAgents({ ...withDoor, ...between, send: (packet) => direct.paths.send(packet, true) })
   closers.push(() => agents.close())
   const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())

@@ -10,7 +10,7 @@ import type { DirectLinks } from './direct-links.ts'
 import type { Members } from './members.ts'
 
 export interface PathsDeps {
-  readonly relays: { send(packet: Uint8Array): 'sent' | 'full' | 'down'; readonly isLive: boolean }
+  readonly relays: { send(packet: Uint8Array, atOnce?: boolean): 'sent' | 'full' | 'down'; readonly isLive: boolean }
   readonly links: DirectLinks
   readonly members: Pick<Members, 'mailboxOf'>
   readonly monotonicMs: () => number
@@ -48,7 +48,7 @@ export class Paths implements SyncLink {
     clearInterval(this.#timer)
   }
 
-  send(packet: Uint8Array): 'sent' | 'full' | 'down' {
+  send(packet: Uint8Array, atOnce = false): 'sent' | 'full' | 'down' {
     const link = this.#linkFor(packet)
     const id = packetIdAt(packet)
     if (link !== undefined && this.#offers.hasRoom(packet.length) && link.send(id, packet) === 'sent') {
@@ -56,7 +56,7 @@ export class Paths implements SyncLink {
       this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
       return 'sent'
     }
-    return this.#deps.relays.send(packet)
+    return this.#deps.relays.send(packet, atOnce)
   }
 
   reaches(node: NodeId): boolean {

@@ -38,8 +38,8 @@ export type { Login, SeenGeneration } from './greeting.ts'
 
 export interface RelayLink {
   readonly status: LinkStatus
-  /** `full`: wait for `room`. `down`: wait for `live`. */
-  send(packet: Uint8Array): 'sent' | 'full' | 'down'
+  /** `full`: wait for `room`. `down`: wait for `live`. `atOnce`: who sends has gathered what goes together itself. */
+  send(packet: Uint8Array, atOnce?: boolean): 'sent' | 'full' | 'down'
   /** Lets another login key in: an encoded token chain. Rejects with a `Failure`. */
   enrol(token: Uint8Array): Promise<void>
   /** Takes `signRevocation`'s bytes. Rejects with a `Failure`. */
@@ -155,7 +155,7 @@ class Link implements RelayLink {
     }
   }
 
-  send(packet: Uint8Array): 'sent' | 'full' | 'down' {
+  send(packet: Uint8Array, atOnce = false): 'sent' | 'full' | 'down' {
     const session = this.#session
     if (session === null || this.#uplink.state !== 'live' || this.#idled) return 'down'
     if (this.#outgoingBytes + session.socket.queuedBytes > CONNECTION_QUEUE_BYTES_MAX) {
@@ -164,7 +164,8 @@ class Link implements RelayLink {
     }
     this.#outgoing.add(packet)
     this.#outgoingBytes += packet.length
-    this.#flushSoon()
+    if (atOnce) queueMicrotask(() => this.#flush())
+    else this.#flushSoon()
     return 'sent'
   }
 

@@ -90,14 +90,14 @@ export class Relays {
     })
   }
 
-  send(packet: Uint8Array): 'sent' | 'full' | 'down' {
-    if (this.#relays.length === 1) return this.#relays[0]!.link.send(packet)
+  send(packet: Uint8Array, atOnce = false): 'sent' | 'full' | 'down' {
+    if (this.#relays.length === 1) return this.#relays[0]!.link.send(packet, atOnce)
     const header = readPacketHeader(packet)
     const mailboxes = header.ok ? header.value.recipients.map(({ mailbox }) => mailbox) : []
     const live = this.#live
     const relay = this.#offers.firstFor(mailboxes, live)
     if (relay === undefined) return 'down'
-    const sent = this.#named(relay)!.link.send(packet)
+    const sent = this.#named(relay)!.link.send(packet, atOnce)
     if (sent === 'sent' && header.ok && live.length > 1)
       this.#offers.sent({ id: header.value.id, bytes: packet, mailboxes }, relay)
     return sent
