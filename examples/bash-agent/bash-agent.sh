@@ -19,7 +19,7 @@ dial() {
 
 # tell TO TYPE RE FORMAT BODY
 tell() {
-  printf '[FROM:%s|TO:%s|TYPE:%s|RE:%s|FORMAT:%s]\n%s\n===END_MESSAGE===\n' "$name" "$1" "$2" "$3" "$4" "$5" |
+  printf '[FROM:%s|TO:%s|TYPE:%s|RE:%s|FORM:%s]\n%s\n===END_MESSAGE===\n' "$name" "$1" "$2" "$3" "$4" "$5" |
     dial "$pipes/${name}_public.sock"
 }
 

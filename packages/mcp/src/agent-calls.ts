@@ -14,4 +14,6 @@ export interface AgentCalls {
   call<M extends AgentMethodName>(method: M, params: Omit<AgentMethodInput<M>, 'as'>): Promise<AgentMethodResult<M>>
   /** Whatever comes for this agent; it may come twice. It is acknowledged when the listener's promise resolves. */
   onDelivery(listener: (delivery: Delivery) => Promise<void>): () => void
+  /** Tells what changes below a prefix, as far as the agent may read it. */
+  watchMemory(prefix: string, listener: () => void): Promise<void>
 }

@@ -2,8 +2,10 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { createMcpHandler, type McpServerFactory } from '@modelcontextprotocol/server'
+import { createMcpHandler, readRequestBody } from '@modelcontextprotocol/server'
 import { Hono } from 'hono'
+import { HttpSessions, SESSIONS_MAX } from './http-sessions.ts'
+import type { Serving } from './server.ts'
 
 /**
  * Streamable HTTP on loopback. Any page that a browser on this machine shows can send requests to it, so a request
@@ -14,6 +16,8 @@ const HOST = '127.0.0.1'
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 /** A call with its arguments: the door takes no longer lines either. */
 const BODY_BYTES_MAX = 1_048_576
+/** For each session a stream that is listened to and a few calls. */
+const CONNECTIONS_MAX = 4 * SESSIONS_MAX
 
 export interface McpHttp {
   readonly url: string
@@ -21,14 +25,12 @@ export interface McpHttp {
 }
 
 /** `port` 0: any that is free. */
-export async function serveHttp(
-  factory: McpServerFactory,
-  { port, token }: { port: number; token: string },
-): Promise<McpHttp> {
-  const handler = createMcpHandler(factory, { maxRequestBodySize: BODY_BYTES_MAX })
-  const app = httpApp((request) => handler.fetch(request), token)
+export async function serveHttp(serving: Serving, { port, token }: { port: number; token: string }): Promise<McpHttp> {
+  const { serve, close } = httpServing(serving)
+  const app = httpApp(serve, token)
   const listener = getRequestListener(app.fetch)
   const server: Server = createServer((request, response) => void listener(request, response))
+  server.maxConnections = CONNECTIONS_MAX
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: HOST, port }, resolve)
@@ -37,10 +39,44 @@ export async function serveHttp(
   return {
     url: `http://${HOST}:${taken}/mcp`,
     close: async () => {
-      await handler.close()
+      await close()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
+  }
+}
+
+/** Both revisions at one address: 2026 without sessions, 2025 with them or without. */
+function httpServing({ factory, told }: Serving) {
+  const handler = createMcpHandler(factory, { maxSubscriptions: SESSIONS_MAX })
+  const sessions = new HttpSessions(factory, SESSIONS_MAX)
+  const stop = told?.onChange(() => handler.notify.resourceUpdated(told.uri))
+  return {
+    serve: async (request: Request): Promise<Response> => {
+      const body = request.method === 'POST' ? await bodyOf(request) : undefined
+      if (body instanceof Response) return body
+      return (
+        (await sessions.serve(request, body)) ?? handler.fetch(request, body === undefined ? {} : { parsedBody: body })
+      )
+    },
+    close: async (): Promise<void> => {
+      stop?.()
+      await sessions.close()
+      await handler.close()
+    },
+  }
+}
+
+/** Parsed, or the answer to a body that is too long or no JSON. */
+async function bodyOf(request: Request): Promise<unknown> {
+  const refused = (status: number, code: number, message: string): Response =>
+    Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status })
+  const read = await readRequestBody(request, BODY_BYTES_MAX)
+  if (read.tooLarge) return refused(413, -32_600, `A body has ${BODY_BYTES_MAX} bytes at most.`)
+  try {
+    return JSON.parse(read.text) as unknown
+  } catch {
+    return refused(400, -32_700, 'The body is not JSON.')
   }
 }
 

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { INBOX_URI } from './resources.ts'
 import { type ServerOptions, serving } from './server.ts'
 import { deliveryOf, TestAgent } from './test-agent.ts'
+import { GRAPH_TOOLS } from './tools/graph-tools.ts'
 import { MESH_TOOLS } from './tools/mesh-tools.ts'
 
 async function connected(options: Partial<ServerOptions> = {}) {
@@ -22,35 +23,43 @@ async function connected(options: Partial<ServerOptions> = {}) {
 const textOf = (result: { content?: unknown }): string =>
   (result.content as { text: string }[]).map(({ text }) => text).join('')
 
-test('a client lists nine tools, and only those that its owner allows', async () => {
+test('a client lists nine tools, and with the memory server’s face its nine names', async () => {
   const { client } = await connected()
   expect((await client.listTools()).tools.map(({ name }) => name)).toEqual([...MESH_TOOLS])
-  const { client: narrow } = await connected({ allowed: new Set(['memory_get', 'memory_search']) })
-  expect((await narrow.listTools()).tools.map(({ name }) => name)).toEqual(['memory_get', 'memory_search'])
-  const refused = await narrow.callTool({ name: 'mesh_send', arguments: { to: '*', message: 'hi' } }).then(
-    (result) => result.isError,
-    () => true,
-  )
-  expect(refused).toBe(true)
-})
-
-test('with the memory server’s face a client lists its nine names', async () => {
-  const { client } = await connected({ compat: 'server-memory' })
-  expect((await client.listTools()).tools.map(({ name }) => name)).toEqual([
-    'create_entities',
-    'create_relations',
-    'add_observations',
-    'delete_entities',
-    'delete_observations',
-    'delete_relations',
-    'read_graph',
-    'search_nodes',
-    'open_nodes',
-  ])
-  expect((await client.callTool({ name: 'read_graph', arguments: {} })).structuredContent).toEqual({
+  const { client: graph } = await connected({ compat: 'server-memory' })
+  expect((await graph.listTools()).tools.map(({ name }) => name)).toEqual([...GRAPH_TOOLS])
+  expect((await graph.callTool({ name: 'read_graph', arguments: {} })).structuredContent).toEqual({
     entities: [],
     relations: [],
   })
+})
+
+/** Which resource shows what a tool shows. */
+const SHOWN_BY: Readonly<Record<string, string>> = {
+  mesh_status: 'sealmesh://status',
+  mesh_inbox: 'sealmesh://inbox',
+  memory_get: 'sealmesh://memory/claude.semantic.x',
+  read_graph: 'memory://knowledge-graph',
+}
+
+test.each([
+  ['our own', undefined, MESH_TOOLS],
+  ['the memory server’s', 'server-memory', GRAPH_TOOLS],
+] as const)('of %s tools and resources there is only what the owner allows', async (_, compat, tools) => {
+  for (const only of tools) {
+    const allowed = new Set<string>([only])
+    const { agent, client } = await connected({ allowed, ...(compat === undefined ? {} : { compat }) })
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual([only])
+    for (const name of [...MESH_TOOLS, ...GRAPH_TOOLS].filter((each) => each !== only))
+      await expect(client.callTool({ name, arguments: {} }), `${name} where ${only} is allowed`).rejects.toThrow()
+    for (const [tool, uri] of Object.entries(SHOWN_BY))
+      if (tool !== only) await expect(client.readResource({ uri }), `${uri} where ${only} is`).rejects.toThrow()
+    // Nobody has asked the node for anything on behalf of what is not allowed.
+    expect(agent.asked).toEqual([])
+    if (SHOWN_BY[only] !== undefined)
+      expect((await client.readResource({ uri: SHOWN_BY[only] })).contents).toHaveLength(1)
+    await client.close()
+  }
 })
 
 test('words of another agent come as data, with who said them, between marks that they cannot write', async () => {

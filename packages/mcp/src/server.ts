@@ -1,18 +1,20 @@
-import { McpServer, type McpServerFactory } from '@modelcontextprotocol/server'
+import { McpServer, type McpRequestContext, type McpServerFactory } from '@modelcontextprotocol/server'
 import type { AgentCalls } from './agent-calls.ts'
+import { graphChanges } from './graph/changes.ts'
 import { KnowledgeGraph } from './graph/knowledge-graph.ts'
 import { graphRowsOf } from './graph/rows.ts'
 import { Inbox } from './inbox.ts'
 import { addResources, INBOX_URI } from './resources.ts'
-import { addGraphResource, addGraphTools } from './tools/graph-tools.ts'
-import { addMeshTools, MESH_TOOLS, type MeshTool } from './tools/mesh-tools.ts'
+import { type Told, tellSubscribers } from './subscriptions.ts'
+import { addGraphResource, addGraphTools, GRAPH_URI } from './tools/graph-tools.ts'
+import { addMeshTools } from './tools/mesh-tools.ts'
 
 export interface ServerOptions {
   /** Of this product. */
   readonly version: string
   readonly agent: AgentCalls
-  /** Tools that the client gets; all of them by default. */
-  readonly allowed?: ReadonlySet<MeshTool>
+  /** Names of tools that the client gets, and with them the resources that show the same; all of them by default. */
+  readonly allowed?: ReadonlySet<string>
   /** The nine tools of the published memory server in place of our own. */
   readonly compat?: 'server-memory'
 }
@@ -20,49 +22,56 @@ export interface ServerOptions {
 export interface Serving {
   /** Makes a server for each connection of a client: all speak for one agent and share its inbox. */
   readonly factory: McpServerFactory
+  /** What a client that subscribes is told of; null where it may not read that. */
+  readonly told: Told | null
   /** The client has gone as it should: what it was given it has read. */
   readonly settle: () => void
 }
 
-export function serving({ version, agent, allowed = new Set(MESH_TOOLS), compat }: ServerOptions): Serving {
-  const inbox = compat === undefined ? new Inbox(agent) : null
-  const graph = new KnowledgeGraph(graphRowsOf(agent))
-  const factory = (): McpServer => {
-    const server = new McpServer(
-      { name: compat === undefined ? 'sealmesh' : 'memory-server', version },
-      { capabilities: { tools: {}, resources: { subscribe: inbox !== null } } },
-    )
-    if (inbox === null) {
-      addGraphTools(server, graph)
-      addGraphResource(server, graph)
-      return server
-    }
-    addMeshTools(server, { agent, inbox, allowed })
-    addResources(server, agent, inbox)
-    tellArrivals(server, inbox)
-    return server
-  }
-  return { factory, settle: () => inbox?.settle() }
+interface Face {
+  readonly name: string
+  readonly told: Told | null
+  readonly add: (server: McpServer) => void
+  readonly settle: () => void
 }
 
-/** Clients that subscribe to the inbox are told when something comes; what it is they read with a tool. */
-function tellArrivals(server: McpServer, inbox: Inbox): void {
-  let stop: (() => void) | null = null
-  server.server.setRequestHandler('resources/subscribe', ({ params }) => {
-    if (params.uri === INBOX_URI)
-      stop ??= inbox.onArrival(() => void server.server.sendResourceUpdated({ uri: INBOX_URI }).catch(() => undefined))
-    return {}
-  })
-  server.server.setRequestHandler('resources/unsubscribe', ({ params }) => {
-    if (params.uri === INBOX_URI) {
-      stop?.()
-      stop = null
-    }
-    return {}
-  })
-  const { onclose } = server.server
-  server.server.onclose = () => {
-    stop?.()
-    onclose?.()
+export function serving({ version, agent, allowed, compat }: ServerOptions): Serving {
+  const isAllowed = (tool: string): boolean => allowed === undefined || allowed.has(tool)
+  const { name, told, add, settle } = compat === undefined ? meshFace(agent, isAllowed) : graphFace(agent, isAllowed)
+  const factory = (context: McpRequestContext): McpServer => {
+    const server = new McpServer(
+      { name, version },
+      { capabilities: { tools: {}, resources: { subscribe: told !== null } } },
+    )
+    add(server)
+    if (told !== null) tellSubscribers(server, told, context)
+    return server
+  }
+  return { factory, told, settle }
+}
+
+function meshFace(agent: AgentCalls, isAllowed: (tool: string) => boolean): Face {
+  const inbox = new Inbox(agent)
+  return {
+    name: 'sealmesh',
+    told: isAllowed('mesh_inbox') ? { uri: INBOX_URI, onChange: (listener) => inbox.onArrival(listener) } : null,
+    add: (server) => {
+      addMeshTools(server, { agent, inbox, isAllowed })
+      addResources(server, { agent, inbox, isAllowed })
+    },
+    settle: () => inbox.settle(),
+  }
+}
+
+function graphFace(agent: AgentCalls, isAllowed: (tool: string) => boolean): Face {
+  const graph = new KnowledgeGraph(graphRowsOf(agent))
+  return {
+    name: 'memory-server',
+    told: isAllowed('read_graph') ? { uri: GRAPH_URI, onChange: graphChanges(agent) } : null,
+    add: (server) => {
+      addGraphTools(server, graph, isAllowed)
+      if (isAllowed('read_graph')) addGraphResource(server, graph)
+    },
+    settle: () => undefined,
   }
 }

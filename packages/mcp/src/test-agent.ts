@@ -10,9 +10,10 @@ import type { AgentCalls } from './agent-calls.ts'
 /** An agent without a node: keeps what it was asked, answers what a test has given it to answer. */
 export class TestAgent implements AgentCalls {
   readonly name: string
-  readonly #asked: { method: string; params: unknown }[] = []
+  readonly asked: { method: string; params: unknown }[] = []
   readonly #answers = new Map<string, unknown>()
   readonly #listeners = new Set<(delivery: Delivery) => Promise<void>>()
+  readonly #watched: { readonly prefix: string; readonly listener: () => void }[] = []
   /** Ids of messages that need not come again, in that order. */
   readonly done: string[] = []
 
@@ -25,7 +26,7 @@ export class TestAgent implements AgentCalls {
   }
 
   calls(method: AgentMethodName): unknown[] {
-    return this.#asked.filter((each) => each.method === method).map(({ params }) => params)
+    return this.asked.filter((each) => each.method === method).map(({ params }) => params)
   }
 
   deliver(delivery: Delivery): void {
@@ -36,13 +37,21 @@ export class TestAgent implements AgentCalls {
     method: M,
     params: Omit<AgentMethodInput<M>, 'as'>,
   ): Promise<AgentMethodResult<M>> {
-    this.#asked.push({ method, params })
+    this.asked.push({ method, params })
     return (this.#answers.get(method) ?? {}) as AgentMethodResult<M>
   }
 
   onDelivery(listener: (delivery: Delivery) => Promise<void>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  async watchMemory(prefix: string, listener: () => void): Promise<void> {
+    this.#watched.push({ prefix, listener })
+  }
+
+  changeMemory(umr: string): void {
+    for (const { prefix, listener } of this.#watched) if (umr.startsWith(prefix)) listener()
   }
 }
 

@@ -11,6 +11,8 @@ import { shown, ShownMessage, toldAsData } from '../untrusted.ts'
 
 /** Clients give up on a tool after a minute, most of them. */
 const WAIT_SECONDS_MAX = 50
+/** Whole: the node counts no parts of one. */
+const msOf = (seconds: number): number => Math.ceil(seconds * 1_000)
 const WaitSeconds = z.number().min(0).max(WAIT_SECONDS_MAX)
 const INBOX_MAX = 50
 
@@ -46,12 +48,12 @@ export const MESH_TOOLS = [
   'memory_put',
   'memory_why',
 ] as const
-export type MeshTool = (typeof MESH_TOOLS)[number]
+type MeshTool = (typeof MESH_TOOLS)[number]
 
-/** `allowed`: the owner's list; what is not on it does not exist for the client. */
+/** `isAllowed`: the owner's list; what is not on it does not exist for the client. */
 export function addMeshTools(
   server: McpServer,
-  { agent, inbox, allowed }: { agent: AgentCalls; inbox: Inbox; allowed: ReadonlySet<MeshTool> },
+  { agent, inbox, isAllowed }: { agent: AgentCalls; inbox: Inbox; isAllowed: (tool: string) => boolean },
 ): void {
   const add = {
     mesh_status: () =>
@@ -116,7 +118,7 @@ export function addMeshTools(
         },
         async ({ waitSeconds, limit }, { mcpReq: { signal } }) => {
           if (agent.readsMail === false) return sharedMail(agent.name)
-          const messages = await inbox.take({ limit, waitMs: waitSeconds * 1_000, signal })
+          const messages = await inbox.take({ limit, waitMs: msOf(waitSeconds), signal })
           const text = messages.length === 0 ? 'No message.' : toldAsData(messages, newMark())
           return told(text, { messages: messages.map(shown), left: inbox.length })
         },
@@ -139,7 +141,7 @@ export function addMeshTools(
         async ({ to, question, type, waitSeconds }, { mcpReq: { signal } }) => {
           if (agent.readsMail === false) return sharedMail(agent.name)
           const id = randomUUID()
-          const waitMs = waitSeconds * 1_000
+          const waitMs = msOf(waitSeconds)
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })
           const isMeant = ({ correlation }: { correlation: string | null }): boolean => correlation === id
           const [answer] = await inbox.take({ limit: 1, waitMs, isMeant, signal })
@@ -213,5 +215,5 @@ export function addMeshTools(
         async ({ umr }) => asJson(await agent.call('memory.why', { umr })),
       ),
   } satisfies Record<MeshTool, () => unknown>
-  for (const name of MESH_TOOLS) if (allowed.has(name)) add[name]()
+  for (const name of MESH_TOOLS) if (isAllowed(name)) add[name]()
 }

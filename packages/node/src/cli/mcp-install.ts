@@ -5,7 +5,7 @@ import { CLIENTS, type ClientName, type ConfigPlace, configPlace } from '@sealme
 import { withEntry, withoutEntry } from '@sealmesh/mcp/install/entry'
 import { undoOf, undone } from '@sealmesh/mcp/install/undo'
 import { Failure } from '@sealmesh/protocol/errors'
-import { Argument, Command, Option } from 'commander'
+import { Argument, Command, InvalidArgumentError } from 'commander'
 import { type Hunk, hunksBetween } from '../history/hunks.ts'
 import { readClientFile, replaceClientFile } from '../mcp/client-file.ts'
 import { type Install, readInstalls, writeInstalls } from '../mcp/install-book.ts'
@@ -13,13 +13,13 @@ import { isInstalled } from '../mcp/is-installed.ts'
 import { dropTokenFile, ensureTokenFile } from '../mcp/token-file.ts'
 import { ask, requirePerson } from './ask.ts'
 import { example } from './example.ts'
+import { type AllowanceFlags, allowanceWords, toolsOf, withAllowance } from './mcp-allowance.ts'
 import { oneLine, printable } from './printable.ts'
 import { type Cli, type DoorSession, type Session, withDoor, withHome } from './session.ts'
 
-interface Options {
+interface Options extends AllowanceFlags {
   readonly agent?: string
   readonly project?: string
-  readonly compat?: 'server-memory'
   readonly name?: string
   readonly yes?: boolean
 }
@@ -28,19 +28,20 @@ const client = () => new Argument('<client>', 'whose configuration').choices(CLI
 const NAME = 'sealmesh'
 
 export const install = (cli: Cli): Command =>
-  new Command('install')
+  withAllowance(new Command('install'))
     .summary('write the server into the configuration of a coding assistant')
     .description('Shows what would change in the configuration of a coding assistant, and changes it after a yes.')
     .addArgument(client())
     .requiredOption('--agent <name>', 'which agent the assistant is')
     .option('--project <dir>', "a project's configuration in place of the user's")
-    .option('--name <name>', 'what the server is called there', NAME)
-    .addOption(new Option('--compat <server>', "with the memory server's nine tools").choices(['server-memory']))
+    .option('--name <name>', 'what the server is called there', serverName, NAME)
     .option('--yes', 'do not ask')
     .addHelpText('after', example('sealmesh mcp install claude-code --agent claude'))
     .action(
       withDoor(cli, async (session, target: ClientName, options: Options) => {
-        const { agent = '', compat, name = NAME } = options
+        const { agent = '', name = NAME } = options
+        toolsOf(options)
+        const allowed = allowanceWords(options)
         const place = placeOf(session, target, options.project)
         const before = await readClientFile(place.file)
         const command = [
@@ -49,13 +50,14 @@ export const install = (cli: Cli): Command =>
           '--home',
           session.home.path,
         ]
-        const args = [...command, '--agent', agent, ...(compat === undefined ? [] : ['--compat', compat])]
+        const args = [...command, '--agent', agent, ...allowed]
         const base = await baseOf(session, place.file, name, before)
         const after = withEntry(base ?? '', place, name, { command: process.execPath, args })
         if (after === undefined) throw cannotEdit(place)
         const changes = hunksBetween(before ?? '', after)
         session.output.print(oneLine(place.file), ...changes.flatMap(diffLines))
-        const again = `mcp install ${target} --agent ${agent}${nameFlag(name)}${projectFlag(options)} --yes`
+        const words = allowed.map((word) => ` ${quoted(word)}`).join('')
+        const again = `mcp install ${target} --agent ${agent}${words}${nameFlag(name)}${projectFlag(options)} --yes`
         if (options.yes !== true && !(await agreed(session, `Write this to ${place.file}?`, again))) return
         await ensureTokenFile(session.home, agent, session.door)
         await remember(session, place, { client: target, file: place.file, name, agent, before, base, after })
@@ -75,7 +77,7 @@ export const uninstall = (cli: Cli): Command =>
     )
     .addArgument(client())
     .option('--project <dir>', "a project's configuration in place of the user's")
-    .option('--name <name>', 'what the server is called there', NAME)
+    .option('--name <name>', 'what the server is called there', serverName, NAME)
     .addHelpText('after', example('sealmesh mcp uninstall claude-code'))
     .action(
       withDoor(cli, async (session, target: ClientName, { project, name = NAME }: Options) => {
@@ -122,7 +124,13 @@ export const list = (cli: Cli): Command =>
           return output.hint(`Nothing yet. Next: ${command('mcp install claude-code --agent AGENT')}`)
         output.table(
           [{ title: 'CLIENT' }, { title: 'SERVER' }, { title: 'AGENT' }, { title: 'FILE' }, { title: 'THERE' }],
-          installs.map((each) => [each.client, each.name, each.agent, oneLine(each.file), each.there ? 'yes' : 'no']),
+          installs.map((each) => [
+            each.client,
+            each.name,
+            each.agent,
+            oneLine(each.file),
+            each.there === null ? 'cannot be read' : each.there ? 'yes' : 'no',
+          ]),
         )
       }),
     )
@@ -193,5 +201,13 @@ async function takeOut(place: ConfigPlace, { undo, name }: Install, now: string 
   if (without !== now) await replaceClientFile(place.file, now, without)
 }
 
+/** One that every client takes, and that needs no quotes in TOML. */
+function serverName(text: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(text)) return text
+  throw new InvalidArgumentError('Expected up to 64 letters, digits, - and _.')
+}
+
+/** `*` and `#topic` mean something to a shell. */
+const quoted = (word: string): string => (/^[\w.,:@-]+$/.test(word) ? word : `'${word}'`)
 const nameFlag = (name: string): string => (name === NAME ? '' : ` --name ${name}`)
 const projectFlag = ({ project }: Options): string => (project === undefined ? '' : ` --project ${project}`)

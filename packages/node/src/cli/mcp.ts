@@ -1,19 +1,17 @@
 import { CLIENTS } from '@sealmesh/mcp/install/clients'
-import { MESH_TOOLS, type MeshTool } from '@sealmesh/mcp/tools/mesh-tools'
 import { Failure } from '@sealmesh/protocol/errors'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command } from 'commander'
 import { readToken, tokenFile } from '../mcp/token-file.ts'
 import { example } from './example.ts'
+import { type AllowanceFlags, allowanceOf, toolsOf, withAllowance } from './mcp-allowance.ts'
 import { install, list, uninstall } from './mcp-install.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withHome } from './session.ts'
 import { wholeNumber } from './whole-number.ts'
 
-interface Options {
+interface Options extends AllowanceFlags {
   readonly agent?: string
   readonly tokenFile?: string
-  readonly tools?: ReadonlySet<MeshTool>
-  readonly compat?: 'server-memory'
   readonly http?: number
 }
 
@@ -31,17 +29,11 @@ export const mcp = (cli: Cli): Command =>
     .addCommand(list(cli))
 
 const serve = (cli: Cli): Command =>
-  new Command('serve')
+  withAllowance(new Command('serve'))
     .summary('speak MCP on stdin and stdout; what mcp does without a word behind it')
     .description('Speaks MCP for one agent until the client leaves.')
     .option('--agent <name>', 'which agent it is, with the token that mcp install left in this home')
     .option('--token-file <file>', 'a file with the token of agents token, in place of --agent')
-    .option('--tools <list>', `only these, separated by commas: ${MESH_TOOLS.join(', ')}`, toolsOf)
-    .addOption(
-      new Option('--compat <server>', "the published memory server's nine tools, over the agent's ontology").choices([
-        'server-memory',
-      ]),
-    )
     .option(
       '--http <port>',
       'Streamable HTTP on loopback, with the token as bearer (0: any port)',
@@ -51,12 +43,13 @@ const serve = (cli: Cli): Command =>
     .action(
       withHome(cli, async ({ home, output, signal, terminal }, options: Options) => {
         const { serveMcp } = await import('../mcp/serve.ts')
-        const { compat, tools, http } = options
+        const { compat, http } = options
         await serveMcp({
           home: home.path,
           token: await tokenOf(options, terminal.env, (agent) => tokenFile(home, agent)),
           ...(compat === undefined ? {} : { compat }),
-          ...(tools === undefined ? {} : { tools }),
+          ...toolsOf(options),
+          allowance: (agent) => allowanceOf(options, agent),
           ...(http === undefined ? {} : { port: http }),
           signal,
           ready: ({ name, url, shared }) => {
@@ -84,11 +77,4 @@ async function tokenOf(
   throw new Failure('USAGE', 'Which agent is it?', {
     next: `sealmesh mcp install ${CLIENTS.join('|')} --agent AGENT, or --token-file FILE`,
   })
-}
-
-function toolsOf(text: string): ReadonlySet<MeshTool> {
-  const words = text.split(',').map((word) => word.trim())
-  const wrong = words.find((word) => !(MESH_TOOLS as readonly string[]).includes(word))
-  if (wrong !== undefined) throw new InvalidArgumentError(`They are ${MESH_TOOLS.join(', ')}.`)
-  return new Set(words as MeshTool[])
 }
