@@ -84,7 +84,9 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       const attachment = desk.caller(client, as, 'list')
       watching(attachment, limits)
       const stop = desk.onNews((event, seat) => {
-        if (seat.id === attachment.seat.id || !mayAddress(attachment.seat.id, seat.agent, services.talk())) return
+        // Of itself only who is the agent beside another program, and may take its place when it leaves.
+        if (seat.id === attachment.seat.id && attachment.inbox !== 'none') return
+        if (!mayAddress(attachment.seat.id, seat.agent, services.talk())) return
         tell(client, 'agent', { as, event, agent: desk.view(seat) })
       })
       const stopFar = farRoster.onNews((event, far) => {
