@@ -9,8 +9,8 @@ import type {
 export interface AgentCalls {
   /** The agent's own name, without its machine. */
   readonly name: string
-  /** False beside another program that is the same agent and reads its messages. */
-  readonly readsMail?: boolean
+  /** Whether messages come here from now on: not beside another program that is the same agent and reads them. */
+  claimMail(): Promise<boolean>
   call<M extends AgentMethodName>(method: M, params: Omit<AgentMethodInput<M>, 'as'>): Promise<AgentMethodResult<M>>
   /** Whatever comes for this agent; it may come twice. It is acknowledged when the listener's promise resolves. */
   onDelivery(listener: (delivery: Delivery) => Promise<void>): () => void

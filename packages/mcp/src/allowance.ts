@@ -27,7 +27,7 @@ export function narrowed(agent: AgentCalls, { peers, layers }: Allowance): Agent
   const rules = new Rules(agent, peers, layers)
   return {
     name: agent.name,
-    ...(agent.readsMail === undefined ? {} : { readsMail: agent.readsMail }),
+    claimMail: () => agent.claimMail(),
     call: (method, params) => rules.call(method, params),
     // Nobody would ever take it from the inbox, which has a bound.
     onDelivery: (listener) =>

@@ -20,12 +20,15 @@ interface Session {
  */
 export class HttpSessions {
   readonly #factory: McpServerFactory
+  readonly #onLeave: () => void
   readonly #max: number
   /** The one that asked last is the last. */
   readonly #open = new Map<string, Session>()
 
-  constructor(factory: McpServerFactory, max: number) {
+  /** `onLeave`: a client has said that it goes. */
+  constructor(factory: McpServerFactory, onLeave: () => void, max: number) {
     this.#factory = factory
+    this.#onLeave = onLeave
     this.#max = max
   }
 
@@ -61,7 +64,10 @@ export class HttpSessions {
         this.#open.delete(oldest[0])
         void oldest[1].close()
       },
-      onsessionclosed: (id) => void this.#open.delete(id),
+      onsessionclosed: (id) => {
+        this.#open.delete(id)
+        this.#onLeave()
+      },
     })
     await server.connect(transport)
     return transport

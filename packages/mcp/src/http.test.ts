@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
-import { httpApp } from './http.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { httpApp, serveHttp } from './http.ts'
+import { serving } from './server.ts'
+import { deliveryOf, TestAgent } from './test-agent.ts'
 
 const app = httpApp(async () => new Response('served'), 'secret')
 const ask = (headers: Record<string, string>): Promise<Response> =>
@@ -16,4 +18,29 @@ test('only a loopback host, no foreign origin, and the token are let in', async 
   expect((await ask({ ...GOOD, origin: 'null' })).status).toBe(403)
   expect((await ask({ host: GOOD.host })).status).toBe(401)
   expect((await ask({ ...GOOD, authorization: 'Bearer wrong' })).status).toBe(401)
+})
+
+test('what a client has read before it ends its session does not come again', async () => {
+  const agent = new TestAgent('claude')
+  const { url, close } = await serveHttp(serving({ version: '0', agent }), { port: 0, token: 'secret' })
+  onTestFinished(close)
+  const headers = {
+    authorization: 'Bearer secret',
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  }
+  const post = (method: string, params: object, more = {}): Promise<Response> =>
+    fetch(url, {
+      method: 'POST',
+      headers: { ...headers, ...more },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+    })
+  const hello = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bare', version: '0' } }
+  const session = { 'mcp-session-id': (await post('initialize', hello)).headers.get('mcp-session-id') ?? '' }
+  agent.deliver(deliveryOf(1))
+  const read = await post('tools/call', { name: 'mesh_inbox', arguments: {} }, session)
+  expect(await read.text()).toContain('hello')
+  expect(agent.done).toEqual([])
+  expect((await fetch(url, { method: 'DELETE', headers: { ...headers, ...session } })).status).toBe(200)
+  expect(agent.done).toEqual(['m1'])
 })

@@ -53,7 +53,7 @@ export class Inbox {
     }
   }
 
-  /** What was given has been read: with the next call, or when the client says goodbye. */
+  /** What was given has been read: with the next call of any tool, or when the client says goodbye. */
   settle(): void {
     for (const { done } of this.#given) done()
     this.#given = []

@@ -1,5 +1,6 @@
 import { Client } from '@modelcontextprotocol/client'
 import { InMemoryTransport, McpServer } from '@modelcontextprotocol/server'
+import { Failure } from '@sealmesh/protocol/errors'
 import { expect, test } from 'vitest'
 import { INBOX_URI } from './resources.ts'
 import { type ServerOptions, serving } from './server.ts'
@@ -97,4 +98,22 @@ test('a client that subscribed to the inbox is told of an arrival', async () => 
   expect(await told).toBe(INBOX_URI)
   const { contents } = await client.readResource({ uri: INBOX_URI })
   expect(contents[0]).toMatchObject({ text: JSON.stringify({ unread: 1 }, null, 2) })
+})
+
+test('what the node refuses is answered with its code and the next step', async () => {
+  const { agent, client } = await connected()
+  agent.refuses('memory.set', new Failure('NOT_A_WRITER', 'This agent may not write there.', { next: 'ask its owner' }))
+  const result = await client.callTool({ name: 'memory_put', arguments: { umr: 'codex.semantic.x', value: 1 } })
+  expect(result.isError).toBe(true)
+  expect(textOf(result)).toBe('NOT_A_WRITER: This agent may not write there.\nnext: ask its owner')
+})
+
+test('a message has been read when the client has called any tool after it was given', async () => {
+  const { agent, client } = await connected()
+  agent.deliver(deliveryOf(1))
+  await client.callTool({ name: 'mesh_inbox', arguments: {} })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(agent.done).toEqual([])
+  await client.callTool({ name: 'mesh_send', arguments: { to: 'codex', message: 'thanks', replyTo: 'm1' } })
+  expect(agent.done).toEqual(['m1'])
 })

@@ -1,5 +1,6 @@
 import { McpServer, type McpRequestContext, type McpServerFactory } from '@modelcontextprotocol/server'
 import type { AgentCalls } from './agent-calls.ts'
+import { explained } from './explained.ts'
 import { graphChanges } from './graph/changes.ts'
 import { KnowledgeGraph } from './graph/knowledge-graph.ts'
 import { graphRowsOf } from './graph/rows.ts'
@@ -37,7 +38,8 @@ interface Face {
 
 export function serving({ version, agent, allowed, compat }: ServerOptions): Serving {
   const isAllowed = (tool: string): boolean => allowed === undefined || allowed.has(tool)
-  const { name, told, add, settle } = compat === undefined ? meshFace(agent, isAllowed) : graphFace(agent, isAllowed)
+  const face = compat === undefined ? meshFace : graphFace
+  const { name, told, add, settle } = face(explained(agent), isAllowed)
   const factory = (context: McpRequestContext): McpServer => {
     const server = new McpServer(
       { name, version },
@@ -50,8 +52,16 @@ export function serving({ version, agent, allowed, compat }: ServerOptions): Ser
   return { factory, told, settle }
 }
 
-function meshFace(agent: AgentCalls, isAllowed: (tool: string) => boolean): Face {
-  const inbox = new Inbox(agent)
+function meshFace(given: AgentCalls, isAllowed: (tool: string) => boolean): Face {
+  const inbox = new Inbox(given)
+  const agent: AgentCalls = {
+    ...given,
+    call: (method, params) => {
+      // Whatever it asks for next, it has read what it was given: an answer that was sent must not be asked for again.
+      inbox.settle()
+      return given.call(method, params)
+    },
+  }
   return {
     name: 'sealmesh',
     told: isAllowed('mesh_inbox') ? { uri: INBOX_URI, onChange: (listener) => inbox.onArrival(listener) } : null,

@@ -25,6 +25,10 @@ export class TestAgent implements AgentCalls {
     this.#answers.set(method, result)
   }
 
+  refuses(method: AgentMethodName, failure: Error): void {
+    this.#answers.set(method, failure)
+  }
+
   calls(method: AgentMethodName): unknown[] {
     return this.asked.filter((each) => each.method === method).map(({ params }) => params)
   }
@@ -38,7 +42,13 @@ export class TestAgent implements AgentCalls {
     params: Omit<AgentMethodInput<M>, 'as'>,
   ): Promise<AgentMethodResult<M>> {
     this.asked.push({ method, params })
-    return (this.#answers.get(method) ?? {}) as AgentMethodResult<M>
+    const answer = this.#answers.get(method) ?? {}
+    if (answer instanceof Error) throw answer
+    return answer as AgentMethodResult<M>
+  }
+
+  async claimMail(): Promise<boolean> {
+    return true
   }
 
   onDelivery(listener: (delivery: Delivery) => Promise<void>): () => void {

@@ -128,6 +128,20 @@ test('whoever comes under another name, from another page, or without the token 
   expect(still.text).toContain('mesh_status')
 })
 
+test('a second window reads messages once the first is gone, and is told of them', async () => {
+  const node = await agentsNode(['claude', 'codex'])
+  const codex = await node.attach('codex')
+  const first = await node.attach('claude')
+  const second = await dialed(oldClient, await served(node, 'claude'))
+  let told = 0
+  await second.onUpdate(INBOX, () => (told += 1))
+  expect(await second.call('mesh_inbox')).toMatchObject({ isError: true })
+  await first.detach()
+  await codex.send({ to: 'claude', type: 'text', payload: 'good morning' })
+  await until('it was told', async () => told > 0)
+  expect((await second.call('mesh_inbox')).structured).toMatchObject({ messages: [{ payload: 'good morning' }] })
+})
+
 test.each([
   ['the client of the first generation', oldClient],
   ['the client of the second generation', newClient],

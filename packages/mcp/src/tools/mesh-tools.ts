@@ -117,7 +117,7 @@ export function addMeshTools(
           annotations: { ...READS, idempotentHint: false },
         },
         async ({ waitSeconds, limit }, { mcpReq: { signal } }) => {
-          if (agent.readsMail === false) return sharedMail(agent.name)
+          if (!(await agent.claimMail())) return sharedMail(agent.name)
           const messages = await inbox.take({ limit, waitMs: msOf(waitSeconds), signal })
           const text = messages.length === 0 ? 'No message.' : toldAsData(messages, newMark())
           return told(text, { messages: messages.map(shown), left: inbox.length })
@@ -139,7 +139,7 @@ export function addMeshTools(
           annotations: SAYS,
         },
         async ({ to, question, type, waitSeconds }, { mcpReq: { signal } }) => {
-          if (agent.readsMail === false) return sharedMail(agent.name)
+          if (!(await agent.claimMail())) return sharedMail(agent.name)
           const id = randomUUID()
           const waitMs = msOf(waitSeconds)
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })

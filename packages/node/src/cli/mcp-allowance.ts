@@ -25,7 +25,11 @@ export const withAllowance = (command: Command): Command =>
         'server-memory',
       ]),
     )
-    .option('--tools <list>', 'only these tools and what shows the same, separated by commas', listOf(isTool, 'a tool'))
+    .option(
+      '--tools <list>',
+      'only these tools and what shows the same, separated by commas',
+      listOf(isTool, `one of ${MESH_TOOLS.join(', ')}; with --compat one of ${GRAPH_TOOLS.join(', ')}`),
+    )
     .option(
       '--peers <list>',
       'only these agents: name, name@machine, #topic, * for everybody at once',
