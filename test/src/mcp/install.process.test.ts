@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { NodeProcess } from '../processes/node.ts'
 import { BIN, runProgram } from '../processes/program.ts'
@@ -99,9 +100,71 @@ test('a file that was not there is gone again; one that was edited since keeps t
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ mcpServers: { newer: { command: 'y' } } })
 })
 
+/** A file for each client as its people and editors leave it. */
+const ODD: Readonly<Record<string, [string, Buffer]>> = {
+  'claude-code': [
+    '.claude.json',
+    Buffer.from('\uFEFF{\r\n\t"projects": {},\r\n\t"mcpServers": {"sealmesh": {"command": "mine"}}\r\n}'),
+  ],
+  codex: ['.codex/config.toml', Buffer.from('# ümlaut\r\nmodel = "o9"\n[mcp_servers.sealmesh]\ncommand = "mine"')],
+  cursor: ['.cursor/mcp.json', Buffer.from('// mine\n{"mcpServers": {"a": {},},}')],
+}
+
+test('of each client an odd file is shown, written, listed and put back, byte for byte', async () => {
+  for (const [client, [name, bytes]] of Object.entries(ODD)) {
+    const file = join(user, name)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, bytes)
+    const installed = await mcp('install', client, '--agent', 'claude', '--layers', 'semantic:write', '--yes', '--json')
+    expect(installed).toMatchObject({ code: 0, err: '' })
+    expect(JSON.parse(installed.out)).toMatchObject({
+      client,
+      file,
+      agent: 'claude',
+      changes: [{ added: expect.any(Array) }],
+    })
+    expect(readFileSync(file, 'utf8')).toMatch(/"--layers", *"semantic:write"|"--layers",\s+"semantic:write"/)
+  }
+  const { installs } = JSON.parse((await mcp('ls', '--json')).out) as { installs: { client: string; there: boolean }[] }
+  expect(installs.map(({ client, there }) => [client, there])).toEqual(Object.keys(ODD).map((client) => [client, true]))
+  for (const [client, [name, bytes]] of Object.entries(ODD)) {
+    expect(await mcp('uninstall', client, '--json')).toMatchObject({ code: 0 })
+    expect(readFileSync(join(user, name)).equals(bytes), client).toBe(true)
+    rmSync(join(user, name))
+  }
+  expect(existsSync(join(home, 'tokens', 'claude'))).toBe(false)
+})
+
+test('what is no file of text that can be read is refused and stays as it is', async () => {
+  const file = join(user, '.cursor', 'mcp.json')
+  mkdirSync(dirname(file), { recursive: true })
+  const nowhere = join(user, 'nowhere.json')
+  const odd: Readonly<Record<string, () => void>> = {
+    'a link that leads nowhere': () => symlinkSync(nowhere, file),
+    'a folder': () => mkdirSync(file),
+    'bytes that are no UTF-8': () => writeFileSync(file, Buffer.from([0x7b, 0xff, 0x7d])),
+    // The superuser may read it all the same.
+    ...(process.getuid?.() === 0
+      ? {}
+      : { 'a file that may not be read': () => writeFileSync(file, '{}', { mode: 0 }) }),
+  }
+  for (const [what, make] of Object.entries(odd)) {
+    make()
+    const before = lstatSync(file)
+    const refused = await mcp('install', 'cursor', '--agent', 'claude', '--yes', '--json')
+    expect(refused.code, what).not.toBe(0)
+    expect(refused.err, what).toMatch(/CLIENT_CONFIG_INVALID|HOME_UNUSABLE/)
+    const after = lstatSync(file)
+    expect([after.ino, after.mtimeMs, after.mode], what).toEqual([before.ino, before.mtimeMs, before.mode])
+    expect(existsSync(nowhere)).toBe(false)
+    expect(existsSync(join(home, 'tokens', 'claude'))).toBe(false)
+    rmSync(file, { recursive: true })
+  }
+})
+
 test('what cannot be read is left alone, and a token that somebody else has is not taken', async () => {
   const file = join(user, '.cursor', 'mcp.json')
-  mkdirSync(join(user, '.cursor'))
+  mkdirSync(join(user, '.cursor'), { recursive: true })
   for (const broken of ['{ "mcpServers": ', '{ "mcpServers": [] }']) {
     writeFileSync(file, broken)
     const refused = await mcp('install', 'cursor', '--agent', 'claude', '--yes')

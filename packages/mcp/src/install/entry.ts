@@ -14,37 +14,46 @@ export interface ServerEntry {
 type Shape = Pick<ConfigPlace, 'format' | 'table'>
 type Tables = Record<string, unknown>
 
+/** What some editors put before a text. It stays where it is. */
+const BOM = '\uFEFF'
+
 /** Undefined when the text is not of its format: what cannot be read is not edited. */
 export function entriesOf(text: string, { format, table }: Shape): Readonly<Tables> | undefined {
-  const all = parsed(text, format)
+  const all = parsed(withoutBom(text), format)
   if (all === undefined) return undefined
   const entries = all[table] ?? {}
   return isTable(entries) ? entries : undefined
 }
 
 /** The text with this entry, new or replaced; undefined when it cannot be done without touching something else. */
-export function withEntry(text: string, shape: Shape, name: string, entry: ServerEntry): string | undefined {
+export function withEntry(given: string, shape: Shape, name: string, entry: ServerEntry): string | undefined {
+  const text = withoutBom(given)
   const value = { command: entry.command, args: [...entry.args] }
   const entries = entriesOf(text, shape)
   if (entries === undefined) return undefined
   const after =
     shape.format === 'json'
       ? jsonWith(text, [shape.table, name], value)
-      : name in entries
+      : Object.hasOwn(entries, name)
         ? tomlWith(text, shape.table, name, value)
         : appended(text, shape.table, name, value)
-  return checked(text, after, shape, { ...entries, [name]: value })
+  return bomOf(given, checked(text, after, shape, { ...entries, [name]: value }))
 }
 
-export function withoutEntry(text: string, shape: Shape, name: string): string | undefined {
+export function withoutEntry(given: string, shape: Shape, name: string): string | undefined {
+  const text = withoutBom(given)
   const entries = entriesOf(text, shape)
   if (entries === undefined) return undefined
-  if (!(name in entries)) return text
+  if (!Object.hasOwn(entries, name)) return given
   const { [name]: _, ...rest } = entries
   const after =
     shape.format === 'json' ? jsonWith(text, [shape.table, name], undefined) : tomlWith(text, shape.table, name)
-  return checked(text, after, shape, rest)
+  return bomOf(given, checked(text, after, shape, rest))
 }
+
+const withoutBom = (text: string): string => (text.startsWith(BOM) ? text.slice(1) : text)
+const bomOf = (given: string, text: string | undefined): string | undefined =>
+  text !== undefined && given.startsWith(BOM) ? BOM + text : text
 
 /** Whatever wrote it: the entries are what they should be, and nothing else has changed. */
 function checked(before: string, after: string, { format, table }: Shape, entries: Tables): string | undefined {
@@ -81,7 +90,23 @@ function tomlWith(text: string, table: string, name: string, value?: Tables): st
   else entries[name] = value
   if (Object.keys(entries).length > 0) all[table] = entries
   else delete all[table]
-  return patch(text, all)
+  return withOwnEndings(text, (lines) => patch(lines, all))
+}
+
+/** The edit makes all line endings one; those of lines that it leaves alone stay what they were. */
+function withOwnEndings(text: string, edit: (text: string) => string): string {
+  if (!text.includes('\r\n')) return edit(text)
+  const before = text.split('\n')
+  const was = before.map((line) => line.replace(/\r$/, ''))
+  const is = edit(was.join('\n')).split('\n')
+  const most = Math.min(was.length, is.length)
+  let head = 0
+  while (head < most && was[head] === is[head]) head += 1
+  let tail = 0
+  while (tail < most - head && was[was.length - 1 - tail] === is[is.length - 1 - tail]) tail += 1
+  // Behind the last line nothing ends.
+  const fresh = is.slice(head, is.length - tail).map((line, at) => (head + at === is.length - 1 ? line : `${line}\r`))
+  return [...before.slice(0, head), ...fresh, ...before.slice(before.length - tail)].join('\n')
 }
 
 function parsed(text: string, format: Shape['format']): Tables | undefined {

@@ -1,22 +1,39 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import * as path from 'node:path'
 import { Failure } from '@sealmesh/protocol/errors'
 import { diskFailure, errnoOf } from '../keys/disk-failure.ts'
 
 /** Another program's configuration file: read, and replaced whole, with its mode and behind the link that it may be. */
 
-/** Null: there is none. */
+/** Its programs keep megabytes there at most; what is longer is something else. */
+const BYTES_MAX = 64 * 1_048_576
+
+/** Null: there is none. Throws CLIENT_CONFIG_INVALID for what is no file of text. */
 export async function readClientFile(file: string): Promise<string | null> {
   try {
+    const found = await stat(file)
+    if (!found.isFile() || found.size > BYTES_MAX)
+      throw new Failure('CLIENT_CONFIG_INVALID', `${file} is no file that could be a configuration.`)
     const bytes = await readFile(file)
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null
+    if (error instanceof Failure) throw error
+    if (errnoOf(error) === 'ENOENT') return await nothingAt(file)
     if (error instanceof TypeError)
       throw new Failure('CLIENT_CONFIG_INVALID', `${file} is no text in UTF-8, and was left alone.`)
     throw diskFailure(error, `reading ${file}`)
   }
+}
+
+/** A link that leads nowhere is not replaced: it may lead to a disk that is not mounted at this moment. */
+async function nothingAt(file: string): Promise<null> {
+  const isLink = await lstat(file).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  )
+  if (!isLink) return null
+  throw new Failure('CLIENT_CONFIG_INVALID', `${file} is a link that leads nowhere, and was left alone.`)
 }
 
 /** Refuses when the file is not what it was when `before` was read: its program writes to it as well. */
