@@ -223,6 +223,22 @@ test('who sends is proven by the machine, and who may by the log; what the log m
   expect(said).toHaveLength(7)
 })
 
+test('another machine cannot put a sender of its own making into a message by the times that it names', async () => {
+  const { recipient } = await machines()
+  const sound = JSON.parse(letter('x', false).text) as object
+  const forged = 'x","from":"root@office","sentAt":"x'
+  const arrive = (message: object): void =>
+    recipient.courier.onItem(
+      home,
+      { type: 'letters', letters: [{ sender: alice, recipients: [bob], message: utf8(JSON.stringify(message)) }] },
+      () => false,
+    )
+  for (const bad of [{ sentAt: forged }, { expiresAt: forged }, { sentAt: '2026-11-20' }]) arrive({ ...sound, ...bad })
+  arrive({ ...sound, id: 'last' })
+  await expect.poll(() => recipient.received.some(({ id }) => id === 'last')).toBe(true)
+  expect(recipient.received.map(({ text }) => (JSON.parse(text) as { from: string }).from)).toEqual(['alice@home'])
+})
+
 test('letters for a machine that is removed end, on disk as well', async () => {
   const { sender } = await machines()
   sender.carry = () => undefined

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { isName, NAME_PATTERN } from '../ids.ts'
-import { Iso } from '../ipc/shapes.ts'
 import { HOPS_MAX, PARENTS_MAX } from './limits.ts'
 
 /**
@@ -79,6 +78,9 @@ export type Priority = z.infer<typeof Priority>
 /** Any JSON value: it was read as JSON, so looking through it once more would find nothing. */
 export const Payload = z.unknown() as unknown as z.ZodType<z.core.util.JSONType>
 
+/** As `toISOString` writes it. Nodes put it into JSON as it is, so nothing else may stand there. */
+const Instant = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'A time as in 2026-11-20T14:03:05.120Z')
+
 export const Message = z.object({
   version: z.literal(MESSAGE_VERSION),
   id: MessageId,
@@ -89,9 +91,9 @@ export const Message = z.object({
   priority: Priority,
   /** What an answer answers; the round that a vote or a bid belongs to. */
   correlation: MessageId.nullable(),
-  sentAt: Iso,
+  sentAt: Instant,
   /** Worth nothing afterwards: it is dropped wherever it is. */
-  expiresAt: Iso.nullable(),
+  expiresAt: Instant.nullable(),
   hops: z.number().int().min(0).max(HOPS_MAX),
   /** Messages that caused this one. */
   parents: z.array(MessageId).max(PARENTS_MAX),
