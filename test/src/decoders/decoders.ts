@@ -19,6 +19,16 @@ import { decodeLease, openLease } from '@sealmesh/protocol/failover/lease-blob'
 import type { BlockHash, DocumentId, IncarnationId, NodeId } from '@sealmesh/protocol/ids'
 import { parseId, parseUmr } from '@sealmesh/protocol/ids'
 import { NONCE_BYTES, Secret, type SignPublicKey } from '@sealmesh/protocol/keys'
+import {
+  decodeDelivery,
+  decodeSend,
+  decodeSent,
+  encodeDelivery,
+  encodeDeliveryStart,
+  encodeSend,
+  encodeSent,
+  isSoundSend,
+} from '@sealmesh/protocol/ipc/compact'
 import { parseTextHeader } from '@sealmesh/protocol/messages/text-form'
 import { decodeRecord, verifyRecord } from '@sealmesh/protocol/membership/record-codec'
 import { decodeAdmission, encodeAdmission } from '@sealmesh/protocol/pairing/admission'
@@ -93,6 +103,7 @@ export function allDecoders(sodium: Sodium): Decoder[] {
     ...leases(sodium),
     ...snapshots(sodium),
     ...drills(sodium),
+    ...compactFrames(),
     {
       name: 'decodeRecord',
       samples: bytesOf(records),
@@ -393,4 +404,34 @@ function texts(rows: readonly Uint8Array[], sodium: Sodium): Pick<Decoder, 'samp
     samples: runs.map(({ update }) => update),
     takes: (bytes) => typeof readTextUpdate(bytes, client, 0) !== 'string',
   }
+}
+
+/** Heads of the framing `compact`, which are byte strings. */
+function compactFrames(): Decoder[] {
+  const byteString = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+  const bytes = (head: string): Uint8Array => Uint8Array.from(Buffer.from(head, 'latin1'))
+  const about = { type: 'text', priority: 2, correlation: 'c', hops: 3, parents: ['p', 'q'], durable: true } as const
+  const send = { as: 7, request: 1, to: 'bob@office', id: 'm1', expiresMs: 5, ...about, parents: ['p', 'q'] }
+  const at = '2026-11-20T14:03:05.120Z'
+  const told = { version: 1, id: 'm1', from: 'a@h', to: '*', sentAt: at, expiresAt: at, ...about, parents: [] } as const
+  return [
+    {
+      name: 'decodeSend',
+      samples: [bytes(encodeSend(send)), bytes(encodeSend({ ...send, parents: [], correlation: null }))],
+      takes: (input) => {
+        const head = decodeSend(byteString(input))
+        return head !== undefined && (isSoundSend(head) || true)
+      },
+    },
+    {
+      name: 'decodeDelivery',
+      samples: [bytes(encodeDeliveryStart(7, 9) + encodeDelivery({ ...told, parents: [] }))],
+      takes: (input) => decodeDelivery(byteString(input), null) !== undefined,
+    },
+    {
+      name: 'decodeSent',
+      samples: [bytes(encodeSent({ request: 1, id: 'm1', delivered: 1, waiting: 0, refused: 0 }))],
+      takes: (input) => decodeSent(byteString(input)) !== undefined,
+    },
+  ]
 }

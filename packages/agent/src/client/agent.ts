@@ -33,7 +33,8 @@ export type AgentChange = Omit<AgentNotification<'agent'>, 'as'>
 export type Undelivered = Omit<AgentNotification<'undelivered'>, 'as'>
 export type MemoryChange = Omit<AgentNotification<'memory'>, 'as'>
 
-const ID_BYTES = 12
+/** Of each attached program, in every id that it gives: no two share one. Random bytes for each message cost more than sending it. */
+const RUN_BYTES = 12
 
 /** One agent, attached to the node of this machine. Comes back by itself after the node was away. */
 export class Agent implements AgentPort {
@@ -45,6 +46,8 @@ export class Agent implements AgentPort {
   readonly #undelivered = new Set<(news: Undelivered) => void>()
   readonly #memory = new Map<string, Set<(change: MemoryChange) => void>>()
   readonly #topics = new Set<string>()
+  readonly #run = randomBytes(RUN_BYTES).toString('base64url')
+  #made = 0
   #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
   #profile: Partial<Profile>
   #as = 0
@@ -100,7 +103,7 @@ export class Agent implements AgentPort {
     const message = {
       ...rest,
       // Named here, so that asking again after a broken connection is the same message.
-      id: draft.id ?? randomBytes(ID_BYTES).toString('base64url'),
+      id: draft.id ?? `${this.#run}${(this.#made++).toString(36)}`,
       payload: (draft.payload ?? null) as Message['payload'],
       ...(causedBy === undefined ? {} : { hops, parents: [causedBy.id] }),
       ...(expiresMs === undefined ? {} : { expiresMs }),

@@ -8,6 +8,8 @@ import { type Line, Link } from './link.ts'
 export interface ConnectOptions extends Place {
   /** How long the node may be away before this gives up: its restart, or its upgrade. */
   readonly patienceMs?: number
+  /** `compact` (the default), where the node speaks it; `lines` is what a person can read along. */
+  readonly framing?: 'lines' | 'compact'
   /** Called when it gave up, or the connection was closed (then with nothing). */
   readonly onEnd?: (failure: Failure | undefined) => void
 }
@@ -33,6 +35,7 @@ export class AgentsConnection {
       greeted: (line) => connection.#greeted(line),
       ended: (failure) => options.onEnd?.(failure),
       patienceMs: options.patienceMs ?? PATIENCE_MS,
+      framing: options.framing ?? 'compact',
     })
     return connection
   }
@@ -40,6 +43,11 @@ export class AgentsConnection {
   /** Of this machine. */
   get nodeName(): string {
     return this.#connected().nodeName
+  }
+
+  /** What the node agreed to. */
+  get framing(): 'lines' | 'compact' {
+    return this.#connected().framing
   }
 
   /** Throws AGENT_TOKEN_INVALID, AGENT_ATTACHED or AGENT_LIMIT. */

@@ -8,7 +8,8 @@ import type {
   AgentNotificationName,
 } from '@sealmesh/protocol/ipc/agent-methods'
 import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
-import { RpcClient } from '../wire/rpc-client.ts'
+import { HELLO_WAIT_MS, RpcClient } from '../wire/rpc-client.ts'
+import { agentPacking } from './packing.ts'
 
 export interface LinkOptions {
   readonly find: () => Promise<string>
@@ -18,6 +19,7 @@ export interface LinkOptions {
   readonly ended: (failure: Failure | undefined) => void
   /** How long a node may be away. */
   readonly patienceMs: number
+  readonly framing: 'lines' | 'compact'
 }
 
 /** One connection, typed by the table of methods. */
@@ -37,6 +39,8 @@ export class Link {
   #line: Promise<Line>
   #closed = false
   nodeName = ''
+  /** What the node agreed to. */
+  framing: 'lines' | 'compact' = 'lines'
 
   private constructor(options: LinkOptions, line: Promise<Line>) {
     this.#options = options
@@ -62,10 +66,13 @@ export class Link {
   }
 
   async #dial(): Promise<Line> {
-    const hello = { version: AGENT_DOOR_VERSION }
-    const opened = await RpcClient.open<AgentMethodResult<'hello'>>(await this.#options.find(), hello)
+    const { find, framing } = this.#options
+    const hello = { version: AGENT_DOOR_VERSION, framing }
+    const packing = framing === 'compact' ? agentPacking : undefined
+    const opened = await RpcClient.open<AgentMethodResult<'hello'>>(await find(), hello, HELLO_WAIT_MS, packing)
     const { client } = opened
     this.nodeName = opened.hello.nodeName
+    this.framing = opened.hello.framing
     this.#client = client
     const line: Line = {
       call: <M extends AgentMethodName>(method: M, params: AgentMethodInput<M>) =>

@@ -1,6 +1,7 @@
 import type { Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { Failure } from '@sealmesh/protocol/errors'
-import { EVERYBODY, Message } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
+import { Message } from '@sealmesh/protocol/messages/message'
 import { Profile } from '@sealmesh/protocol/messages/profile'
 import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { dice } from '@sealmesh/protocol/test-dice'

@@ -41,6 +41,13 @@ export class LineReader {
     return { lines: new Lines(whole, this.#bytesMax), tooLong: this.#heldBytes > this.#bytesMax }
   }
 
+  /** What came behind `lines` and is no line yet, or shall be read as something else. */
+  rest(lines: Lines): Buffer {
+    const held = this.#held.subarray(0, this.#heldBytes)
+    this.#heldBytes = 0
+    return Buffer.concat([lines.rest(), held])
+  }
+
   #hold(bytes: Buffer): void {
     if (bytes.length === 0) return
     const needed = this.#heldBytes + bytes.length
@@ -80,5 +87,12 @@ export class Lines {
     if (typeof whole === 'string') return whole.slice(from, end)
     const bytes = whole.subarray(from, end)
     return isUtf8(bytes) ? bytes.toString('utf8') : GARBLED
+  }
+  /** All that `next` has not given, as it came. */
+  rest(): Buffer {
+    const from = this.#at
+    this.#at = Number.POSITIVE_INFINITY
+    const left = this.#text === undefined ? this.#bytes.subarray(from) : Buffer.from(this.#text.slice(from))
+    return from > (this.#text ?? this.#bytes).length ? left : Buffer.concat([left, Buffer.of(NEWLINE)])
   }
 }

@@ -1,6 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import { Failure, type FailureCode, reactions } from '@sealmesh/protocol/errors'
-import { LineReader } from './line-reader.ts'
+import { FRAME_KINDS } from '@sealmesh/protocol/ipc/compact'
+import { byteString, type Frame, frameOf, FrameReader } from './frames.ts'
+import { LineReader, type Lines } from './line-reader.ts'
 
 /** JSON-RPC 2.0 over a local socket of a node, from the side that asks: docs/spec/06-local-socket.md §2. */
 
@@ -14,10 +16,32 @@ interface RpcError {
   readonly data: { readonly code: string; readonly next: string }
 }
 
+/** What a node says, as far as anything is known of it. */
+interface Spoken {
+  readonly id?: unknown
+  readonly method?: unknown
+  readonly params?: unknown
+  readonly result?: unknown
+  readonly error?: unknown
+}
+
 interface Waiting {
   readonly resolve: (result: unknown) => void
   readonly reject: (error: Failure) => void
 }
+
+/** What a client says and hears in frames of its own, once both sides speak `compact`. */
+export interface Packing {
+  /** A call as a frame; undefined for one that goes as JSON-RPC. */
+  readonly pack: (method: string, id: number, params: object) => string | undefined
+  /** What another frame than JSON-RPC says; undefined for what no node says. */
+  readonly unpack: (frame: Frame) => Said | undefined
+}
+
+/** A notification, or the answer to a call. */
+export type Said =
+  | { readonly method: string; readonly params: unknown }
+  | { readonly id: number; readonly result: unknown }
 
 export class RpcClient {
   readonly #socket: Socket
@@ -27,12 +51,17 @@ export class RpcClient {
   readonly #told = new Map<string, Set<(said: unknown) => void>>()
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
+  /** Once the node has agreed to it. */
+  #frames: FrameReader | undefined
+  readonly #packing: Packing | undefined
+  /** A byte string once both sides speak frames. */
   #out = ''
   #nextId = 1
   #ended: Failure | undefined
 
-  private constructor(socket: Socket, socketPath: string) {
+  private constructor(socket: Socket, socketPath: string, packing: Packing | undefined) {
     this.#socket = socket
+    this.#packing = packing
     this.#socketPath = socketPath
     socket.on('data', (chunk) => this.#onData(chunk))
     socket.on('error', () => socket.destroy())
@@ -44,13 +73,14 @@ export class RpcClient {
     })
   }
 
-  /** Connects and greets. Throws NODE_NOT_RUNNING, HOME_UNUSABLE, CORE_BUSY, or what the node answers. */
+  /** Connects and greets; with `packing` it speaks `compact` where the node agrees to it. Throws NODE_NOT_RUNNING, HOME_UNUSABLE, CORE_BUSY, or what the node answers. */
   static async open<Hello>(
     socketPath: string,
     hello: object,
     helloWaitMs: number = HELLO_WAIT_MS,
+    packing?: Packing,
   ): Promise<{ client: RpcClient; hello: Hello }> {
-    const client = new RpcClient(await dial(socketPath), socketPath)
+    const client = new RpcClient(await dial(socketPath), socketPath, packing)
     let timer: NodeJS.Timeout | undefined
     const impatient = new Promise<never>((_, reject) => {
       const failure = new Failure(
@@ -81,14 +111,15 @@ export class RpcClient {
       }
       const id = this.#nextId++
       this.#waiting.set(id, { resolve, reject })
-      this.#say(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${JSON.stringify(params)}}\n`)
+      const packed = this.#frames && this.#packing?.pack(method, id, params)
+      if (packed === undefined) this.#sayText(`"id":${id},`, method, params)
+      else this.#say(packed)
     })
   }
 
   /** A call whose answer nobody waits for, nor its failure. */
   tell(method: string, params: object): void {
-    if (this.#ended === undefined)
-      this.#say(`{"jsonrpc":"2.0","method":"${method}","params":${JSON.stringify(params)}}\n`)
+    if (this.#ended === undefined) this.#sayText('', method, params)
   }
 
   /** What the node says unasked; gives back what ends the listening. */
@@ -105,35 +136,65 @@ export class RpcClient {
     await this.closed
   }
 
-  #say(line: string): void {
+  #sayText(id: string, method: string, params: object): void {
+    const text = `{"jsonrpc":"2.0",${id}"method":"${method}","params":${JSON.stringify(params)}}`
+    this.#say(this.#frames === undefined ? `${text}\n` : frameOf(FRAME_KINDS.json, '', byteString(text)))
+  }
+
+  #say(out: string): void {
     // Calls made in one go leave in one write.
     if (this.#out === '') queueMicrotask(() => this.#flush())
-    this.#out += line
+    this.#out += out
   }
 
   #flush(): void {
     const out = this.#out
     this.#out = ''
-    if (this.#ended === undefined) this.#socket.write(out)
+    if (this.#ended === undefined) this.#socket.write(out, this.#frames === undefined ? 'utf8' : 'latin1')
   }
 
   #onData(chunk: Buffer): void {
+    if (this.#frames !== undefined) {
+      this.#frames.push(chunk)
+      return this.#takeFrames(this.#frames)
+    }
     const { lines, tooLong } = this.#lines.push(chunk)
-    for (let line = lines?.next(); line !== undefined; line = lines?.next()) {
-      if (typeof line !== 'string' || !this.#onLine(line)) return this.#giveUp()
+    for (let line = lines?.next(); lines !== undefined && line !== undefined; line = lines.next()) {
+      if (typeof line !== 'string' || !this.#onText(line)) return this.#giveUp()
+      if (this.#frames !== undefined) return this.#beginFrames(this.#frames, lines)
     }
     if (tooLong) this.#giveUp()
   }
 
+  /** Behind the answer to `hello`. */
+  #beginFrames(frames: FrameReader, lines: Lines): void {
+    frames.push(this.#lines.rest(lines))
+    this.#takeFrames(frames)
+  }
+
+  #takeFrames(frames: FrameReader): void {
+    for (let frame = frames.next(); frame !== undefined; frame = frames.next())
+      if (typeof frame === 'symbol' || !this.#onFrame(frame)) return this.#giveUp()
+  }
+
+  #onFrame(frame: Frame): boolean {
+    if (frame.kind === FRAME_KINDS.json) return this.#onText(frame.body)
+    const said = this.#packing?.unpack(frame)
+    return said !== undefined && this.#onMessage(said)
+  }
+
   /** False when it is not what a node says. */
-  #onLine(line: string): boolean {
-    let message: { id?: unknown; method?: unknown; params?: unknown; result?: unknown; error?: unknown } | null
+  #onText(text: string): boolean {
+    let message: Spoken | null
     try {
-      message = JSON.parse(line)
+      message = JSON.parse(text)
     } catch {
       return false
     }
-    if (typeof message !== 'object' || message === null) return false
+    return typeof message === 'object' && message !== null && this.#onMessage(message)
+  }
+
+  #onMessage(message: Spoken): boolean {
     if (typeof message.method === 'string') {
       // What a newer node tells and we have no name for is none of our business.
       for (const listener of this.#told.get(message.method) ?? []) listener(message.params)
@@ -147,10 +208,18 @@ export class RpcClient {
     }
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
-    if (error === undefined) waiting?.resolve(message.result)
-    else if (isRpcError(error)) waiting?.reject(failureOf(error))
+    if (error === undefined) {
+      if (this.#isAgreed(id, message.result)) this.#frames = new FrameReader(ANSWER_BYTES_MAX)
+      waiting?.resolve(message.result)
+    } else if (isRpcError(error)) waiting?.reject(failureOf(error))
     else return false
     return true
+  }
+
+  /** The first call is `hello`. */
+  #isAgreed(id: number, hello: unknown): boolean {
+    if (id !== 1 || this.#packing === undefined) return false
+    return (hello as { framing?: unknown } | null)?.framing === 'compact'
   }
 
   #giveUp(): void {

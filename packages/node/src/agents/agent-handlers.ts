@@ -6,6 +6,7 @@ import type { Mesh } from '@sealmesh/protocol/membership/mesh'
 import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { AGENT_DOOR_VERSION } from '@sealmesh/protocol/version'
 import type { DoorContext, Handlers, HandlersOf } from '../ipc/dispatch.ts'
+import { payloadText } from './core/payload.ts'
 import { mayAddress, type Talk } from './core/who.ts'
 import { mayGo } from './core/far.ts'
 import type { Desk } from './desk.ts'
@@ -35,14 +36,15 @@ export interface AgentServices {
 export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agentMethods> {
   const { desk, post, farRoster, memory, limits, owners } = services
   return {
-    hello: ({ version }) => {
+    hello: ({ version, framing }, { stream }) => {
       if (version !== AGENT_DOOR_VERSION)
         throw new Failure('VERSION_MISMATCH', `This node speaks version ${AGENT_DOOR_VERSION} of the agents' door.`)
+      if (framing === 'compact') stream?.compact?.begin()
       return {
         version: AGENT_DOOR_VERSION,
         node: formatId('node', services.node),
         nodeName: services.nodeName(),
-        framing: 'lines',
+        framing: stream?.compact?.isOn() === true ? 'compact' : 'lines',
       }
     },
 
@@ -97,7 +99,7 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       return { agents: listed(services, attachment.seat) }
     },
 
-    send: (draft, client) => post.send(desk.caller(client, draft.as, 'send').seat, draft),
+    send: (draft, client) => post.send(desk.caller(client, draft.as, 'send').seat, draft, payloadText(draft.payload)),
     'topics.join': ({ as, topic }, client) => {
       const { topics } = desk.caller(client, as, 'receive').seat
       if (topics.size >= limits.topicsPerAgent && !topics.has(topic))

@@ -21,6 +21,7 @@ import type { Aside } from '../sync/asides.ts'
 import type { PacketPort } from '../sync/packet-port.ts'
 import { type Far, farRecipientsOf, mayGo } from './core/far.ts'
 import { isOver, type Letter, letterOf } from './core/letter.ts'
+import { isTooDeep } from './core/payload.ts'
 import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
 import { Pace } from './core/pace.ts'
 import { type Mark, Taken } from './core/taken.ts'
@@ -372,7 +373,8 @@ function together({ posted }: Batch): SentLetter[] {
 /** Bytes of a peer. */
 function messageIn(bytes: Uint8Array): Message | undefined {
   try {
-    return Message.safeParse(JSON.parse(fromUtf8(bytes))).data
+    const text = fromUtf8(bytes)
+    return isTooDeep(text, 1) ? undefined : Message.safeParse(JSON.parse(text)).data
   } catch {
     return undefined
   }

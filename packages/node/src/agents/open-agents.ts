@@ -16,6 +16,7 @@ import { Courier, type CourierLink } from './courier.ts'
 import { Desk } from './desk.ts'
 import { FarMail } from './far-mail.ts'
 import { FarRoster } from './far-roster.ts'
+import { framedSends } from './framed-send.ts'
 import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
 import { MessageLogs } from './message-logs.ts'
@@ -188,6 +189,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
         socketPath,
         methods: agentMethods,
         handlers,
+        frame: framedSends({ desk, post }),
         log: logger,
         limits: { inFlightMax: limits.callsPerConnection },
       })

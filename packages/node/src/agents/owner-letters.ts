@@ -3,6 +3,7 @@ import type { AgentId } from '@sealmesh/protocol/ids'
 import { RIGHTS } from '@sealmesh/protocol/ipc/agent-methods'
 import type { DoorContext } from '../ipc/dispatch.ts'
 import type { Handlers } from '../ipc/door.ts'
+import { payloadText } from './core/payload.ts'
 import type { Desk } from './desk.ts'
 import type { Post } from './post.ts'
 import type { Roster } from './roster.ts'
@@ -34,9 +35,9 @@ export function ownerLetterHandlers({ desk, post, roster }: OwnerLettersDeps): O
   }
 
   return {
-    'messages.send': async ({ as, ...draft }) => {
+    'messages.send': async ({ as, payload, ...draft }) => {
       const seat = seatOf(roster, as)
-      const sent = await post.send(seat, draft)
+      const sent = await post.send(seat, draft, payloadText(payload))
       return { ...sent, as: seat.agent.name }
     },
     'messages.take': async ({ as, limit, waitMs, capabilities }, client) => {

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentMethodParams, Delivery } from '@sealmesh/protocol/ipc/agent-methods'
-import { MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
-import { EVERYBODY, type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
+import { MESSAGE_DEPTH_MAX, MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
+import { type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
 import type { HandedOut, Held } from './core/inbox.ts'
@@ -10,6 +11,7 @@ import type { Operation } from '../store/store.ts'
 import type { Courier } from './courier.ts'
 import type { Far } from './core/far.ts'
 import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
+import { isTooDeep } from './core/payload.ts'
 import type { TraceEvent } from './core/trace-book.ts'
 import { recipientsOf, type Talk } from './core/who.ts'
 import type { AgentLimits } from './limits.ts'
@@ -17,6 +19,7 @@ import type { FoundLetter, Mail } from './mail.ts'
 import type { Roster } from './roster.ts'
 import type { Attachment, Seat, Sent } from './seat.ts'
 import type { Trace } from './trace.ts'
+import { tellLetter } from './told.ts'
 
 export interface PostDeps {
   readonly roster: Roster
@@ -52,7 +55,7 @@ interface Answering {
   readonly type: string | undefined
 }
 
-export type Draft = Omit<AgentMethodParams<'send'>, 'as'>
+export type Draft = Omit<AgentMethodParams<'send'>, 'as' | 'payload'>
 
 /** Of each run of the node, in every id that it gives: no two runs share one. */
 const RUN_BYTES = 12
@@ -85,11 +88,12 @@ export class Post {
 
   /**
    * Answers when everyone has it or it is on disk. Throws AGENT_UNKNOWN, AGENT_TOO_FAST, VALUE_TOO_LARGE, INBOX_FULL
-   * where there is one recipient, DISK_FULL or DISK_FAILED.
+   * where there is one recipient, VALUE_INVALID, DISK_FULL or DISK_FAILED. `payload`: JSON text in one line; undefined
+   * for what could not be made one.
    */
-  send(sender: Seat, draft: Draft): Sent | Promise<Sent> {
+  send(sender: Seat, draft: Draft, payload: string | undefined): Sent | Promise<Sent> {
     try {
-      const sent = this.#sendOnce(sender, draft)
+      const sent = this.#sendOnce(sender, draft, payload)
       if (sent instanceof Promise) sent.catch((error: unknown) => this.#deps.watch.refused(sender, draft, error))
       return sent
     } catch (error) {
@@ -98,21 +102,21 @@ export class Post {
     }
   }
 
-  #sendOnce(sender: Seat, draft: Draft): Sent | Promise<Sent> {
-    if (draft.id === undefined) return this.#send(sender, draft)
+  #sendOnce(sender: Seat, draft: Draft, payload: string | undefined): Sent | Promise<Sent> {
+    if (draft.id === undefined) return this.#send(sender, draft, payload)
     const { id } = draft
     const known = sender.seen.get(id)
     if (known !== undefined) return known
-    const sent = this.#send(sender, draft)
+    const sent = this.#send(sender, draft, payload)
     sender.seen.set(id, sent)
     if (sent instanceof Promise) sent.catch(() => sender.seen.forget(id))
     return sent
   }
 
-  #send(sender: Seat, draft: Draft): Sent | Promise<Sent> {
+  #send(sender: Seat, draft: Draft, payload: string | undefined): Sent | Promise<Sent> {
     const { roster, limits, now } = this.#deps
     const nowMs = now()
-    const letter = this.#letter(sender, draft, nowMs)
+    const letter = this.#letter(sender, draft, payload, nowMs)
     const rules = { talk: this.#deps.talk(), nodeName: this.#deps.nodeName() }
     const far = this.#deps.courier.recipients(draft.to, sender.id)
     const here = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
@@ -234,8 +238,9 @@ export class Post {
     return { id: letter.id, delivered, waiting: open.length - delivered, refused }
   }
 
-  #letter(sender: Seat, draft: Draft, nowMs: number): Letter {
-    const payload = JSON.stringify(draft.payload)
+  #letter(sender: Seat, draft: Draft, payload: string | undefined, nowMs: number): Letter {
+    if (payload === undefined || isTooDeep(payload))
+      throw new Failure('VALUE_INVALID', `A payload nests at most ${MESSAGE_DEPTH_MAX} lists and objects.`)
     if (payload.length * 3 > MESSAGE_PAYLOAD_BYTES_MAX && Buffer.byteLength(payload) > MESSAGE_PAYLOAD_BYTES_MAX)
       throw new Failure('VALUE_TOO_LARGE', `A payload holds ${MESSAGE_PAYLOAD_BYTES_MAX} bytes.`, {
         next: 'put it into a document, and its UMR into the message',
@@ -287,7 +292,7 @@ export class Post {
       const out = seat.inbox.next(nowMs, expired)
       if (out === undefined) break
       this.#handed(seat, out)
-      stream.tellText('message', `{"as":${attachment.as},"place":${out.place},"message":${out.letter.text}}`)
+      tellLetter(stream, attachment.as, out)
     }
     this.#gone(seat, expired)
     if (seat.inbox.waiting > 0 && !stream.hasRoom()) this.#goOnLater(attachment, stream.room())

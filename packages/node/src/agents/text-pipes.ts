@@ -10,6 +10,7 @@ import { textForm, type TextMessage, TextReader } from '@sealmesh/protocol/messa
 import type { DoorContext } from '../ipc/dispatch.ts'
 import type { DoorLog } from '../ipc/door.ts'
 import { makePrivateDirectory } from '../keys/durable-file.ts'
+import { payloadText } from './core/payload.ts'
 import type { Desk } from './desk.ts'
 import type { Post } from './post.ts'
 import type { Roster } from './roster.ts'
@@ -133,17 +134,10 @@ export class TextPipes {
       return answerTo(error)
     }
     try {
-      const { id: sent, delivered } = await this.#deps.post.send(seat, {
-        to: to ?? owner,
-        type,
-        priority,
-        payload,
-        ...(id === undefined ? {} : { id }),
-        correlation: re ?? null,
-        parents: [],
-        hops: 0,
-        durable: false,
-      })
+      const named = id === undefined ? {} : { id }
+      const about = { correlation: re ?? null, parents: [], hops: 0, durable: false, ...named }
+      const draft = { to: to ?? owner, type, priority, ...about }
+      const { id: sent, delivered } = await this.#deps.post.send(seat, draft, payloadText(payload))
       return `OK ${sent} ${delivered > 0 ? 'delivered' : 'waiting'}\n`
     } catch (error) {
       return answerTo(error)

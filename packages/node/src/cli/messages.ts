@@ -1,6 +1,7 @@
 import { Failure } from '@sealmesh/protocol/errors'
 import type { MethodResult } from '@sealmesh/protocol/ipc/methods'
-import { EVERYBODY, type Message } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
+import type { Message } from '@sealmesh/protocol/messages/message'
 import { Command } from 'commander'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'

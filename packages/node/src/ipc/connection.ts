@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
+import { byteString, type Frame, frameOf, FrameReader } from '@sealmesh/agent/wire/frames'
 import { GARBLED, LineReader, type Lines, TOO_LONG } from '@sealmesh/agent/wire/line-reader'
-import type { DoorContext, Parsed, ReadRequest } from './dispatch.ts'
+import { FRAME_KINDS } from '@sealmesh/protocol/ipc/compact'
+import type { CompactStream, DoorContext, Parsed, ReadFrame, ReadRequest } from './dispatch.ts'
 import type { DoorLimits } from './door-limits.ts'
 import { errorLine, errorOf, notificationLine, RPC_CODES, type RpcId, resultLine, rpcError } from './rpc.ts'
 
@@ -11,24 +13,36 @@ export interface DoorLog {
   error(fields: object, text: string): void
 }
 
+/** How a door understands what is said to it. */
+export interface Reading {
+  readonly line: ReadRequest
+  /** Of a door that speaks `compact`. */
+  readonly frame: ReadFrame | undefined
+}
+
 /**
  * One client of the door.
  *
  * 1. Answers that are ready in one turn of the loop leave in one write.
  * 2. The socket is read only while fewer than `inFlightMax` requests are worked on and fewer than `queueBytesPause`
  *    bytes wait for the client; lines that were already read wait with it. So requests are held back, not dropped.
- * 3. Notifications cannot be held back: past `queueBytesMax` the client is cut.
+ * 3. Behind the answer to the `hello` that asks for it, and behind that `hello`, both sides speak frames.
+ * 4. Notifications cannot be held back: past `queueBytesMax` the client is cut.
  */
 export class Connection {
   readonly #socket: Socket
-  readonly #read: ReadRequest
+  readonly #read: Reading
   readonly #limits: DoorLimits
   readonly #log: DoorLog
   readonly #lines: LineReader
   readonly #gone = new AbortController()
   readonly #context: DoorContext
-  #unread: Lines | undefined
+  /** Once both sides speak frames. */
+  #frames: FrameReader | undefined
+  #unread: Lines | FrameReader | undefined
+  /** A byte string once both sides speak frames. */
   #out = ''
+  #turnsCompact = false
   #flushing = false
   #working = false
   #waits = false
@@ -37,7 +51,7 @@ export class Connection {
   readonly #awaitRoom: (() => void)[] = []
   #state: 'open' | 'draining' | 'gone' = 'open'
 
-  constructor(socket: Socket, read: ReadRequest, limits: DoorLimits, log: DoorLog) {
+  constructor(socket: Socket, read: Reading, limits: DoorLimits, log: DoorLog) {
     this.#socket = socket
     this.#read = read
     this.#limits = limits
@@ -46,6 +60,7 @@ export class Connection {
     this.#context = {
       notify: (event) => this.#tell('watch.event', JSON.stringify(event)),
       stream: {
+        ...(read.frame === undefined ? {} : { compact: this.#compact() }),
         tell: (name, params) => this.#tell(name, JSON.stringify(params)),
         tellText: (name, params) => this.#tell(name, params),
         hasRoom: () => this.#hasRoom(),
@@ -83,10 +98,32 @@ export class Connection {
 
   #onData(chunk: Buffer): void {
     if (this.#state !== 'open') return
+    if (this.#frames !== undefined) {
+      this.#frames.push(chunk)
+      this.#unread = this.#frames
+      return this.#work()
+    }
     const { lines, tooLong } = this.#lines.push(chunk)
     this.#unread = lines
     this.#work()
-    if (tooLong) this.#refuseLongLine()
+    if (tooLong) this.#refuseTooLong()
+  }
+
+  #compact(): CompactStream {
+    return {
+      begin: () => void (this.#turnsCompact = this.#frames === undefined),
+      isOn: () => this.#turnsCompact || this.#frames !== undefined,
+      tell: (frame) => this.#tellAs(() => this.#put(frame)),
+    }
+  }
+
+  /** Invariant 3. */
+  #beginFrames(lines: Lines): void {
+    this.#turnsCompact = false
+    this.#flush()
+    this.#frames = new FrameReader(this.#limits.lineBytesMax)
+    this.#frames.push(this.#lines.rest(lines))
+    this.#unread = this.#frames
   }
 
   /** Takes lines until they are used up or the client has enough in flight, and sends what is ready. */
@@ -104,15 +141,22 @@ export class Connection {
   #takeLines(): void {
     this.#working = true
     while (this.#unread !== undefined && !this.#isFull()) {
-      const line = this.#unread.next()
-      if (line === undefined) this.#unread = undefined
-      else if (line === TOO_LONG) this.#refuseLongLine()
-      else if (line === GARBLED)
-        this.#send(errorLine(null, rpcError(RPC_CODES.PARSE, 'USAGE', 'The line is not UTF-8.')))
+      const unread = this.#unread
+      const said = unread.next()
+      if (said === undefined) this.#unread = undefined
+      else if (said === TOO_LONG) this.#refuseTooLong()
+      else if (said === GARBLED) this.#send(errorLine(null, rpcError(RPC_CODES.PARSE, 'USAGE', GARBLED_WORDS)))
+      else if (typeof said !== 'string') this.#answer(this.#readFrame(said))
       // Blank lines are what people type.
-      else if (line !== '' && line !== '\r') this.#answer(this.#read(line))
+      else if (said !== '' && said !== '\r') this.#answer(this.#read.line(said))
+      if (this.#turnsCompact) this.#beginFrames(unread as Lines)
     }
     this.#working = false
+  }
+
+  #readFrame(frame: Frame): Parsed {
+    if (frame.kind === FRAME_KINDS.json || this.#read.frame === undefined) return this.#read.line(frame.body)
+    return this.#read.frame(frame)
   }
 
   #readOrWait(): void {
@@ -132,19 +176,19 @@ export class Connection {
 
   #answer(request: Parsed): void {
     if (request.type === 'refuse') return this.#send(errorLine(request.id, request.error))
-    const { id, params, call } = request
+    const { id, params, call, frame } = request
     let outcome: unknown
     try {
       outcome = call(params, this.#context)
     } catch (error) {
       return this.#sendFailure(id, error)
     }
-    if (!(outcome instanceof Promise)) return this.#sendResult(id, outcome)
+    if (!(outcome instanceof Promise)) return this.#sendResult(id, outcome, frame)
     this.#inFlight++
     outcome.then(
       (result: unknown) => {
         this.#inFlight--
-        this.#sendResult(id, result)
+        this.#sendResult(id, result, frame)
       },
       (error: unknown) => {
         this.#inFlight--
@@ -153,10 +197,11 @@ export class Connection {
     )
   }
 
-  #sendResult(id: RpcId | undefined, result: unknown): void {
+  #sendResult(id: RpcId | undefined, result: unknown, frame?: (result: unknown) => string): void {
     // A request without an id wants no answer.
     if (id === undefined) return this.#scheduleFlush()
-    this.#send(resultLine(id, result))
+    if (frame === undefined) this.#send(resultLine(id, result))
+    else this.#put(frame(result))
   }
 
   #sendFailure(id: RpcId | undefined, thrown: unknown): void {
@@ -167,9 +212,13 @@ export class Connection {
   }
 
   #tell(name: string, params: string): void {
+    this.#tellAs(() => this.#send(notificationLine(name, params)))
+  }
+
+  #tellAs(say: () => void): void {
     if (this.#state !== 'open' || this.#gone.signal.aborted) return
     if (this.#queuedBytes() > this.#limits.queueBytesMax) return this.#cut('it does not read what it watches')
-    this.#send(notificationLine(name, params))
+    say()
   }
 
   #hasRoom(): boolean {
@@ -187,8 +236,12 @@ export class Connection {
   }
 
   #send(line: string): void {
+    this.#put(this.#frames === undefined ? line : frameOf(FRAME_KINDS.json, '', byteString(line)))
+  }
+
+  #put(out: string): void {
     if (this.#state === 'gone') return
-    this.#out += line
+    this.#out += out
     this.#scheduleFlush()
   }
 
@@ -206,15 +259,15 @@ export class Connection {
     if (this.#out === '' || this.#state === 'gone') return
     const out = this.#out
     this.#out = ''
-    this.#socket.write(out)
+    this.#socket.write(out, this.#frames === undefined ? 'utf8' : 'latin1')
   }
 
-  #refuseLongLine(): void {
+  #refuseTooLong(): void {
     if (this.#state !== 'open') return
-    const message = `A line has over ${this.#limits.lineBytesMax} bytes.`
+    const message = `A ${this.#frames === undefined ? 'line' : 'frame'} has over ${this.#limits.lineBytesMax} bytes.`
     this.#send(errorLine(null, rpcError(RPC_CODES.REQUEST, 'VALUE_TOO_LARGE', message)))
     this.#unread = undefined
-    this.#log.warn({}, 'a local client sent a line over the limit, and was cut')
+    this.#log.warn({}, 'a local client sent more at a time than it may, and was cut')
     // What follows cannot be told apart any more. Reading on and dropping it lets the client see why.
     this.#state = 'draining'
     this.#socket.resume()
@@ -255,6 +308,8 @@ export class Connection {
     return this.#socket.writableLength + this.#out.length
   }
 }
+
+const GARBLED_WORDS = 'The line is not UTF-8, or the frame is none.'
 
 /** Where it broke, without the message, which may quote what an agent wrote. */
 function withoutWords(thrown: unknown): { error: string; at: string[] } {

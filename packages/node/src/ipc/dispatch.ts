@@ -1,3 +1,4 @@
+import type { Frame } from '@sealmesh/agent/wire/frames'
 import type { FailureCode } from '@sealmesh/protocol/errors'
 import type { methods, Notification, NotificationName, WatchEvent } from '@sealmesh/protocol/ipc/methods'
 import type { z } from 'zod'
@@ -17,6 +18,8 @@ export interface DoorContext {
 }
 
 export interface DoorStream {
+  /** Of a door that speaks `compact`. */
+  readonly compact?: CompactStream
   /** Too many unread ones cut the client: ask `hasRoom` first where there may be many. */
   tell<N extends NotificationName>(name: N, params: Notification<N>): void
   /** The same of another door's notifications, with parameters that are JSON text already: many may get one text. */
@@ -24,6 +27,14 @@ export interface DoorStream {
   hasRoom(): boolean
   /** In a later turn, once there is room or the client is gone. */
   room(): Promise<void>
+}
+
+export interface CompactStream {
+  /** From the answer on that this call gets, both sides speak frames. */
+  begin(): void
+  isOn(): boolean
+  /** As `tellText`. `frame`: a byte string. */
+  tell(frame: string): void
 }
 
 /** What stands behind a door. A handler that has its answer at hand returns it without a promise. */
@@ -38,11 +49,20 @@ export type Handlers = HandlersOf<typeof methods>
 
 export type Call = (params: unknown, context: DoorContext) => unknown
 export type Parsed =
-  | { readonly type: 'call'; readonly id: RpcId | undefined; readonly params: unknown; readonly call: Call }
+  | {
+      readonly type: 'call'
+      readonly id: RpcId | undefined
+      readonly params: unknown
+      readonly call: Call
+      /** What goes well is answered by this frame. */
+      readonly frame?: (result: unknown) => string
+    }
   | { readonly type: 'refuse'; readonly id: RpcId; readonly error: RpcError }
 
 /** Turns one line into a checked call or into the error that answers it. Never throws. */
 export type ReadRequest = (line: string) => Parsed
+/** The same for a frame that is not JSON-RPC, of a door that speaks `compact`. Never throws. */
+export type ReadFrame = (frame: Frame) => Parsed
 
 export function requestReader<Table extends MethodTable>(methods: Table, handlers: HandlersOf<Table>): ReadRequest {
   // The type of the handlers pairs each with its schema; a map cannot say so.
@@ -67,19 +87,17 @@ export function requestReader<Table extends MethodTable>(methods: Table, handler
     if (entry === undefined) return refuse(id ?? null, RPC_CODES.METHOD, 'USAGE', 'There is no such method.')
     const checked = entry.schema.safeParse(params)
     if (checked.success) return { type: 'call', id, params: checked.data, call: entry.call }
-    const issue = checked.error.issues[0]
-    const path = issue?.path.join('.') ?? ''
-    // Zod's words name types and limits, never values.
-    return refuse(
-      id ?? null,
-      RPC_CODES.PARAMS,
-      codeOf(issue?.path),
-      `${path || 'params'}: ${issue?.message ?? 'Invalid input'}.`,
-    )
+    return refuseParams(id ?? null, checked.error)
   }
 }
 
-function refuse(id: RpcId, code: number, failure: FailureCode, message: string): Parsed {
+export function refuseParams(id: RpcId, { issues: [issue] }: z.ZodError): Parsed {
+  const path = issue?.path.join('.') ?? ''
+  // Zod's words name types and limits, never values.
+  return refuse(id, RPC_CODES.PARAMS, codeOf(issue?.path), `${path || 'params'}: ${issue?.message ?? 'Invalid input'}.`)
+}
+
+export function refuse(id: RpcId, code: number, failure: FailureCode, message: string): Parsed {
   return { type: 'refuse', id, error: rpcError(code, failure, message) }
 }
 

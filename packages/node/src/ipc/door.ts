@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '@sealmesh/protocol/errors'
 import { errnoOf, diskFailure } from '../keys/disk-failure.ts'
 import { Connection, type DoorLog } from './connection.ts'
-import { type HandlersOf, type MethodTable, requestReader } from './dispatch.ts'
+import { type HandlersOf, type MethodTable, type ReadFrame, requestReader } from './dispatch.ts'
 import { DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
 
 export type { DoorLog } from './connection.ts'
@@ -19,12 +19,14 @@ export async function serveDoor<Table extends MethodTable>(options: {
   socketPath: string
   methods: Table
   handlers: HandlersOf<Table>
+  /** Of a door that speaks `compact` to who asks for it. */
+  frame?: ReadFrame
   log: DoorLog
   limits?: Partial<DoorLimits>
 }): Promise<Door> {
   const { socketPath, log } = options
   const limits = { ...DOOR_LIMITS, ...options.limits }
-  const read = requestReader(options.methods, options.handlers)
+  const read = { line: requestReader(options.methods, options.handlers), frame: options.frame }
   const connections = new Set<Connection>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const connection = new Connection(socket, read, limits, log)

@@ -1,6 +1,6 @@
 import { type FailureCode, Failure, reactions } from '@sealmesh/protocol/errors'
 
-/** JSON-RPC 2.0 as the door speaks it: docs/spec/06-local-socket.md. */
+/** JSON-RPC 2.0 as the door speaks it: docs/spec/06-local-socket.md. Frames hold the same texts, and a newline at the end. */
 export type RpcId = string | number | null
 
 /** JSON-RPC's own numbers; every other failure is `FAILED`, and its code says which. */

@@ -8,3 +8,5 @@ export const PARENTS_MAX = 16
 export const MESSAGE_PAYLOAD_BYTES_MAX = 131_072
 /** Longer than any prekey lives nothing can travel. */
 export const MESSAGE_LIFE_MS_MAX = 28 * 86_400_000
+/** Lists and objects in one another. Readers in other languages give up at about a thousand, some with their process. */
+export const MESSAGE_DEPTH_MAX = 256

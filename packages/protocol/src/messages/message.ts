@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isName, NAME_PATTERN } from '../ids.ts'
+import { isAgentAddress, isRecipient, MESSAGE_ID } from './addresses.ts'
 import { HOPS_MAX, PARENTS_MAX } from './limits.ts'
 
 /**
@@ -9,20 +10,7 @@ import { HOPS_MAX, PARENTS_MAX } from './limits.ts'
 
 export const MESSAGE_VERSION = 1
 
-/** What a machine has passed on already it knows by sender and id. */
-const MESSAGE_ID = /^[A-Za-z0-9_-]{1,64}$/
 export const MessageId = z.string().regex(MESSAGE_ID, 'An id has 1 to 64 letters, digits, - or _')
-
-/** `name`, or `name@machine` where several machines may have it attached. */
-const isAgentAddress = (text: string): boolean => {
-  const [name = '', node, ...more] = text.split('@')
-  return more.length === 0 && isName(name) && (node === undefined || isName(node))
-}
-/** `*`: everybody that the sender may address, but for itself. `#topic`: whoever has subscribed. */
-export const EVERYBODY = '*'
-const isRecipient = (text: string): boolean =>
-  text === EVERYBODY || isAgentAddress(text) || (text.startsWith('#') && isName(text.slice(1)))
-
 const ADDRESS_PATTERN = `${NAME_PATTERN}(?:@${NAME_PATTERN})?`
 export const AgentAddress = z
   .string()

@@ -1,7 +1,7 @@
 import type { AgentId, NodeId } from '@sealmesh/protocol/ids'
 import { nodeByName } from '@sealmesh/protocol/membership/access'
 import type { Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
-import { EVERYBODY } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
 import { mayAddress } from './who.ts'
 
 /** An agent and the other machine that its messages go to. */

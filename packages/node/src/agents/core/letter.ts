@@ -1,4 +1,6 @@
-import { EVERYBODY, type Message, type Priority } from '@sealmesh/protocol/messages/message'
+import type { MessageHead } from '@sealmesh/protocol/ipc/compact'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
+import type { Message, Priority } from '@sealmesh/protocol/messages/message'
 
 /** A message as it lies in inboxes: what is decided by, and the whole as JSON text, made once for all who get it. */
 export interface Letter {
@@ -11,22 +13,27 @@ export interface Letter {
   /** For everybody, or for a topic. */
   readonly isForMany: boolean
   readonly text: string
+  readonly head: MessageHead
+  /** Where the payload begins in the text, which one more character ends. */
+  readonly payloadAt: number
   /** About what it costs in memory: two bytes a character at worst, and the fields beside it. */
   readonly bytes: number
 }
 
-const FIELDS_BYTES = 320
+const FIELDS_BYTES = 480
 
 /**
  * `payload`: JSON text. The other fields are put together by hand, since every message passes here: their schemas allow
  * no character in them that JSON would escape.
  */
-export function letterOf(head: Omit<Message, 'payload'>, payload: string): Letter {
+export function letterOf(head: MessageHead, payload: string): Letter {
   const { id, from, to, type, priority, correlation, sentAt, expiresAt, hops, parents, durable } = head
   const text = `{"version":${head.version},"id":"${id}","from":"${from}","to":"${to}","type":"${type}","priority":${priority},"correlation":${quoted(correlation)},"sentAt":"${sentAt}","expiresAt":${quoted(expiresAt)},"hops":${hops},"parents":${parents.length === 0 ? '[]' : JSON.stringify(parents)},"durable":${durable},"payload":${payload}}`
   const expiresAtMs = expiresAt === null ? null : Date.parse(expiresAt)
   const isForMany = to === EVERYBODY || to.startsWith('#')
-  return { id, from, priority, expiresAtMs, durable, isForMany, text, bytes: 2 * text.length + FIELDS_BYTES }
+  const payloadAt = text.length - payload.length - 1
+  const sizes = { payloadAt, bytes: 2 * text.length + FIELDS_BYTES }
+  return { id, from, priority, expiresAtMs, durable, isForMany, text, head, ...sizes }
 }
 
 export const isOver = ({ expiresAtMs }: Letter, nowMs: number): boolean => expiresAtMs !== null && expiresAtMs <= nowMs

@@ -1,6 +1,6 @@
 import type { AgentId } from '@sealmesh/protocol/ids'
 import type { MeshAgent } from '@sealmesh/protocol/membership/mesh'
-import { EVERYBODY } from '@sealmesh/protocol/messages/message'
+import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
 
 /** Between agents of one machine: `open`, or only where the recipient's inbox is granted to the sender by name. */
 export type Talk = 'open' | 'granted'
