@@ -37,6 +37,7 @@ interface Here extends Attachment {
 export class Desk {
   readonly #deps: DeskDeps
   readonly #clients = new Map<DoorContext, Map<number, Here>>()
+  readonly #wrongTokens = new WeakMap<DoorContext, number>()
   readonly #listeners = new Set<Listener>()
   #nextHandle = 1
 
@@ -56,10 +57,15 @@ export class Desk {
       throw new Failure('AGENT_LIMIT', `A connection carries ${this.#deps.limits.handlesPerConnection} agents.`, {
         next: 'open another connection for more',
       })
-    const known = this.#deps.tokens.check(token)
+    const wrong = this.#wrongTokens.get(client) ?? 0
+    const mayTry = wrong < this.#deps.limits.wrongTokensMax
+    const known = mayTry ? this.#deps.tokens.check(token) : undefined
     const seat = known === undefined ? undefined : this.#deps.roster.seat(known.agent)
-    if (known === undefined || seat === undefined)
+    if (known === undefined || seat === undefined) {
+      this.#wrongTokens.set(client, wrong + 1)
+      if (wrong + 1 >= this.#deps.limits.wrongTokensMax) client.stream?.end?.()
       throw new Failure('AGENT_TOKEN_INVALID', 'This token lets no agent attach to this node.')
+    }
     return this.admit(client, seat, { rights: known.rights, profile, pid, inbox })
   }
 
@@ -67,6 +73,8 @@ export class Desk {
   admit(client: DoorContext, seat: Seat, { rights, profile, pid, inbox }: Admission): Attachment {
     if (client.signal.aborted) throw new Failure('CORE_BUSY', 'This connection ends.')
     if (inbox !== 'none' && seat.attachment !== undefined) throw attached(seat, seat.attachment)
+    if (inbox === 'none' && seat.beside >= this.#deps.limits.besidePerAgent)
+      throw new Failure('AGENT_LIMIT', `${this.#deps.limits.besidePerAgent} programs are this agent already.`)
     const end = new AbortController()
     // Each of its waits and watches listens; how many there may be is limited elsewhere.
     setMaxListeners(0, end.signal)
@@ -83,7 +91,11 @@ export class Desk {
       stalled: false,
     }
     this.#handlesOf(client).set(here.as, here)
-    if (inbox === 'none') return here
+    client.stream?.known?.(true)
+    if (inbox === 'none') {
+      seat.beside += 1
+      return here
+    }
     seat.attachment = here
     if (profile !== undefined) seat.profile = profile
     seat.sinceMs = seat.heardAtMs = this.#deps.now()
@@ -122,6 +134,8 @@ export class Desk {
     const here = handles?.get(attachment.as)
     if (here === undefined) return
     handles?.delete(here.as)
+    if (handles?.size === 0) here.client.stream?.known?.(false)
+    if (here.inbox === 'none') here.seat.beside -= 1
     here.end.abort()
     if (here.seat.attachment !== here) return
     here.seat.attachment = undefined

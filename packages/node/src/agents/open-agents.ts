@@ -191,7 +191,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
         handlers,
         frame: framedSends({ desk, post }),
         log: logger,
-        limits: { inFlightMax: limits.callsPerConnection },
+        limits: { inFlightMax: limits.callsPerConnection, strangersMax: limits.strangersMax },
       })
       registry.changed()
       // What the last run had no time to take back.

@@ -42,6 +42,8 @@ export class Seat {
   /** It hears these until it leaves them, also while its connection is broken. */
   readonly topics = new Set<string>()
   attachment: Attachment | undefined
+  /** Programs that are this agent and leave its messages to another. */
+  beside = 0
   profile: Profile
   sinceMs: number
   heardAtMs: number | null = null

@@ -51,7 +51,14 @@ export class Connection {
   readonly #awaitRoom: (() => void)[] = []
   #state: 'open' | 'draining' | 'gone' = 'open'
 
-  constructor(socket: Socket, read: Reading, limits: DoorLimits, log: DoorLog) {
+  /** `onKnown`: whether this client has proven who it is, whenever that changes. */
+  constructor(
+    socket: Socket,
+    read: Reading,
+    limits: DoorLimits,
+    log: DoorLog,
+    onKnown: (isKnown: boolean) => void = () => undefined,
+  ) {
     this.#socket = socket
     this.#read = read
     this.#limits = limits
@@ -63,6 +70,8 @@ export class Connection {
         ...(read.frame === undefined ? {} : { compact: this.#compact() }),
         tell: (name, params) => this.#tell(name, JSON.stringify(params)),
         tellText: (name, params) => this.#tell(name, params),
+        known: onKnown,
+        end: () => void setImmediate(() => this.dismiss()),
         hasRoom: () => this.#hasRoom(),
         room: () => new Promise((resolve) => void setImmediate(() => this.#waitForRoom(resolve))),
       },

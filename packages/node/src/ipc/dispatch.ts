@@ -24,6 +24,10 @@ export interface DoorStream {
   tell<N extends NotificationName>(name: N, params: Notification<N>): void
   /** The same of another door's notifications, with parameters that are JSON text already: many may get one text. */
   tellText(name: string, params: string): void
+  /** Whether whoever calls has proven who it is: those that have not make room for others. */
+  known?(isKnown: boolean): void
+  /** Takes no more calls, and ends in a later turn. */
+  end?(): void
   hasRoom(): boolean
   /** In a later turn, once there is room or the client is gone. */
   room(): Promise<void>

@@ -28,10 +28,21 @@ export async function serveDoor<Table extends MethodTable>(options: {
   const limits = { ...DOOR_LIMITS, ...options.limits }
   const read = { line: requestReader(options.methods, options.handlers), frame: options.frame }
   const connections = new Set<Connection>()
+  /** Those that have shown nothing, or no longer anything, in that order. */
+  const strangers = new Set<Connection>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    const connection = new Connection(socket, read, limits, log)
+    const connection = new Connection(socket, read, limits, log, (isKnown) => {
+      strangers.delete(connection)
+      if (!isKnown && connections.has(connection)) strangers.add(connection)
+    })
     connections.add(connection)
-    socket.on('close', () => connections.delete(connection))
+    socket.on('close', () => {
+      connections.delete(connection)
+      strangers.delete(connection)
+    })
+    strangers.add(connection)
+    const [oldest] = strangers
+    if (strangers.size > limits.strangersMax) oldest?.destroy()
   })
   server.maxConnections = limits.connectionsMax
   await removeDeadSocket(socketPath)
