@@ -5,6 +5,7 @@ import { until } from '@sealmesh/test/processes/wait'
 import { cpuMs, ownBytes } from '../relay/process-figures.ts'
 import { type Bench, type BenchOptions, median, quantile, type Row, row } from '../result.ts'
 import { between } from './between.ts'
+import { framings } from './framing.ts'
 import { bareLane, type Lane, ourLane, type Peer } from './lane.ts'
 
 /**
@@ -33,6 +34,7 @@ export const benchIpc: Bench = async (options) => {
   if (wants('between')) rows.push(...(await between(options)))
   if (wants('wild')) rows.push(await wild(options))
   if (wants('memory')) rows.push(await memory(options))
+  if (wants('framing')) rows.push(...(await framings(options)))
   return {
     rows,
     notes: [

@@ -13,6 +13,8 @@ export interface Lane {
   readonly socketPath: string
   /** Ours: of an agent that allows nothing. */
   readonly powerless: string
+  /** Ours: of agents by name. */
+  readonly tokens: ReadonlyMap<string, string>
   agent(name: string): Promise<Peer>
   close(): Promise<void>
 }
@@ -119,6 +121,7 @@ export async function bareLane(): Promise<Lane> {
     pid: child.pid ?? 0,
     socketPath,
     powerless: '',
+    tokens: new Map(),
     agent: async (name) => {
       const peer = await dial(socketPath)
       await peer.call((id) => `{"id":${id},"name":"${name}"}`)
@@ -153,6 +156,7 @@ export async function ourLane(agents: number): Promise<Lane> {
     pid: node.program.child.pid ?? 0,
     socketPath,
     powerless,
+    tokens,
     agent: (name) => attachPeer(socketPath, tokens.get(name) ?? ''),
     close: async () => {
       await node.stop()
