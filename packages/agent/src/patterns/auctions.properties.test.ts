@@ -150,6 +150,63 @@ test('a winner acts once although every message comes twice', async () => {
   expect(acted).toEqual(['ada'])
 })
 
+test('whatever becomes of a winner that was told, it is called until it has acted, and nobody else is', async () => {
+  let moved = 0
+  await forSeeds(40, async (seed) => {
+    const world = new TestWorld(seed, { ...ROUGH, writeFails: 0 })
+    const { pick, random } = world.dice
+    const began: string[] = []
+    const acted: string[] = []
+    world.add('caller', 'home', async ({ deps }) => {
+      const auctions = await Auctions.start(deps)
+      await new Promise<void>((resolve) => deps.after(500, resolve))
+      await auctions.call(auction)
+    })
+    let ends = 1 + pick(3)
+    for (const [at, name] of BIDDERS.slice(0, 2).entries()) {
+      world.add(
+        name,
+        NODES[1 + at] as string,
+        ({ deps }) => {
+          // The caller's register is not granted to it: after its end it knows what it is told and no more.
+          const port = { ...deps.port, read: async () => undefined }
+          new Bidder(
+            { ...deps, port },
+            {
+              bid: async () => ({ price: at, load: 0, capacity: 1 }),
+              onWon: async ({ payload }) => {
+                expect(payload).toEqual(auction.payload)
+                began.push(name)
+                if (random() < 0.2) throw new Error('not now')
+                const isMoved = random() < 0.5
+                if (ends-- > 0)
+                  world.at(pick(400), () => {
+                    if (isMoved) moved += 1
+                    // With all that its machine had been handed.
+                    if (isMoved) world.takeOver(name, BIDDERS[1 - at] as string)
+                    else world.crash(name)
+                    world.at(pick(5_000), () => world.start(name))
+                  })
+                await new Promise<void>((resolve) => deps.after(500, resolve))
+                acted.push(name)
+              },
+            },
+          )
+        },
+        { capabilities: ['build'] },
+      )
+    }
+    // It may end or fail every time that it is told, which is every ten minutes at last.
+    await world.run(100 * 600_000, () => (world.onDisk(UMR) as AuctionRecord | undefined)?.told === true)
+    await world.run(60_000)
+    const record = world.onDisk(UMR) as AuctionRecord
+    expect(record).toMatchObject({ state: 'sold', told: true })
+    expect(new Set(acted)).toEqual(new Set([record.winner]))
+    expect(new Set(began)).toEqual(new Set([record.winner]))
+  })
+  expect(moved).toBeGreaterThan(0)
+}, 60_000)
+
 test('an auction without bids is unsold, and one that is withdrawn is nobody’s', async () => {
   const world = new TestWorld(3, CALM)
   const controller = new AbortController()

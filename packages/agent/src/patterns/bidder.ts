@@ -16,14 +16,18 @@ export interface BidderOptions {
   readonly bid: (call: Offered) => Promise<Omit<Bid, 'auction'> | null>
   /** Asked when it has won: whether there is room still. */
   readonly takes?: (call: Offered) => boolean
-  /** It is this agent's, and nobody else's. May be called again after a crash. */
+  /**
+   * It is this agent's, and nobody else's. Called again after a crash that came before it had ended, and after what it
+   * threw, when the caller tells of it again.
+   */
   readonly onWon: (call: Offered) => Promise<void> | void
 }
 
 interface Remembered {
   readonly call: Offered
-  readonly bidding: Promise<Omit<Bid, 'auction'> | null>
-  won: boolean
+  /** Undefined for one that was heard of by its award, in an earlier life or by another machine. */
+  readonly bidding: Promise<Omit<Bid, 'auction'> | null> | undefined
+  acting: Promise<void> | undefined
 }
 
 /** Bids when it is asked to, and acts on an award only when that is final: docs/spec/17-patterns.md §5. */
@@ -56,25 +60,35 @@ export class Bidder {
 
   async #bid(call: Offered, message: Message): Promise<void> {
     this.#heard(message)
-    const bid = await this.#remember(call).bidding
-    if (bid !== null) await this.#answer(message, 'bid', call, { auction: call.auction, ...bid })
+    const bid = await this.#remember(call, () => this.#options.bid(call)).bidding
+    if (bid !== null && bid !== undefined) await this.#answer(message, 'bid', call, { auction: call.auction, ...bid })
   }
 
-  async #hearAward({ auction, attempt, state }: Award, caller: string, message: Message): Promise<void> {
+  async #hearAward({ auction, attempt, state, call: told }: Award, caller: string, message: Message): Promise<void> {
     this.#heard(message)
-    const key = `${caller}.${auction}`
-    const call = this.#known.get(key)?.call ?? (await this.#read(caller, auction))
     if (state === 'withdrawn') return
+    const named = told?.auction === auction ? { ...told, caller } : undefined
+    const call = this.#known.get(`${caller}.${auction}`)?.call ?? named ?? (await this.#read(caller, auction))
+    const about = { auction, caller }
     if (state === 'offered') {
       // What it does not know any more, and cannot read, somebody else shall do.
       const take = call !== undefined && (this.#options.takes?.(call) ?? true)
-      return this.#answer(message, AWARD_ANSWER, { auction, caller }, { auction, attempt, take })
+      return this.#answer(message, AWARD_ANSWER, about, { auction, attempt, take })
     }
     if (call === undefined) return
-    const known = this.#known.get(key) ?? this.#remember(call)
-    if (known.won) return
-    known.won = true
-    await this.#options.onWon(call)
+    await this.#act(this.#remember(call))
+    await this.#answer(message, AWARD_ANSWER, about, { auction, attempt, take: true, acted: true })
+  }
+
+  /** Once, however often it is told; again after a failure. */
+  async #act(known: Remembered): Promise<void> {
+    known.acting ??= (async () => this.#options.onWon(known.call))()
+    try {
+      await known.acting
+    } catch (failure) {
+      known.acting = undefined
+      throw failure
+    }
   }
 
   /** After a crash the caller's register still says what it was. */
@@ -83,11 +97,11 @@ export class Bidder {
     return record && { ...AuctionCall.parse(record), caller }
   }
 
-  #remember(call: Offered): Remembered {
+  #remember(call: Offered, bid?: () => Remembered['bidding']): Remembered {
     const key = `${call.caller}.${call.auction}`
     const before = this.#known.get(key)
     if (before !== undefined) return before
-    const entry = { call, bidding: this.#options.bid(call), won: false }
+    const entry: Remembered = { call, bidding: bid?.(), acting: undefined }
     this.#known.set(key, entry)
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= REMEMBERED_MAX) break

@@ -146,9 +146,11 @@ export class TestWorld {
 
   /**
    * The agent goes on where another one lives, from what that machine has of its registers: what had not come there
-   * counts no more, and what it still sends from its old machine may come late.
+   * counts no more, and what it still sends from its old machine may come late. What it had been handed and was not done
+   * with stays behind.
    */
   takeOver(name: string, toMachineOf: string): void {
+    this.#agent(name).life?.inHand.clear()
     this.crash(name)
     const [agent, host] = [this.#agent(name), this.#agent(toMachineOf)]
     agent.node = host.node

@@ -27,15 +27,23 @@ export type Bid = z.infer<typeof Bid>
 
 /**
  * `award`: offered first, and final once the winner has confirmed and that is recorded. Only `final` lets a winner act.
+ * `call`: what it is about, for a winner that has crashed since it bid, and may not read the caller's register.
  */
 export const Award = z.object({
   auction: MessageId,
   attempt: Attempt,
   state: z.enum(['offered', 'final', 'withdrawn']),
+  call: AuctionCall.optional(),
 })
 export type Award = z.infer<typeof Award>
 
-export const AwardAnswer = z.object({ auction: MessageId, attempt: Attempt, take: z.boolean() })
+/** `acted`: it knows that the award is final, and has done with it; until then it is told again. */
+export const AwardAnswer = z.object({
+  auction: MessageId,
+  attempt: Attempt,
+  take: z.boolean(),
+  acted: z.boolean().default(false),
+})
 export const AWARD_ANSWER = 'award-answer'
 
 const RankedBid = Bid.omit({ auction: true }).extend({ bidder: Name, score: z.number() })
@@ -53,7 +61,7 @@ export const AuctionRecord = AuctionCall.extend({
   /** Of the bid to which it is awarded, from 1; 0 before. */
   attempt: z.number().int().min(0).max(AWARDS_MAX),
   winner: Name.nullable(),
-  /** The winner was told that it is final; nobody is told of one that was not sold. */
+  /** The winner has said that it knows and has acted, or was silent for too long; nobody is told of one that was not sold. */
   told: z.boolean(),
 })
 export type AuctionRecord = z.infer<typeof AuctionRecord>

@@ -1,7 +1,7 @@
 import type { AuctionRecord } from '@sealmesh/protocol/messages/auction'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { expect, test } from 'vitest'
-import { callAuction, CONFIRM_MS, lotFrom, stepLot } from './lot.ts'
+import { callAuction, CONFIRM_MS, lotDueAtMs, lotFrom, stepLot } from './lot.ts'
 import type { Lot, LotEvent } from './lot.ts'
 
 const END_MS = 1_000
@@ -28,7 +28,14 @@ const bid = (from: string, price: number): LotEvent => ({
   from,
   bid: { auction: 'a', price, load: 0, capacity: 1 },
 })
-const take = (from: string, attempt: number): LotEvent => ({ type: 'answer', from, attempt, take: true, message })
+const take = (from: string, attempt: number, acted = false): LotEvent => ({
+  type: 'answer',
+  from,
+  attempt,
+  take: true,
+  acted,
+  message,
+})
 
 /** Offered to ada, who is cheaper, and then, if she is silent, to bob. */
 function offered(attempt: 1 | 2): Lot {
@@ -54,7 +61,7 @@ test('an award is written down before it is told, and so is that it is final', (
   expect(types(called)).toEqual(['record', 'note', 'send', 'send'])
   const open = stepped(called.next, bid('ada', 1), 10).next
   expect(types(stepped(open, { type: 'tick' }, END_MS))).toEqual(['record', 'note', 'send'])
-  expect(types(stepped(offered(1), take('ada', 1), NOW_MS))).toEqual(['record', 'note', 'send', 'all-told'])
+  expect(types(stepped(offered(1), take('ada', 1), NOW_MS))).toEqual(['record', 'note', 'send'])
 })
 
 test('whoever was not invited, or comes too late, has not bid', () => {
@@ -68,7 +75,7 @@ test('what is sold stays sold, and its winner is told after a crash', () => {
   for (const event of [{ type: 'cancel' }, { type: 'tick' }, take('bob', 2), bid('bob', 0)] as const)
     expect(stepped(sold, event, NOW_MS * 2).next.record).toEqual(sold.record)
   const again = stepped(lotFrom(sold.record, NOW_MS), { type: 'resumed' }, NOW_MS)
-  expect(again.effects).toMatchObject([{ draft: { to: 'ada', payload: { state: 'final' } } }, { type: 'all-told' }])
+  expect(again.effects).toMatchObject([{ draft: { to: 'ada', payload: { state: 'final' } } }])
   expect(again.next.record).toEqual(sold.record)
 })
 
@@ -77,4 +84,25 @@ test('a score that is no number is no bid', () => {
   const bids = stepped(stepped(open, bid('ada', 1), 10).next, bid('bob', 2), 10).next
   const scored = stepLot(bids, { type: 'tick' }, { nowMs: END_MS }, ({ price }) => (price === 1 ? Number.NaN : 0))
   expect(scored.next.record).toMatchObject({ winner: 'bob', bids: [{ bidder: 'bob' }] })
+})
+
+test('a winner is told again, more and more seldom, until it says that it has acted or a week is over', () => {
+  let lot = stepped(offered(1), take('ada', 1), NOW_MS).next
+  const toldAtMs: number[] = []
+  for (let dueMs = lotDueAtMs(lot); dueMs !== null && toldAtMs.length < 8; dueMs = lotDueAtMs(lot)) {
+    const step = stepped(lot, { type: 'tick' }, dueMs)
+    expect(step.effects).toMatchObject([
+      { type: 'send', draft: { to: 'ada', payload: { state: 'final', attempt: 1 } } },
+    ])
+    toldAtMs.push(dueMs - NOW_MS)
+    lot = step.next
+  }
+  expect(toldAtMs.map((ms) => ms / 30_000)).toEqual([1, 3, 7, 15, 31, 51, 71, 91])
+  // Nobody else can say it for the winner.
+  for (const other of [take('bob', 1, true), take('ada', 2, true), take('ada', 1)])
+    expect(stepped(lot, other, NOW_MS).next.record.told).toBe(false)
+  const acted = stepped(lot, take('ada', 1, true), NOW_MS)
+  expect(acted).toMatchObject({ next: { record: { state: 'sold', winner: 'ada', told: true } } })
+  expect(lotDueAtMs(acted.next)).toBeNull()
+  expect(stepped(lot, { type: 'tick' }, END_MS + 8 * 86_400_000).next.record.told).toBe(true)
 })

@@ -9,16 +9,25 @@ import type { Effect, Step, World } from './step.ts'
  * 2. An award is recorded before it is told, one bidder an attempt.
  * 3. A winner acts only when it was told that the award is final, and that is recorded first, of the attempt that runs.
  *    Nothing follows it. So a winner that was cut off and passed over never acts beside the next one.
+ * 4. A winner is told so again until it says that it has acted: what it was told may have ended with its machine.
  */
 
 /** A winner that has not confirmed is passed over. */
 export const CONFIRM_MS = 10_000
 
+/** A winner that has not said that it acted is told again, after this and then twice as long each time. */
+const TELL_AGAIN_MS = 30_000
+const TELL_AGAIN_MS_MAX = 600_000
+/** As long as a worker keeps a result for its asker. */
+const TELL_FOR_MS = 7 * 86_400_000
+
 export interface Lot {
   readonly record: AuctionRecord
   /** Before the deadline; lost in a crash, after which everybody is asked again. */
   readonly bids: ReadonlyMap<string, Bid>
+  /** When a winner that has said nothing is passed over, or told again that it won. */
   readonly confirmByMs: number
+  readonly tellAgainMs: number
 }
 
 export type LotEvent =
@@ -31,16 +40,13 @@ export type LotEvent =
       readonly from: string
       readonly attempt: number
       readonly take: boolean
+      readonly acted: boolean
       readonly message: Message
     }
   | { readonly type: 'cancel' }
   | { readonly type: 'told' }
 
-/** Everybody who must know was sent word: answer with `told`. */
-export interface LotEffect {
-  readonly type: 'all-told'
-}
-export type LotStep = Step<Lot, LotEffect>
+export type LotStep = Step<Lot>
 /** Higher is better. */
 export type Score = (bid: Bid, bidder: string) => number
 
@@ -50,11 +56,12 @@ export const lotFrom = (record: AuctionRecord, nowMs: number): Lot => ({
   record,
   bids: new Map(),
   confirmByMs: nowMs + CONFIRM_MS,
+  tellAgainMs: TELL_AGAIN_MS,
 })
 
 export function lotDueAtMs({ record, confirmByMs }: Lot): number | null {
   if (record.state === 'open') return record.deadlineAtMs
-  return record.state === 'offered' ? confirmByMs : null
+  return record.state === 'offered' || isUntold(record) ? confirmByMs : null
 }
 
 export function callAuction(record: AuctionRecord, { nowMs }: World): LotStep {
@@ -69,7 +76,9 @@ export function stepLot(lot: Lot, event: LotEvent, world: World, score: Score): 
   switch (event.type) {
     case 'tick':
       if (record.state === 'open' && nowMs >= record.deadlineAtMs) return close(lot, score, world)
-      return record.state === 'offered' && nowMs >= lot.confirmByMs ? passOver(lot, 'silent', world) : stay
+      if (nowMs < lot.confirmByMs) return stay
+      if (record.state === 'offered') return passOver(lot, 'silent', world)
+      return isUntold(record) ? tellAgain(lot, 2 * lot.tellAgainMs, world) : stay
     case 'resumed':
       return resume(lot, world)
     case 'bid':
@@ -90,10 +99,9 @@ export function stepLot(lot: Lot, event: LotEvent, world: World, score: Score): 
       const withdrawn = record.winner === null ? [] : [award(record, 'withdrawn')]
       return { next: step.next, effects: [...step.effects, ...withdrawn] }
     }
-    case 'told': {
-      const told = { ...record, told: true }
-      return { next: { ...lot, record: told }, effects: [recordOf(told)] }
-    }
+    // Nothing asks for it: who is told says so himself.
+    case 'told':
+      return stay
   }
 }
 
@@ -105,7 +113,7 @@ function resume(lot: Lot, { nowMs }: World): LotStep {
     case 'offered':
       return { next: { ...lot, confirmByMs: nowMs + CONFIRM_MS }, effects: [award(record, 'offered')] }
     case 'sold':
-      return { next: lot, effects: record.told ? [] : [award(record, 'final'), { type: 'all-told' }] }
+      return record.told ? { next: lot, effects: [] } : tellAgain(lot, TELL_AGAIN_MS, { nowMs })
     case 'unsold':
     case 'cancelled':
       return { next: lot, effects: [] }
@@ -151,11 +159,13 @@ function hearAnswer(lot: Lot, event: Extract<LotEvent, { type: 'answer' }>, worl
     if (!event.take) return passOver(lot, 'declined', world)
     const sold: AuctionRecord = { ...record, state: 'sold' }
     const note: Effect = { type: 'note', event: 'sold', agent: from }
+    const again = { confirmByMs: world.nowMs + TELL_AGAIN_MS, tellAgainMs: TELL_AGAIN_MS }
     return {
-      next: { ...lot, record: sold },
-      effects: [recordOf(sold), note, award(sold, 'final', event.message), { type: 'all-told' }],
+      next: { ...lot, record: sold, ...again },
+      effects: [recordOf(sold), note, award(sold, 'final', event.message)],
     }
   }
+  if (record.state === 'sold' && isCurrent && event.acted) return record.told ? { next: lot, effects: [] } : told(lot)
   // Told again, whichever it was: the first word may have been lost with its machine.
   if (record.state === 'sold' && isCurrent) return { next: lot, effects: [award(record, 'final', event.message)] }
   const given = record.bids[attempt - 1]?.bidder === from && attempt <= record.attempt
@@ -163,25 +173,54 @@ function hearAnswer(lot: Lot, event: Extract<LotEvent, { type: 'answer' }>, worl
   return { next: lot, effects: [award({ ...record, winner: from, attempt }, 'withdrawn', event.message)] }
 }
 
+/** Invariant 4. */
+function tellAgain(lot: Lot, nextMs: number, { nowMs }: World): LotStep {
+  if (nowMs > lot.record.deadlineAtMs + TELL_FOR_MS) return told(lot)
+  const tellAgainMs = Math.min(nextMs, TELL_AGAIN_MS_MAX)
+  return { next: { ...lot, tellAgainMs, confirmByMs: nowMs + tellAgainMs }, effects: [award(lot.record, 'final')] }
+}
+
+function told(lot: Lot): LotStep {
+  const record = { ...lot.record, told: true }
+  return { next: { ...lot, record }, effects: [recordOf(record)] }
+}
+
+const isUntold = ({ state, told: isTold }: AuctionRecord): boolean => state === 'sold' && !isTold
+
 function end(lot: Lot, state: 'unsold' | 'cancelled'): LotStep {
   const record: AuctionRecord = { ...lot.record, state, winner: null, told: true }
   return { next: { ...lot, record }, effects: [recordOf(record), { type: 'note', event: state }] }
 }
 
 function calls(record: AuctionRecord, nowMs: number): Effect[] {
-  const { auction, title, capability, payload, deadlineAtMs } = record
-  const call: AuctionCall = { auction, title, capability, payload, deadlineAtMs }
+  const call = callOf(record)
   return record.invited.map((to) => ({
     type: 'send',
-    draft: { to, type: 'auction-call', payload: call, expiresMs: Math.max(1, deadlineAtMs - nowMs), ...about(record) },
+    draft: {
+      to,
+      type: 'auction-call',
+      payload: call,
+      expiresMs: Math.max(1, record.deadlineAtMs - nowMs),
+      ...about(record),
+    },
   }))
 }
 
 function award(record: AuctionRecord, state: Award['state'], causedBy?: Message): Effect {
-  const payload: Award = { auction: record.auction, attempt: record.attempt, state }
+  const { auction, attempt } = record
+  const payload: Award =
+    state === 'withdrawn' ? { auction, attempt, state } : { auction, attempt, state, call: callOf(record) }
   const draft = { to: record.winner as string, type: 'award', payload, ...about(record) }
   return { type: 'send', draft: causedBy === undefined ? draft : { ...draft, causedBy } }
 }
+
+const callOf = ({ auction, title, capability, payload, deadlineAtMs }: AuctionRecord): AuctionCall => ({
+  auction,
+  title,
+  capability,
+  payload,
+  deadlineAtMs,
+})
 
 const recordOf = (record: AuctionRecord): Effect => ({
   type: 'record',
