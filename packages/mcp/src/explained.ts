@@ -5,16 +5,14 @@ import type { AgentCalls } from './agent-calls.ts'
 export function explained(agent: AgentCalls): AgentCalls {
   return {
     name: agent.name,
-    claimMail: () => agent.claimMail(),
-    call: async (method, params) => {
-      try {
-        return await agent.call(method, params)
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error
-        throw new Error(`${error.code}: ${error.message}\nnext: ${error.next}`, { cause: error })
-      }
-    },
+    claimMail: () => agent.claimMail().catch(explain),
+    call: (method, params) => agent.call(method, params).catch(explain),
     onDelivery: (listener) => agent.onDelivery(listener),
     watchMemory: (prefix, listener) => agent.watchMemory(prefix, listener),
   }
+}
+
+function explain(error: unknown): never {
+  if (!(error instanceof Failure)) throw error
+  throw new Error(`${error.code}: ${error.message}\nnext: ${error.next}`, { cause: error })
 }

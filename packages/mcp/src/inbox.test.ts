@@ -27,6 +27,24 @@ test('a message is acknowledged with the call after the one that gave it', async
   expect(agent.done).toEqual(['m1'])
 })
 
+test('a message that came again before it was read is acknowledged when it was read, both times', async () => {
+  const agent = new TestAgent('claude')
+  const inbox = new Inbox(agent)
+  agent.deliver(deliveryOf(1, { id: 'one' }))
+  agent.deliver(deliveryOf(7, { id: 'one' }))
+  await Promise.resolve()
+  expect(agent.done).toEqual([])
+  expect(idsOf(await inbox.take({ limit: 10, waitMs: 0 }))).toEqual(['one'])
+  agent.deliver(deliveryOf(8, { id: 'one' }))
+  await Promise.resolve()
+  expect(agent.done).toEqual([])
+  expect(await inbox.take({ limit: 10, waitMs: 0 })).toEqual([])
+  expect(agent.done).toEqual(['one', 'one', 'one'])
+  agent.deliver(deliveryOf(9, { id: 'one' }))
+  expect(await inbox.take({ limit: 10, waitMs: 0 })).toEqual([])
+  expect(agent.done).toHaveLength(4)
+})
+
 test('what an answer has overtaken is not acknowledged with it', async () => {
   const agent = new TestAgent('claude')
   const inbox = new Inbox(agent)

@@ -5,9 +5,10 @@ import type { AgentCalls } from './agent-calls.ts'
 const KNOWN_MAX = 10_000
 
 interface Waiting {
+  readonly key: string
   readonly message: Message
-  /** Tells the node that it need not come again. */
-  readonly done: () => void
+  /** Tell the node that it need not come again: once for each time that it came. */
+  readonly done: (() => void)[]
 }
 
 /**
@@ -55,17 +56,20 @@ export class Inbox {
 
   /** What was given has been read: with the next call of any tool, or when the client says goodbye. */
   settle(): void {
-    for (const { done } of this.#given) done()
+    for (const { done } of this.#given) for (const say of done) say()
     this.#given = []
   }
 
   #keep(message: Message): Promise<void> {
     const key = `${message.from} ${message.id}`
+    // A node that was away hands out again what was not read yet.
+    const here = [...this.#waiting, ...this.#given].find((each) => each.key === key)
+    if (here !== undefined) return new Promise((done) => here.done.push(done))
     if (this.#known.has(key)) return Promise.resolve()
     this.#known.add(key)
     if (this.#known.size > KNOWN_MAX) this.#known.delete(this.#known.values().next().value ?? key)
     return new Promise((done) => {
-      this.#waiting.push({ message, done })
+      this.#waiting.push({ key, message, done: [done] })
       for (const wake of [...this.#readers]) wake()
       for (const tell of this.#arrived) tell()
     })

@@ -171,3 +171,31 @@ test('with the memory server’s tools a layer that is not allowed is an empty g
   expect(told).toBe(0)
   for (const each of [full, narrow, reader]) await each.close()
 })
+
+test.each([
+  ['read', ['memory_get', 'memory_search', 'memory_why']],
+  ['write', ['memory_put']],
+  ['send', ['mesh_send']],
+  ['receive', ['mesh_inbox']],
+  ['list', ['mesh_peers']],
+] as const)('a token for nothing but to %s is good for no other tool', async (right, tools) => {
+  await node.token('claude', [right])
+  const narrow = await newClient(await served(node, 'claude'))
+  const calls: Readonly<Record<string, Record<string, unknown>>> = {
+    memory_get: { umr: 'claude.semantic.note' },
+    memory_search: { words: 'tulip' },
+    memory_why: { umr: 'claude.semantic.note' },
+    memory_put: { umr: 'claude.semantic.other', value: 1 },
+    mesh_send: { to: 'codex', message: 'hello' },
+    mesh_inbox: {},
+    mesh_peers: {},
+    mesh_request: { to: 'codex', question: 'well?', waitSeconds: 0.5 },
+  }
+  for (const [tool, params] of Object.entries(calls)) {
+    const { isError, text } = await narrow.call(tool, params)
+    const isRight = (tools as readonly string[]).includes(tool)
+    expect(isError, `${tool}: ${text}`).toBe(!isRight)
+    if (!isRight) expect(text).toContain('RIGHT_MISSING')
+  }
+  await narrow.close()
+})

@@ -128,6 +128,23 @@ test('whoever comes under another name, from another page, or without the token 
   expect(still.text).toContain('mesh_status')
 })
 
+test('a session outlives a node that was away for longer than a call waits', async () => {
+  const node = await agentsNode(['claude', 'codex'])
+  // Gives up at the first attempt that fails.
+  const session = await dialed(oldClient, await served(node, 'claude', { patienceMs: 0 }))
+  let told = 0
+  await session.onUpdate(INBOX, () => (told += 1))
+  await session.call('memory_put', { umr: 'claude.semantic.note', value: 1 })
+  await node.restart()
+  await until('it is there again', async () => !(await session.call('mesh_status')).isError)
+  expect((await session.call('memory_get', { umr: 'claude.semantic.note' })).structured).toMatchObject({
+    item: { value: '1' },
+  })
+  const codex = await node.attach('codex')
+  await codex.send({ to: 'claude', type: 'text', payload: 'good morning' })
+  await until('it was told', async () => told > 0)
+})
+
 test('a second window reads messages once the first is gone, and is told of them', async () => {
   const node = await agentsNode(['claude', 'codex'])
   const codex = await node.attach('codex')

@@ -1,4 +1,3 @@
-import { connectAgents } from '@sealmesh/agent/client/connect-agents'
 import { type Allowance, narrowed } from '@sealmesh/mcp/allowance'
 import { serving } from '@sealmesh/mcp/server'
 import { versionNumber } from '../version-number.ts'
@@ -14,6 +13,8 @@ export interface ServeOptions {
   readonly compat?: 'server-memory'
   /** Loopback HTTP in place of stdin and stdout. */
   readonly port?: number
+  /** How long the node may be away before what waits for it fails; a minute by default. */
+  readonly patienceMs?: number
   readonly signal: AbortSignal
   /** `shared`: another program is the agent already and reads its messages. */
   readonly ready: (how: { readonly name: string; readonly url: string | null; readonly shared: boolean }) => void
@@ -21,13 +22,12 @@ export interface ServeOptions {
 
 /** Speaks MCP for one agent until the client or the owner ends it. */
 export async function serveMcp(options: ServeOptions): Promise<void> {
-  const connection = await connectAgents({ home: options.home })
+  const { allowed, allowance, compat, home, token, port, signal, patienceMs } = options
+  // The memory server's face has no messages.
+  const wantsMail = compat === undefined && (allowed === undefined || MAIL_TOOLS.some((tool) => allowed.has(tool)))
+  const agent = await Window.open({ home, token, wantsMail, ...(patienceMs === undefined ? {} : { patienceMs }) })
+  const ready = (url: string | null): void => options.ready({ name: agent.name, url, shared: agent.isBeside })
   try {
-    const { allowed, allowance, compat, token, port, signal } = options
-    // The memory server's face has no messages.
-    const wantsMail = compat === undefined && (allowed === undefined || MAIL_TOOLS.some((tool) => allowed.has(tool)))
-    const agent = await Window.open(connection, token, wantsMail)
-    const shared = wantsMail && !agent.readsMail
     const served = serving({
       version: versionNumber(),
       agent: narrowed(agent, allowance(agent.name)),
@@ -36,20 +36,18 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
     })
     if (port === undefined) {
       const { serveOnStdio } = await import('@sealmesh/mcp/stdio')
-      options.ready({ name: agent.name, url: null, shared })
+      ready(null)
       await serveOnStdio(served.factory, signal)
       served.settle()
-      await agent.leave()
     } else {
       const { serveHttp } = await import('@sealmesh/mcp/http')
       const http = await serveHttp(served, { port, token })
-      options.ready({ name: agent.name, url: http.url, shared })
+      ready(http.url)
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
       await http.close()
-      await agent.leave()
     }
   } finally {
-    await connection.close()
+    await agent.close()
   }
 }
 
