@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { NodeProcess } from '../processes/node.ts'
 import { BIN, runProgram } from '../processes/program.ts'
+import { type Command, newClient } from './servers.ts'
 
 /** `sealmesh mcp install` on real files: what it writes, and that it takes back just that. */
 
@@ -135,6 +136,30 @@ test('of each client an odd file is shown, written, listed and put back, byte fo
   expect(existsSync(join(home, 'tokens', 'claude'))).toBe(false)
 })
 
+test('the lists that are installed hold for the server that the entry starts', async () => {
+  const file = join(user, '.cursor', 'mcp.json')
+  mkdirSync(dirname(file), { recursive: true })
+  for (const umr of ['claude.semantic.a', 'claude.episodic.a']) {
+    const { exit } = await runProgram(BIN.node, ['set', umr, 'here', '--home', home], { name: 'set' })
+    expect(exit.code).toBe(0)
+  }
+  const lists = ['--tools', 'memory_get,memory_put', '--layers', 'semantic', '--peers', 'codex,#news']
+  expect(await mcp('install', 'cursor', '--agent', 'claude', ...lists, '--yes')).toMatchObject({ code: 0 })
+  const { mcpServers } = JSON.parse(readFileSync(file, 'utf8')) as { mcpServers: Record<string, Command> }
+  const session = await newClient(mcpServers['sealmesh'] ?? { command: '', args: [] })
+  try {
+    expect(await session.tools()).toEqual(['memory_get', 'memory_put'])
+    expect(await session.resources()).toEqual(['sealmesh://memory/{+umr}'])
+    const get = async (umr: string) => (await session.call('memory_get', { umr })).structured
+    expect(await get('claude.semantic.a')).toMatchObject({ item: { umr: 'claude.semantic.a' } })
+    expect(await get('claude.episodic.a')).toEqual({ item: null })
+    expect(await session.call('memory_put', { umr: 'claude.semantic.a', value: 1 })).toMatchObject({ isError: true })
+  } finally {
+    await session.close()
+  }
+  expect(await mcp('uninstall', 'cursor')).toMatchObject({ code: 0 })
+})
+
 test('what is no file of text that can be read is refused and stays as it is', async () => {
   const file = join(user, '.cursor', 'mcp.json')
   mkdirSync(dirname(file), { recursive: true })
@@ -173,6 +198,15 @@ test('what cannot be read is left alone, and a token that somebody else has is n
     expect(readFileSync(file, 'utf8')).toBe(broken)
   }
   writeFileSync(file, '{}')
+  // The one of mcp install is worth nothing any more where somebody makes another; the next step mends that.
+  expect(await mcp('install', 'cursor', '--agent', 'claude', '--yes')).toMatchObject({ code: 0 })
+  const rotated = ['agents', 'token', 'claude', '--rotate', '--home', home]
+  expect((await runProgram(BIN.node, rotated, { name: 'token' })).exit.code).toBe(0)
+  const stale = await mcp('--agent', 'claude')
+  expect(stale).toMatchObject({ code: 4, out: '' })
+  expect(stale.err).toContain(`agents token claude --rotate --home ${home} > ${join(home, 'tokens', 'claude')}`)
+  expect(await mcp('uninstall', 'cursor')).toMatchObject({ code: 0 })
+
   const made = await runProgram(BIN.node, ['agents', 'token', 'claude', '--home', home], { name: 'token' })
   expect(made.exit.code).toBe(0)
   const refused = await mcp('install', 'cursor', '--agent', 'claude', '--yes')

@@ -41,10 +41,10 @@ const serve = (cli: Cli): Command =>
     )
     .addHelpText('after', example('sealmesh mcp --agent claude'))
     .action(
-      withHome(cli, async ({ home, output, signal, terminal }, options: Options) => {
+      withHome(cli, async ({ home, output, signal, terminal, command }, options: Options) => {
         const { serveMcp } = await import('../mcp/serve.ts')
         const { compat, http } = options
-        await serveMcp({
+        const serving = serveMcp({
           home: home.path,
           token: await tokenOf(options, terminal.env, (agent) => tokenFile(home, agent)),
           ...(compat === undefined ? {} : { compat }),
@@ -60,8 +60,19 @@ const serve = (cli: Cli): Command =>
             if (shared) output.say(oneLine(`Another program is ${name} already, and reads its messages.`))
           },
         })
+        await serving.catch((error: unknown) => {
+          const { agent, tokenFile: file } = options
+          if (agent === undefined || file !== undefined) throw error
+          throw stale(error, `${command(`agents token ${agent} --rotate`)} > ${tokenFile(home, agent)}`)
+        })
       }),
     )
+
+/** Somebody made another token since, which the file of `mcp install` does not have. */
+function stale(error: unknown, next: string): unknown {
+  if (!(error instanceof Failure) || error.code !== 'AGENT_TOKEN_INVALID') return error
+  return new Failure(error.code, error.message, { next, cause: error })
+}
 
 async function tokenOf(
   { agent, tokenFile: file }: Options,
