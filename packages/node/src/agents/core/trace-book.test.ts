@@ -50,9 +50,12 @@ describe('a book of traces', () => {
     const [last] = tracesOf('m49999', [book])
     expect(last?.entries).toEqual([entry('m49999', 'handed', 49_999)])
     // No line is torn by the end of a chunk.
-    const lines = book.lines()
+    const lines = book.texts().flatMap((text) => text.split('\n').filter((line) => line !== ''))
     expect(lines.length).toBeGreaterThan(4_000)
-    expect(lines.every((words) => words.length === 6 && words[3] === 'home')).toBe(true)
+    expect(lines.every((line) => /^\d+ handed m\d+ home - -$/.test(line))).toBe(true)
+    // No part of another id is taken for this one.
+    expect(tracesOf('m4999', [book])).toEqual([])
+    expect(tracesOf('m', [book])).toEqual([])
   })
 
   test('ends what it finds, where all messages hang together', () => {

@@ -57,30 +57,34 @@ export interface TracedMessage {
   readonly entries: readonly TraceEntry[]
 }
 
+/** So much is noted as text before it is put away as bytes: that costs a tenth of doing it line by line. */
 const CHUNK_BYTES = 65_536
 /** Of one find: the messages that caused or answer one another. */
 const MESSAGES_MAX = 64
 /** Of one find; a message to a hundred agents has hundreds. */
 const ENTRIES_MAX = 4_096
+/** An id of one letter is found in every line. */
+const LOOKS_MAX = 50_000
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /**
  * What happened to the latest messages, as lines in chunks of bytes: as objects they would cost the garbage collector
- * more than the messages themselves. Names and ids hold no blank, so a line needs no quotes.
+ * more than the messages themselves. Names and ids are ASCII and hold no blank, so a line needs no quotes.
  */
 export class TraceBook {
-  readonly #chunks: { readonly bytes: Uint8Array; used: number }[] = []
+  #chunks: Uint8Array[] = []
+  #latest = ''
   readonly #chunksMax: number
 
   /** The oldest go once there are more bytes. */
   constructor(bytesMax: number) {
-    this.#chunksMax = Math.max(2, Math.floor(bytesMax / CHUNK_BYTES))
+    this.#chunksMax = Math.max(1, Math.floor(bytesMax / CHUNK_BYTES) - 1)
   }
 
   get bytes(): number {
-    return this.#chunks.length * CHUNK_BYTES
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, this.#latest.length)
   }
 
   add({ atMs, event, id, machine, agent, to }: TraceEntry): void {
@@ -94,66 +98,68 @@ export class TraceBook {
     )
   }
 
-  /** Oldest first, in words. */
-  lines(): string[][] {
-    return this.#chunks.flatMap(({ bytes, used }) =>
-      decoder
-        .decode(bytes.subarray(0, used))
-        .split('\n')
-        .flatMap((line) => (line === '' ? [] : [line.split(' ')])),
-    )
+  /** Oldest first; each is whole lines. */
+  texts(): string[] {
+    return [...this.#chunks.map((chunk) => decoder.decode(chunk)), this.#latest]
   }
 
   #write(line: string): void {
-    let chunk = this.#chunks.at(-1)
-    if (chunk === undefined || chunk.used + line.length > CHUNK_BYTES) {
-      const oldest = this.#chunks.length >= this.#chunksMax ? this.#chunks.shift() : undefined
-      chunk = { bytes: oldest?.bytes ?? new Uint8Array(CHUNK_BYTES), used: 0 }
-      this.#chunks.push(chunk)
+    if (this.#latest.length + line.length > CHUNK_BYTES) {
+      if (this.#chunks.length >= this.#chunksMax) this.#chunks.shift()
+      this.#chunks.push(encoder.encode(this.#latest))
+      this.#latest = ''
     }
-    const { read, written } = encoder.encodeInto(line, chunk.bytes.subarray(chunk.used))
-    if (read === line.length) chunk.used += written
+    this.#latest += line
   }
 }
 
 /** By the id of one, or a correlation id: that message, what caused it and what answers it, by the time of their beginning. */
 export function tracesOf(id: string, books: readonly TraceBook[]): TracedMessage[] {
-  const lines = books.flatMap((book) => book.lines())
+  const texts = books.flatMap((book) => book.texts())
   const heads = new Map<string, TraceHead>()
-  for (const words of lines) if (words.length > HEAD_AT) heads.set(words[2] ?? '', headOf(words))
-  const wanted = related(id, heads)
   const found = new Map<string, TraceEntry[]>()
+  const wanted = new Set([id])
   let entries = 0
-  for (const words of lines) {
-    const of = words[2] ?? ''
-    const entry = wanted.has(of) && entries < ENTRIES_MAX ? entryOf(words) : undefined
-    if (entry === undefined) continue
-    entries += 1
-    const known = found.get(of)
-    if (known === undefined) found.set(of, [entry])
-    else known.push(entry)
-  }
+  // The set grows while it is gone through.
+  for (const of of wanted)
+    for (const words of linesWith(of, texts)) {
+      const head = words.length > HEAD_AT ? headOf(words) : undefined
+      if (words[2] !== of) {
+        // Another message that names this one.
+        const isRelated = head !== undefined && (head.correlation === of || head.parents.includes(of))
+        if (isRelated && wanted.size < MESSAGES_MAX) wanted.add(head.id)
+        continue
+      }
+      const entry = entries < ENTRIES_MAX ? entryOf(words) : undefined
+      if (entry !== undefined) {
+        entries += 1
+        const known = found.get(of)
+        if (known === undefined) found.set(of, [entry])
+        else known.push(entry)
+      }
+      if (head === undefined) continue
+      heads.set(of, head)
+      const causes = head.correlation === null ? head.parents : [head.correlation, ...head.parents]
+      for (const cause of causes) if (wanted.size < MESSAGES_MAX) wanted.add(cause)
+    }
   return [...found]
     .map(([of, all]) => ({ id: of, head: heads.get(of) ?? null, entries: all.toSorted((a, b) => a.atMs - b.atMs) }))
     .toSorted((a, b) => (a.entries[0]?.atMs ?? 0) - (b.entries[0]?.atMs ?? 0))
 }
 
+/** In words. Lines that only look like it are for the caller to tell apart. */
+function* linesWith(id: string, texts: readonly string[]): Generator<string[]> {
+  let looks = 0
+  for (const text of texts)
+    for (let at = text.indexOf(id); at !== -1 && looks < LOOKS_MAX; looks++) {
+      const end = text.indexOf('\n', at)
+      yield text.slice(text.lastIndexOf('\n', at) + 1, end).split(' ')
+      at = text.indexOf(id, end)
+    }
+}
+
 /** Where the words of a head begin. */
 const HEAD_AT = 6
-
-function related(id: string, heads: ReadonlyMap<string, TraceHead>): ReadonlySet<string> {
-  const wanted = new Set([id])
-  for (let before = 0; before < wanted.size && wanted.size < MESSAGES_MAX; ) {
-    before = wanted.size
-    for (const head of heads.values()) {
-      const others = head.correlation === null ? head.parents : [head.correlation, ...head.parents]
-      if (wanted.has(head.id)) for (const other of others) wanted.add(other)
-      else if (others.some((other) => wanted.has(other))) wanted.add(head.id)
-      if (wanted.size >= MESSAGES_MAX) break
-    }
-  }
-  return wanted
-}
 
 function headOf(words: readonly string[]): TraceHead {
   const [from = '', to = '', type = '', correlation = '-', parents = '-'] = words.slice(HEAD_AT)
