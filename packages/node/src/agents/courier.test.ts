@@ -20,20 +20,22 @@ import { Mail } from './mail.ts'
 import type { Seat } from './seat.ts'
 import { Trace } from './trace.ts'
 
-const [home, office] = ['01', '02'].map((byte) => byte.repeat(32) as NodeId) as [NodeId, NodeId]
+const [home, office, laptop] = ['01', '02', '03'].map((byte) => byte.repeat(32) as NodeId) as [NodeId, NodeId, NodeId]
 const [alice, bob] = ['a1', 'b2'].map((byte) => byte.repeat(32) as AgentId) as [AgentId, AgentId]
 const MAY = { layer: 'inbox', access: 'write', ended: null, to: { type: 'agent', agent: alice } }
 
 /** What of a mesh letters ask for. */
-const meshOf = (more: { grants?: unknown[]; back?: unknown[]; revoked?: NodeId } = {}): Mesh => {
+const meshOf = (more: { grants?: unknown[]; back?: unknown[]; revoked?: NodeId; bobAt?: NodeId } = {}): Mesh => {
   const node = (id: NodeId, name: string) => ({ id, name, revocations: more.revoked === id ? [{}] : [] })
   const agent = (id: AgentId, name: string, host: NodeId, grants: unknown[]) =>
-    ({ id, name, hosts: [host], term: { holder: host }, grants }) as const
+    ({ id, name, hosts: [host], term: { holder: host, timeMs: Date.now() }, grants }) as const
   return {
-    nodes: new Map([home, office].map((id) => [id, node(id, id === home ? 'home' : 'office')])),
+    nodes: new Map(
+      [node(home, 'home'), node(office, 'office'), node(laptop, 'laptop')].map((each) => [each.id, each] as const),
+    ),
     agents: new Map([
       [alice, agent(alice, 'alice', home, more.back ?? [])],
-      [bob, agent(bob, 'bob', office, more.grants ?? [MAY])],
+      [bob, agent(bob, 'bob', more.bobAt ?? office, more.grants ?? [MAY])],
     ]),
   } as unknown as Mesh
 }
@@ -53,6 +55,7 @@ class Machine {
   carry: (item: Aside) => void = () => undefined
   /** Of each packet that it sent, in one word. */
   readonly packets: string[] = []
+  onSeal: (to: NodeId) => void = () => undefined
   courier!: Courier
   #store: Store | undefined
   readonly #node: NodeId
@@ -82,7 +85,12 @@ class Machine {
         farMail,
         limits: AGENT_LIMITS,
         trace: new Trace({ nodeName: () => 'here', now: () => Date.now() }),
-        port: { seal: (_, payload) => ({ id: '' as PacketId, bytes: payload }) },
+        port: {
+          seal: (to, payload) => {
+            this.onSeal(to)
+            return { id: '' as PacketId, bytes: payload }
+          },
+        },
         send: (packet) => {
           const items = itemsOf(packet)
           this.packets.push(items.map(({ type }) => type).join(' and '))
@@ -254,4 +262,29 @@ test('letters for a machine that is removed end, on disk as well', async () => {
       { interval: 1_500, timeout: 20_000 },
     )
     .toBe(0)
+})
+
+test('a durable letter goes to the new holder of its recipient, over a death of its own machine', async () => {
+  const { sender, recipient } = await machines()
+  sender.carry = () => undefined
+  await sender.courier.post(alice, letter('x'), true, sender.courier.recipients('bob', alice))
+  sender.mesh = meshOf({ revoked: office, bobAt: laptop })
+  const sentTo: string[] = []
+  sender.onSeal = (to) => sentTo.push(to)
+  await expect.poll(() => sentTo, { timeout: 5_000 }).toContain(laptop)
+  await sender.kill()
+  sentTo.length = 0
+  expect(await sender.start()).toBe(1)
+  await expect.poll(() => sentTo, { timeout: 5_000 }).toEqual([laptop])
+  expect(recipient.received).toEqual([])
+})
+
+test('a durable letter comes into an inbox here, where its recipient has come', async () => {
+  const { sender } = await machines()
+  sender.carry = () => undefined
+  await sender.courier.post(alice, letter('x'), true, sender.courier.recipients('bob', alice))
+  sender.mesh = meshOf({ revoked: office, bobAt: home })
+  await expect.poll(() => sender.received.map(({ id }) => id), { timeout: 5_000 }).toEqual(['x'])
+  await sender.kill()
+  expect(await sender.start()).toBe(0)
 })

@@ -24,10 +24,11 @@ import { isOver, type Letter, letterOf } from './core/letter.ts'
 import { isTooDeep } from './core/payload.ts'
 import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
 import { Pace } from './core/pace.ts'
+import { wayOf } from './core/stranded.ts'
 import { type Mark, Taken } from './core/taken.ts'
 import type { TraceEvent } from './core/trace-book.ts'
 import { UnderWay } from './core/under-way.ts'
-import { type FarMail, type FoundFar, markPut } from './far-mail.ts'
+import { type FarMail, type FoundFar, markPut, outDelete } from './far-mail.ts'
 import type { AgentLimits } from './limits.ts'
 import type { Roster } from './roster.ts'
 import type { Seat } from './seat.ts'
@@ -281,9 +282,13 @@ export class Courier {
   #tick(): void {
     const { mesh, node, farMail, isThere, failed, now } = this.#deps
     const known = mesh()
-    const gone = this.#outbox.drop(this.#now(), (each) => mayGo(known, each.sender, node, each.agent, each.node))
-    for (const each of gone)
-      this.#note(mayGo(known, each.sender, node, each.agent, each.node) ? 'expired' : 'refused', each)
+    const rules = { mesh: known, node, isThere }
+    const gone = this.#outbox.drop(this.#now(), (each) => wayOf(each, rules).type !== 'end')
+    for (const each of gone) this.#note(wayOf(each, rules).type === 'end' ? 'refused' : 'expired', each)
+    for (const each of this.#outbox.all()) {
+      const way = wayOf(each, rules)
+      if (way.type === 'move') this.#move(each, way.node).catch(failed)
+    }
     farMail.remove(gone).catch(failed)
     farMail.forget(this.#taken.expire(now())).catch(failed)
     for (const other of known.nodes.keys()) {
@@ -295,6 +300,32 @@ export class Courier {
     }
     this.#flush()
     this.#flushAnswers()
+  }
+
+  /** To the new holder of its recipient, which may be this machine. */
+  async #move(posted: Posted, node: NodeId): Promise<void> {
+    const { farMail, receive, roster } = this.#deps
+    const { sender, agent, letter } = posted
+    const key = `${sender} ${agent} ${letter.id}`
+    if (this.#inHand.has(key)) return
+    this.#inHand.add(key)
+    try {
+      if (node === this.#deps.node) {
+        const seat = roster.receiving(agent)
+        // Without a program that may be that agent here, or room, it waits as before.
+        if (seat === undefined || !(await receive(seat, letter, true, outDelete(posted)))) return
+        this.#outbox.remove(posted)
+        return this.#note('moved', { ...posted, node })
+      }
+      const moved = await farMail.move(posted, node)
+      // The old machine may have answered meanwhile, after all.
+      if (!this.#outbox.has(sender, agent, letter.id)) return await farMail.remove([moved])
+      this.#outbox.remove(posted)
+      this.#note('moved', moved)
+      this.#add(moved)
+    } finally {
+      this.#inHand.delete(key)
+    }
   }
 
   /** What is said in one turn to one machine shares a packet. */

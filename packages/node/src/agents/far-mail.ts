@@ -67,15 +67,24 @@ export class FarMail {
   async put(sender: AgentId, to: readonly Far[], letter: Letter): Promise<Posted[]> {
     const first = this.#next
     this.#next += to.length
-    const text = utf8(letter.text)
     await this.#store.commit(
-      to.map(({ agent, node }, i) => ({
+      to.map((far, i) => ({
         type: 'put',
         key: letterOutKey(sender, first + i),
-        value: concatBytes(fromHex(node), fromHex(agent), text),
+        value: valueOf(far, letter),
       })),
     )
     return to.map((far, i) => ({ ...far, sender, letter, durable: true, stored: first + i }))
+  }
+
+  /** The same letter, to another machine; durable when it resolves. */
+  async move(posted: Posted, node: NodeId): Promise<Posted> {
+    const { sender, agent, letter, stored } = posted
+    if (stored !== null)
+      await this.#store.commit([
+        { type: 'put', key: letterOutKey(sender, stored), value: valueOf({ agent, node }, letter) },
+      ])
+    return { ...posted, node }
   }
 
   async remove(posted: readonly Posted[]): Promise<void> {
@@ -88,6 +97,13 @@ export class FarMail {
     if (keys.length > 0) await this.#store.commit(keys.map((key) => ({ type: 'delete', key })))
   }
 }
+
+const valueOf = ({ agent, node }: Far, { text }: Letter): Uint8Array =>
+  concatBytes(fromHex(node), fromHex(agent), utf8(text))
+
+/** Takes a letter off, together with what is written when it has come somewhere else. */
+export const outDelete = ({ sender, stored }: Posted): Operation[] =>
+  stored === null ? [] : [{ type: 'delete', key: letterOutKey(sender, stored) }]
 
 /** To be committed together with the letter that it is of. */
 export const markPut = (mark: Mark): Operation => ({ type: 'put', key: keyOf(mark), value: utf8(`${mark.endsAtMs}`) })

@@ -143,13 +143,25 @@ export class Outbox {
   }
 
   /** Takes out what is over, and what may not be sent any more. */
-  drop({ monotonicMs, wallMs }: Now, mayGo: (posted: Posted) => boolean): Posted[] {
+  drop({ monotonicMs, wallMs }: Now, isWanted: (posted: Posted) => boolean): Posted[] {
     const gone: Posted[] = []
     for (const [key, waiting] of this.#waiting) {
       const { posted, endMs } = waiting
-      if (endMs <= monotonicMs || isOver(posted.letter, wallMs) || !mayGo(posted)) gone.push(this.#remove(key, waiting))
+      if (endMs <= monotonicMs || isOver(posted.letter, wallMs) || !isWanted(posted))
+        gone.push(this.#remove(key, waiting))
     }
     return gone
+  }
+
+  all(): Posted[] {
+    return [...this.#waiting.values()].map(({ posted }) => posted)
+  }
+
+  /** It is no business of that machine any more. */
+  remove({ sender, agent, letter }: Posted): void {
+    const key = keyOf(sender, agent, letter.id)
+    const waiting = this.#waiting.get(key)
+    if (waiting !== undefined) this.#remove(key, waiting)
   }
 
   #remove(key: string, { posted }: Waiting): Posted {
