@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { type Letter, letterOf } from './letter.ts'
 import { NOT_DURABLE_MS, Outbox, type Posted } from './outbox.ts'
 import { type Mark, Taken } from './taken.ts'
+import { UnderWay } from './under-way.ts'
 
 const alice = 'a1'.repeat(32) as AgentId
 const bob = 'b2'.repeat(32) as AgentId
@@ -260,4 +261,17 @@ test('every durable letter arrives, and none twice, whatever is lost, doubled, d
     }),
     { numRuns: 300 },
   )
+})
+
+test('what another machine tells is believed of its own letters, until they are done with, and of no others', () => {
+  const underWay = new UnderWay()
+  underWay.add(posted('x'))
+  expect(underWay.told(elsewhere, answerTo('x', 'acknowledged'))).toBeUndefined()
+  expect(underWay.told(office, answerTo('y', 'taken'))).toBeUndefined()
+  for (const outcome of ['taken', 'handed', 'acknowledged'] as const)
+    expect(underWay.told(office, answerTo('x', outcome))).toMatchObject({ agent: bob, letter: { id: 'x', text: '' } })
+  expect(underWay.told(office, answerTo('x', 'handed'))).toBeUndefined()
+  for (let i = 0; i < 9_000; i++) underWay.add(posted(`m${i}`))
+  expect(underWay.told(office, answerTo('m0', 'taken'))).toBeUndefined()
+  expect(underWay.told(office, answerTo('m8999', 'taken'))).toBeDefined()
 })

@@ -50,8 +50,8 @@ describe('what a machine tells of its agents', () => {
   })
 })
 
-const meshOf = (grants: readonly unknown[]): { mesh: Mesh; agent: MeshAgent } => {
-  const nodes = [home, office, laptop].map((id) => [id, { id, revocations: id === laptop ? [{}] : [] }] as const)
+const meshOf = (grants: readonly unknown[], removed = laptop): { mesh: Mesh; agent: MeshAgent } => {
+  const nodes = [home, office, laptop].map((id) => [id, { id, revocations: id === removed ? [{}] : [] }] as const)
   const agent = { id: alice, name: 'alice', hosts: [home], term: { holder: home }, grants } as unknown as MeshAgent
   const mesh = { nodes: new Map(nodes), agents: new Map([[alice, agent]]) } as unknown as Mesh
   return { mesh, agent }
@@ -73,8 +73,9 @@ describe('who is told', () => {
   })
 
   test('nobody any more, once a person has taken such a grant back, or another machine holds the agent', () => {
-    const { mesh, agent } = meshOf([granted({})])
+    const { mesh, agent } = meshOf([granted({})], office)
     expect(stepsToTell(mesh, home, agent)).toEqual([])
+    expect(stepsToTell(meshOf([granted()], office).mesh, home, meshOf([granted()], office).agent)).toHaveLength(1)
     expect(stepsToTell(meshOf([]).mesh, office, meshOf([]).agent)).toEqual([])
   })
 })
