@@ -204,7 +204,9 @@ export class Courier {
     if (this.#inHand.has(key)) return undefined
     this.#inHand.add(key)
     try {
-      const mark = { sender, recipient, id, endsAtMs, durable }
+      // The log's own names of them: the packet's, 64 characters each, would be kept again with every mark.
+      const known = mesh().agents.get(sender)?.id ?? sender
+      const mark = { sender: known, recipient: seat.id, id, endsAtMs, durable }
       // Before what comes of it: it may be handed out at once.
       trace.open('received', letter, { ...message, from: letter.from })
       if (!(await this.#deps.receive(seat, letter, durable, durable ? [markPut(mark)] : []))) return 'full'
