@@ -22,6 +22,8 @@ if (!(minutes > 0 && agents >= 4 && everyMs > 0)) {
   process.stderr.write('usage: pnpm agents-run [--minutes N] [--agents N, at least 4] [--every MS] [--json FILE]\n')
   process.exit(2)
 }
+// Before it: ten minutes later it may be another one.
+const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim()
 const startedMs = performance.now()
 const progress = (line: string): void => {
   process.stderr.write(`[${((performance.now() - startedMs) / 1_000).toFixed(1)} s] ${line}\n`)
@@ -33,7 +35,6 @@ process.stdout.write(`${JSON.stringify(rest, null, 2)}\n`)
 for (const [what, lines] of Object.entries(traces)) process.stdout.write(`\nthe last ${what}:\n${lines.join('\n')}\n`)
 process.stdout.write(short.length === 0 ? '\nagents-run: ok\n' : `\nagents-run: short\n${short.join('\n')}\n`)
 if (values.json !== undefined) {
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim()
   const result = { name: 'agents-run', commit, node: process.version, minutes, short, ...figures }
   writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`)
 }
