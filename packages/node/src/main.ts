@@ -383,9 +383,9 @@ async function compose(
   })
   closers.push(() => folders.close())
   const parts = { ...between, relays: direct.paths, closed, receipts, config, home, times, withholdings }
-  const { acknowledgements } = acknowledging
+  const [{ acknowledgements }, { fence }] = [acknowledging, failover]
   const withDoor = { ...context, acknowledgements, home, store, random, config: () => config.now, env: process.env }
-  const agents = await openAgents({ ...withDoor, ...between, send: (packet) => direct.paths.send(packet, true) })
+  const agents = await openAgents({ ...withDoor, ...between, fence, send: (packet) => direct.paths.send(packet, true) })
   closers.push(() => agents.close())
   const drills = await openDrills({ ...context, ...parts, failover })
   closers.push(() => drills.close())

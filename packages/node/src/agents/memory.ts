@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { PATTERNS_LAYER } from '@sealmesh/agent/patterns/turns'
 import type { DocumentName } from '@sealmesh/protocol/crdt/block'
 import type { Document } from '@sealmesh/protocol/crdt/document'
 import { Failure } from '@sealmesh/protocol/errors'
@@ -30,16 +31,23 @@ const SEARCH_CHARACTERS_MAX = 64 * 1_048_576
 const MATCHES_MAX = 10_000
 const SEARCHES_MAX = 4
 
+export interface MemoryContext extends AcknowledgingContext {
+  /** Why this node may not act for the agent at this moment; null when it may. */
+  readonly fence: (agent: AgentId) => Failure | null
+}
+
 /** Memory references: what agents may read and write of the documents here, under their grants. */
 export class Memory {
   readonly #context: AcknowledgingContext
+  readonly #fence: MemoryContext['fence']
   readonly #items: ReturnType<typeof itemHandlers>
   readonly #texts: Pick<Handlers, 'text.put'>
   readonly #watch: Pick<Handlers, 'watch'>
   #searching = 0
 
-  constructor(context: AcknowledgingContext) {
+  constructor(context: MemoryContext) {
     this.#context = context
+    this.#fence = context.fence
     this.#items = itemHandlers(context)
     this.#texts = textHandlers(context)
     this.#watch = watchHandlers(context)
@@ -90,7 +98,10 @@ export class Memory {
     return { items, truncated: items.length < found.length }
   }
 
-  /** Durable here when it resolves. Throws NOT_A_WRITER also where the agent that is named does not exist. */
+  /**
+   * Durable here when it resolves. Throws NOT_A_WRITER also where the agent that is named does not exist; NOT_THE_HOLDER
+   * or FENCED in the layer of patterns where this node may not act for it.
+   */
   async set(agent: AgentId, umr: string, value: string): Promise<{ write: string }> {
     const { text } = this.#writable(agent, umr)
     const { write } = await this.#items.set({ umr: text, value, tags: [] }, NOBODY)
@@ -172,7 +183,12 @@ export class Memory {
 
   #writable(agent: AgentId, umr: string): Target {
     const target = this.#target(umr)
-    if (target !== undefined && mayReach(this.#context.log.mesh, agent, target.document, 'write')) return target
+    if (target !== undefined && mayReach(this.#context.log.mesh, agent, target.document, 'write')) {
+      // What an agent asked for, and who did it, is recorded where it may act, and nowhere beside that.
+      const fenced = target.document.layer === PATTERNS_LAYER ? this.#fence(target.document.agent) : null
+      if (fenced !== null) throw fenced
+      return target
+    }
     throw new Failure('NOT_A_WRITER', 'This agent may not write there.', {
       next: 'the owner of the layer: sealmesh share set AGENT LAYER=THIS-AGENT:write',
     })

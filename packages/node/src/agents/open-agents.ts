@@ -4,7 +4,6 @@ import type { Config } from '../config/schema.ts'
 import { type Door, type Handlers, serveDoor } from '../ipc/door.ts'
 import type { Home } from '../keys/home.ts'
 import { claimSocketPath } from '../keys/socket-path.ts'
-import type { AcknowledgingContext } from '../service/acknowledging.ts'
 import { durationMs } from '../drills/schedule.ts'
 import { nodeName } from '../service/context.ts'
 import { takeSteps } from '../service/sharing.ts'
@@ -20,7 +19,7 @@ import { framedSends } from './framed-send.ts'
 import { AGENT_LIMITS, type AgentLimits } from './limits.ts'
 import { Mail } from './mail.ts'
 import { MessageLogs } from './message-logs.ts'
-import { Memory } from './memory.ts'
+import { Memory, type MemoryContext } from './memory.ts'
 import { agentDoorHandlers } from './owner-handlers.ts'
 import { type OwnerLetterHandlers, ownerLetterHandlers } from './owner-letters.ts'
 import { OwnRoster } from './own-roster.ts'
@@ -34,7 +33,7 @@ import { Trace } from './trace.ts'
 import { type TraceHandlers, traceHandlers } from './trace-handlers.ts'
 import { tellUndelivered } from './undelivered.ts'
 
-export interface OpenAgentsDeps extends AcknowledgingContext, Pick<CourierLink, 'port' | 'send'> {
+export interface OpenAgentsDeps extends MemoryContext, Pick<CourierLink, 'port' | 'send'> {
   readonly sync: Pick<MeshSync, 'isThere' | 'heard'>
   readonly home: Home
   readonly store: Store
