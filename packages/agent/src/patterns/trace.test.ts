@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest'
+import { Auctions } from './auctions.ts'
+import { Bidder } from './bidder.ts'
+import { forSeeds } from './test-seeds.ts'
+import { CALM, ROUGH, TestWorld } from './test-world.ts'
 import { traceLines } from './trace.ts'
 import type { TraceEntry } from './trace.ts'
+import { Voter } from './voter.ts'
+import { Votes } from './votes.ts'
 
 const entry = (atMs: number, self: string, id: string, event: string, more: Partial<TraceEntry> = {}): TraceEntry => ({
   atMs,
@@ -34,4 +40,48 @@ test('a trace goes from end to end, over what was passed on, and shows nothing e
   ])
   expect(traceLines(entries, 'z').length).toBe(2)
   expect(traceLines(entries, 'nothing')).toEqual([])
+})
+
+test('the trace of an auction and of a vote goes to its end in any weather, and holds nothing of what was said', async () => {
+  await forSeeds(20, async (seed) => {
+    const world = new TestWorld(seed, seed % 2 === 0 ? { ...ROUGH, writeFails: 0 } : CALM)
+    const said = ['rosebud', 'sledge', '4711', 'snow']
+    world.add('caller', 'home', async ({ deps }) => {
+      const [auctions, votes] = [await Auctions.start(deps), await Votes.start(deps)]
+      await new Promise<void>((resolve) => deps.after(500, resolve))
+      const wanted = { title: 'rosebud', capability: 'build', payload: { with: 'sledge' }, withinMs: 5_000 }
+      await auctions.call({ ...wanted, id: 'sold' })
+      const asked = { question: 'rosebud', options: ['snow', 'sledge'], electorate: ['ada', 'bob'], withinMs: 60_000 }
+      await votes.call({ ...asked, id: 'asked' })
+    })
+    for (const name of ['ada', 'bob'])
+      world.add(
+        name,
+        'office',
+        ({ deps }) => {
+          new Bidder(deps, { bid: async () => ({ price: 4711, load: 0, capacity: 1 }), onWon: () => {} })
+          new Voter(deps, { decide: async () => 'snow' })
+        },
+        { capabilities: ['build'] },
+      )
+    await world.run(200_000)
+    const entries = world.traces.flatMap((trace) => trace.entries)
+    const [sold, asked] = [traceLines(entries, 'sold').join('\n'), traceLines(entries, 'asked').join('\n')]
+    for (const step of [
+      'called',
+      'sent auction-call',
+      'got bid',
+      'offered',
+      'sold ada',
+      'got award',
+      'got award-answer',
+    ])
+      expect(sold).toContain(step)
+    for (const step of ['sent vote-call', 'got vote-call', 'got vote ', 'sent vote-receipt', 'got vote-result'])
+      expect(asked).toContain(step)
+    // A receipt may get lost, as what is not durable does.
+    if (world.weather === CALM) expect(asked).toContain('got vote-receipt')
+    expect(sold).not.toContain('vote')
+    for (const word of said) expect(`${sold}${asked}`).not.toContain(word)
+  })
 })

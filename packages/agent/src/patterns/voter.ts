@@ -1,5 +1,5 @@
 import type { Message } from '@sealmesh/protocol/messages/message'
-import { VoteCall, VoteRecord, VoteResult } from '@sealmesh/protocol/messages/vote'
+import { VOTE_RECEIPT, VoteCall, VoteReceipt, VoteRecord, VoteResult } from '@sealmesh/protocol/messages/vote'
 import type { VoteOutcome } from '@sealmesh/protocol/messages/vote'
 import { voteKey } from './core/ballot.ts'
 import { agentOf } from './core/step.ts'
@@ -38,15 +38,21 @@ export class Voter {
     if (message.type === 'vote-call') await this.#vote(message)
     else if (message.type === 'vote-result') {
       const read = VoteResult.safeParse(message.payload)
-      if (read.success) this.#options.onOutcome?.(read.data.vote, agentOf(message.from), read.data.outcome)
-    }
+      if (!read.success) return
+      this.#heard(message)
+      this.#options.onOutcome?.(read.data.vote, agentOf(message.from), read.data.outcome)
+    } else if (message.type === VOTE_RECEIPT && VoteReceipt.safeParse(message.payload).success) this.#heard(message)
+  }
+
+  #heard(message: Message): void {
+    const { port, trace, nowMs } = this.#deps
+    trace.heard(port.name, 'vote', message, nowMs())
   }
 
   async #vote(message: Message): Promise<void> {
     const read = VoteCall.safeParse(message.payload)
     if (!read.success) return
-    const { port, trace, nowMs } = this.#deps
-    trace.heard(port.name, 'vote', message, nowMs())
+    this.#heard(message)
     const caller = agentOf(message.from)
     const key = `${caller}.${read.data.vote}`
     const deciding = this.#choices.get(key) ?? this.#options.decide({ ...read.data, caller })
@@ -59,7 +65,7 @@ export class Voter {
     const { vote } = read.data
     const choice = await deciding
     const payload = { vote, choice }
-    await port.send({
+    await this.#deps.port.send({
       to: caller,
       type: 'vote',
       payload,
