@@ -156,7 +156,7 @@ export class Store {
     const operations = items.flatMap((item) => item.operations)
     let bytes = 0
     for (const operation of operations) bytes += bytesOf(operation)
-    if (bytes > CHAINED_BYTES_MAX) {
+    if (bytes > operations.length * CHAINED_BYTES_MEAN_MAX) {
       const rows = new RowList()
       for (const operation of operations) put(rows, operation)
       await this.db.batch(rows.rows, { sync })
@@ -201,10 +201,10 @@ export class Store {
 }
 
 /**
- * Above this a batch is handed over as a list. Chained it costs less than half for small rows, but what it copies stays
- * in memory until the collector finds the batch, and the collector does not know how large it is.
+ * Of larger operations a batch is handed over as a list. For small ones a list costs several times as much as a chain;
+ * but what a chain copies stays in memory until the collector finds it, and that does not know how large it is.
  */
-const CHAINED_BYTES_MAX = 65_536
+const CHAINED_BYTES_MEAN_MAX = 8_192
 
 /** What goes into a batch. */
 interface Rows {
