@@ -22,13 +22,13 @@ export interface GroupCommitDeps<Operation> {
  * One batch takes no more operations beyond this. It is copied before it is written, in one go and a second time in the
  * database's memory: nobody else's packets should wait for many megabytes of that.
  */
-const BATCH_BYTES_TARGET = 1_048_576
+const BATCH_BYTES_TARGET = 262_144
 /** Nor beyond this many: each costs a few microseconds, whatever it holds. */
 const BATCH_OPERATIONS_TARGET = 512
-/** What nobody waits for is written after this long: a reader that empties its mailbox comes before its cleaning. */
-const LOOSE_WAIT_MS = 500
-/** Or when there is so much of it. */
-const LOOSE_ITEMS_MAX = 8_192
+/** What nobody waits for is written after this long at the latest. */
+const LOOSE_WAIT_MS = 100
+/** Or when there is so much of it: what somebody waits for, a login first of all, comes after it. */
+const LOOSE_ITEMS_MAX = 1_024
 
 export class GroupCommit<Operation> {
   readonly #deps: GroupCommitDeps<Operation>
