@@ -46,7 +46,7 @@ export class Agent implements AgentPort {
   readonly #undelivered = new Set<(news: Undelivered) => void>()
   readonly #memory = new Map<string, Set<(change: MemoryChange) => void>>()
   readonly #topics = new Set<string>()
-  readonly #run = randomBytes(RUN_BYTES).toString('base64url')
+  readonly #run = randomBytes(RUN_BYTES).toString('base64url').replace(/^-/, '_')
   #made = 0
   #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
   #profile: Partial<Profile>

@@ -70,7 +70,8 @@ export class Post {
 
   constructor(deps: PostDeps, found: readonly FoundLetter[]) {
     this.#deps = deps
-    this.#run = toBase64Url(deps.random(RUN_BYTES))
+    // An id that begins with - would be an option to `sealmesh trace`.
+    this.#run = toBase64Url(deps.random(RUN_BYTES)).replace(/^-/, '_')
     for (const { agent, stored, letter } of found) {
       const seat = deps.roster.seat(agent)
       if (seat === undefined) {
