@@ -19,6 +19,7 @@ const RATES_PER_SECOND = [20, 200] as const
 const RUN_MS = 4_000
 const WARM_MS = 1_000
 const PAYLOAD_BYTES = 256
+const REPLY_MS = 30_000
 /** A node runs for weeks, and its programs are compiled after some thousand requests; both sides get them first. */
 const WARMING = { perSecond: 400, ms: 12_000 }
 /** One letter each way; what says that a letter was taken is not waited for. */
@@ -88,6 +89,7 @@ function rowsOf(perSecond: number, sealing: number, ours: readonly number[][], n
 async function steady(pair: Pair, perSecond: number, forMs = RUN_MS): Promise<number[]> {
   const taken: number[] = []
   const open: Promise<void>[] = []
+  let failure: Error | undefined
   const filler = 'x'.repeat(PAYLOAD_BYTES - 24)
   const startedAtMs = performance.now()
   const one = async (at: number): Promise<void> => {
@@ -95,12 +97,13 @@ async function steady(pair: Pair, perSecond: number, forMs = RUN_MS): Promise<nu
     await pair.request(`${at} ${filler}`)
     if (sentAtMs >= startedAtMs + WARM_MS) taken.push(performance.now() - sentAtMs)
   }
-  for (let sent = 0; performance.now() - startedAtMs < WARM_MS + forMs; ) {
+  for (let sent = 0; failure === undefined && performance.now() - startedAtMs < WARM_MS + forMs; ) {
     const due = ((performance.now() - startedAtMs) * perSecond) / 1_000
-    for (; sent < due; sent++) open.push(one(sent))
+    for (; sent < due; sent++) open.push(one(sent).catch((error: Error) => void (failure ??= error)))
     await pause(1)
   }
   await Promise.all(open)
+  if (failure !== undefined) throw failure
   return taken
 }
 
@@ -111,7 +114,7 @@ async function natsPair(): Promise<Pair> {
   answerer.subscribe('bob', { callback: (_, message) => void message.respond(message.data) })
   await answerer.flush()
   return {
-    request: (payload) => asker.request('bob', payload, { timeout: 30_000 }),
+    request: (payload) => asker.request('bob', payload, { timeout: REPLY_MS }),
     close: async () => {
       await asker.close()
       await answerer.close()
@@ -134,8 +137,11 @@ async function pairIn(house: Household): Promise<Pair> {
   // At once: each is granted to the other by name, so both must be there.
   const ends = await Promise.all([agentOn(house.home, 'alice', 'bob'), agentOn(house.office, 'bob', 'alice')])
   const [alice, bob] = ends
-  bob.onMessage = (payload) => void bob.send('alice', payload).catch(fail)
   const waiting = new Map<string, (payload: string) => void>()
+  bob.onMessage = (payload) => {
+    // Without a reply its asker gives up.
+    bob.send('alice', payload).catch(() => undefined)
+  }
   alice.onMessage = (payload) => {
     const at = payload.slice(0, payload.indexOf(' '))
     waiting.get(at)?.(payload)
@@ -143,7 +149,11 @@ async function pairIn(house: Household): Promise<Pair> {
   }
   const request = (payload: string): Promise<string> =>
     new Promise((resolve, reject) => {
-      waiting.set(payload.slice(0, payload.indexOf(' ')), resolve)
+      const late = setTimeout(() => reject(new Error('no reply has come')), REPLY_MS)
+      waiting.set(payload.slice(0, payload.indexOf(' ')), (reply) => {
+        clearTimeout(late)
+        resolve(reply)
+      })
       alice.send('bob', payload).catch(reject)
     })
   // Each grant reaches the other machine in its own time.
@@ -156,10 +166,6 @@ async function pairIn(house: Household): Promise<Pair> {
       await endHousehold(house)
     },
   }
-}
-
-const fail = (error: unknown): void => {
-  throw error
 }
 
 async function agentOn(node: NodeProcess, name: string, other: string) {
