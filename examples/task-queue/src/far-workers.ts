@@ -13,8 +13,8 @@ export interface Ability {
 }
 
 /**
- * The registry of a node lists the agents of its own machine. Workers of another one say themselves that they are there,
- * and are listed with the others.
+ * What the registry says of another machine may be ten seconds old. Workers there say themselves, and more often, that they
+ * are there, and are listed with the others.
  */
 export class FarWorkers {
   readonly #heard = new Map<string, { readonly ability: Ability; readonly nodeName: string; readonly atMs: number }>()

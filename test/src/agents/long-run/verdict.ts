@@ -1,8 +1,8 @@
 import type { RunFigures } from './run.ts'
 
 /**
- * V8 grows a heap in steps and gives back late: two medians of one process that does the same all the time were up to a
- * fifth apart. What leaks at the rates of this run doubles within minutes.
+ * V8 grows a heap in steps and gives back late, and bounded tables (marks of letters, answers by id, the ring of events)
+ * fill for longer than a run of ten minutes. What leaks at the rates of this run doubles within minutes.
  */
 export const MEMORY_RATIO_MAX = 1.3
 
