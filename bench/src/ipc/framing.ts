@@ -2,18 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Agent } from '@sealmesh/agent/client/agent'
 import { connectAgents } from '@sealmesh/agent/client/connect-agents'
 import { until } from '@sealmesh/test/processes/wait'
-import { cpuMs } from '../relay/process-figures.ts'
 import { type BenchOptions, median, quantile, type Row, row } from '../result.ts'
+import { type Flood, flood, PAIRS } from './flood.ts'
 import { type Lane, ourLane } from './lane.ts'
 
 /** The real client in both of its framings against one node, in turns: what `compact` brings. */
 
 const FRAMINGS = ['lines', 'compact'] as const
 type Framing = (typeof FRAMINGS)[number]
-const PAIRS = 8
-const UNDER_WAY = 64
 const PER_SECOND = 1_000
-const WARM_MS = 500
 const RUN_MS = 3_000
 const PAYLOAD = 'x'.repeat(256)
 
@@ -32,7 +29,7 @@ export async function framings({ runs, progress }: BenchOptions): Promise<Row[]>
     for (let run = 0; run < runs; run++)
       for (const framing of FRAMINGS) {
         progress(`${framing}, run ${run + 1}`)
-        const most = await flood(lane, agents[framing])
+        const most = await floodAgents(lane, agents[framing])
         const times = await steady(agents[framing])
         taken[framing].push({ ...most, p50: quantile(times, 0.5), p99: quantile(times, 0.99) })
       }
@@ -61,28 +58,14 @@ async function attach(lane: Lane, framing: Framing, from: number): Promise<Agent
   )
 }
 
-async function flood(lane: Lane, agents: readonly Agent[]): Promise<Pick<Figures, 'perCpuSecond' | 'perSecond'>> {
-  let [got, sent, running] = [0, 0, true]
+async function floodAgents(lane: Lane, agents: readonly Agent[]): Promise<Flood> {
+  let got = 0
   const stops = agents.map((agent) => agent.onDelivery(() => void (got += 1)))
-  const stream = async (from: number): Promise<void> => {
-    const [sender, to] = [agents[from], agents[from + PAIRS]?.name ?? '']
-    while (running && sender !== undefined) {
-      sent += 1
-      await sender.send({ to, type: 'text', payload: PAYLOAD })
-    }
-  }
-  const streams = Array.from({ length: PAIRS * UNDER_WAY }, (_, at) => stream(at % PAIRS))
-  await pause(WARM_MS)
-  const before = { got, cpu: cpuMs(lane.pid), atMs: performance.now() }
-  await pause(RUN_MS)
-  const passed = got - before.got
-  const cpuSeconds = (cpuMs(lane.pid) - before.cpu) / 1_000
-  const seconds = (performance.now() - before.atMs) / 1_000
-  running = false
-  await Promise.all(streams)
-  await until('all have come', () => got >= sent)
+  const send = async (pair: number): Promise<unknown> =>
+    agents[pair]?.send({ to: agents[pair + PAIRS]?.name ?? '', type: 'text', payload: PAYLOAD })
+  const flooded = await flood(lane.pid, send, () => got)
   for (const stop of stops) stop()
-  return { perCpuSecond: passed / cpuSeconds, perSecond: passed / seconds }
+  return flooded
 }
 
 async function steady(agents: readonly Agent[]): Promise<number[]> {

@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { until } from '@sealmesh/test/processes/wait'
-import { cpuMs, ownBytes } from '../relay/process-figures.ts'
+import { ownBytes } from '../relay/process-figures.ts'
 import { type Bench, type BenchOptions, median, quantile, type Row, row } from '../result.ts'
 import { between } from './between.ts'
+import { type Flood, flood, PAIRS } from './flood.ts'
 import { framings } from './framing.ts'
 import { bareLane, type Lane, ourLane, type Peer } from './lane.ts'
 
@@ -21,9 +22,6 @@ const PAYLOAD_BYTES = 256
 const CROWDS = [1, 10, 100, 500] as const
 const CROWD_PER_SECOND = 500
 const WILD_AGENTS = 10
-/** For the most that goes through: pairs of one that sends and one that gets, and messages of each under way. */
-const PAIRS = 8
-const UNDER_WAY = 64
 
 export const benchIpc: Bench = async (options) => {
   const rows: Row[] = []
@@ -119,7 +117,7 @@ async function most({ runs, progress }: BenchOptions): Promise<Row[]> {
     const [ourPeers, barePeers] = [await attach(ours, 2 * PAIRS), await attach(bare, 2 * PAIRS)]
     for (let run = 0; run < runs; run++) {
       progress(`the most, run ${run + 1}`)
-      figures.push({ bare: await flood(bare, barePeers), ours: await flood(ours, ourPeers) })
+      figures.push({ bare: await floodPeers(bare, barePeers), ours: await floodPeers(ours, ourPeers) })
     }
     const of = (side: 'ours' | 'bare', figure: keyof Flood) => median(figures.map((each) => each[side][figure]))
     const ratio = of('ours', 'perSecond') / of('bare', 'perSecond')
@@ -245,31 +243,10 @@ async function steady(peers: readonly Peer[], perSecond: number, forMs: number):
   return taken
 }
 
-interface Flood {
-  readonly perSecond: number
-  readonly perCpuSecond: number
-}
-
-async function flood(lane: Lane, peers: readonly Peer[]): Promise<Flood> {
+function floodPeers(lane: Lane, peers: readonly Peer[]): Promise<Flood> {
   const payload = 'x'.repeat(PAYLOAD_BYTES)
-  let [got, sent, running] = [0, 0, true]
+  let got = 0
   for (const peer of peers) peer.onMessage = () => (got += 1)
-  const stream = async (from: number): Promise<void> => {
-    const sender = peers[from]
-    while (running && sender !== undefined) {
-      sent += 1
-      await sender.send(`a${from + PAIRS}`, payload)
-    }
-  }
-  const streams = Array.from({ length: PAIRS * UNDER_WAY }, (_, at) => stream(at % PAIRS))
-  await pause(WARM_MS)
-  const before = { got, cpu: cpuMs(lane.pid), atMs: performance.now() }
-  await pause(RUN_MS)
-  const passed = got - before.got
-  const cpuSeconds = (cpuMs(lane.pid) - before.cpu) / 1_000
-  const seconds = (performance.now() - before.atMs) / 1_000
-  running = false
-  await Promise.all(streams)
-  await until('all have come', () => got >= sent)
-  return { perSecond: passed / seconds, perCpuSecond: passed / cpuSeconds }
+  const send = async (pair: number): Promise<unknown> => peers[pair]?.send(`a${pair + PAIRS}`, payload)
+  return flood(lane.pid, send, () => got)
 }

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
  * brings more with one call of the kernel.
  *
  * Node has this for sockets that a program opens (`onread` of net.Socket), and not for those that a server accepts. So
- * its private names are used here, when all of them are there (Node 18 to 24); with any other Node reads are as usual.
+ * its private names are used here, when all of them are there (as in Node 20); with any other Node reads are as usual.
  */
 
 const READ_BYTES = 262_144
