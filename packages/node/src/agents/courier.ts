@@ -20,9 +20,10 @@ import type { Operation } from '../store/store.ts'
 import type { Aside } from '../sync/asides.ts'
 import type { PacketPort } from '../sync/packet-port.ts'
 import { type Far, farRecipientsOf, mayGo } from './core/far.ts'
-import { isOver, type Letter, letterOf } from './core/letter.ts'
+import { isFrom, isOver, type Letter, letterOf } from './core/letter.ts'
 import { isTooDeep } from './core/payload.ts'
-import { type Batch, NOT_DURABLE_MS, type Now, Outbox, type Posted } from './core/outbox.ts'
+import type { Now } from './core/now.ts'
+import { type Batch, NOT_DURABLE_MS, Outbox, type Posted } from './core/outbox.ts'
 import { Pace } from './core/pace.ts'
 import { wayOf } from './core/stranded.ts'
 import { type Mark, Taken } from './core/taken.ts'
@@ -208,7 +209,7 @@ export class Courier {
       const known = mesh().agents.get(sender)?.id ?? sender
       const mark = { sender: known, recipient: seat.id, id, endsAtMs, durable }
       // Before what comes of it: it may be handed out at once.
-      trace.open('received', letter, { ...message, from: letter.from })
+      trace.open('received', letter)
       if (!(await this.#deps.receive(seat, letter, durable, durable ? [markPut(mark)] : []))) return 'full'
       this.#mark(mark)
       return 'taken'
@@ -234,6 +235,7 @@ export class Courier {
         to: isForMany ? head.to : name(recipient),
       },
       JSON.stringify(payload),
+      this.#deps.trace.takes(head.durable, sender, this.#deps.now()),
     )
   }
 
@@ -265,9 +267,10 @@ export class Courier {
   /** What became of a letter that was taken here; for its sender where that is elsewhere. Goes with the next tick. */
   tell(recipient: AgentId, letter: Letter, outcome: LetterOutcome): void {
     const { mesh, node, roster, now } = this.#deps
-    const [name = '', machine = ''] = letter.from.split('@')
     const known = mesh()
-    if (machine === nodeName(known, node) || (letter.isForMany && !letter.durable)) return
+    // First what is cheap: every letter passes here.
+    if ((letter.isForMany && !letter.durable) || isFrom(letter, nodeName(known, node))) return
+    const [name = '', machine = ''] = letter.from.split('@')
     const [sender, from] = [roster.agentNamed(name)?.id, nodeByName(known, machine)?.id]
     if (sender === undefined || from === undefined || !mayGo(known, sender, from, recipient, node)) return
     const answers = this.#answersTo(from)

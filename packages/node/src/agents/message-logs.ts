@@ -21,6 +21,11 @@ export interface MessageLogsDeps {
   readonly failed: (error: unknown) => void
 }
 
+interface Took {
+  readonly handedMs: number
+  readonly doneMs: number
+}
+
 /** What was not sent, of whom, as far as that is known. Names and types, which are checked, and nothing else. */
 export interface Fault {
   readonly code: string
@@ -60,9 +65,9 @@ export class MessageLogs {
     return new MessageLogs(deps)
   }
 
-  sent(letter: Letter, { delivered, waiting, refused }: Omit<Sent, 'id'>): void {
+  sent(letter: Letter, { delivered, waiting, refused }: Omit<Sent, 'id'>, nowMs: number): void {
     const level = this.#deps.level()
-    if (level === 'off' || !this.#communication.hasRoom(this.#deps.now())) return
+    if (level === 'off' || !this.#communication.hasRoom(nowMs)) return
     const { text } = letter
     const numbers = `"bytes":${payloadBytes(text)},"delivered":${delivered},"waiting":${waiting},"refused":${refused}}`
     const said = level === 'bodies' ? text.slice(0, -1) : headOf(text)
@@ -70,11 +75,8 @@ export class MessageLogs {
   }
 
   /** `handedMs`, `doneMs`: from its inbox to the program, and until that had done with it. */
-  done(letter: Letter, to: string, handedMs: number, doneMs: number): void {
-    const { now, level } = this.#deps
-    const nowMs = now()
-    if (level() === 'off' || !this.#latency.hasRoom(nowMs)) return
-    const { id, from } = letter
+  done({ id, from }: Letter, to: string, { handedMs, doneMs }: Took, nowMs: number): void {
+    if (this.#deps.level() === 'off' || !this.#latency.hasRoom(nowMs)) return
     const times = `"handedMs":${handedMs.toFixed(3)},"doneMs":${doneMs.toFixed(3)}}`
     this.#latency.write(`{"at":"${iso(nowMs)}","id":"${id}","from":"${from}","to":"${to}",${times}`)
   }

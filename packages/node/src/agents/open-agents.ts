@@ -116,7 +116,7 @@ export async function openAgents(deps: OpenAgentsDeps): Promise<Agents> {
     now,
     failed: (error) => logger.error({ err: error }, 'what agents say to each other could not be logged'),
   })
-  const watch = watchPost({ traffic, logs, monotonicMs })
+  const watch = watchPost({ traffic, logs })
   const deskAndMail = {
     roster,
     mail,

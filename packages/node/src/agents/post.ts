@@ -11,6 +11,7 @@ import type { Operation } from '../store/store.ts'
 import type { Courier } from './courier.ts'
 import type { Far } from './core/far.ts'
 import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
+import type { Now } from './core/now.ts'
 import { isTooDeep } from './core/payload.ts'
 import type { TraceEvent } from './core/trace-book.ts'
 import { recipientsOf, type Talk } from './core/who.ts'
@@ -42,10 +43,10 @@ export interface PostDeps {
 /** Whoever counts and notes what passes. Called for every message: it must be quick, and throw nothing. */
 export interface PostWatch {
   /** `sender` undefined: an agent of another machine. */
-  sent(sender: Seat | undefined, letter: Letter, sent: Sent): void
-  /** `tookMs` undefined: its agent was away when it came. */
-  handed(seat: Seat, tookMs: number | undefined): void
-  done(seat: Seat, out: HandedOut, tookMs: number): void
+  sent(sender: Seat | undefined, letter: Letter, sent: Sent, now: Now): void
+  /** `tookMs` null: its agent was away when it came. */
+  handed(seat: Seat, tookMs: number | null, now: Now): void
+  done(seat: Seat, out: HandedOut, tookMs: number, now: Now): void
   refused(sender: Seat, draft: Draft, error: unknown): void
 }
 
@@ -79,7 +80,7 @@ export class Post {
         if (isOver(letter, deps.now())) deps.mail.remove(agent, [stored]).catch(deps.failed)
         continue
       }
-      this.#add(seat, letter, stored)
+      this.#add(seat, letter, stored, this.#now())
       deps.trace.note('found', letter, { agent: seat.agent.name })
       const sent = { id: letter.id, delivered: 0, waiting: 1, refused: 0 }
       const [name = '', machine] = letter.from.split('@')
@@ -115,9 +116,9 @@ export class Post {
   }
 
   #send(sender: Seat, draft: Draft, payload: string | undefined): Sent | Promise<Sent> {
-    const { roster, limits, now } = this.#deps
-    const nowMs = now()
-    const letter = this.#letter(sender, draft, payload, nowMs)
+    const { roster, limits } = this.#deps
+    const now = this.#now()
+    const letter = this.#letter(sender, draft, payload, now.wallMs)
     const rules = { talk: this.#deps.talk(), nodeName: this.#deps.nodeName() }
     const far = this.#deps.courier.recipients(draft.to, sender.id)
     const here = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
@@ -129,32 +130,33 @@ export class Post {
     const isFar = (seat: Seat): boolean => far.some(({ agent }) => agent === seat.id)
     const recipients = far.length === 0 ? (here ?? []) : (here ?? []).filter((seat) => !isFar(seat))
     const deliveries = Math.max(1, recipients.length + far.length)
-    const { waitMs, tooFast } = sender.pace.spend(deliveries, limits.pace, nowMs)
+    const { waitMs, tooFast } = sender.pace.spend(deliveries, limits.pace, now.wallMs)
     if (tooFast)
       throw new Failure('AGENT_TOO_FAST', `More than ${limits.pace.perSecond} deliveries a second.`, {
         next: `send it again in ${waitMs} ms`,
       })
-    const open = recipients.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
-    this.#deps.trace.open('sent', letter, { ...draft, id: letter.id, from: letter.from })
-    for (const seat of recipients) if (!open.includes(seat)) this.#note('full', letter, seat)
+    const open = recipients.filter((seat) => this.#hasRoom(seat, letter, draft.durable, now.wallMs))
+    this.#deps.trace.open('sent', letter)
+    if (open.length < recipients.length)
+      for (const seat of recipients) if (!open.includes(seat)) this.#note('full', letter, seat)
     const refused = recipients.length - open.length
     if (isForOne(draft) && refused > 0) throw inboxFull()
     const sent =
       far.length > 0
         ? this.#both(sender, open, letter, refused, draft, far)
-        : this.#near(sender, open, letter, refused, draft)
-    this.#watchSent(sender, letter, sent)
+        : this.#near(sender, open, letter, refused, draft, now)
+    this.#watchSent(sender, letter, sent, now)
     return waitMs > 0 ? pause(waitMs).then(() => sent) : sent
   }
 
-  #watchSent(sender: Seat, letter: Letter, sent: Sent | Promise<Sent>): void {
+  #watchSent(sender: Seat, letter: Letter, sent: Sent | Promise<Sent>, now: Now): void {
     const { watch } = this.#deps
     if (sent instanceof Promise)
       sent.then(
-        (each) => watch.sent(sender, letter, each),
+        (each) => watch.sent(sender, letter, each, this.#now()),
         () => undefined, // `send` tells of it.
       )
-    else watch.sent(sender, letter, sent)
+    else watch.sent(sender, letter, sent, now)
   }
 
   #near(
@@ -163,8 +165,9 @@ export class Post {
     letter: Letter,
     refused: number,
     { durable }: Draft,
+    now: Now,
   ): Sent | Promise<Sent> {
-    return durable ? this.#keep(sender, open, letter, refused) : this.#hand(sender, open, letter, refused, undefined)
+    return durable ? this.#keep(sender, open, letter, refused) : this.#hand(sender, open, letter, refused, null, now)
   }
 
   /** What goes to other machines waits, as far as anybody here can say. */
@@ -179,9 +182,10 @@ export class Post {
     const posted = await this.#deps.courier.post(sender.id, letter, draft.durable, far)
     if (posted === 0 && isForOne(draft)) throw inboxFull()
     // Others may have taken the room meanwhile.
-    const still = open.filter((seat) => this.#hasRoom(seat, letter, draft.durable))
+    const now = this.#now()
+    const still = open.filter((seat) => this.#hasRoom(seat, letter, draft.durable, now.wallMs))
     const without = refused + open.length - still.length + far.length - posted
-    const sent = await this.#near(sender, still, letter, without, draft)
+    const sent = await this.#near(sender, still, letter, without, draft, now)
     return { ...sent, waiting: sent.waiting + posted }
   }
 
@@ -190,7 +194,7 @@ export class Post {
    * together with `beside`. Throws DISK_FULL or DISK_FAILED.
    */
   async receive(seat: Seat, letter: Letter, durable: boolean, beside: readonly Operation[]): Promise<boolean> {
-    if (!this.#hasRoom(seat, letter, durable)) return false
+    if (!this.#hasRoom(seat, letter, durable, this.#deps.now())) return false
     let stored: number | null = null
     if (durable) {
       const release = seat.inbox.reserve(letter)
@@ -201,11 +205,12 @@ export class Post {
       }
     }
     if (durable) this.#note('kept', letter, seat)
-    this.#add(seat, letter, stored)
+    const now = this.#now()
+    this.#add(seat, letter, stored, now)
     this.#note('taken', letter, seat)
     seat.past.add(letter.text)
-    const delivered = this.pump(seat) || seat.inbox.waiting === 0 ? 1 : 0
-    this.#deps.watch.sent(undefined, letter, { id: letter.id, delivered, waiting: 1 - delivered, refused: 0 })
+    const delivered = this.pump(seat, now) || seat.inbox.waiting === 0 ? 1 : 0
+    this.#deps.watch.sent(undefined, letter, { id: letter.id, delivered, waiting: 1 - delivered, refused: 0 }, now)
     return true
   }
 
@@ -218,22 +223,23 @@ export class Post {
         letter,
       )
       for (const seat of open) this.#note('kept', letter, seat)
-      return this.#hand(sender, open, letter, refused, first)
+      return this.#hand(sender, open, letter, refused, first, this.#now())
     } finally {
       for (const each of release) each()
     }
   }
 
-  #hand(sender: Seat, open: readonly Seat[], letter: Letter, refused: number, first: number | undefined): Sent {
+  /** `first`: where it lies on disk for the first of them, for the next ones behind it; null where it does not. */
+  #hand(sender: Seat, open: readonly Seat[], letter: Letter, refused: number, first: number | null, now: Now): Sent {
     sender.past.add(letter.text)
     let delivered = 0
-    let stored = first ?? null
+    let stored = first
     for (const seat of open) {
-      this.#add(seat, letter, stored)
+      this.#add(seat, letter, stored, now)
       this.#note('taken', letter, seat)
       if (stored !== null) stored += 1
       if (seat !== sender) seat.past.add(letter.text)
-      const woken = this.pump(seat)
+      const woken = this.pump(seat, now)
       if (woken || seat.inbox.waiting === 0) delivered += 1
     }
     return { id: letter.id, delivered, waiting: open.length - delivered, refused }
@@ -263,36 +269,35 @@ export class Post {
       parents: draft.parents,
       durable: draft.durable,
     } as const
-    return letterOf(head, payload)
+    return letterOf(head, payload, this.#deps.trace.takes(draft.durable, sender.id, nowMs))
   }
 
-  #hasRoom(seat: Seat, letter: Letter, durable: boolean): boolean {
-    const { limits, now } = this.#deps
+  #hasRoom(seat: Seat, letter: Letter, durable: boolean, nowMs: number): boolean {
+    const { limits } = this.#deps
     if (this.#bytes + letter.bytes > limits.allInboxesBytes) return false
     const own = seat.attached || durable ? limits.inbox : limits.awayInbox
     if (seat.inbox.hasRoom(letter, own)) return true
-    this.#gone(seat, seat.inbox.dropExpired(now()))
+    this.#gone(seat, seat.inbox.dropExpired(nowMs))
     return seat.inbox.hasRoom(letter, own)
   }
 
-  #add(seat: Seat, letter: Letter, stored: number | null): void {
+  #add(seat: Seat, letter: Letter, stored: number | null, { monotonicMs }: Now): void {
     this.#bytes += letter.bytes
-    seat.inbox.add(seat.attached ? { letter, stored, sinceMs: this.#deps.monotonicMs() } : { letter, stored })
+    seat.inbox.add({ letter, stored, sinceMs: seat.attached ? monotonicMs : null })
   }
 
   /** Hands out what waits, as far as the agent takes it. True when one who waits in `inbox.take` was woken. */
-  pump(seat: Seat): boolean {
+  pump(seat: Seat, now: Now = this.#now()): boolean {
     const { attachment } = seat
     if (attachment === undefined || !attachment.rights.has('receive')) return false
     if (attachment.inbox === 'pull') return wakeWaiting(seat)
     const { stream } = attachment.client
     if (stream === undefined || attachment.stalled) return false
     const expired: Held[] = []
-    const nowMs = this.#deps.now()
     while (stream.hasRoom()) {
-      const out = seat.inbox.next(nowMs, expired)
+      const out = seat.inbox.next(now.wallMs, expired)
       if (out === undefined) break
-      this.#handed(seat, out)
+      this.#handed(seat, out, now)
       tellLetter(stream, attachment.as, out)
     }
     this.#gone(seat, expired)
@@ -333,9 +338,10 @@ export class Post {
     for (;;) {
       const held = seat.inbox.pick(isAnswer)
       if (held !== undefined) {
-        const out = { ...held, place: 0 }
-        this.#handed(seat, out)
-        this.#done(seat, [out])
+        const out = { ...held, place: 0, handedMs: null }
+        const now = this.#now()
+        this.#handed(seat, out, now)
+        this.#done(seat, [out], now)
         await this.#removed(seat, [held])
         return messageOf(held.letter)
       }
@@ -348,11 +354,11 @@ export class Post {
   #next(seat: Seat, limit: number): Delivery[] {
     const expired: Held[] = []
     const deliveries: Delivery[] = []
-    const nowMs = this.#deps.now()
+    const now = this.#now()
     while (deliveries.length < limit) {
-      const out = seat.inbox.next(nowMs, expired)
+      const out = seat.inbox.next(now.wallMs, expired)
       if (out === undefined) break
-      this.#handed(seat, out)
+      this.#handed(seat, out, now)
       deliveries.push({ place: out.place, message: messageOf(out.letter) })
     }
     this.#gone(seat, expired)
@@ -361,25 +367,24 @@ export class Post {
 
   /** Resolves when what was on disk is off it. */
   async acknowledge(seat: Seat, place: number): Promise<void> {
+    const now = this.#now()
     const done = seat.inbox.acknowledge(place)
-    this.#done(seat, done)
+    this.#done(seat, done, now)
     const removed = this.#removed(seat, done)
-    this.pump(seat)
+    this.pump(seat, now)
     await removed
   }
 
-  #handed(seat: Seat, out: HandedOut): void {
-    const { watch, monotonicMs } = this.#deps
-    if (out.sinceMs !== undefined) out.handedMs = monotonicMs() - out.sinceMs
-    watch.handed(seat, out.handedMs)
+  #handed(seat: Seat, out: HandedOut, now: Now): void {
+    if (out.sinceMs !== null) out.handedMs = now.monotonicMs - out.sinceMs
+    this.#deps.watch.handed(seat, out.handedMs, now)
     this.#note('handed', out.letter, seat)
     this.#deps.courier.tell(seat.id, out.letter, 'handed')
   }
 
-  #done(seat: Seat, done: readonly HandedOut[]): void {
-    const { watch, monotonicMs } = this.#deps
-    const nowMs = monotonicMs()
-    for (const out of done) if (out.sinceMs !== undefined) watch.done(seat, out, nowMs - out.sinceMs)
+  #done(seat: Seat, done: readonly HandedOut[], now: Now): void {
+    const { watch } = this.#deps
+    for (const out of done) if (out.sinceMs !== null) watch.done(seat, out, now.monotonicMs - out.sinceMs, now)
     this.#ended('acknowledged', seat, done)
   }
 
@@ -408,7 +413,8 @@ export class Post {
   }
 
   #note(event: TraceEvent, letter: Letter, seat: Seat): void {
-    this.#deps.trace.note(event, letter, { agent: seat.agent.name })
+    const { trace } = this.#deps
+    if (trace.isHeard(event, letter)) trace.note(event, letter, { agent: seat.agent.name })
   }
 
   #ended(event: 'acknowledged' | 'expired' | 'dropped', seat: Seat, held: readonly Held[]): void {
@@ -416,6 +422,11 @@ export class Post {
       this.#note(event, letter, seat)
       this.#deps.courier.tell(seat.id, letter, event)
     }
+  }
+
+  /** One look at the clocks does for all that one call brings about. */
+  #now(): Now {
+    return { monotonicMs: this.#deps.monotonicMs(), wallMs: this.#deps.now() }
   }
 
   async #removed(seat: Seat, held: readonly Held[]): Promise<void> {

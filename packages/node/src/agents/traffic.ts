@@ -9,19 +9,18 @@ import type { Roster } from './roster.ts'
 interface WatchDeps {
   readonly traffic: Traffic
   readonly logs: Pick<MessageLogs, 'sent' | 'done' | 'fault'>
-  readonly monotonicMs: () => number
 }
 
 /** Counts what passes, for `sealmesh top`, and notes it in the logs. */
-export const watchPost = ({ traffic, logs, monotonicMs }: WatchDeps): PostWatch => ({
-  sent: (sender, letter, sent) => {
-    if (sender !== undefined) traffic.sent(sender.id, monotonicMs())
-    logs.sent(letter, sent)
+export const watchPost = ({ traffic, logs }: WatchDeps): PostWatch => ({
+  sent: (sender, letter, sent, { monotonicMs, wallMs }) => {
+    if (sender !== undefined) traffic.sent(sender.id, monotonicMs)
+    logs.sent(letter, sent, wallMs)
   },
-  handed: (seat, tookMs) => traffic.handed(seat.id, tookMs ?? null, monotonicMs()),
-  done: (seat, { letter, handedMs = 0 }, tookMs) => {
-    traffic.done(tookMs, monotonicMs())
-    logs.done(letter, seat.agent.name, handedMs, tookMs)
+  handed: (seat, tookMs, { monotonicMs }) => traffic.handed(seat.id, tookMs, monotonicMs),
+  done: (seat, { letter, handedMs }, tookMs, { monotonicMs, wallMs }) => {
+    traffic.done(tookMs, monotonicMs)
+    logs.done(letter, seat.agent.name, { handedMs: handedMs ?? 0, doneMs: tookMs }, wallMs)
   },
   refused: (sender, { to, type, id }, error) =>
     logs.fault({

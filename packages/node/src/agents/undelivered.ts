@@ -1,8 +1,5 @@
 import type { Roster } from './roster.ts'
 import type { Trace } from './trace.ts'
-import type { TraceEvent } from './core/trace-book.ts'
-
-const ENDS: ReadonlySet<TraceEvent> = new Set(['refused', 'expired', 'dropped'])
 
 export interface UndeliveredDeps {
   readonly trace: Trace
@@ -12,8 +9,7 @@ export interface UndeliveredDeps {
 
 /** Tells a sender that is attached here which of its messages nobody will read, and why. */
 export const tellUndelivered = ({ trace, roster, nodeName }: UndeliveredDeps): (() => void) =>
-  trace.onNote((event, { id, from }, { agent = null, to = null }) => {
-    if (!ENDS.has(event)) return
+  trace.onEnd((event, { id, from }, { agent = null, to = null }) => {
     const [name = '', machine] = from.split('@')
     const sender = machine === nodeName() ? roster.agentNamed(name) : undefined
     const attachment = sender === undefined ? undefined : roster.seat(sender.id)?.attachment

@@ -87,7 +87,7 @@ describe('an inbox', () => {
           if (each.type === 'add') {
             const added = letter(`m${at}`, { priority: each.priority })
             open.set(added.id, added)
-            inbox.add({ letter: added, stored: null })
+            inbox.add({ letter: added, stored: null, sinceMs: null })
           } else if (each.type === 'next') {
             const handed = inbox.next(0, [])
             if (handed === undefined) return
@@ -119,7 +119,7 @@ describe('an inbox', () => {
 
   test('no more than a window is handed out unacknowledged', () => {
     const inbox = new Inbox()
-    for (let at = 0; at < 300; at++) inbox.add({ letter: letter(`m${at}`), stored: null })
+    for (let at = 0; at < 300; at++) inbox.add({ letter: letter(`m${at}`), stored: null, sinceMs: null })
     let handed = 0
     while (inbox.next(0, []) !== undefined) handed += 1
     expect(handed).toBe(256)
@@ -131,8 +131,8 @@ describe('an inbox', () => {
   test('what has expired is given back to whoever takes it off the disk, and counts no more', () => {
     const inbox = new Inbox()
     const expiresAt = '2026-11-20T00:00:01.000Z'
-    inbox.add({ letter: letter('short', { expiresAt }), stored: 7 })
-    inbox.add({ letter: letter('long'), stored: 8 })
+    inbox.add({ letter: letter('short', { expiresAt }), stored: 7, sinceMs: null })
+    inbox.add({ letter: letter('long'), stored: 8, sinceMs: null })
     const expired: Held[] = []
     expect(inbox.next(Date.parse(expiresAt), expired)?.letter.id).toBe('long')
     expect(expired.map(({ stored }) => stored)).toEqual([7])
@@ -144,7 +144,7 @@ describe('an inbox', () => {
     const limits = { letters: 2, bytes: 1_000_000 }
     const one = letter('one')
     const release = inbox.reserve(one)
-    inbox.add({ letter: letter('two'), stored: null })
+    inbox.add({ letter: letter('two'), stored: null, sinceMs: null })
     expect(inbox.hasRoom(one, limits)).toBe(false)
     release()
     expect(inbox.hasRoom(one, limits)).toBe(true)

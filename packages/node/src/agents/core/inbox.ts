@@ -12,14 +12,14 @@ export interface Held {
   readonly letter: Letter
   /** Where it lies on disk; null for one that does not outlive the process. */
   readonly stored: number | null
-  /** When it came, by a clock that only goes forward; absent where its agent was away then. */
-  readonly sinceMs?: number
+  /** When it came, by a clock that only goes forward; null where its agent was away then. */
+  readonly sinceMs: number | null
 }
 
 export interface HandedOut extends Held {
   readonly place: number
-  /** How long it waited, as whoever hands it out says. */
-  handedMs?: number
+  /** How long it waited, as whoever hands it out says; null where nobody knows. */
+  handedMs: number | null
 }
 
 /** Handed out and not acknowledged: past this nothing more is handed out, so that what is urgent overtakes the rest. */
@@ -79,7 +79,8 @@ export class Inbox {
         expired.push(held)
         continue
       }
-      const out: HandedOut = { ...held, place: this.#nextPlace++ }
+      const { letter, stored, sinceMs } = held
+      const out: HandedOut = { letter, stored, sinceMs, place: this.#nextPlace++, handedMs: null }
       this.#out.push(out)
       this.#outBytes += held.letter.bytes
       return out
@@ -105,7 +106,7 @@ export class Inbox {
         priority,
         this.#out
           .filter(({ letter }) => letter.priority === priority)
-          .map(({ letter, stored }) => ({ letter, stored })),
+          .map(({ letter, stored }) => ({ letter, stored, sinceMs: null })),
       )
     this.#out = []
     this.#outBytes = 0

@@ -3,6 +3,7 @@ import { type LetterAnswer, LETTER_RECIPIENTS_MAX, LETTERS_MAX } from '@sealmesh
 import { PAYLOAD_BYTES_TARGET } from '@sealmesh/protocol/limits'
 import type { Far } from './far.ts'
 import { isOver, type Letter } from './letter.ts'
+import type { Now } from './now.ts'
 
 /** A letter on its way to one agent of another machine. */
 export interface Posted extends Far {
@@ -11,12 +12,6 @@ export interface Posted extends Far {
   readonly durable: boolean
   /** Where it lies on disk; null for one that does not outlive the process. */
   readonly stored: number | null
-}
-
-/** Both in milliseconds: a wall clock that is set back must not stop what waits. */
-export interface Now {
-  readonly monotonicMs: number
-  readonly wallMs: number
 }
 
 /** What of it goes into one packet. */

@@ -13,9 +13,6 @@ export interface PastFilter {
   readonly limit: number
 }
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
 /**
  * The latest messages that one agent has sent and got, as bytes in a ring: as objects they would be copied about by
  * the garbage collector at every few thousand messages, which costs more than all else that is done with them.
@@ -24,7 +21,7 @@ const decoder = new TextDecoder()
  * the order in which they came.
  */
 export class Past {
-  #ring = new Uint8Array(0)
+  #ring = Buffer.alloc(0)
   #at = 0
   #kept: { readonly from: number; readonly to: number }[] = []
   #first = 0
@@ -49,7 +46,7 @@ export class Past {
     for (let at = this.#kept.length - 1; at >= this.#first && found.length < filter.limit; at--) {
       const place = this.#kept[at]
       if (place === undefined) continue
-      const message = JSON.parse(decoder.decode(this.#ring.subarray(place.from, place.to))) as Message
+      const message = JSON.parse(this.#ring.toString('utf8', place.from, place.to)) as Message
       if (matches(message, filter)) found.push(message)
     }
     return found
@@ -57,13 +54,13 @@ export class Past {
 
   /** Where it ends, from `#at` on; a ring that is full grows, and begins a lap when it must not. */
   #write(text: string): number | undefined {
-    for (;;) {
-      const { read, written } = encoder.encodeInto(text, this.#ring.subarray(this.#at))
-      if (read === text.length) return this.#at + written
+    const bytes = Buffer.byteLength(text)
+    while (bytes > this.#ring.length - this.#at) {
       if (this.#ring.length < BYTES_MAX) this.#grow()
       else if (this.#at > 0) this.#beginLap()
       else return this.#forget()
     }
+    return this.#at + this.#ring.write(text, this.#at)
   }
 
   /** The try has written over all of it. */
@@ -74,7 +71,7 @@ export class Past {
 
   /** Only in the first lap: later ones begin when it has its full size. */
   #grow(): void {
-    const larger = new Uint8Array(Math.min(BYTES_MAX, Math.max(BYTES_MIN, 2 * this.#ring.length)))
+    const larger = Buffer.alloc(Math.min(BYTES_MAX, Math.max(BYTES_MIN, 2 * this.#ring.length)))
     larger.set(this.#ring)
     this.#ring = larger
   }
