@@ -47,11 +47,24 @@ export interface Load {
   readonly lanes: number
   readonly bytes: number
   readonly load: GeneratorOrder['load']
-  readonly measureMs: number
 }
 
 /** Puts a server under load from two processes, and measures it once it is warm. */
-export async function measureUnderLoad(server: Server, { lanes, bytes, load, measureMs }: Load): Promise<Measurement> {
+export async function measureUnderLoad(
+  server: Server,
+  { measureMs, ...load }: Load & { readonly measureMs: number },
+): Promise<Measurement> {
+  const [measured] = await measureWhile(server, load, [() => pause(measureMs)])
+  if (measured === undefined) throw new Error('nothing was measured')
+  return measured
+}
+
+/** The same load while one thing after the other happens: what was measured during each. */
+export async function measureWhile(
+  server: Server,
+  { lanes, bytes, load }: Load,
+  happenings: readonly (() => Promise<unknown>)[],
+): Promise<Measurement[]> {
   const count = lanes / PROCESSES
   const children: Generator[] = []
   try {
@@ -66,17 +79,21 @@ export async function measureUnderLoad(server: Server, { lanes, bytes, load, mea
     }
     for (const child of children) child.say('go')
     await warmUp(server, WARM_UP_MS[load.type])
-    const before = await sample(children)
-    const [cpuBefore, startedMs] = [cpuMs(server.pid), performance.now()]
-    await pause(measureMs)
-    const [cpuAfter, endedMs] = [cpuMs(server.pid), performance.now()]
-    const after = await sample(children)
-    return {
-      messages: after.delivered - before.delivered,
-      seconds: (endedMs - startedMs) / 1_000,
-      cpuSeconds: (cpuAfter - cpuBefore) / 1_000,
-      latencies: after.latencies,
+    const measured: Measurement[] = []
+    for (const happen of happenings) {
+      const before = await sample(children)
+      const [cpuBefore, startedMs] = [cpuMs(server.pid), performance.now()]
+      await happen()
+      const [cpuAfter, endedMs] = [cpuMs(server.pid), performance.now()]
+      const after = await sample(children)
+      measured.push({
+        messages: after.delivered - before.delivered,
+        seconds: (endedMs - startedMs) / 1_000,
+        cpuSeconds: (cpuAfter - cpuBefore) / 1_000,
+        latencies: after.latencies,
+      })
     }
+    return measured
   } finally {
     await Promise.all(children.map((child) => child.end()))
   }
