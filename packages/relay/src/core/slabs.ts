@@ -14,7 +14,7 @@ export interface Slab {
 }
 
 /** Of all that waits to be used again. */
-const FREE_BYTES_MAX = 6 * 1_048_576
+const FREE_BYTES_MAX = 8 * 1_048_576
 /** Sizes: four to each power of two, so that at most a fifth of a slab is empty. */
 const STEP_BITS = 2
 const SMALLEST_BITS = 9
