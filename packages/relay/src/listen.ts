@@ -9,6 +9,7 @@ import type { Hono } from 'hono'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Certificate } from './data/certificate.ts'
 import { errnoOf } from './data/data-directory.ts'
+import { awaitFirstWords, type FirstWordsDeps } from './socket/first-words.ts'
 import { Gate, type GateDeps, type SocketEnd } from './socket/gate.ts'
 import { Turnstile } from './socket/turnstile.ts'
 
@@ -33,7 +34,8 @@ export interface ListenDeps extends GateDeps {
 
 /** A stranger's handshake, and its HTTP request: all of it within this. */
 const REQUEST_WAIT_MS = 5_000
-const CHECK_EVERY_MS = 1_000
+/** Often, so that few are over at once: those that came together do not all go in one turn of the loop. */
+const CHECK_EVERY_MS = 100
 const UNREAD_WAIT_MS = 10_000
 /** On one connection, after which its owner comes again: a watch of an hour, but no flood in one packet. */
 const REQUESTS_MAX = 32
@@ -118,15 +120,24 @@ const ignore = (): void => undefined
 
 /** Before TLS or HTTP has spent anything on a socket, which is most of what a stranger costs. */
 function judgeFirst(server: Server, gate: Gate, { came, ended }: Pick<ListenDeps, 'came' | 'ended'>): void {
+  const endings = new Turnstile()
   const others = server.listeners('connection') as ((socket: Socket) => void)[]
+  const words: FirstWordsDeps = {
+    language: server instanceof HttpsServer ? 'tls' : 'http',
+    waitMs: REQUEST_WAIT_MS,
+    serve: (socket) => {
+      for (const other of others) other.call(server, socket)
+    },
+    tooLate: (socket) => {
+      ended('timeout')
+      endings.pass(() => socket.destroy())
+    },
+  }
   server.removeAllListeners('connection')
   server.on('connection', (socket: Socket) => {
     came()
     const end = gate.atAccept(socket)
-    if (end === null) {
-      for (const serve of others) serve.call(server, socket)
-      return
-    }
+    if (end === null) return awaitFirstWords(socket, words)
     ended(end)
     // Nothing is left of it in the kernel either.
     socket.resetAndDestroy()
@@ -135,6 +146,7 @@ function judgeFirst(server: Server, gate: Gate, { came, ended }: Pick<ListenDeps
 
 /** As Node would end them by itself, and counted. */
 function countEnds(server: Server, { came, ended }: Pick<ListenDeps, 'came' | 'ended'>): void {
+  const endings = new Turnstile()
   server.on('drop', () => {
     came()
     ended('relay_full')
@@ -148,11 +160,11 @@ function countEnds(server: Server, { came, ended }: Pick<ListenDeps, 'came' | 'e
       ended('malformed')
       if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
     }
-    socket.destroy()
+    endings.pass(() => socket.destroy())
   })
   server.on('timeout', (socket) => {
     ended('idle')
-    socket.destroy()
+    endings.pass(() => socket.destroy())
   })
 }
 

@@ -83,4 +83,17 @@ describe('memory references', () => {
     expect(await found('...')).toEqual([])
     expect(await found('decaf')).toEqual(['decaf'])
   })
+
+  test('one agent cannot have all searches: others find their place', async () => {
+    const node = await agentsNode(['alice', 'bob'])
+    const [alice, bob] = [await node.attach('alice'), await node.attach('bob')]
+    for (let at = 0; at < 4; at++) await alice.write(`alice.semantic.${at}`, JSON.stringify('word '.repeat(20_000)))
+    await bob.write('bob.semantic.one', '"word"')
+    const many = Promise.allSettled(Array.from({ length: 6 }, () => alice.search({ words: 'word' })))
+    expect(await bob.search({ words: 'word' })).toHaveLength(1)
+    const results = await many
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'CORE_BUSY' })
+  })
 })

@@ -30,6 +30,8 @@ const SEARCH_CHARACTERS_MAX = 64 * 1_048_576
 /** Candidates kept for the ranking of one search. */
 const MATCHES_MAX = 10_000
 const SEARCHES_MAX = 4
+/** So that nobody has all of them. */
+const OWN_SEARCHES_MAX = 2
 
 export interface MemoryContext extends AcknowledgingContext {
   /** Why this node may not act for the agent at this moment; null when it may. */
@@ -43,7 +45,8 @@ export class Memory {
   readonly #items: ReturnType<typeof itemHandlers>
   readonly #texts: Pick<Handlers, 'text.put'>
   readonly #watch: Pick<Handlers, 'watch'>
-  #searching = 0
+  /** Whose searches are under way. */
+  readonly #searching: AgentId[] = []
 
   constructor(context: MemoryContext) {
     this.#context = context
@@ -129,17 +132,20 @@ export class Memory {
 
   /**
    * Items in which all words occur, best first. Reads documents one after another and lets others go first in between;
-   * there is no index that could be out of step or grow. Throws CORE_BUSY while others search.
+   * there is no index that could be out of step or grow. Throws CORE_BUSY while
+   * others search, or this agent does already.
    */
   async search(agent: AgentId, query: string, prefix: string, limit: number): Promise<Hit[]> {
     const words = wordsOf(query)
     if (words.length === 0) return []
-    if (this.#searching >= SEARCHES_MAX) throw new Failure('CORE_BUSY', 'Others search at this moment.')
-    this.#searching += 1
+    const own = this.#searching.filter((each) => each === agent).length
+    if (own >= OWN_SEARCHES_MAX) throw new Failure('CORE_BUSY', `An agent has ${OWN_SEARCHES_MAX} searches at a time.`)
+    if (this.#searching.length >= SEARCHES_MAX) throw new Failure('CORE_BUSY', 'Others search at this moment.')
+    this.#searching.push(agent)
     try {
       return await this.#search(agent, words, prefix, limit)
     } finally {
-      this.#searching -= 1
+      this.#searching.splice(this.#searching.indexOf(agent), 1)
     }
   }
 
