@@ -211,8 +211,17 @@ async function memory({ progress }: BenchOptions): Promise<Row> {
   }
 }
 
-const attach = (lane: Lane, upTo: number, from = 0): Promise<Peer[]> =>
-  Promise.all(Array.from({ length: upTo - from }, (_, at) => lane.agent(`a${from + at}`)))
+/** A node lets 256 in at a time that are nobody yet, and hangs up on the oldest of more. */
+const AT_ONCE = 100
+
+async function attach(lane: Lane, upTo: number, from = 0): Promise<Peer[]> {
+  const peers: Peer[] = []
+  for (let at = from; at < upTo; at += AT_ONCE) {
+    const together = Array.from({ length: Math.min(AT_ONCE, upTo - at) }, (_, i) => lane.agent(`a${at + i}`))
+    peers.push(...(await Promise.all(together)))
+  }
+  return peers
+}
 
 /** At that rate from agent to agent in turn; how long each message was under way, in ms. */
 async function steady(peers: readonly Peer[], perSecond: number, forMs: number): Promise<number[]> {

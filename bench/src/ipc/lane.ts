@@ -53,6 +53,11 @@ class LinePeer implements Peer {
   constructor(socket: Socket) {
     this.#socket = socket
     socket.on('error', () => socket.destroy())
+    // Else whoever waits for an answer would wait for ever.
+    socket.on('close', () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error('the server hung up'))
+      this.#waiting.clear()
+    })
     socket.on('data', (chunk: Buffer) => {
       const { lines } = this.#lines.push(chunk)
       for (let line = lines?.next(); line !== undefined; line = lines?.next()) this.#onSaid(JSON.parse(String(line)))
