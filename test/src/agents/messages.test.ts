@@ -92,6 +92,19 @@ describe('from one agent to another', () => {
       alice.send({ to: 'bob', type: 'text', payload: 'x'.repeat(MESSAGE_PAYLOAD_BYTES_MAX) }),
     ).rejects.toMatchObject({ code: 'VALUE_TOO_LARGE' })
   })
+
+  test('an inbox is granted to the agent, where a machine has the same name', async () => {
+    const node = await agentsNode(['alice', 'home'], { config: '[messages]\ntalk = "granted"\n' })
+    const [alice, home] = [await node.attach('alice'), await node.attach('home')]
+    await node.owner('share.set', {
+      agent: 'alice',
+      changes: [{ layer: 'inbox', to: 'home:write' }],
+      newLayer: true,
+    })
+    const inbox = collect(alice)
+    await home.send({ to: 'alice', type: 'text', payload: 'now' })
+    await inbox.count(1)
+  })
 })
 
 describe('an agent that is away', () => {

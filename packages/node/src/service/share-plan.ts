@@ -3,6 +3,7 @@ import type { NodeId } from '@sealmesh/protocol/ids'
 import { agentByName, isSingleWriter, nodeByName, readersOf, writersOf } from '@sealmesh/protocol/membership/access'
 import type { Grant, Mesh, MeshAgent } from '@sealmesh/protocol/membership/mesh'
 import type { GrantTo } from '@sealmesh/protocol/membership/record'
+import { INBOX_LAYER } from '../agents/core/who.ts'
 
 /** One assignment of `share set`: a layer by its own name, and `none`, `standby`, a node or an agent. */
 export interface Change {
@@ -106,13 +107,14 @@ export function parseTo(mesh: Mesh, layer: string, text: string): { to: GrantTo;
   if (access === 'write' && isSingleWriter(layer))
     throw new Failure('USAGE', `Only the holder of the agent writes ${layer}: it can be shared to read.`)
   if (name === 'standby') return { to: { type: 'standby' }, access }
-  const node = nodeByName(mesh, name)
+  const agent = agentByName(mesh, name)
+  // Only agents write letters: a machine that is called like one is not meant.
+  const node = layer === INBOX_LAYER && agent !== undefined ? undefined : nodeByName(mesh, name)
   if (node !== undefined) {
     if (node.revocations.length > 0 && access !== 'none')
       throw new Failure('NODE_UNKNOWN', `The node ${node.name} was removed from this mesh.`)
     return { to: { type: 'node', node: node.id }, access }
   }
-  const agent = agentByName(mesh, name)
   if (agent !== undefined) return { to: { type: 'agent', agent: agent.id }, access }
   throw new Failure('NODE_UNKNOWN', `No node or agent of this mesh is called "${name.slice(0, 64)}".`)
 }

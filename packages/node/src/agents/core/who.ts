@@ -13,7 +13,7 @@ export interface Reachable {
 }
 
 /** The layer whose grants say who may write to an agent. Nothing is stored there by messages themselves. */
-const INBOX_LAYER = 'inbox'
+export const INBOX_LAYER = 'inbox'
 
 export const mayAddress = (sender: AgentId, to: MeshAgent, talk: Talk): boolean =>
   talk === 'open' ||
