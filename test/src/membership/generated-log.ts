@@ -192,9 +192,12 @@ function viewOf(scene: Scene, after: readonly SignedRecord[]): Mesh {
 
 export const pick = <T>(all: readonly T[], at: number): T => all[at % all.length] as T
 
-const distinct = <T>(all: readonly T[]): T[] => [...new Set(all)]
+/** By what they say: who says the same at the same time twice has made one record, and no record names another twice. */
+const distinct = (all: readonly SignedRecord[]): SignedRecord[] => [
+  ...new Map(all.map((record) => [record.hash, record])).values(),
+]
 
 function latest(scene: Scene): SignedRecord[] {
   const heads = new Set(scene.heads())
-  return scene.records.filter(({ hash }) => heads.has(hash)).slice(0, 64)
+  return distinct(scene.records.filter(({ hash }) => heads.has(hash))).slice(0, 64)
 }
