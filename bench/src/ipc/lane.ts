@@ -6,6 +6,7 @@ import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LineReader } from '@sealmesh/agent/wire/line-reader'
 import { NodeProcess } from '@sealmesh/test/processes/node'
+import { pipePeer } from './pipe-peer.ts'
 
 /** One side of the comparison: a server process, and connections of agents to it that speak its words. */
 export interface Lane {
@@ -16,6 +17,8 @@ export interface Lane {
   /** Ours: of agents by name. */
   readonly tokens: ReadonlyMap<string, string>
   agent(name: string): Promise<Peer>
+  /** Ours: the same agent as a script, by its text pipes. */
+  script(name: string): Promise<Peer>
   close(): Promise<void>
 }
 
@@ -37,9 +40,6 @@ interface Said {
   readonly error?: { readonly message: string }
 }
 
-/** One word for all that a hundred messages said is enough. */
-const ACKNOWLEDGE_EVERY = 32
-
 class LinePeer implements Peer {
   onMessage: (payload: string) => void = () => undefined
   readonly #socket: Socket
@@ -47,7 +47,7 @@ class LinePeer implements Peer {
   readonly #waiting = new Map<number, { resolve: (said: Said) => void; reject: (error: Error) => void }>()
   #out = ''
   #nextId = 1
-  #since = 0
+  #place = 0
   as = 0
 
   constructor(socket: Socket) {
@@ -91,13 +91,18 @@ class LinePeer implements Peer {
     this.#socket.destroy()
   }
 
+  #acknowledge(): void {
+    this.say(`{"jsonrpc":"2.0","method":"inbox.ack","params":{"as":${this.as},"place":${this.#place}}}`)
+    this.#place = 0
+  }
+
   #onSaid(said: Said): void {
     if (said.method === 'message' && said.params !== undefined) {
       const { place, message } = said.params
-      this.onMessage(message.payload)
-      if (++this.#since < ACKNOWLEDGE_EVERY) return
-      this.#since = 0
-      return this.say(`{"jsonrpc":"2.0","method":"inbox.ack","params":{"as":${this.as},"place":${place}}}`)
+      // What has come in one turn is acknowledged in one word, as the client of agents does it.
+      if (this.#place === 0) setImmediate(() => this.#acknowledge())
+      this.#place = place
+      return this.onMessage(message.payload)
     }
     if (said.payload !== undefined) return this.onMessage(said.payload)
     const waiting = this.#waiting.get(said.id ?? 0)
@@ -122,16 +127,18 @@ export async function bareLane(): Promise<Lane> {
   const program = fileURLToPath(new URL('bare-forwarder.js', import.meta.url))
   const child: ChildProcess = spawn(process.execPath, [program, socketPath], { stdio: ['ignore', 'pipe', 'inherit'] })
   await new Promise((resolve) => child.stdout?.once('data', resolve))
+  const agent = async (name: string): Promise<Peer> => {
+    const peer = await dial(socketPath)
+    await peer.call((id) => `{"id":${id},"name":"${name}"}`)
+    return peer
+  }
   return {
     pid: child.pid ?? 0,
     socketPath,
     powerless: '',
     tokens: new Map(),
-    agent: async (name) => {
-      const peer = await dial(socketPath)
-      await peer.call((id) => `{"id":${id},"name":"${name}"}`)
-      return peer
-    },
+    agent,
+    script: agent,
     close: async () => {
       const gone = new Promise((resolve) => child.once('close', resolve))
       child.kill()
@@ -142,10 +149,11 @@ export async function bareLane(): Promise<Lane> {
 }
 
 /** A real node with so many agents `a0`, `a1`, …, with tokens; nobody is attached yet. */
-export async function ourLane(agents: number): Promise<Lane> {
+export async function ourLane(agents: number, open: { pipes?: boolean } = {}): Promise<Lane> {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'sm-ipc-'))
   // The rate of one agent is no part of what is measured.
-  fs.writeFileSync(path.join(home, 'config.toml'), '[messages]\nrate = 1000000\n')
+  const piped = Array.from({ length: open.pipes === true ? agents : 0 }, (_, at) => `[agents.a${at}]\npipes = true\n`)
+  fs.writeFileSync(path.join(home, 'config.toml'), `[messages]\nrate = 1000000\n${piped.join('')}`)
   const node = await NodeProcess.start({ home, name: 'home', agent: 'a0', relay: 'none' })
   const door = await node.door()
   const tokens = new Map<string, string>()
@@ -163,6 +171,7 @@ export async function ourLane(agents: number): Promise<Lane> {
     powerless,
     tokens,
     agent: (name) => attachPeer(socketPath, tokens.get(name) ?? ''),
+    script: (name) => pipePeer(home, name),
     close: async () => {
       await node.stop()
       fs.rmSync(home, { recursive: true, force: true })

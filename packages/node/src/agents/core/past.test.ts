@@ -65,3 +65,26 @@ test('no more than 512 are kept, and a filter takes what it names', () => {
   expect(past.find({ from: 'ali', limit: 1 })).toHaveLength(0)
   expect(past.find({ to: 'carol', limit: 1 })).toHaveLength(0)
 })
+
+test('a ring that holds as many as are kept grows no more, and begins a lap where it is', () => {
+  const size = fc.oneof({ weight: 1_000, arbitrary: fc.nat(60) }, { weight: 1, arbitrary: fc.nat(100_000) })
+  fc.assert(
+    fc.property(fc.array(size, { minLength: 600, maxLength: 1_400, size: 'max' }), (sizes) => {
+      const past = new Past()
+      const texts = sizes.map((length, at) => textOf(message(`m${at}`, 'x'.repeat(length))))
+      for (const text of texts) past.add(text)
+      const found = past.find({ limit: 1_000 }).map(({ id }) => id)
+      expect(found).toEqual(
+        sizes
+          .map((_, at) => `m${at}`)
+          .slice(-found.length)
+          .toReversed(),
+      )
+      if (Math.max(...sizes) > 60) return
+      expect(found).toHaveLength(512)
+      const bytes = texts.slice(-512).reduce((sum, each) => sum + each.length, 0)
+      expect(past.bytes).toBeLessThan(2 * bytes)
+    }),
+    { numRuns: 60 },
+  )
+})
