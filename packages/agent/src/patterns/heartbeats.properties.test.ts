@@ -1,7 +1,8 @@
 import type { TaskRecord } from '@sealmesh/protocol/messages/task'
 import { expect, test } from 'vitest'
-import type { Health } from './core/health.ts'
+import type { Health, Healths } from './core/health.ts'
 import { stepHealth } from './core/health.ts'
+import { view } from './core/test-view.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { Tasks } from './tasks.ts'
 import { forSeeds } from './test-seeds.ts'
@@ -102,11 +103,38 @@ test('who cannot be reached is lost to those who do not reach it', async () => {
   expect(changes.at(-1)).toEqual(['ada', 'well'])
 })
 
+const nobody = { ...options, watched: new Map(), lookedAtMs: 0 }
+
 test('a watcher that slept calls nobody lost for it', () => {
-  const healths = { ...options, watched: new Map(), lookedAtMs: 0 }
-  const heard = stepHealth(healths, { type: 'heard', agent: 'ada' }, { nowMs: 1_000 }).next
+  const heard = stepHealth(nobody, { type: 'heard', agent: 'ada' }, { nowMs: 1_000 }).next
   const woken = stepHealth(heard, { type: 'tick' }, { nowMs: 10_000_000 })
   expect(woken.effects).toEqual([{ type: 'look' }])
-  const later = stepHealth(woken.next, { type: 'tick' }, { nowMs: 10_000_000 + options.everyMs })
+  const looked = stepHealth(woken.next, { type: 'registry', views: [] }, { nowMs: 10_000_000 })
+  expect(looked.effects).toEqual([])
+  const later = stepHealth(looked.next, { type: 'tick' }, { nowMs: 10_000_000 + options.everyMs })
   expect(later.effects).toEqual([{ type: 'look' }])
+})
+
+/** What is said of an agent of another machine, which the registry heard last at those times; looked at every beat. */
+function saidOf(heardAtMs: (nowMs: number) => number): [number, Health][] {
+  const said: [number, Health][] = []
+  let healths: Healths = nobody
+  for (let nowMs = options.everyMs; nowMs <= 60_000; nowMs += options.everyMs) {
+    healths = stepHealth(healths, { type: 'tick' }, { nowMs }).next
+    const heardAt = new Date(heardAtMs(nowMs)).toISOString()
+    const views = [view('ada', { here: false, nodeName: 'office', heardAt })]
+    const { next, effects } = stepHealth(healths, { type: 'registry', views }, { nowMs })
+    healths = next
+    for (const effect of effects) if (effect.type === 'changed') said.push([nowMs, effect.health])
+  }
+  return said
+}
+
+test('a machine that is heard as seldom as may be is never suspect, and one time told by two clocks is no sign', () => {
+  const { everyMs, suspectMs } = options
+  expect(saidOf((nowMs) => nowMs - (nowMs % (suspectMs - everyMs + 1)))).toEqual([])
+  expect(saidOf((nowMs) => (nowMs % 3) + (nowMs % 7))).toEqual([
+    [everyMs + suspectMs, 'suspect'],
+    [everyMs + LOST_MS, 'lost'],
+  ])
 })

@@ -96,7 +96,7 @@ export class FarRoster {
       pid: null,
       since: iso(sinceMs),
       // A machine that is heard would have said that it left.
-      heardAt: iso(Math.max(toldAtMs, heardAtMs(node) ?? 0)),
+      heardAt: iso(heardAtMs(node) ?? toldAtMs),
     }
   }
 

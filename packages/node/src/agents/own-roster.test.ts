@@ -19,12 +19,11 @@ beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
 
 /** A machine whose roster another one may read, with a document that only remembers. */
-function scene(readers: readonly NodeId[] = [office]) {
+function scene(readers: readonly NodeId[] = [office], values = new Map<string, string>()) {
   const grants = readers.map((node) => ({ layer: 'roster', access: 'read', ended: null, to: { type: 'node', node } }))
   const agent = { id: founder, name: 'home', hosts: [home], term: { holder: home }, grants }
   const node = (id: NodeId) => [id, { id, revocations: [], foundingAgent: { id: founder, name: 'home' } }] as const
   const mesh = { nodes: new Map([node(home), node(office)]), agents: new Map([[founder, agent]]) } as unknown as Mesh
-  const values = new Map<string, string>()
   const writes: Intent[][] = []
   const seats: Seat[] = []
   const seat = (id: AgentId) => ({ id, attached: true, profile: Profile.parse({}), sinceMs: 1 }) as unknown as Seat
@@ -54,6 +53,7 @@ function scene(readers: readonly NodeId[] = [office]) {
   })
   return {
     roster,
+    values,
     seats,
     seat,
     writes,
@@ -102,4 +102,37 @@ test('nothing is written where nobody may read it, nor while nobody is attached'
     expect(writes).toEqual([])
     await roster.close()
   }
+})
+
+test('whom a killed run told of is taken back only if they do not come back in time', async () => {
+  const before = scene()
+  before.seats.push(before.seat(bob), before.seat(carol))
+  before.roster.changed()
+  await vi.advanceTimersByTimeAsync(1_000)
+
+  const { roster, seats, seat, writes, keysOf } = scene([office], new Map(before.values))
+  seats.push(Object.assign(seat(bob), { sinceMs: 2 }))
+  roster.changed()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(keysOf(0)).toEqual([bob, 'holds'])
+  await vi.advanceTimersByTimeAsync(6_000)
+  expect(keysOf(1)).toEqual([carol, 'holds'])
+
+  // And where nobody comes back at all.
+  const empty = scene([office], new Map(before.values))
+  await vi.advanceTimersByTimeAsync(9_000)
+  expect(empty.writes).toEqual([])
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(empty.keysOf(0)).toEqual([bob, carol])
+
+  const quick = scene([office], new Map(before.values))
+  quick.seats.push(quick.seat(bob))
+  quick.roster.changed()
+  await vi.advanceTimersByTimeAsync(3_000)
+  quick.seats.push(quick.seat(carol))
+  quick.roster.changed()
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(quick.writes.flat().filter(({ type }) => type === 'delete')).toEqual([])
+  for (const each of [before, { roster }, empty, quick]) await each.roster.close()
+  expect(writes.at(-1)).toMatchObject([{ type: 'delete' }])
 })

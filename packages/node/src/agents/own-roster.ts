@@ -24,6 +24,8 @@ export interface OwnRosterDeps {
 
 /** Who comes and goes by the second is worth no block each time. */
 const APART_MS = 10_000
+/** Programs come back to a node that has started again; whom it told of before is not taken back until they had time to. */
+const RETURN_MS = 10_000
 /** How soon another word of the config counts. */
 const CONFIG_MS = 2_000
 /** What comes together is written together. */
@@ -38,6 +40,7 @@ export class OwnRoster {
   #timer: NodeJS.Timeout | undefined
   #dueAtMs = Number.POSITIVE_INFINITY
   #writtenAtMs = Number.NEGATIVE_INFINITY
+  readonly #startedAtMs = performance.now()
   readonly #watching: NodeJS.Timeout
   #closed = false
 
@@ -49,6 +52,8 @@ export class OwnRoster {
       wasForAll = deps.isForAll()
     }, CONFIG_MS)
     this.#watching.unref()
+    // Of those that a killed run told of, and that come back no more.
+    this.#writeIn(RETURN_MS)
   }
 
   /** Somebody came, changed or left, or other machines may read it now. */
@@ -75,9 +80,8 @@ export class OwnRoster {
     this.#timer = setTimeout(() => {
       this.#dueAtMs = Number.POSITIVE_INFINITY
       this.#writing = this.#write([...this.#deps.seats()].filter(({ attached }) => attached))
-        .then((isTold) => {
-          this.#writtenAtMs = performance.now()
-          if (isTold) this.#writeIn(this.#deps.lifeMs() / 3)
+        .then((againMs) => {
+          if (againMs !== undefined) this.#writeIn(againMs)
         })
         .catch((error: unknown) => {
           this.#deps.failed(error)
@@ -87,13 +91,13 @@ export class OwnRoster {
     this.#timer.unref()
   }
 
-  /** True while there is something that has to be said again. */
-  async #write(attached: readonly Seat[]): Promise<boolean> {
+  /** After how long there is something to be said again, in milliseconds. */
+  async #write(attached: readonly Seat[]): Promise<number | undefined> {
     const { node, mesh, documents, lifeMs, now } = this.#deps
     const agent = tellingAgent(mesh(), node)
-    if (agent === undefined) return false
+    if (agent === undefined) return undefined
     if (attached.length > 0) await this.#share(agent)
-    if (!readersOf(mesh(), agent.id, ROSTER_LAYER).some((reader) => reader !== node)) return false
+    if (!readersOf(mesh(), agent.id, ROSTER_LAYER).some((reader) => reader !== node)) return undefined
     const name = { agent: agent.id, layer: ROSTER_LAYER }
     const document = await documents.open(name)
     const told = toldBy(node, document)
@@ -103,13 +107,17 @@ export class OwnRoster {
       const entry = document.read(id)
       if (entry?.author !== node || entry.value !== value) intents.push({ type: 'set', key: id, value })
     }
-    for (const id of told.agents.keys()) if (!wanted.has(id)) intents.push({ type: 'delete', key: id })
+    const gone = [...told.agents.keys()].filter((id) => !wanted.has(id))
+    const returnMs = this.#closed ? 0 : RETURN_MS - (performance.now() - this.#startedAtMs)
+    if (returnMs <= 0) for (const id of gone) intents.push({ type: 'delete', key: id })
     const untilMs = now() + lifeMs()
     // Half of what is between two tellings: a timer that is a little early must not skip its turn.
     if (wanted.size > 0 && (intents.length > 0 || untilMs - told.untilMs >= lifeMs() / 6))
       intents.push({ type: 'set', key: HOLDS_KEY, value: holdsText(untilMs) })
     await documents.write(name, intents)
-    return wanted.size > 0
+    if (intents.length > 0) this.#writtenAtMs = performance.now()
+    if (returnMs > 0 && gone.length > 0) return returnMs
+    return wanted.size > 0 ? lifeMs() / 3 : undefined
   }
 
   async #share(agent: MeshAgent): Promise<void> {

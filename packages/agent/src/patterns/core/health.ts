@@ -8,6 +8,8 @@ import type { Effect, Step, World } from './step.ts'
 
 /** Agents that are watched; of more than these nothing is said. */
 export const WATCHED_MAX = 1_024
+/** The same moment, told by two clocks of one machine at different times, is never quite the same. */
+const CLOCKS_APART_MS = 1_000
 /** Of an agent that is lost for so long nothing more is kept. */
 const FORGET_MS = 86_400_000
 
@@ -16,8 +18,8 @@ export type Health = 'well' | 'suspect' | 'lost'
 interface Watched {
   readonly health: Health
   readonly heardAtMs: number
-  /** When the registry heard of it last, by a clock of another machine: only that it changes says something. */
-  readonly seen: string | null
+  /** When the registry heard of it last, on a wall whose clock may be set: only that it changes says something. */
+  readonly seenMs: number | null
 }
 
 export interface Healths {
@@ -48,7 +50,8 @@ export const healthOf = ({ watched }: Healths, agent: string): Health => watched
 export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: World): HealthStep {
   switch (event.type) {
     case 'tick':
-      return nowMs < healthDueAtMs(healths) ? { next: healths, effects: [] } : judge(awake(healths, nowMs), nowMs)
+      if (nowMs < healthDueAtMs(healths)) return { next: healths, effects: [] }
+      return { next: { ...awake(healths, nowMs), lookedAtMs: nowMs }, effects: [{ type: 'look' }] }
     case 'heard': {
       const before = healths.watched.get(event.agent)
       // Of a thousand messages in a second one is enough.
@@ -67,19 +70,23 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
         nowMs,
       )
       const watched = new Map(next.watched)
-      for (const { name, heardAt } of event.views) {
+      for (const { name, heardAt } of fresh) {
         const entry = watched.get(name)
-        if (entry !== undefined) watched.set(name, { ...entry, seen: heardAt })
+        if (entry !== undefined) watched.set(name, { ...entry, seenMs: heardAt === null ? null : Date.parse(heardAt) })
       }
-      return { next: { ...next, watched }, effects }
+      // Only now: what came since the beat before is not known until the registry has said it.
+      const judged = judge({ ...next, watched }, nowMs)
+      return { next: judged.next, effects: [...effects, ...judged.effects] }
     }
   }
 }
 
 /** That it is attached on this machine is known without a heartbeat. */
 const isSign = (view: AgentView, before: Watched | undefined): boolean =>
-  view.state === 'attached' &&
-  (view.here || before === undefined || (view.heardAt !== null && view.heardAt !== before.seen))
+  view.state === 'attached' && (view.here || before === undefined || isAnother(view.heardAt, before.seenMs))
+
+const isAnother = (heardAt: string | null, seenMs: number | null): boolean =>
+  heardAt !== null && (seenMs === null || Math.abs(Date.parse(heardAt) - seenMs) > CLOCKS_APART_MS)
 
 function hear(healths: Healths, agents: readonly string[], nowMs: number): HealthStep {
   const watched = new Map(healths.watched)
@@ -87,7 +94,7 @@ function hear(healths: Healths, agents: readonly string[], nowMs: number): Healt
   for (const agent of agents) {
     const before = watched.get(agent)
     if (before === undefined && watched.size >= WATCHED_MAX) continue
-    watched.set(agent, { health: 'well', heardAtMs: nowMs, seen: before?.seen ?? null })
+    watched.set(agent, { health: 'well', heardAtMs: nowMs, seenMs: before?.seenMs ?? null })
     if (before !== undefined && before.health !== 'well') effects.push(...changed(agent, 'well'))
   }
   return { next: { ...healths, watched }, effects }
@@ -105,7 +112,7 @@ function awake(healths: Healths, nowMs: number): Healths {
 
 function judge(healths: Healths, nowMs: number): HealthStep {
   const watched = new Map(healths.watched)
-  const effects: (Effect | HealthEffect)[] = [{ type: 'look' }]
+  const effects: (Effect | HealthEffect)[] = []
   for (const [agent, entry] of watched) {
     const silentMs = nowMs - entry.heardAtMs
     if (silentMs >= FORGET_MS) {
@@ -117,7 +124,7 @@ function judge(healths: Healths, nowMs: number): HealthStep {
     watched.set(agent, { ...entry, health })
     effects.push(...changed(agent, health))
   }
-  return { next: { ...healths, watched, lookedAtMs: nowMs }, effects }
+  return { next: { ...healths, watched }, effects }
 }
 
 const changed = (agent: string, health: Health): (Effect | HealthEffect)[] => [
