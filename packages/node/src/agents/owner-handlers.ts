@@ -51,8 +51,10 @@ export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, Owner
         throw new Failure('NOT_A_HOST', `This node is not among those that may carry ${agent.name}.`)
       if (action === 'make' && tokens.all.has(agent.id))
         throw new Failure('AGENT_TOKEN_EXISTS', `${agent.name} has a token on this node, and it was shown once.`)
+      const token = await tokens.make(agent.id, rights, random, now())
+      // Only now: until the disk had it, the old one let programs attach.
       desk.dismiss(agent.id)
-      return { name, token: await tokens.make(agent.id, rights, random, now()), rights: [...rights] }
+      return { name, token, rights: [...rights] }
     },
 
     'agents.tokens': () => ({
