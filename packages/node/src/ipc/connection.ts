@@ -27,7 +27,8 @@ export interface Reading {
  * 2. The socket is read only while fewer than `inFlightMax` requests are worked on and fewer than `queueBytesPause`
  *    bytes wait for the client; lines that were already read wait with it. So requests are held back, not dropped.
  * 3. Behind the answer to the `hello` that asks for it, and behind that `hello`, both sides speak frames.
- * 4. Notifications cannot be held back: past `queueBytesMax` the client is cut.
+ * 4. One turn of the loop works on its calls for `turnMs` at most and one call; the rest waits for a later turn.
+ * 5. Notifications cannot be held back: past `queueBytesMax` the client is cut.
  */
 export class Connection {
   readonly #socket: Socket
@@ -137,20 +138,24 @@ export class Connection {
 
   /** Takes lines until they are used up or the client has enough in flight, and sends what is ready. */
   #work(): void {
+    const endMs = performance.now() + this.#limits.turnMs
     // What the kernel takes at once makes room without an event to tell of it, so look again after sending.
     do {
-      this.#takeLines()
+      this.#takeLines(endMs)
       this.#flush()
-    } while (this.#unread !== undefined && !this.#isFull())
+    } while (this.#mayGoOn() && performance.now() < endMs)
+    // Invariant 4.
+    if (this.#mayGoOn()) this.#scheduleFlush()
     this.#offerRoom()
     if (this.#state === 'open') this.#readOrWait()
     else this.#endIfDrained()
   }
 
-  #takeLines(): void {
+  #takeLines(endMs: number): void {
     this.#working = true
-    while (this.#unread !== undefined && !this.#isFull()) {
+    do {
       const unread = this.#unread
+      if (unread === undefined || this.#isFull()) break
       const said = unread.next()
       if (said === undefined) this.#unread = undefined
       else if (said === TOO_LONG) this.#refuseTooLong()
@@ -159,7 +164,7 @@ export class Connection {
       // Blank lines are what people type.
       else if (said !== '' && said !== '\r') this.#answer(this.#read.line(said))
       if (this.#turnsCompact) this.#beginFrames(unread as Lines)
-    }
+    } while (performance.now() < endMs)
     this.#working = false
   }
 
@@ -307,6 +312,10 @@ export class Connection {
     this.#out = ''
     this.#gone.abort()
     for (const resolve of this.#awaitRoom.splice(0)) resolve()
+  }
+
+  #mayGoOn(): boolean {
+    return this.#unread !== undefined && !this.#isFull()
   }
 
   #isFull(): boolean {

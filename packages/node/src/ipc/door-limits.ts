@@ -12,6 +12,8 @@ export interface DoorLimits {
   /** A client over `queueBytesPause` that takes nothing for this long is cut. */
   readonly stallMs: number
   readonly connectionsMax: number
+  /** How long one turn of the loop may go on with calls of one client that has said many: others come in between. */
+  readonly turnMs: number
   /**
    * Of a door where clients prove who they are: those that have not, or no more. Past it the one that has been so for
    * longest is ended, so that nobody without a token can keep out who has one.
@@ -28,6 +30,7 @@ export const DOOR_LIMITS: DoorLimits = {
   queueBytesMax: 16 * 1_048_576, // Holds a busy minute of watching and the largest listing.
   stallMs: 30_000,
   connectionsMax: 1_024, // Every agent of a large machine several times over.
+  turnMs: 4,
   strangersMax: 1_024, // No bound of its own: whoever reaches the owner's door is the owner.
   drainMs: 5_000,
 }
