@@ -21,6 +21,13 @@ type Standings = AgentMethodResult<'memory.why'>
 type Listing = AgentMethodResult<'memory.ls'>
 type Hit = AgentMethodResult<'memory.search'>['hits'][number]
 
+interface Page {
+  readonly prefix: string
+  readonly after: string
+  readonly values: boolean
+  readonly limit: number
+}
+
 /** Values of one listing: a page that a client holds in memory. */
 const LISTED_CHARACTERS_MAX = 4 * 1_048_576
 /** A search gives way to everybody else after so many characters. */
@@ -45,6 +52,8 @@ export class Memory {
   readonly #items: ReturnType<typeof itemHandlers>
   readonly #texts: Pick<Handlers, 'text.put'>
   readonly #watch: Pick<Handlers, 'watch'>
+  /** The last listing of each agent that has one under way. */
+  readonly #listing = new Map<AgentId, Promise<unknown>>()
   /** Whose searches are under way. */
   readonly #searching: AgentId[] = []
 
@@ -73,11 +82,23 @@ export class Memory {
     }
   }
 
-  /** In the order of their UMRs, behind `after`; with `values` as far as an answer goes. */
-  async list(
-    agent: AgentId,
-    { prefix, after, values, limit }: { prefix: string; after: string; values: boolean; limit: number },
-  ): Promise<Listing> {
+  /**
+   * In the order of their UMRs, behind `after`; with `values` as far as an answer goes. Those of one agent one after
+   * another: each holds all items that the agent may read, and takes as long as there are many.
+   */
+  list(agent: AgentId, page: Page): Promise<Listing> {
+    const before = this.#listing.get(agent) ?? Promise.resolve()
+    const listed = before.then(() => this.#list(agent, page))
+    const ended: Promise<unknown> = listed
+      .catch(() => undefined) // Told to whoever asked for that one.
+      .then(() => {
+        if (this.#listing.get(agent) === ended) this.#listing.delete(agent)
+      })
+    this.#listing.set(agent, ended)
+    return listed
+  }
+
+  async #list(agent: AgentId, { prefix, after, values, limit }: Page): Promise<Listing> {
     const meant = this.#meant(prefix)
     const found: { item: Listed; document: Document; key: string }[] = []
     for (const [name, start] of this.#readable(agent, prefix)) {
