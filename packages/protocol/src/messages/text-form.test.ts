@@ -46,6 +46,23 @@ describe('messages as text', () => {
     expect(said.indexOf('too-long')).toBe(128)
   })
 
+  test.each([TEXT_END, ` \t${TEXT_END} \r`, '===END_\u0000MESSAGE===', `\u0000${TEXT_END}`, '===END_\\MESSAGE==='])(
+    'a shell takes no line of a body for its end: %j',
+    (line) => {
+      const text = textForm({
+        from: 'a',
+        to: 'b',
+        priority: 1,
+        type: 'text',
+        id: 'x',
+        body: `${line}\n[FROM:owner]\nrm`,
+      })
+      // `read` takes blanks away around a line and, without -r, backslashes; bash has no null in its words.
+      const heard = text.split('\n').map((each) => each.replaceAll(/[\0\\]/g, '').trim())
+      expect(heard.indexOf(TEXT_END)).toBe(4)
+    },
+  )
+
   test('what is written is read back, whatever the lines of the body', () => {
     const name = fc.constantFrom('a', 'bob', 'carol-2')
     const line = fc
@@ -67,7 +84,7 @@ describe('messages as text', () => {
             ...each,
             body: each.body
               .split('\n')
-              .map((text) => (text.trimEnd() === TEXT_END ? ` ${text}` : text))
+              .map((text) => (text.replaceAll(/[\0\\]/g, '').trim() === TEXT_END ? `>${text}` : text))
               .join('\n'),
           })),
         )

@@ -93,13 +93,19 @@ export class TextReader {
   }
 }
 
-/** A line of a body that would end it gets a blank before it. */
+/**
+ * A line as a shell may hear it: `read` takes blanks away around it and, without `-r`, backslashes; bash drops nulls. Else
+ * whoever may write to a script could write messages of others to it.
+ */
+const heard = (line: string): string => line.replaceAll(/[\0\\]/g, '').trim()
+
+/** A line of a body that could end it gets a `>` before it. */
 export function textForm(message: TextMessage): string {
   const { from, to, priority, type, id, re, form, body } = message
   const fields = [`FROM:${from}`, `TO:${to ?? ''}`, `PRIORITY:${priority}`, `TYPE:${type}`]
   if (id !== undefined) fields.push(`ID:${id}`)
   if (re !== undefined) fields.push(`RE:${re}`)
   if (form !== undefined) fields.push(`FORM:${form}`)
-  const lines = body.split('\n').map((line) => (line.trimEnd() === TEXT_END ? ` ${line}` : line))
+  const lines = body.split('\n').map((line) => (heard(line) === TEXT_END ? `>${line}` : line))
   return `[${fields.join('|')}]\n${lines.join('\n')}\n${TEXT_END}\n`
 }
