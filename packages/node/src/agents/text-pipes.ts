@@ -113,7 +113,8 @@ export class TextPipes {
           if (said === 'header')
             return void socket.end('ERROR USAGE this is no header: [FROM:NAME|TO:NAME|TYPE:text]\n')
           if (said === 'too-long') return void socket.end('ERROR VALUE_TOO_LARGE the message is too long\n')
-          socket.write(await this.#send(owner, said))
+          // Who does not take its answers is not read.
+          if (!socket.write(await this.#send(owner, said))) await drained(socket)
         }
         if (tooLong) return void socket.end('ERROR VALUE_TOO_LARGE a line is too long\n')
       }
@@ -172,6 +173,17 @@ export class TextPipes {
   }
 }
 
+/** There is room again, or nobody any more. */
+const drained = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.destroyed) return resolve()
+    const done = (): void => {
+      socket.off('drain', done).off('close', done)
+      resolve()
+    }
+    socket.on('drain', done).on('close', done)
+  })
+
 const answerTo = (error: unknown): string =>
   error instanceof Failure ? `ERROR ${error.code} ${error.message}\n` : 'ERROR INTERNAL\n'
 
@@ -215,11 +227,7 @@ function clientOf(socket: Socket, signal: AbortSignal, seat: Seat, post: Post): 
       tell: () => undefined,
       tellText,
       hasRoom,
-      room: () =>
-        new Promise(
-          (resolve) =>
-            void (hasRoom() || signal.aborted ? resolve() : socket.once('drain', resolve).once('close', resolve)),
-        ),
+      room: () => (hasRoom() || signal.aborted ? Promise.resolve() : drained(socket)),
     },
   }
 }
