@@ -4,12 +4,12 @@ import type { AgentMethodParams, Delivery } from '@sealmesh/protocol/ipc/agent-m
 import { MESSAGE_DEPTH_MAX, MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
 import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
 import { type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
-import { toBase64Url } from '@sealmesh/protocol/pairing/base64url'
 import { iso } from '../service/context.ts'
 import type { HandedOut, Held } from './core/inbox.ts'
 import type { Operation } from '../store/store.ts'
 import type { Courier } from './courier.ts'
 import type { Far } from './core/far.ts'
+import { messageIds } from './core/message-ids.ts'
 import { isOver, type Letter, letterOf, messageOf } from './core/letter.ts'
 import type { Now } from './core/now.ts'
 import { isTooDeep } from './core/payload.ts'
@@ -58,21 +58,16 @@ interface Answering {
 
 export type Draft = Omit<AgentMethodParams<'send'>, 'as' | 'payload'>
 
-/** Of each run of the node, in every id that it gives: no two runs share one. */
-const RUN_BYTES = 12
-
 /** Messages between the agents of this machine: from a sender into inboxes, and out of them. */
 export class Post {
   readonly #deps: PostDeps
   /** In all inboxes. */
   #bytes = 0
-  readonly #run: string
-  #made = 0
+  readonly #newId: () => string
 
   constructor(deps: PostDeps, found: readonly FoundLetter[]) {
     this.#deps = deps
-    // An id that begins with - would be an option to `sealmesh trace`.
-    this.#run = toBase64Url(deps.random(RUN_BYTES)).replace(/^-/, '_')
+    this.#newId = messageIds(deps.random)
     for (const { agent, stored, letter } of found) {
       const seat = deps.roster.seat(agent)
       if (seat === undefined) {
@@ -257,7 +252,7 @@ export class Post {
     const ends = draft.durable || draft.expiresMs !== undefined
     const head = {
       version: MESSAGE_VERSION,
-      id: draft.id ?? `${this.#run}${(this.#made++).toString(36)}`,
+      id: draft.id ?? this.#newId(),
       from: `${sender.agent.name}@${this.#deps.nodeName()}`,
       to: draft.to,
       type: draft.type,
