@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { createMcpHandler, readRequestBody } from '@modelcontextprotocol/server'
 import { Hono } from 'hono'
@@ -18,6 +18,8 @@ const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 const BODY_BYTES_MAX = 1_048_576
 /** For each session a stream that is listened to and a few calls. */
 const CONNECTIONS_MAX = 4 * SESSIONS_MAX
+/** Connections that have shown no token, of whatever user: past it the oldest ends, so that nobody is kept out by them. */
+const STRANGERS_MAX = 64
 
 export interface McpHttp {
   readonly url: string
@@ -29,8 +31,18 @@ export async function serveHttp(serving: Serving, { port, token }: { port: numbe
   const { serve, close } = httpServing(serving)
   const app = httpApp(serve, token)
   const listener = getRequestListener(app.fetch)
-  const server: Server = createServer((request, response) => void listener(request, response))
-  server.maxConnections = CONNECTIONS_MAX
+  const strangers = new Set<Socket>()
+  const server: Server = createServer((request, response) => {
+    if (isToken(request.headers.authorization, token)) strangers.delete(request.socket)
+    void listener(request, response)
+  })
+  server.maxConnections = CONNECTIONS_MAX + STRANGERS_MAX
+  server.on('connection', (socket) => {
+    strangers.add(socket)
+    socket.once('close', () => strangers.delete(socket))
+    const [oldest] = strangers
+    if (strangers.size > STRANGERS_MAX) oldest?.destroy()
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: HOST, port }, resolve)
@@ -106,7 +118,7 @@ function isLoopback(origin: string): boolean {
 }
 
 /** Of equal length by hashing, so that the time says nothing. */
-function isToken(header: string | null, token: string): boolean {
+function isToken(header: string | null | undefined, token: string): boolean {
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(hash(header ?? ''), hash(`Bearer ${token}`))
 }

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { MESH_TOOLS } from '@sealmesh/mcp/tools/mesh-tools'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { agentsNode } from '../agents/agents-node.ts'
@@ -205,4 +206,17 @@ test('a body over the bound, or that is no JSON, is refused whoever sends it', a
   const plain = { ...bearer(token), 'content-type': 'text/plain' }
   expect((await ask(url, { headers: plain, body: initialize })).status).toBe(415)
   expect((await ask(url, { headers: bearer(token), body: list })).text).toContain('mesh_status')
+})
+
+test('those that show no token keep nobody out who has one', async () => {
+  const node = await agentsNode(['claude'])
+  const { url, token } = await served(node, 'claude')
+  const { port } = new URL(url)
+  for (let i = 0; i < 400; i++) {
+    const socket = connect(Number(port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    await new Promise((resolve) => socket.on('error', resolve).once('connect', resolve))
+  }
+  const { status } = await ask(url, { headers: bearer(token), body: initialize })
+  expect(status).toBe(200)
 })
