@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type {
@@ -33,9 +33,6 @@ export type AgentChange = Omit<AgentNotification<'agent'>, 'as'>
 export type Undelivered = Omit<AgentNotification<'undelivered'>, 'as'>
 export type MemoryChange = Omit<AgentNotification<'memory'>, 'as'>
 
-/** Of each attached program, in every id that it gives: no two share one. Random bytes for each message cost more than sending it. */
-const RUN_BYTES = 12
-
 /** One agent, attached to the node of this machine. Comes back by itself after the node was away. */
 export class Agent implements AgentPort {
   readonly #link: Link
@@ -46,8 +43,6 @@ export class Agent implements AgentPort {
   readonly #undelivered = new Set<(news: Undelivered) => void>()
   readonly #memory = new Map<string, Set<(change: MemoryChange) => void>>()
   readonly #topics = new Set<string>()
-  readonly #run = randomBytes(RUN_BYTES).toString('base64url').replace(/^-/, '_')
-  #made = 0
   #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
   #profile: Partial<Profile>
   #as = 0
@@ -102,8 +97,9 @@ export class Agent implements AgentPort {
       })
     const message = {
       ...rest,
-      // Named here, so that asking again after a broken connection is the same message.
-      id: draft.id ?? `${this.#run}${(this.#made++).toString(36)}`,
+      // Named here, so that asking again after a broken connection is the same message. Nobody may know the next one: he
+      // could answer it before it is sent. Of these Node keeps random bytes at hand.
+      id: draft.id ?? randomUUID(),
       payload: (draft.payload ?? null) as Message['payload'],
       ...(causedBy === undefined ? {} : { hops, parents: [causedBy.id] }),
       ...(expiresMs === undefined ? {} : { expiresMs }),
