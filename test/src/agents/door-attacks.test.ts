@@ -83,6 +83,25 @@ test('nobody answers a question of the owner before it was asked', async () => {
   expect(await node.owner('messages.answer', { as: 'alice', to: asked.id, waitMs: 0 })).toEqual({ message: null })
 })
 
+test('who got a message of an agent does not know the id of its next one', async () => {
+  const alice = await (await agentsNode(['alice'])).attach('alice')
+  const [one, two] = [await alice.send({ to: 'alice', type: 'text' }), await alice.send({ to: 'alice', type: 'text' })]
+  expect(two.id.slice(0, 8)).not.toBe(one.id.slice(0, 8))
+})
+
+test('a token that allows no messages shows none that others sent before it was made', async () => {
+  const node = await agentsNode(['alice', 'bob'])
+  const before = await node.attach('alice')
+  await before.send({ to: 'bob', type: 'text', payload: 'mine' })
+  await (await node.attach('bob')).send({ to: 'alice', type: 'text', payload: 'secret' })
+  expect(await before.history()).toHaveLength(2)
+  await node.token('alice', ['read'])
+  const reader = await node.attach('alice')
+  expect(await reader.history()).toMatchObject([{ payload: 'mine' }])
+  expect(await reader.history({ from: 'alice' })).toHaveLength(1)
+  expect(await reader.history({ from: 'bob' })).toEqual([])
+})
+
 test('a script that does not read its answers is not read', async () => {
   const node = await agentsNode(['script'], { config: '[agents.script]\npipes = true\n' })
   const messages = 100_000

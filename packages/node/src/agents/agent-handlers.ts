@@ -35,6 +35,7 @@ export interface AgentServices {
 /** Every method of the agents' door. Whoever calls has shown a token, and what it may do is asked at each call. */
 export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agentMethods> {
   const { desk, post, farRoster, memory, limits, owners } = services
+  const addressOf = ({ agent }: Seat): string => `${agent.name}@${services.nodeName()}`
   return {
     hello: ({ version, framing }, { stream }) => {
       if (version !== AGENT_DOOR_VERSION)
@@ -123,9 +124,14 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       await post.acknowledge(desk.caller(client, as, 'receive').seat, place)
       return {}
     },
-    history: ({ as, ...filter }, client) => ({
-      messages: desk.caller(client, as).seat.past.find(filter),
-    }),
+    history: ({ as, ...filter }, client) => {
+      const { seat, rights } = desk.caller(client, as)
+      const own = (from: string | undefined): boolean =>
+        from === undefined || from === seat.agent.name || from === addressOf(seat)
+      if (rights.has('receive')) return { messages: seat.past.find(filter) }
+      // Others wrote to a program that might read it.
+      return { messages: own(filter.from) ? seat.past.find({ ...filter, from: addressOf(seat) }) : [] }
+    },
 
     'memory.get': async ({ as, umr }, client) => ({ item: await memory.get(readerOf(desk, client, as), umr) }),
     'memory.ls': ({ as, ...what }, client) => memory.list(readerOf(desk, client, as), what),
