@@ -1,6 +1,7 @@
 import { type McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import type { AgentCalls } from './agent-calls.ts'
 import type { Inbox } from './inbox.ts'
+import { withOrigin } from './untrusted.ts'
 
 /**
  * What a client may read without a tool: the mesh's state, how many messages wait, any item of memory by its UMR. Each is
@@ -40,6 +41,9 @@ export function addResources(server: McpServer, { agent, inbox, isAllowed }: Sho
       'memory',
       new ResourceTemplate('sealmesh://memory/{+umr}', { list: undefined }),
       { title: 'Memory', description: 'One item by its reference, agent.layer.id', mimeType: JSON_TYPE },
-      async (uri, { umr }) => answer(uri, await agent.call('memory.get', { umr: decodeURIComponent(String(umr)) })),
+      async (uri, { umr }) => {
+        const { item } = await agent.call('memory.get', { umr: decodeURIComponent(String(umr)) })
+        return answer(uri, { item: item === null ? null : withOrigin(item, agent.name) })
+      },
     )
 }

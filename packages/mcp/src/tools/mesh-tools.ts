@@ -5,7 +5,7 @@ import { AgentView } from '@sealmesh/protocol/messages/profile'
 import { z } from 'zod'
 import type { AgentCalls } from '../agent-calls.ts'
 import type { Inbox } from '../inbox.ts'
-import { shown, ShownMessage, toldAsData } from '../untrusted.ts'
+import { asData, isOfOther, memoryAsData, shown, ShownMessage, toldAsData, withOrigin } from '../untrusted.ts'
 
 /** The tools by which an assistant uses the mesh. Names begin with what they are about. */
 
@@ -74,10 +74,15 @@ export function addMeshTools(
           title: 'Other agents',
           description: 'Agents that you may talk to: what they can, where they are, whether they are there now.',
           inputSchema: z.object({ capability: z.string().optional().describe('Only those that can do this') }),
-          outputSchema: z.object({ agents: z.array(AgentView) }),
+          outputSchema: z.object({ agents: z.array(AgentView), untrusted: z.literal(true) }),
           annotations: READS,
         },
-        async ({ capability }) => asJson(await agent.call('agents.ls', capability === undefined ? {} : { capability })),
+        async ({ capability }) => {
+          const said = await agent.call('agents.ls', capability === undefined ? {} : { capability })
+          const head = 'Agents, as they describe themselves'
+          const text = asData([{ head, body: JSON.stringify(said.agents, null, 2) }], newMark())
+          return told(text, { ...said, untrusted: true })
+        },
       ),
     mesh_send: () =>
       server.registerTool(
@@ -162,7 +167,11 @@ export function addMeshTools(
           inputSchema: z.object({ umr: z.string().describe('agent.layer.id') }),
           annotations: READS,
         },
-        async ({ umr }) => asJson(await agent.call('memory.get', { umr })),
+        async ({ umr }) => {
+          const { item } = await agent.call('memory.get', { umr })
+          if (item === null || !isOfOther(item, agent.name)) return asJson({ item })
+          return told(memoryAsData([item], newMark()), { item: withOrigin(item, agent.name) })
+        },
       ),
     memory_search: () =>
       server.registerTool(
@@ -177,7 +186,11 @@ export function addMeshTools(
           }),
           annotations: READS,
         },
-        async (query) => asJson(await agent.call('memory.search', query)),
+        async (query) => {
+          const { hits } = await agent.call('memory.search', query)
+          if (!hits.some((hit) => isOfOther(hit, agent.name))) return asJson({ hits })
+          return told(memoryAsData(hits, newMark()), { hits: hits.map((hit) => withOrigin(hit, agent.name)) })
+        },
       ),
     memory_put: () =>
       server.registerTool(
