@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { patch } from '@decimalturn/toml-patch'
-import { applyEdits, modify, parse as parseJsonc, type ParseError } from 'jsonc-parser'
+import { applyEdits, format, modify, parse as parseJsonc, type ParseError } from 'jsonc-parser'
 import { parse as parseToml } from 'smol-toml'
 import type { ConfigPlace } from './clients.ts'
 
@@ -67,7 +67,21 @@ function checked(before: string, after: string, { format, table }: Shape, entrie
 function jsonWith(text: string, keys: string[], value: unknown): string {
   const from = text.trim() === '' ? '{}\n' : text
   const formattingOptions = { insertSpaces: !/^\t/m.test(from), tabSize: indentOf(from), eol: eolOf(from) }
-  return applyEdits(from, modify(from, keys, value, { formattingOptions }))
+  // Not by `modify` itself: it lays out whole lines, and with them what the entry's neighbours have on them.
+  return modify(from, keys, value, {}).reduce((raw, edit) => {
+    const next = applyEdits(raw, [edit])
+    const [start, end] = [edit.offset, edit.offset + edit.content.length]
+    // One character more on each side: blanks that only touch the range are not laid out.
+    const layout = format(next, { offset: start - 1, length: end - start + 2 }, formattingOptions)
+    // Of the blanks around it those that hold a line break stay as their owner put them.
+    const ours = layout.filter(
+      ({ offset, length }) =>
+        offset <= end &&
+        offset + length >= start &&
+        ((offset >= start && offset + length <= end) || !/[\r\n]/.test(next.slice(offset, offset + length))),
+    )
+    return applyEdits(next, ours)
+  }, from)
 }
 
 /** At the end, under a header of its own: nothing that is there moves. */

@@ -113,3 +113,18 @@ test.each(FORMATS)('what is no %s is not edited', (_, place) => {
     }),
   )
 })
+
+test("the entry's neighbours keep their layout, when it comes and when it goes", () => {
+  const mine = (lines: readonly string[]): string => lines.join('\r\n')
+  const other = '      "other": { "command": "x",   "args": [] }'
+  const [head, tail] = [
+    ['{', '   "n": 1,', '  "mcpServers": {'],
+    ['  },', '  "x":1}'],
+  ]
+  const given = mine([...head, other, ...tail])
+  const shape = { format: 'json', table: 'mcpServers' } as const
+  const after = withEntry(given, shape, 'sealmesh', ENTRY) ?? ''
+  expect(after.startsWith(mine([...head, `${other},`, '']))).toBe(true)
+  expect(after.endsWith(mine(['', ...tail]))).toBe(true)
+  expect(withoutEntry(after, shape, 'sealmesh')).toBe(given)
+})
