@@ -19,7 +19,7 @@ export function topLines(status: Status, traffic: Traffic, nowMs: number): strin
     (a, b) => rank(b) - rank(a) || b.waiting - a.waiting || (a.name < b.name ? -1 : 1),
   )
   return [
-    `sealmesh ${oneLine(status.node.name)}  up ${span(nowMs - Date.parse(status.startedAt))}  ${status.summary}  q ends`,
+    `sealmesh ${oneLine(status.node.name)}  up ${span(nowMs - Date.parse(status.startedAt))}  ${status.summary}`,
     ...status.relays.map(({ address, state, reason }) =>
       oneLine(`relay ${address.replace(/#.*/, '')} ${state}${reason === null ? '' : ` (${reason})`}`),
     ),

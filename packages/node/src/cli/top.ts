@@ -81,9 +81,12 @@ async function live(session: DoorSession, first: Look): Promise<void> {
 
 /** Written over what stands there, line by line: to clear it first would flicker. */
 function page({ terminal: { stdout }, output }: DoorSession, { status, traffic }: Look): string {
-  const { columns = COLUMNS, rows = ROWS } = stdout
-  const [head = '', ...lines] = topLines(status, traffic, Date.now()).map((line) => Array.from(line).slice(0, columns))
-  const shown = [output.styled('bold', Array.from(head).join('')), ...lines.map((line) => line.join(''))]
+  // A terminal that was never told its size says 0.
+  const columns = stdout.columns || COLUMNS
+  const rows = stdout.rows || ROWS
+  const [first = '', ...more] = topLines(status, traffic, Date.now())
+  const [head = [], ...lines] = [`${first}  q ends`, ...more].map((line) => Array.from(line).slice(0, columns))
+  const shown = [output.styled('bold', head.join('')), ...lines.map((line) => line.join(''))]
   return `${HOME}${shown.slice(0, Math.max(1, rows - 1)).join(`${CLEAR_LINE}\n`)}${CLEAR_LINE}${CLEAR_BELOW}`
 }
 
