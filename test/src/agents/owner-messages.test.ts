@@ -54,7 +54,12 @@ describe('the owner, in the name of an agent', () => {
 
     expect(await cli('send', '#topic', 'x', '--as', 'alice', '--wait')).toMatchObject({ exit: 2 })
     expect(await say('--wait', 'forever')).toMatchObject({ exit: 2 })
-    expect(await cli('trace', 'no-such-id')).toMatchObject({ exit: 5 })
+    const unknown = await cli('trace', 'no-such-id')
+    expect([unknown.exit, unknown.err]).toEqual([5, expect.stringContaining('its sender')])
+    const itself = await cli('ping', 'home')
+    expect([itself.exit, itself.err]).toEqual([2, expect.stringContaining('home is this machine itself')])
+    const again = await cli('agents', 'token', 'alice')
+    expect([again.exit, again.err]).toEqual([9, expect.stringContaining('agents token alice --rotate')])
     expect(await cli('trace', 'no id')).toMatchObject({ exit: 2 })
   })
 

@@ -2,7 +2,6 @@ import type { TaskRecord } from '@sealmesh/protocol/messages/task'
 import { expect, test } from 'vitest'
 import type { Health, Healths } from './core/health.ts'
 import { stepHealth } from './core/health.ts'
-import { view } from './core/test-view.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { Tasks } from './tasks.ts'
 import { forSeeds } from './test-seeds.ts'
@@ -121,8 +120,7 @@ function saidOf(heardAtMs: (nowMs: number) => number): [number, Health][] {
   let healths: Healths = nobody
   for (let nowMs = options.everyMs; nowMs <= 60_000; nowMs += options.everyMs) {
     healths = stepHealth(healths, { type: 'tick' }, { nowMs }).next
-    const heardAt = new Date(heardAtMs(nowMs)).toISOString()
-    const views = [view('ada', { here: false, nodeName: 'office', heardAt })]
+    const views = [{ name: 'ada', state: 'attached', here: false, heardAtMs: heardAtMs(nowMs) } as const]
     const { next, effects } = stepHealth(healths, { type: 'registry', views }, { nowMs })
     healths = next
     for (const effect of effects) if (effect.type === 'changed') said.push([nowMs, effect.health])

@@ -1,3 +1,4 @@
+import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { healthDueAtMs, healthOf, stepHealth } from './core/health.ts'
 import type { Health, HealthEffect, HealthEvent, Healths } from './core/health.ts'
 import { agentOf } from './core/step.ts'
@@ -69,7 +70,9 @@ export class Heartbeats {
     const { port } = this.#deps
     await port.describe({})
     const views = (await port.agents()).filter(({ name }) => name !== port.name)
-    await this.#turns.feed({ type: 'registry', views })
+    const heardAtMs = ({ heardAt }: AgentView): number | null => (heardAt === null ? null : Date.parse(heardAt))
+    const seen = views.map((view) => ({ ...view, heardAtMs: heardAtMs(view) }))
+    await this.#turns.feed({ type: 'registry', views: seen })
     const { tasks } = this.#options
     if (tasks === undefined) return
     const busy = new Set(tasks.list().flatMap(({ assignee }) => (assignee === null ? [] : [assignee])))

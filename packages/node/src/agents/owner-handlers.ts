@@ -50,7 +50,9 @@ export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, Owner
       if (!agent.hosts.includes(node))
         throw new Failure('NOT_A_HOST', `This node is not among those that may carry ${agent.name}.`)
       if (action === 'make' && tokens.all.has(agent.id))
-        throw new Failure('AGENT_TOKEN_EXISTS', `${agent.name} has a token on this node, and it was shown once.`)
+        throw new Failure('AGENT_TOKEN_EXISTS', `${agent.name} has a token on this node, and it was shown once.`, {
+          next: `sealmesh agents token ${agent.name} --rotate makes a new one, and ends the old`,
+        })
       const token = await tokens.make(agent.id, rights, random, now())
       // Only now: until the disk had it, the old one let programs attach.
       desk.dismiss(agent.id)

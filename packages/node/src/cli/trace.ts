@@ -18,13 +18,13 @@ export const trace = (cli: Cli): Command =>
     .argument('<id>', "a message's id, or the correlation id of several")
     .addHelpText('after', example('sealmesh trace k3x9Qe7w'))
     .action(
-      withDoor(cli, async ({ door, output, command }, id: string) => {
+      withDoor(cli, async ({ door, output }, id: string) => {
         if (!MessageId.safeParse(id).success) throw new Failure('USAGE', 'That is not the id of a message.')
         const { messages } = await door.call('messages.trace', { id })
         output.data({ messages })
         if (messages.length === 0)
           throw new Failure('ITEM_NOT_FOUND', 'This machine knows of no such message since it started.', {
-            next: command('trace ID --json'),
+            next: 'ask on the machine of its sender or of its recipient; send, broadcast and inbox print the ids of messages',
           })
         for (const message of messages) output.print(headOf(message), ...message.entries.map(lineOf))
       }),

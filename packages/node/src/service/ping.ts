@@ -16,7 +16,10 @@ export function pingHandlers(context: PingServices): Pick<Handlers, 'ping'> {
   return {
     ping: async ({ node: named, timeoutMs }) => {
       const node = memberNamed(context.log.mesh, named)
-      if (node.id === context.node) throw new Failure('USAGE', 'This node is asked by nobody but you.')
+      if (node.id === context.node)
+        throw new Failure('USAGE', `${node.name} is this machine itself: ping asks another one.`, {
+          next: 'sealmesh status lists the others',
+        })
       if (!context.direct.paths.reaches(node.id))
         throw new Failure('RELAY_UNREACHABLE', 'This node is connected to no relay now.', { next: 'sealmesh netcheck' })
       const beganMs = performance.now()

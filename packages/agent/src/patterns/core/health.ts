@@ -30,13 +30,18 @@ export interface Healths {
   readonly lookedAtMs: number
 }
 
+/** What the registry says of an agent, and when it heard of it last. */
+export interface Seen extends Pick<AgentView, 'name' | 'state' | 'here'> {
+  readonly heardAtMs: number | null
+}
+
 export type HealthEvent =
   | { readonly type: 'tick' }
   /** A message of that agent came. */
   | { readonly type: 'heard'; readonly agent: string }
   /** Something is to come from it, whether or not it was ever heard. */
   | { readonly type: 'expected'; readonly agents: readonly string[] }
-  | { readonly type: 'registry'; readonly views: readonly AgentView[] }
+  | { readonly type: 'registry'; readonly views: readonly Seen[] }
 
 export type HealthEffect =
   /** Answer with `registry`, and let this agent be heard itself. */
@@ -70,9 +75,9 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
         nowMs,
       )
       const watched = new Map(next.watched)
-      for (const { name, heardAt } of fresh) {
+      for (const { name, heardAtMs } of fresh) {
         const entry = watched.get(name)
-        if (entry !== undefined) watched.set(name, { ...entry, seenMs: heardAt === null ? null : Date.parse(heardAt) })
+        if (entry !== undefined) watched.set(name, { ...entry, seenMs: heardAtMs })
       }
       // Only now: what came since the beat before is not known until the registry has said it.
       const judged = judge({ ...next, watched }, nowMs)
@@ -82,11 +87,11 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
 }
 
 /** That it is attached on this machine is known without a heartbeat. */
-const isSign = (view: AgentView, before: Watched | undefined): boolean =>
-  view.state === 'attached' && (view.here || before === undefined || isAnother(view.heardAt, before.seenMs))
+const isSign = (view: Seen, before: Watched | undefined): boolean =>
+  view.state === 'attached' && (view.here || before === undefined || isAnother(view.heardAtMs, before.seenMs))
 
-const isAnother = (heardAt: string | null, seenMs: number | null): boolean =>
-  heardAt !== null && (seenMs === null || Math.abs(Date.parse(heardAt) - seenMs) > CLOCKS_APART_MS)
+const isAnother = (heardAtMs: number | null, seenMs: number | null): boolean =>
+  heardAtMs !== null && (seenMs === null || Math.abs(heardAtMs - seenMs) > CLOCKS_APART_MS)
 
 function hear(healths: Healths, agents: readonly string[], nowMs: number): HealthStep {
   const watched = new Map(healths.watched)
