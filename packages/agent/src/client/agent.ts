@@ -24,6 +24,11 @@ export interface AttachOptions {
   readonly inbox?: 'push' | 'pull' | 'none'
   /** What a listener threw. The delivery counts as done: a handler that always fails must not stop the inbox. */
   readonly onListenerFailure?: (error: unknown, delivery: Delivery) => void
+  /**
+   * Called when the node, once it is back, does not have it any more as this agent: its token was taken back, or another
+   * program is that agent and stays. Other agents of the connection go on.
+   */
+  readonly onEnd?: (failure: Failure) => void
 }
 
 /** What a method takes, but for the handle. */
@@ -46,6 +51,8 @@ export class Agent implements AgentPort {
   #early: { readonly delivery: Delivery; readonly done: () => void }[] = []
   #profile: Partial<Profile>
   #as = 0
+  /** While another program is this agent: calls wait for this. */
+  #back: Promise<void> | undefined
   #done = new Acknowledger(() => undefined)
   name = ''
   /** Its id in the mesh. */
@@ -64,6 +71,7 @@ export class Agent implements AgentPort {
     const { token, inbox = 'push' } = this.#options
     const profile = this.#profile
     const attached = await line.call('attach', { token, profile, inbox, pid: process.pid })
+    this.#back = undefined
     const as = attached.as
     this.#as = as
     this.name = attached.name
@@ -78,6 +86,15 @@ export class Agent implements AgentPort {
     return as
   }
 
+  /** From the connection: until that is settled it is not attached, and where that fails it never is again. */
+  waitFor(back: Promise<void>): void {
+    this.#back = back
+    const isOver = (): void => {
+      if (this.#back === back) this.#back = undefined
+    }
+    back.then(isOver, (failure: Failure) => this.#options.onEnd?.(failure))
+  }
+
   get handle(): number {
     return this.#as
   }
@@ -85,6 +102,10 @@ export class Agent implements AgentPort {
   /** One call under this agent's handle. Throws the `Failure` that the node answers with. */
   async call<M extends AgentMethodName>(method: M, params: Params<M>): Promise<AgentMethodResult<M>> {
     const line = await this.#link.line()
+    if (this.#back !== undefined) {
+      await this.#back
+      return this.call(method, params)
+    }
     return line.call(method, { ...params, as: this.#as } as AgentMethodInput<M>)
   }
 

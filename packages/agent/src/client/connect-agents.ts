@@ -3,7 +3,7 @@ import { Failure } from '@sealmesh/protocol/errors'
 import type { Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { Agent, type AttachOptions } from './agent.ts'
 import { findAgentsSocket, type Place } from './find-socket.ts'
-import { type Line, Link } from './link.ts'
+import { attempts, type Line, Link } from './link.ts'
 
 export interface ConnectOptions extends Place {
   /** How long the node may be away before this gives up: its restart, or its upgrade. */
@@ -21,20 +21,23 @@ export class AgentsConnection {
   readonly #agents = new Set<Agent>()
   #byHandle = new Map<number, Agent>()
   #link: Link | undefined
+  #line: Line | undefined
+  readonly #patienceMs: number
   /** What came for a handle whose name is still on its way: both may lie in one packet. */
   readonly #early = new Map<number, Delivery[]>()
 
-  private constructor() {
-    // Only `connectAgents` makes one.
+  private constructor(patienceMs: number) {
+    this.#patienceMs = patienceMs
   }
 
   static async open(options: ConnectOptions): Promise<AgentsConnection> {
-    const connection = new AgentsConnection()
+    const patienceMs = options.patienceMs ?? PATIENCE_MS
+    const connection = new AgentsConnection(patienceMs)
     connection.#link = await Link.open({
       find: () => findAgentsSocket(options, process.env),
       greeted: (line) => connection.#greeted(line),
       ended: (failure) => options.onEnd?.(failure),
-      patienceMs: options.patienceMs ?? PATIENCE_MS,
+      patienceMs,
       framing: options.framing ?? 'compact',
     })
     return connection
@@ -71,15 +74,35 @@ export class AgentsConnection {
     line.on('agent', ({ as, ...change }) => this.#byHandle.get(as)?.agentChanged(change))
     line.on('undelivered', ({ as, ...news }) => this.#byHandle.get(as)?.wasUndelivered(news))
     line.on('memory', ({ as, ...change }) => this.#byHandle.get(as)?.memoryChanged(change))
+    this.#line = line
     for (const agent of [...this.#agents]) {
       try {
         await this.#attach(agent, line)
       } catch (error) {
-        // Its token was taken back meanwhile: the others go on.
-        if (!(error instanceof Failure) || error.code !== 'AGENT_TOKEN_INVALID') throw error
-        this.#forget(agent)
+        // What concerns one agent is no reason to keep the others waiting.
+        if (!(error instanceof Failure) || !['AGENT_TOKEN_INVALID', 'AGENT_ATTACHED'].includes(error.code)) throw error
+        agent.waitFor(this.#comeBack(agent, line, error))
       }
     }
+  }
+
+  /** Until whoever is that agent on the node has left; the connection of before may be in its books for a moment. */
+  async #comeBack(agent: Agent, line: Line, refused: Failure): Promise<void> {
+    const isMine = (): boolean => this.#line === line && this.#agents.has(agent)
+    let failure = refused
+    for await (const _ of attempts(this.#patienceMs)) {
+      if (failure.code !== 'AGENT_ATTACHED') break
+      // The next connection attaches it anew.
+      if (!isMine()) return
+      try {
+        return await this.#attach(agent, line)
+      } catch (error) {
+        if (!isMine() || !(error instanceof Failure) || error.code === 'NODE_NOT_RUNNING') return
+        failure = error
+      }
+    }
+    this.#forget(agent)
+    throw failure
   }
 
   async #attach(agent: Agent, line: Line): Promise<void> {

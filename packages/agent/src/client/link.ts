@@ -103,19 +103,31 @@ export class Link {
   }
 
   async #again(): Promise<Line> {
-    const giveUpAtMs = Date.now() + this.#options.patienceMs
-    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LAST_WAIT_MS)) {
-      // Not all agents of a machine at the same moment.
-      await pause(waitMs * (0.5 + Math.random()))
+    let last: unknown
+    for await (const _ of attempts(this.#options.patienceMs)) {
       try {
         return await this.#dial()
       } catch (error) {
-        if (this.#closed || Date.now() > giveUpAtMs || !mayPass(error)) throw error
+        last = error
+        if (this.#closed || !mayPass(error)) break
       }
     }
+    throw last
   }
 }
 
-/** A node that starts again does not answer at first, and may still have the old connection in its books. */
+/** One after each pause, longer each time, for as long as patience lasts, and once at the least. */
+export async function* attempts(patienceMs: number): AsyncGenerator<void> {
+  const giveUpAtMs = performance.now() + patienceMs
+  let waitMs = FIRST_WAIT_MS
+  do {
+    // Not all agents of a machine at the same moment.
+    await pause(waitMs * (0.5 + Math.random()))
+    yield
+    waitMs = Math.min(2 * waitMs, LAST_WAIT_MS)
+  } while (performance.now() <= giveUpAtMs)
+}
+
+/** A node that starts again does not answer at first. */
 const mayPass = (error: unknown): boolean =>
-  error instanceof Failure && ['NODE_NOT_RUNNING', 'CORE_BUSY', 'AGENT_ATTACHED'].includes(error.code)
+  error instanceof Failure && ['NODE_NOT_RUNNING', 'CORE_BUSY'].includes(error.code)

@@ -119,7 +119,7 @@ export class Post {
     const here = recipientsOf(draft.to, sender.id, draft.durable, roster, rules)
     if (here === undefined && far.length === 0)
       throw new Failure('AGENT_UNKNOWN', 'There is no such agent that this one may write to.', {
-        next: `sealmesh agents ls; an agent of another machine lets it write there: sealmesh share set ${draft.to.split('@')[0]} inbox=${sender.agent.name}:write`,
+        next: `sealmesh agents ls; an agent of another machine lets it write there: sealmesh share set AGENT inbox=THIS-AGENT:write`,
       })
     // Nobody gets it on two machines.
     const isFar = (seat: Seat): boolean => far.some(({ agent }) => agent === seat.id)

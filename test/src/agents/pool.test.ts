@@ -1,0 +1,86 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { connectAgents } from '@sealmesh/agent/client/connect-agents'
+import { Failure } from '@sealmesh/protocol/errors'
+import { expect, onTestFinished, test } from 'vitest'
+import { until } from '../processes/wait.ts'
+import { type AgentsNode, agentsNode } from './agents-node.ts'
+
+/** Two agents of one program, one of which another program has taken while the node started again. */
+async function takenPool(node: AgentsNode, patienceMs: number) {
+  const ends: string[] = []
+  const onEnd = (whose: string) => (failure: Failure | undefined) => void ends.push(`${whose} ${failure?.code}`)
+  const pool = await connectAgents({ home: node.home, patienceMs, onEnd: onEnd('pool') })
+  onTestFinished(() => pool.close())
+  const attach = (name: string) => pool.attach({ token: node.tokens.get(name) ?? '', onEnd: onEnd(name) })
+  const agents = { alice: await attach('alice'), bob: await attach('bob') }
+  for (;;) {
+    const restarted = new AbortController()
+    const taking = take(node, restarted.signal)
+    await node.restart()
+    restarted.abort()
+    const leave = await taking
+    if (leave !== undefined) return { ...agents, ends, leave }
+  }
+}
+
+/** Attaches as bob the moment that the node lets it; undefined where the pool was first. */
+async function take(node: AgentsNode, restarted: AbortSignal): Promise<(() => Promise<void>) | undefined> {
+  for (;;) {
+    try {
+      const connection = await connectAgents({ home: node.home, patienceMs: 0 })
+      onTestFinished(() => connection.close())
+      const thief = await connection.attach({ token: node.tokens.get('bob') ?? '', inbox: 'pull' })
+      while (!restarted.aborted) await pause(1)
+      // Of the node that there is now, not of the one before.
+      await thief.agents()
+      return () => connection.close()
+    } catch (error) {
+      if (restarted.aborted && error instanceof Failure && error.code === 'AGENT_ATTACHED') return undefined
+      await pause(1)
+    }
+  }
+}
+
+test('an agent that another program took meanwhile ends by itself, and the others of its connection go on', async () => {
+  const node = await agentsNode(['alice', 'bob', 'carol'])
+  const { alice, bob, ends } = await takenPool(node, 1_500)
+  expect(await alice.send({ to: 'carol', type: 'text', durable: true })).toMatchObject({ waiting: 1 })
+  expect(ends).toEqual([])
+  await expect(bob.send({ to: 'carol', type: 'text' })).rejects.toMatchObject({ code: 'AGENT_ATTACHED' })
+  expect(ends).toEqual(['bob AGENT_ATTACHED'])
+  expect(await alice.send({ to: 'carol', type: 'text', durable: true })).toMatchObject({ waiting: 1 })
+
+  // And the next start of the node is none of its business.
+  await node.restart()
+  expect(await alice.send({ to: 'carol', type: 'text', durable: true })).toMatchObject({ waiting: 1 })
+  expect(ends).toEqual(['bob AGENT_ATTACHED'])
+})
+
+test('one that is left again in time is attached again, and what was asked of it meanwhile is done', async () => {
+  const node = await agentsNode(['alice', 'bob', 'carol'])
+  const { bob, ends, leave } = await takenPool(node, 30_000)
+  const sending = bob.send({ to: 'carol', type: 'text', durable: true })
+  await leave()
+  expect(await sending).toMatchObject({ waiting: 1 })
+  const came: string[] = []
+  bob.onDelivery(({ message }) => void came.push(message.type))
+  const carol = await node.attach('carol')
+  await until('messages come to it', async () => {
+    await carol.send({ to: 'bob', type: 'text' })
+    return came.length > 0
+  })
+  expect(ends).toEqual([])
+})
+
+test('so does one whose token was taken back', async () => {
+  const node = await agentsNode(['alice', 'bob'])
+  const ends: string[] = []
+  const pool = await node.connect()
+  const alice = await pool.attach({ token: node.tokens.get('alice') ?? '' })
+  const bob = await pool.attach({ token: node.tokens.get('bob') ?? '', onEnd: ({ code }) => void ends.push(code) })
+  await node.token('bob', ['send'])
+  await node.restart()
+  await expect(bob.send({ to: 'alice', type: 'text' })).rejects.toMatchObject({ code: 'AGENT_TOKEN_INVALID' })
+  expect(ends).toEqual(['AGENT_TOKEN_INVALID'])
+  expect(await alice.agents()).not.toEqual([])
+})
