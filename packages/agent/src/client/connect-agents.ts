@@ -97,8 +97,8 @@ export class AgentsConnection {
       try {
         return await this.#attach(agent, line)
       } catch (error) {
-        if (!isMine() || !(error instanceof Failure) || error.code === 'NODE_NOT_RUNNING') return
-        failure = error
+        failure = error instanceof Failure ? error : new Failure('INTERNAL', 'Attaching again broke.', { cause: error })
+        if (!isMine() || failure.code === 'NODE_NOT_RUNNING') return
       }
     }
     this.#forget(agent)

@@ -102,7 +102,7 @@ test('who cannot be reached is lost to those who do not reach it', async () => {
   expect(changes.at(-1)).toEqual(['ada', 'well'])
 })
 
-const nobody = { ...options, watched: new Map(), lookedAtMs: 0 }
+const nobody = { ...options, watched: new Map(), lookedAtMs: 0, toldAtMs: 0 }
 
 test('a watcher that slept calls nobody lost for it', () => {
   const heard = stepHealth(nobody, { type: 'heard', agent: 'ada' }, { nowMs: 1_000 }).next
@@ -112,6 +112,22 @@ test('a watcher that slept calls nobody lost for it', () => {
   expect(looked.effects).toEqual([])
   const later = stepHealth(looked.next, { type: 'tick' }, { nowMs: 10_000_000 + options.everyMs })
   expect(later.effects).toEqual([{ type: 'look' }])
+})
+
+test('nor does one whose node was away, and so told it nothing', () => {
+  let healths: Healths = stepHealth(nobody, { type: 'heard', agent: 'ada' }, { nowMs: 1_000 }).next
+  for (let nowMs = options.everyMs; nowMs <= 5 * LOST_MS; nowMs += options.everyMs)
+    healths = stepHealth(healths, { type: 'tick' }, { nowMs }).next
+  const answered = stepHealth(healths, { type: 'registry', views: [] }, { nowMs: 5 * LOST_MS })
+  expect(answered.effects).toEqual([])
+  healths = answered.next
+  const said: Health[] = []
+  for (let nowMs = 5 * LOST_MS; nowMs <= 6 * LOST_MS; nowMs += options.everyMs) {
+    const { next, effects } = stepHealth(healths, { type: 'registry', views: [] }, { nowMs })
+    healths = next
+    for (const effect of effects) if (effect.type === 'changed') said.push(effect.health)
+  }
+  expect(said).toEqual(['suspect', 'lost'])
 })
 
 /** What is said of an agent of another machine, which the registry heard last at those times; looked at every beat. */

@@ -40,6 +40,7 @@ export class Heartbeats {
         lostMs: options.lostMs ?? LOST_MS,
         watched: new Map(),
         lookedAtMs: deps.nowMs() - everyMs,
+        toldAtMs: deps.nowMs(),
       },
       step: stepHealth,
       dueAtMs: healthDueAtMs,

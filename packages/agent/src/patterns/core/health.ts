@@ -28,6 +28,8 @@ export interface Healths {
   readonly everyMs: number
   readonly watched: ReadonlyMap<string, Watched>
   readonly lookedAtMs: number
+  /** When the registry answered last. */
+  readonly toldAtMs: number
 }
 
 /** What the registry says of an agent, and when it heard of it last. */
@@ -56,7 +58,7 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
   switch (event.type) {
     case 'tick':
       if (nowMs < healthDueAtMs(healths)) return { next: healths, effects: [] }
-      return { next: { ...awake(healths, nowMs), lookedAtMs: nowMs }, effects: [{ type: 'look' }] }
+      return { next: { ...healths, lookedAtMs: nowMs }, effects: [{ type: 'look' }] }
     case 'heard': {
       const before = healths.watched.get(event.agent)
       // Of a thousand messages in a second one is enough.
@@ -70,7 +72,7 @@ export function stepHealth(healths: Healths, event: HealthEvent, { nowMs }: Worl
     case 'registry': {
       const fresh = event.views.filter((view) => isSign(view, healths.watched.get(view.name)))
       const { next, effects } = hear(
-        healths,
+        awake(healths, nowMs),
         fresh.map(({ name }) => name),
         nowMs,
       )
@@ -105,14 +107,20 @@ function hear(healths: Healths, agents: readonly string[], nowMs: number): Healt
   return { next: { ...healths, watched }, effects }
 }
 
-/** A machine that slept heard nothing, which says nothing of others: the time that it missed is given to them. */
+/**
+ * A machine that slept, or whose node was away, heard nothing, which says nothing of others: the time that it missed is
+ * given to them.
+ */
 function awake(healths: Healths, nowMs: number): Healths {
-  const lateMs = nowMs - healthDueAtMs(healths)
-  if (lateMs <= healths.everyMs) return healths
+  const lateMs = nowMs - healths.toldAtMs - healths.everyMs
+  if (lateMs <= healths.everyMs) return { ...healths, toldAtMs: nowMs }
   const watched = new Map(
-    [...healths.watched].map(([agent, entry]) => [agent, { ...entry, heardAtMs: entry.heardAtMs + lateMs }]),
+    [...healths.watched].map(([agent, entry]) => {
+      const heardAtMs = Math.min(nowMs, entry.heardAtMs + lateMs)
+      return [agent, { ...entry, heardAtMs }]
+    }),
   )
-  return { ...healths, watched }
+  return { ...healths, watched, toldAtMs: nowMs }
 }
 
 function judge(healths: Healths, nowMs: number): HealthStep {
