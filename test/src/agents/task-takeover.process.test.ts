@@ -28,9 +28,10 @@ test('an open task survives its worker’s machine, and its asker’s machine, w
   const claudeAtHome = await attach(mesh.household.home, mesh.home, 'claude')
   const atHome = await Patterns.start(claudeAtHome)
   await atHome.tasks.open({ id: 'shed', title: 'a shed', capability: 'build', payload: { wood: 12 } })
-  await until('ada has it, and the office knows', async () => {
+  // All that home will write of it: what it had not sent would come back as a second value.
+  await until('ada has accepted it, and the office knows', async () => {
     const record = await taskAt(mesh.office)
-    return record?.state === 'assigned' && record.assignee === 'ada'
+    return record?.assignee === 'ada' && record.history.some(({ event }) => event === 'accepted')
   })
   await mesh.household.home.kill()
 
