@@ -16,6 +16,8 @@ export interface AgentsNode {
   readonly socketPath: string
   readonly tokens: ReadonlyMap<string, string>
   owner<M extends MethodName>(method: M, params: MethodInput<M>): Promise<MethodResult<M>>
+  /** A grant: `to` as `share set` takes it, so a name, or `name:write`. */
+  share(agent: string, layer: string, to: string): Promise<unknown>
   /** A token with fewer rights, in place of the agent's own. */
   token(name: string, rights: readonly Right[]): Promise<string>
   connect(): Promise<AgentsConnection>
@@ -65,6 +67,7 @@ export async function agentsNode(
     socketPath,
     tokens,
     owner,
+    share: (agent, layer, to) => owner('share.set', { agent, changes: [{ layer, to }], newLayer: true }),
     token,
     connect,
     attach: async (name, attach = {}) => (await connect()).attach({ token: tokens.get(name) ?? '', ...attach }),

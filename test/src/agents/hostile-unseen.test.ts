@@ -82,11 +82,9 @@ function pairs<P>(make: (umr: string) => P): readonly (readonly [P, P])[] {
 async function houseOfSecrets(): Promise<AgentsNode> {
   const names = ['alice', 'bob', 'away', 'friend', 'mallory']
   const node = await agentsNode(names, { config: '[messages]\ntalk = "granted"\n' })
-  const share = (agent: string, layer: string, to: string) =>
-    node.owner('share.set', { agent, changes: [{ layer, to }], newLayer: true })
-  await share('bob', 'inbox', 'alice:write')
-  await share('friend', 'inbox', 'mallory:write')
-  await share('friend', 'semantic', 'mallory')
+  await node.share('bob', 'inbox', 'alice:write')
+  await node.share('friend', 'inbox', 'mallory:write')
+  await node.share('friend', 'semantic', 'mallory')
   const set = (umr: string) => node.owner('set', { umr, value: SECRET_JSON, newLayer: true })
   for (const umr of ['alice.semantic.secret', 'alice.tasks.task.x', 'away.semantic.x', 'friend.semantic.open'])
     await set(umr)

@@ -43,7 +43,7 @@ const WORDS = [
 test('ten thousand wild calls from a client without rights break nothing, tell nothing, and hold nobody up', async () => {
   const node = await agentsNode([...NAMES, 'mallory'], { config: '[messages]\ntalk = "granted"\n' })
   const alice = await node.attach('alice')
-  await node.owner('share.set', { agent: 'alice', changes: [{ layer: 'inbox', to: 'alice:write' }], newLayer: true })
+  await node.share('alice', 'inbox', 'alice:write')
   const own = collect(alice)
   for (const name of NAMES) await node.owner('set', { umr: `${name}.semantic.secret`, value: `"${SECRET}"` })
   const control = await timesOf(() => alice.send({ to: 'alice', type: 'text' }))

@@ -1,9 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { until } from '../processes/wait.ts'
-import { type AgentsNode, agentsNode } from './agents-node.ts'
-
-const share = (node: AgentsNode, agent: string, layer: string, to: string) =>
-  node.owner('share.set', { agent, changes: [{ layer, to }], newLayer: true })
+import { agentsNode } from './agents-node.ts'
 
 describe('memory references', () => {
   test('an agent reads and writes its own layers, under any name that they have', async () => {
@@ -28,9 +25,9 @@ describe('memory references', () => {
     await bob.watchMemory('', ({ umr }) => void events.push(umr))
     for (const layer of ['semantic', 'episodic', 'shared', 'diary'])
       await alice.write(`alice.${layer}.secret`, '"rosebud"')
-    await share(node, 'alice', 'shared', 'bob')
-    await share(node, 'alice', 'episodic', 'standby')
-    await share(node, 'alice', 'diary', 'bob')
+    await node.share('alice', 'shared', 'bob')
+    await node.share('alice', 'episodic', 'standby')
+    await node.share('alice', 'diary', 'bob')
     const failureOf = (umr: string) =>
       bob.write(umr, '1').then(
         () => undefined,
@@ -50,13 +47,13 @@ describe('memory references', () => {
     expect(await bob.list('')).toEqual(['alice.shared.secret'])
     expect((await bob.search({ words: 'rosebud' })).map(({ umr }) => umr)).toEqual(['alice.shared.secret'])
     expect(events).toEqual([])
-    await share(node, 'alice', 'shared', 'bob:write')
+    await node.share('alice', 'shared', 'bob:write')
     await bob.write('alice.shared.answer', '"yes"')
     await alice.write('alice.semantic.more', '1')
     await alice.write('alice.shared.more', '1')
     await until('the last is told', () => events.includes('alice.shared.more'))
     expect(events).toEqual(['alice.shared.answer', 'alice.shared.more'])
-    await share(node, 'alice', 'shared', 'none')
+    await node.share('alice', 'shared', 'none')
     expect(await bob.read('alice.shared.secret')).toBeUndefined()
     expect(await alice.read('alice.diary.secret')).toBe('rosebud')
   })

@@ -78,11 +78,7 @@ describe('from one agent to another', () => {
     expect(await failureOf('bob')).toEqual(await failureOf('nobody'))
     expect(await failureOf('bob@elsewhere')).toEqual(await failureOf('nobody'))
     expect((await alice.agents()).map(({ name }) => name)).toEqual(['alice'])
-    await node.owner('share.set', {
-      agent: 'bob',
-      changes: [{ layer: 'inbox', to: 'alice:write' }],
-      newLayer: true,
-    })
+    await node.share('bob', 'inbox', 'alice:write')
     const inbox = collect(bob)
     await alice.send({ to: 'bob', type: 'text', payload: 'now' })
     await inbox.count(1)
@@ -96,11 +92,7 @@ describe('from one agent to another', () => {
   test('an inbox is granted to the agent, where a machine has the same name', async () => {
     const node = await agentsNode(['alice', 'home'], { config: '[messages]\ntalk = "granted"\n' })
     const [alice, home] = [await node.attach('alice'), await node.attach('home')]
-    await node.owner('share.set', {
-      agent: 'alice',
-      changes: [{ layer: 'inbox', to: 'home:write' }],
-      newLayer: true,
-    })
+    await node.share('alice', 'inbox', 'home:write')
     const inbox = collect(alice)
     await home.send({ to: 'alice', type: 'text', payload: 'now' })
     await inbox.count(1)

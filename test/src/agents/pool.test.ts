@@ -84,3 +84,17 @@ test('so does one whose token was taken back', async () => {
   expect(ends).toEqual(['AGENT_TOKEN_INVALID'])
   expect(await alice.agents()).not.toEqual([])
 })
+
+test('one that is detached while it waits is not brought back', async () => {
+  const node = await agentsNode(['alice', 'bob', 'carol'])
+  const { alice, bob, ends, leave } = await takenPool(node, 30_000)
+  await bob.detach()
+  await leave()
+  // Longer than its connection would have taken to bring it back.
+  await pause(2_500)
+  expect((await alice.agents()).find(({ name }) => name === 'bob')).toMatchObject({ state: 'away' })
+  await expect(bob.send({ to: 'carol', type: 'text' })).rejects.toMatchObject({ code: 'NOT_ATTACHED' })
+  const again = await node.attach('bob')
+  expect(again.name).toBe('bob')
+  expect(ends).toEqual([])
+})

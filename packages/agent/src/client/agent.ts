@@ -53,6 +53,8 @@ export class Agent implements AgentPort {
   #as = 0
   /** While another program is this agent: calls wait for this. */
   #back: Promise<void> | undefined
+  /** On which connection its handle is one. */
+  #attachedTo: Line | undefined
   #done = new Acknowledger(() => undefined)
   name = ''
   /** Its id in the mesh. */
@@ -72,6 +74,7 @@ export class Agent implements AgentPort {
     const profile = this.#profile
     const attached = await line.call('attach', { token, profile, inbox, pid: process.pid })
     this.#back = undefined
+    this.#attachedTo = line
     const as = attached.as
     this.#as = as
     this.name = attached.name
@@ -106,6 +109,8 @@ export class Agent implements AgentPort {
       await this.#back
       return this.call(method, params)
     }
+    // A handle of another connection may be somebody else's on this one.
+    if (this.#attachedTo !== line) throw new Failure('NOT_ATTACHED', `${this.name} has left.`)
     return line.call(method, { ...params, as: this.#as } as AgentMethodInput<M>)
   }
 
@@ -217,7 +222,11 @@ export class Agent implements AgentPort {
     // What was done in this turn is acknowledged first.
     await nextTurn()
     this.#done.say()
-    await this.call('detach', {})
+    const line = await this.#link.line()
+    // After a break it may not be attached yet; the connection, told above, does not bring it back.
+    if (this.#attachedTo !== line) return
+    this.#attachedTo = undefined
+    await line.call('detach', { as: this.#as })
   }
 
   /** From the connection: what came for this handle. */

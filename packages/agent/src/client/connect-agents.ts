@@ -76,6 +76,7 @@ export class AgentsConnection {
     line.on('memory', ({ as, ...change }) => this.#byHandle.get(as)?.memoryChanged(change))
     this.#line = line
     for (const agent of [...this.#agents]) {
+      if (!this.#agents.has(agent)) continue
       try {
         await this.#attach(agent, line)
       } catch (error) {
@@ -95,7 +96,12 @@ export class AgentsConnection {
       // The next connection attaches it anew.
       if (!isMine()) return
       try {
-        return await this.#attach(agent, line)
+        await this.#attach(agent, line)
+        if (this.#agents.has(agent)) return
+        // It was told to leave while the node let it in.
+        this.#forget(agent)
+        await line.call('detach', { as: agent.handle })
+        return
       } catch (error) {
         failure = error instanceof Failure ? error : new Failure('INTERNAL', 'Attaching again broke.', { cause: error })
         if (!isMine() || failure.code === 'NODE_NOT_RUNNING') return
