@@ -60,11 +60,12 @@ interface Remembered {
   readonly nodeName: string | null
 }
 
+/** The reference stands inside, as the first line: its id may be any words, and another agent has chosen them. */
 export const memoryAsData = (items: readonly Remembered[], mark: string): string =>
   asData(
     items.map(({ umr, value, at, nodeName }) => ({
-      head: `${umr}${nodeName === null ? '' : `, written at ${nodeName}`}${at === null ? '' : ` at ${at}`}`,
-      body: value,
+      head: `Memory of ${umr.split('.', 1)[0]}${nodeName === null ? '' : `, written at ${nodeName}`}${at === null ? '' : ` at ${at}`}`,
+      body: `${umr}\n${value}`,
     })),
     mark,
   )
