@@ -475,8 +475,8 @@ async function compose(
     journal: opened.journal,
     stop: () => void close(),
   })
-  const door = await serveDoor({ socketPath, methods, handlers, log: logger })
   await agents.serve(handlers)
+  const door = await serveDoor({ socketPath, methods, handlers, log: logger })
   closers.push(() => door.close())
   // What was lost with files shows in no entry that is left: everything is looked at, at once.
   const { rebuilt, fellBack } = sound.health

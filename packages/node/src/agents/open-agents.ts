@@ -47,7 +47,7 @@ export interface Agents {
   readonly handlers: ReturnType<typeof agentDoorHandlers> & OwnerLetterHandlers & TraceHandlers & TrafficHandlers
   /** Another machine's word about letters. */
   readonly onItem: Courier['onItem']
-  /** Opens the door, once the owner's has all that stands behind it. */
+  /** Opens the door, once the owner's has all that stands behind it, and before it: who is answered there finds both. */
   serve(owners: Pick<Handlers, 'status' | 'why'>): Promise<void>
   close(): Promise<void>
 }
