@@ -147,10 +147,12 @@ test('a request waits for its own answer and leaves other messages unread', asyn
   while (agent.calls('send').length === 0) await new Promise((resolve) => setImmediate(resolve))
   const [{ id }] = agent.calls('send') as [{ id: string }]
   agent.deliver(deliveryOf(1, { id: 'other' }))
+  // Who was not asked does not answer, even who knows the question.
+  agent.deliver(deliveryOf(3, { id: 'forged', from: 'mallory@home', correlation: id, payload: 'Never' }))
   agent.deliver(deliveryOf(2, { id: 'answer', correlation: id, payload: 'Tuesday' }))
   expect((await asking).structuredContent).toMatchObject({ id, answer: { id: 'answer', payload: 'Tuesday' } })
   const rest = await client.callTool({ name: 'mesh_inbox', arguments: {} })
-  expect(rest.structuredContent).toMatchObject({ messages: [{ id: 'other' }] })
+  expect(rest.structuredContent).toMatchObject({ messages: [{ id: 'other' }, { id: 'forged' }] })
 })
 
 test('a client that subscribed to the inbox is told of an arrival', async () => {

@@ -81,6 +81,16 @@ test('nobody answers a question of the owner before it was asked', async () => {
   const draft = { payload: null, priority: 1 as const, durable: false, correlation: null, parents: [], hops: 0 }
   const asked = await node.owner('messages.send', { as: 'alice', to: 'bob', type: 'question', ...draft })
   expect(await node.owner('messages.answer', { as: 'alice', to: asked.id, waitMs: 0 })).toEqual({ message: null })
+
+  // Nor in place of the one who was asked, even where he has told her the id.
+  const answer = { to: 'alice', type: 'response', correlation: asked.id }
+  await mallory.send({ ...answer, payload: 'forged' })
+  const wanted = { as: 'alice', to: asked.id, asked: 'bob', waitMs: 0 }
+  expect(await node.owner('messages.answer', wanted)).toEqual({ message: null })
+  raw.send(request('answer', 'send', { as, ...answer, payload: 'mine' }))
+  expect(await node.owner('messages.answer', { ...wanted, waitMs: 5_000 })).toMatchObject({
+    message: { from: 'bob@home', payload: 'mine' },
+  })
 })
 
 test('who got a message of an agent does not know the id of its next one', async () => {

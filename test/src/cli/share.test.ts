@@ -1,3 +1,4 @@
+import { Failure } from '@sealmesh/protocol/errors'
 import { describe, expect, test } from 'vitest'
 import { nodeWithCli } from './run-verb.ts'
 
@@ -34,10 +35,11 @@ describe('share', () => {
 
   test('several layers are shared in one call, after a yes', async () => {
     const { cli, calls } = await world()
-    const words = ['share', 'set', 'claude', 'semantic=standby', 'episodic=office:write']
+    const words = ['share', 'set', 'claude', 'semantic=standby', 'episodic=office:write,ada']
     const changes = [
       { layer: 'semantic', to: 'standby' },
       { layer: 'episodic', to: 'office:write' },
+      { layer: 'episodic', to: 'ada' },
     ]
     const asked = await cli(words, { types: 'n' })
     expect(asked).toMatchObject({ exit: 0, out: '', err: expect.stringContaining('nothing was changed') })
@@ -100,6 +102,14 @@ describe('share', () => {
           exit: 2,
           err: expect.stringContaining('next: sealmesh share set AGENT LAYER=WHO'),
         })
+  })
+  test('what the node does not understand leads to the help of the verb', async () => {
+    const { cli } = await nodeWithCli({
+      'share.preview': () => {
+        throw new Failure('USAGE', 'Say none, standby, a node or an agent.')
+      },
+    })
+    expect((await cli(['share', 'preview', 'claude', 'semantic=bob:wri'])).err).toContain('next: sealmesh share --help')
   })
   test('a preview says to whom, how much, and that there is more', async () => {
     const { cli } = await world()

@@ -55,6 +55,10 @@ describe('help', () => {
     expect(out).toContain('--home <dir>')
     expect(out).toContain('--json')
   })
+  test('a time that is the default stands there as it can be typed: a bare number is seconds', async () => {
+    for (const verb of ['request', 'vote call', 'auction call', 'wait', 'ping', 'task wait'])
+      expect((await runVerb([...verb.split(' '), '--help'])).out, verb).toMatch(/\(default:\s+\d+s\)/)
+  })
   test('of the program lists every verb', async () => {
     for (const words of [['--help'], ['help'], []]) {
       const { exit, out } = await runVerb(words)

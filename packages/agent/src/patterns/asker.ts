@@ -1,12 +1,12 @@
 import { Answer, TRIES_MAX } from '@sealmesh/protocol/messages/capability'
 import type { Question } from '@sealmesh/protocol/messages/capability'
 import { Failure } from '@sealmesh/protocol/errors'
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { askDueAtMs, stepAsk } from './core/ask.ts'
 import type { Ask, AskEffect, AskEnd, AskEvent } from './core/ask.ts'
 import { learn } from './core/performance.ts'
 import type { PerformanceBook } from './core/performance.ts'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { Turns } from './turns.ts'
 

@@ -1,8 +1,8 @@
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import { AuctionCall, AuctionRecord, Award, AWARD_ANSWER } from '@sealmesh/protocol/messages/auction'
 import type { Bid } from '@sealmesh/protocol/messages/auction'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { auctionKey } from './core/lot.ts'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { readRecord } from './own-registers.ts'
 

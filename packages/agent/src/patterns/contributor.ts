@@ -1,7 +1,7 @@
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { RoundInvite } from '@sealmesh/protocol/messages/round'
 import type { Contribution } from '@sealmesh/protocol/messages/round'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 
 /** Invitations that it remembers, so that one that comes again is answered the same. */

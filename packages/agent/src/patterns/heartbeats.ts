@@ -1,7 +1,7 @@
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { AgentView } from '@sealmesh/protocol/messages/profile'
 import { healthDueAtMs, healthOf, stepHealth } from './core/health.ts'
 import type { Health, HealthEffect, HealthEvent, Healths } from './core/health.ts'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import type { Tasks } from './tasks.ts'
 import { Turns } from './turns.ts'

@@ -1,5 +1,6 @@
 import { assert } from '@sealmesh/protocol/result'
 import { Failure } from '@sealmesh/protocol/errors'
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import {
   TaskAccepted,
@@ -13,7 +14,6 @@ import {
 import { learn } from './core/performance.ts'
 import type { PerformanceBook } from './core/performance.ts'
 import type { Situation } from './core/selection.ts'
-import { agentOf } from './core/step.ts'
 import { isSettled, openTask, stepTask, taskDueAtMs, taskFrom, taskKey } from './core/task.ts'
 import type { Task, TaskEffect, TaskEvent, TaskSpec } from './core/task.ts'
 import type { PatternDeps } from './deps.ts'

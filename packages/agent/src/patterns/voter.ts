@@ -1,8 +1,8 @@
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { VOTE_RECEIPT, VoteCall, VoteReceipt, VoteRecord, VoteResult } from '@sealmesh/protocol/messages/vote'
 import type { VoteOutcome } from '@sealmesh/protocol/messages/vote'
 import { voteKey } from './core/ballot.ts'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { readRecord } from './own-registers.ts'
 

@@ -1,10 +1,10 @@
 import { Failure } from '@sealmesh/protocol/errors'
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { Vote, VoteRecord } from '@sealmesh/protocol/messages/vote'
 import type { VoteOutcome, VoteRule } from '@sealmesh/protocol/messages/vote'
 import { ballotDueAtMs, callVote, stepBallot, voteKey } from './core/ballot.ts'
 import type { Ballot, BallotEvent } from './core/ballot.ts'
-import { agentOf } from './core/step.ts'
 import type { PatternDeps } from './deps.ts'
 import { Kept } from './kept.ts'
 

@@ -1,7 +1,7 @@
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import type { Outcome } from '@sealmesh/protocol/messages/task'
 import { TaskCancelled, TaskRecorded, TaskRequest, TASK_RECORDED, WorkRecord } from '@sealmesh/protocol/messages/task'
-import { agentOf } from './core/step.ts'
 import { running, stepWork, workDueAtMs, workFrom, workKey } from './core/work.ts'
 import type { Work, WorkEffect, WorkEvent } from './core/work.ts'
 import type { PatternDeps } from './deps.ts'

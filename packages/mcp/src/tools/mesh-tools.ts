@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { McpServer } from '@modelcontextprotocol/server'
-import { MessageType, Priority, Recipient } from '@sealmesh/protocol/messages/message'
+import { wasAsked } from '@sealmesh/protocol/messages/addresses'
+import { type Message, MessageType, Priority, Recipient } from '@sealmesh/protocol/messages/message'
 import { AgentView } from '@sealmesh/protocol/messages/profile'
 import { z } from 'zod'
 import type { AgentCalls } from '../agent-calls.ts'
@@ -148,7 +149,7 @@ export function addMeshTools(
           const id = randomUUID()
           const waitMs = msOf(waitSeconds)
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })
-          const isMeant = ({ correlation }: { correlation: string | null }): boolean => correlation === id
+          const isMeant = ({ correlation, from }: Message): boolean => correlation === id && wasAsked(to, from)
           const [answer] = await inbox.take({ limit: 1, waitMs, isMeant, signal })
           if (answer === undefined)
             return told(`No answer within ${waitSeconds} s. It may still come: read it with mesh_inbox.`, {

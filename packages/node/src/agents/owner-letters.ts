@@ -52,8 +52,8 @@ export function ownerLetterHandlers({ desk, post, roster }: OwnerLettersDeps): O
       await post.acknowledge(seat, place)
       return {}
     },
-    'messages.answer': async ({ as, to, type, waitMs }, client) => ({
-      message: (await post.answer(asAgent(client, seatOf(roster, as)), { to, type }, waitMs)) ?? null,
+    'messages.answer': async ({ as, to, type, asked, waitMs }, client) => ({
+      message: (await post.answer(asAgent(client, seatOf(roster, as)), { to, type, asked }, waitMs)) ?? null,
     }),
     'messages.leave': ({ as }, client) => {
       const { id } = seatOf(roster, as)

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { AgentMethodParams, Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { MESSAGE_DEPTH_MAX, MESSAGE_LIFE_MS_MAX, MESSAGE_PAYLOAD_BYTES_MAX } from '@sealmesh/protocol/messages/limits'
-import { EVERYBODY } from '@sealmesh/protocol/messages/addresses'
+import { EVERYBODY, wasAsked } from '@sealmesh/protocol/messages/addresses'
 import { type Message, MESSAGE_VERSION } from '@sealmesh/protocol/messages/message'
 import { iso } from '../service/context.ts'
 import type { HandedOut, Held } from './core/inbox.ts'
@@ -50,10 +50,11 @@ export interface PostWatch {
   refused(sender: Seat, draft: Draft, error: unknown): void
 }
 
-/** Which message is waited for: what it answers, its type, or both. */
+/** Which message is waited for: what it answers, its type, or both; and whom that went to. */
 interface Answering {
   readonly to: string | undefined
   readonly type: string | undefined
+  readonly asked: string | undefined
 }
 
 export type Draft = Omit<AgentMethodParams<'send'>, 'as' | 'payload'>
@@ -431,8 +432,10 @@ export class Post {
   }
 }
 
-const answers = ({ correlation, type }: Message, wanted: Answering): boolean =>
-  (wanted.to === undefined || correlation === wanted.to) && (wanted.type === undefined || type === wanted.type)
+const answers = ({ correlation, type, from }: Message, wanted: Answering): boolean =>
+  (wanted.to === undefined || correlation === wanted.to) &&
+  (wanted.type === undefined || type === wanted.type) &&
+  (wanted.asked === undefined || wasAsked(wanted.asked, from))
 
 const isForOne = ({ to }: Draft): boolean => !to.startsWith('#') && to !== EVERYBODY
 

@@ -5,6 +5,7 @@ import { LineReader } from '@sealmesh/agent/wire/line-reader'
 import { Failure } from '@sealmesh/protocol/errors'
 import type { Delivery } from '@sealmesh/protocol/ipc/agent-methods'
 import { DOOR_LINE_BYTES_MAX, SOCKET_PATH_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { agentOf } from '@sealmesh/protocol/messages/addresses'
 import type { Message } from '@sealmesh/protocol/messages/message'
 import { textForm, type TextMessage, TextReader } from '@sealmesh/protocol/messages/text-form'
 import type { DoorContext } from '../ipc/dispatch.ts'
@@ -213,12 +214,12 @@ function clientOf(socket: Socket, signal: AbortSignal, seat: Seat, post: Post): 
     const body = isText ? String(message.payload) : JSON.stringify(message.payload)
     const { to, priority, type, id, correlation } = message
     const more = { ...(correlation === null ? {} : { re: correlation }), ...(isText ? {} : { form: 'json' as const }) }
-    const from = message.from.split('@')[0] ?? ''
+    const from = agentOf(message.from)
     const written = (error?: Error | null): void => {
       // What could not be taken off the disk comes again: at least once.
       if (!error) post.acknowledge(seat, place).catch(() => undefined)
     }
-    socket.write(textForm({ from, to: to.split('@')[0], priority, type, id, ...more, body }), written)
+    socket.write(textForm({ from, to: agentOf(to), priority, type, id, ...more, body }), written)
   }
   return {
     notify: () => undefined,

@@ -12,7 +12,7 @@ import { type Kind, ownRecord, ownRecords } from './own-records.ts'
 import { payloadOption } from './payload-option.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { parseTimeout, timeoutOption } from './timeout-option.ts'
 import { within } from './within.ts'
 
 const AUCTIONS: Kind<AuctionRecord> = { word: 'auction', schema: AuctionRecord }
@@ -50,7 +50,7 @@ const call = (cli: Cli): Command =>
     .argument('<title>', 'what it is, in a line')
     .requiredOption('--capability <name>', 'what whoever bids must be able to do')
     .option('--payload <json>', 'what bidders need to know: JSON, or a text', payloadOption)
-    .option('--deadline <time>', 'until when bids count', parseTimeout, 10_000)
+    .addOption(timeoutOption('--deadline <time>', 'until when bids count', 10_000))
     .option('--as <agent>', 'the agent that calls it (the only one with a token here)')
     .option('--id <id>', 'its id; the same one again is the same auction')
     .addHelpText('after', example("sealmesh auction 'render scene 42' --capability render --as claude --deadline 30"))

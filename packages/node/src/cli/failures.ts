@@ -7,15 +7,18 @@ export const INTERRUPTED_EXIT = 130
 
 /** The one translation of everything that a verb may throw; undefined for `--help` and `--version`, which are no failures. */
 export function failureOf(thrown: unknown, verb: string): Failure | undefined {
-  if (thrown instanceof Failure) return thrown
+  const help = verb === '' ? 'sealmesh help' : `sealmesh ${verb} --help`
+  if (thrown instanceof Failure) {
+    // Whoever threw it may not know which verb asked.
+    if (thrown.code !== 'USAGE' || thrown.next !== reactions.USAGE.next) return thrown
+    return new Failure('USAGE', thrown.message, { cause: thrown.cause, next: help })
+  }
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return undefined
     // Help that was not asked for has been printed already; commander calls that message `(outputHelp)`.
     const message = thrown.code === 'commander.help' ? 'which of these?' : thrown.message.replace(/^error: /, '')
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
-    return new Failure('USAGE', /[.)?]$/.test(sentence) ? sentence : `${sentence}.`, {
-      next: verb === '' ? 'sealmesh help' : `sealmesh ${verb} --help`,
-    })
+    return new Failure('USAGE', /[.)?]$/.test(sentence) ? sentence : `${sentence}.`, { next: help })
   }
   const what = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : 'something that is no error was thrown'
   return new Failure('INTERNAL', `The command broke. ${what}`, {

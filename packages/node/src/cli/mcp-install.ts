@@ -58,7 +58,8 @@ export const install = (cli: Cli): Command =>
         session.output.print(oneLine(place.file), ...changes.flatMap(diffLines))
         const words = allowed.map((word) => ` ${quoted(word)}`).join('')
         const again = `mcp install ${target} --agent ${agent}${words}${nameFlag(name)}${projectFlag(options)} --yes`
-        if (options.yes !== true && !(await agreed(session, `Write this to ${place.file}?`, again))) return
+        if (changes.length === 0) session.output.hint('already so')
+        else if (options.yes !== true && !(await agreed(session, `Write this to ${place.file}?`, again))) return
         await ensureTokenFile(session.home, agent, session.door)
         await remember(session, place, { client: target, file: place.file, name, agent, before, base, after })
         session.output.data({ client: target, file: place.file, name, agent, changes })

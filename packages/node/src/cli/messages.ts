@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { timeoutOption } from './timeout-option.ts'
 import { wholeNumber } from './whole-number.ts'
 
 /** `send`, `broadcast`, `request` and `inbox`: messages in the name of an agent of this machine. */
@@ -44,7 +44,7 @@ export const send = (cli: Cli): Command =>
     .argument('<to>', 'an agent, agent@machine or #topic')
     .argument('<text>', 'what it says')
     .option('--wait [level]', 'until it is in the inbox (taken) or the recipient is done with it (acknowledged)')
-    .option('--timeout <time>', 'how long to wait for that', parseTimeout, 60_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait for that', 60_000))
     .addHelpText('after', example('sealmesh send bob "the report is ready" --as alice --durable --wait'))
     .action(
       withDoor(cli, async (session, to: string, text: string, options: SendOptions & WaitOptions) => {
@@ -102,7 +102,7 @@ export const request = (cli: Cli): Command =>
     )
     .argument('<to>', 'an agent, or agent@machine')
     .argument('<text>', 'the question')
-    .option('--timeout <time>', 'how long to wait for the answer', parseTimeout, 60_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait for the answer', 60_000))
     .addHelpText('after', example('sealmesh request bob "how far are you?" --as alice'))
     .action(
       withDoor(cli, async (session, to: string, text: string, options: SendOptions & { readonly timeout: number }) => {
@@ -115,7 +115,7 @@ export const request = (cli: Cli): Command =>
         const endMs = performance.now() + options.timeout
         for (;;) {
           const waitMs = Math.max(0, Math.min(ASK_MS, Math.round(endMs - performance.now())))
-          const { message } = await door.call('messages.answer', { as, to: id, waitMs })
+          const { message } = await door.call('messages.answer', { as, to: id, asked: to, waitMs })
           if (message !== null) {
             output.data({ message })
             return output.print(textOf(message))
@@ -135,7 +135,7 @@ export const inbox = (cli: Cli): Command =>
       'Prints the messages that wait for an agent of this machine and takes them out of its inbox. Not while a program is attached as that agent: it reads them.',
     )
     .option('--as <agent>', 'the agent (the only one with a token here)')
-    .option('--wait <time>', 'wait so long for the first one', parseTimeout, 0)
+    .addOption(timeoutOption('--wait <time>', 'wait so long for the first one', 0))
     .addHelpText('after', example('sealmesh inbox --as alice --wait 30'))
     .action(
       withDoor(cli, async ({ door, output }, options: { readonly as?: string; readonly wait: number }) => {
@@ -167,7 +167,11 @@ function post({ door }: DoorSession, to: string, payload: string, options: SendO
 
 const asOf = ({ as }: { readonly as?: string }) => (as === undefined ? {} : { as })
 
-function tellSent({ output }: DoorSession, sent: Sent, state?: MethodResult<'messages.settled'>['state']): void {
+function tellSent(
+  { output, command }: DoorSession,
+  sent: Sent,
+  state?: MethodResult<'messages.settled'>['state'],
+): void {
   output.data(state === undefined ? sent : { ...sent, state })
   const { id, as, delivered, waiting, refused } = sent
   output.print(
@@ -175,6 +179,7 @@ function tellSent({ output }: DoorSession, sent: Sent, state?: MethodResult<'mes
       `${id} from ${as}: ${delivered} delivered, ${waiting} waiting, ${refused} refused${state === undefined ? '' : `; ${state}`}`,
     ),
   )
+  if (delivered + waiting + refused === 0) output.hint(`Nobody is there who may get it: ${command('agents ls')}`)
 }
 
 const textOf = ({ payload }: Message): string =>

@@ -6,7 +6,7 @@ import { example } from './example.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, withDoor } from './session.ts'
 import { shortId } from './status.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { timeoutOption } from './timeout-option.ts'
 import { wholeNumber } from './whole-number.ts'
 
 const APART_MS = 1_000
@@ -24,7 +24,7 @@ export const ping = (cli: Cli): Command =>
     )
     .argument('<node>', "the machine's name or id")
     .option('-c, --count <n>', 'how often, a second apart', wholeNumber(1, 10_000), 1)
-    .option('--timeout <time>', 'how long each is waited for', parseTimeout, 5_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long each is waited for', 5_000))
     .addHelpText('after', example('sealmesh ping office -c 3'))
     .action(
       withDoor(cli, async ({ door, output, signal }, node: string, { count, timeout }: Options) => {

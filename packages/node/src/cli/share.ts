@@ -9,7 +9,8 @@ import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { count } from './status.ts'
 import { ago } from './when.ts'
 
-const CHANGES = 'LAYER=none, standby, NODE or AGENT; with :write it may write too, with :none only its own grants end'
+const CHANGES =
+  'LAYER=none, standby, NODE or AGENT, or several with commas; with :write it may write too, with :none only its own grants end'
 
 export const share = (cli: Cli): Command =>
   new Command('share')
@@ -38,7 +39,7 @@ const setShare = (cli: Cli): Command =>
     .addHelpText(
       'after',
       example(
-        'sealmesh share set claude semantic=standby episodic=office:write',
+        'sealmesh share set claude semantic=standby,office:write inbox=ada:write',
         'sealmesh share set claude semantic=none   ends all its grants',
       ),
     )
@@ -136,13 +137,17 @@ const list = (cli: Cli): Command =>
     )
 
 function changesOf({ command }: DoorSession, words: readonly string[]): { layer: string; to: string }[] {
-  return words.map((word) => {
+  return words.flatMap((word) => {
     const at = word.indexOf('=')
     if (at < 1 || at === word.length - 1)
       throw new Failure('USAGE', 'Say each change as LAYER=WHO, such as semantic=standby.', {
         next: command('share set AGENT LAYER=WHO'),
       })
-    return { layer: word.slice(0, at), to: word.slice(at + 1) }
+    const layer = word.slice(0, at)
+    return word
+      .slice(at + 1)
+      .split(',')
+      .map((to) => ({ layer, to }))
   })
 }
 

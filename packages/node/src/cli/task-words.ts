@@ -2,7 +2,7 @@ import type { TaskRecord } from '@sealmesh/protocol/messages/task'
 import type { Found } from './own-records.ts'
 import { oneLine } from './printable.ts'
 import type { Column } from './table.ts'
-import { moment } from './when.ts'
+import { second } from './when.ts'
 
 /** A task for people. Titles, payloads and results are words of agents: made harmless, and cut. */
 
@@ -45,6 +45,6 @@ export function showTask({ agent, record }: Found<TaskRecord>): string[] {
   ]
 }
 
-export const at = (ms: number): string => moment(new Date(ms).toISOString())
+export const at = (ms: number): string => second(new Date(ms).toISOString())
 
 const json = (value: unknown): string => oneLine(JSON.stringify(value), SHOWN_MAX)

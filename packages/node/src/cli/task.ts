@@ -10,7 +10,7 @@ import { payloadOption } from './payload-option.ts'
 import { oneLine } from './printable.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
 import { showTask, taskRow, TASK_COLUMNS } from './task-words.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { parseTimeout, timeoutOption } from './timeout-option.ts'
 import { within } from './within.ts'
 
 const TASKS: Kind<TaskRecord> = { word: 'task', schema: TaskRecord }
@@ -140,7 +140,7 @@ const wait = (cli: Cli): Command =>
     )
     .argument('<id>', 'as task ls shows it')
     .option('--as <agent>', 'the agent that asked for it (the only one with a token here)')
-    .option('--timeout <time>', 'how long to wait', parseTimeout, 60_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait', 60_000))
     .addHelpText('after', example('sealmesh task wait 8d1f7c52 --as claude --timeout 10m'))
     .action(
       withDoor(cli, async (session, id: string, options: AsOption & { readonly timeout: number }) => {
@@ -173,7 +173,7 @@ const reassign = (cli: Cli): Command =>
     .argument('<id>', 'as task ls shows it')
     .option('--to <agent>', 'tried first')
     .option('--as <agent>', 'the agent that asked for it, where several have one of that id')
-    .option('--timeout <time>', 'how long to wait until somebody has it', parseTimeout, 15_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait until somebody has it', 15_000))
     .addHelpText('after', example('sealmesh task reassign 8d1f7c52 --to bob'))
     .action(
       withDoor(cli, async (session, id: string, options: ReassignOptions) => {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../history/moment.ts'
 
 /** Seconds without a unit, as every other tool's `--timeout`. */
@@ -12,3 +12,7 @@ export function parseTimeout(text: string): number {
     throw new InvalidArgumentError('It is a time of up to a day: 30, 90s, 10m, 2h.')
   return Math.round(ms)
 }
+
+/** One with a default, which the help shows as a user would type it: a bare number is seconds. */
+export const timeoutOption = (flags: string, description: string, ms: number): Option =>
+  new Option(flags, description).argParser(parseTimeout).default(ms, `${ms / 1_000}s`)

@@ -9,7 +9,7 @@ import { callOf } from './call-of.ts'
 import { example } from './example.ts'
 import { type Kind, ownRecord, ownRecords } from './own-records.ts'
 import { type Cli, type DoorSession, withDoor } from './session.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { timeoutOption } from './timeout-option.ts'
 import { showVote, voteLine, voteRow, VOTE_COLUMNS } from './vote-words.ts'
 import { wholeNumber } from './whole-number.ts'
 import { within } from './within.ts'
@@ -57,7 +57,7 @@ const call = (cli: Cli): Command =>
         .choices(VoteRule.options)
         .default('plurality'),
     )
-    .option('--deadline <time>', 'until when votes count', parseTimeout, 60_000)
+    .addOption(timeoutOption('--deadline <time>', 'until when votes count', 60_000))
     .option('--as <agent>', 'the agent that calls it (the only one with a token here)')
     .option('--id <id>', 'its id; the same one again is the same vote')
     .addHelpText('after', example("sealmesh vote ada bob --question 'Deploy today?' --options yes,no --as claude"))
@@ -149,7 +149,7 @@ const cast = (cli: Cli): Command =>
     .argument('[option]', 'one of its options')
     .option('--abstain', 'vote for none of them')
     .option('--as <agent>', 'the agent that votes (the only one with a token here)')
-    .option('--timeout <time>', "how long to wait for the caller's receipt", parseTimeout, 5_000)
+    .addOption(timeoutOption('--timeout <time>', "how long to wait for the caller's receipt", 5_000))
     .addHelpText('after', example('sealmesh vote cast 8d1f7c52 yes --as ada'))
     .action(
       withDoor(cli, async (session, id: string, option: string | undefined, options: CastOptions) => {

@@ -6,7 +6,7 @@ import { progressBar } from './progress-bar.ts'
 import { type Cli, withDoor } from './session.ts'
 import { count } from './status.ts'
 import { atHome } from './step.ts'
-import { parseTimeout } from './timeout-option.ts'
+import { timeoutOption } from './timeout-option.ts'
 
 interface Options {
   readonly synced?: boolean
@@ -29,7 +29,7 @@ export const wait = (cli: Cli): Command =>
     .option('--relayed', 'from here to the relay, for them')
     .option('--replicated', 'from here to them')
     .option('--peer <peer>', 'wait for this machine alone')
-    .option('--timeout <time>', 'give up after so long: seconds, or 500ms, 90s, 10m, 2h', parseTimeout, TIMEOUT_MS)
+    .addOption(timeoutOption('--timeout <time>', 'give up after so long: seconds, or 500ms, 90s, 10m, 2h', TIMEOUT_MS))
     .addHelpText('after', example('sealmesh wait --replicated --timeout 30s claude'))
     .action(
       withDoor(cli, async (session, target: string | undefined, options: Options) => {

@@ -19,3 +19,6 @@ export function moment(iso: string | null): string {
   const two = (value: number): string => String(value).padStart(2, '0')
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`
 }
+
+/** The same with seconds, for what lasts no longer than minutes. */
+export const second = (iso: string): string => `${moment(iso)}:${String(new Date(iso).getSeconds()).padStart(2, '0')}`

@@ -110,10 +110,19 @@ export const agentDoorMethods = {
     params: z.object({ id: MessageId, level: z.enum(['taken', 'acknowledged']), waitMs: Wait }),
     result: z.object({ state: z.enum(['waiting', 'taken', 'acknowledged', 'refused', 'expired', 'dropped']) }),
   },
-  /** Waits for a message that answers another one, or is of one type, and takes it alone; null when none has come. */
+  /**
+   * Waits for a message that answers another one, or is of one type, and takes it alone; null when none has come. `asked`:
+   * whom the other one went to; where that is one agent, only its messages are meant.
+   */
   'messages.answer': {
     params: z
-      .object({ as: Name, to: MessageId.optional(), type: MessageType.optional(), waitMs: Wait })
+      .object({
+        as: Name,
+        to: MessageId.optional(),
+        type: MessageType.optional(),
+        asked: Recipient.optional(),
+        waitMs: Wait,
+      })
       .refine(({ to, type }) => to !== undefined || type !== undefined, 'What it answers, or its type'),
     result: z.object({ message: Message.nullable() }),
   },

@@ -17,3 +17,10 @@ export const isAgentAddress = (text: string): boolean => {
 
 export const isRecipient = (text: string): boolean =>
   text === EVERYBODY || isName(text) || (text.startsWith('#') ? isName(text.slice(1)) : isAgentAddress(text))
+
+/** The agent of `agent@machine`: one agent on two machines is one voter, one bidder, one worker. */
+export const agentOf = (address: string): string => address.split('@', 1)[0] as string
+
+/** Whether that sender was asked. Where one agent was, nobody else's answer counts, on whichever machine it acts by then. */
+export const wasAsked = (to: string, sender: string): boolean =>
+  to === EVERYBODY || to.startsWith('#') || agentOf(to) === agentOf(sender)

@@ -28,6 +28,3 @@ export interface Note {
   readonly agent?: string
   readonly detail?: string
 }
-
-/** The agent of `agent@machine`: one agent on two machines is one voter, one bidder, one worker. */
-export const agentOf = (address: string): string => address.split('@', 1)[0] as string
