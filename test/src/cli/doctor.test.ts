@@ -34,7 +34,7 @@ test('of a node that runs all is well but for what a mesh of one machine has not
   await node.node.close()
   const ill = await cli('--json')
   expect([ill.exit, JSON.parse(ill.err).error.code]).toEqual([6, 'CHECKS_FAILED'])
-  const bad = checksOf(ill.out).filter(({ state }) => state === 'bad')
+  const bad = checksOf(ill.out).filter(({ state }) => state === 'fail')
   expect(bad.map(({ name }) => name)).toEqual(['home', 'config', 'node'])
   expect(bad[0]?.found).toContain('db (mode 0755)')
 })

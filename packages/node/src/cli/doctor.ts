@@ -7,13 +7,13 @@ import { oneLine } from './printable.ts'
 import { type Cli, type Session, withHome } from './session.ts'
 
 const FOUND_MAX = 300
-const STYLES = { ok: 'green', warn: 'yellow', bad: 'red' } as const
+const STYLES = { ok: 'green', warn: 'yellow', fail: 'red' } as const
 
 export const doctor = (cli: Cli): Command =>
   new Command('doctor')
     .summary('look at all that a node stands on, and say what to do')
     .description(
-      'Checks the home and its rights, the config, the disk, the clock, the node, the way to each relay, other machines, the service and what mcp install has written, whether the node runs or not. Exit code 6: something is bad.',
+      'Checks the home and its rights, the config, the disk, the clock, the node, the way to each relay, other machines, the service and what mcp install has written, whether the node runs or not. Exit code 6: something fails.',
     )
     .addHelpText('after', example('sealmesh doctor'))
     .action(
@@ -21,7 +21,7 @@ export const doctor = (cli: Cli): Command =>
         const checks = judge(await gather(session.home, session.terminal.env))
         session.output.data({ checks })
         show(session, checks)
-        const names = [...new Set(checks.filter(({ state }) => state === 'bad').map(({ name }) => name))]
+        const names = [...new Set(checks.filter(({ state }) => state === 'fail').map(({ name }) => name))]
         if (names.length > 0)
           throw new Failure('CHECKS_FAILED', `Not well: ${names.join(', ')}.`, {
             next: 'do what stands below each check',

@@ -44,31 +44,31 @@ test('where all is well there is nothing to do', () => {
   expect(checks.map(({ name }) => name)).toEqual(names)
 })
 
-test.each<[string, Partial<Facts>, 'warn' | 'bad', string, string]>([
-  ['program', { nodeVersion: 'v18.2.0' }, 'bad', 'too old', 'install Node.js'],
-  ['home', { isSetUp: false }, 'bad', 'no mesh', 'sealmesh up'],
-  ['home', { wide: [{ path: '/h/keys', mode: '0755' }] }, 'bad', 'others can reach /h/keys', 'chmod go= /h/keys'],
-  ['config', { config: { path: '/c', problems: 'line 3' } }, 'bad', 'line 3', 'sealmesh config check'],
+test.each<[string, Partial<Facts>, 'warn' | 'fail', string, string]>([
+  ['program', { nodeVersion: 'v18.2.0' }, 'fail', 'too old', 'install Node.js'],
+  ['home', { isSetUp: false }, 'fail', 'no mesh', 'sealmesh up'],
+  ['home', { wide: [{ path: '/h/keys', mode: '0755' }] }, 'fail', 'others can reach /h/keys', 'chmod go= /h/keys'],
+  ['config', { config: { path: '/c', problems: 'line 3' } }, 'fail', 'line 3', 'sealmesh config check'],
   ['socket', { socket: { bytes: 120, bytesMax: 103 } }, 'warn', '120 of 103', '--home DIR'],
-  ['disk', { freeBytes: 1_048_576 }, 'bad', '1 MiB free', 'free some space'],
+  ['disk', { freeBytes: 1_048_576 }, 'fail', '1 MiB free', 'free some space'],
   ['disk', { freeBytes: 524_288_000 }, 'warn', '500 MiB free', 'free some space'],
   ['disk', { fsyncMs: 80 }, 'warn', '80 ms', 'look at the disk'],
   ['log', { logBytes: 536_870_912 }, 'warn', '512 MiB', 'sealmesh down'],
-  ['clock', { writtenMs: NOW + 600_000 }, 'bad', '10 min from now', 'set the clock'],
+  ['clock', { writtenMs: NOW + 600_000 }, 'fail', '10 min from now', 'set the clock'],
   [
     'node',
     { running: null, refusal: { code: 'X', message: 'gone', next: 'sealmesh up' } },
-    'bad',
+    'fail',
     'gone',
     'sealmesh up',
   ],
   ['version', { version: '2' }, 'warn', '1 runs, 2 is installed', 'sealmesh down'],
   ['relay', { relays: [] }, 'warn', 'none', 'sealmesh up --relay'],
-  ['relay', { relays: [{ at: 'wss://r', reason: 'RELAY_UNREACHABLE', next: 'look' }] }, 'bad', 'not reached', 'look'],
+  ['relay', { relays: [{ at: 'wss://r', reason: 'RELAY_UNREACHABLE', next: 'look' }] }, 'fail', 'not reached', 'look'],
   ['machines', { running: lagging }, 'warn', 'office lacks 7 blocks, for 2 h', 'sealmesh diff office'],
   ['systemd', { isUnit: false }, 'warn', 'no unit', 'systemctl'],
   ['mcp', { entries: [{ ...stale, isThere: false }] }, 'warn', 'gone from /c', 'sealmesh mcp uninstall codex'],
-  ['mcp', { entries: [{ ...stale, hasToken: false }] }, 'bad', 'no token', 'sealmesh mcp install codex --agent a'],
+  ['mcp', { entries: [{ ...stale, hasToken: false }] }, 'fail', 'no token', 'sealmesh mcp install codex --agent a'],
 ])('%s: %j is said, with what to do', (name, facts, state, found, next) => {
   const said = judge({ ...WELL, ...facts }).filter((check) => check.name === name && check.state !== 'ok')
   expect(said).toEqual([{ name, state, found: expect.stringContaining(found), next: expect.stringContaining(next) }])

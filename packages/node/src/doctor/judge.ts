@@ -4,8 +4,8 @@ import type { Status } from '@sealmesh/protocol/ipc/methods'
 /** One thing that was looked at: what was found, and what to do where it is not well. */
 export interface Check {
   readonly name: string
-  /** `bad`: something does not work, or will not for long. `warn`: worth a look. */
-  readonly state: 'ok' | 'warn' | 'bad'
+  /** `fail`: something does not work, or will not for long. `warn`: worth a look. */
+  readonly state: 'ok' | 'warn' | 'fail'
   readonly found: string
   readonly next: string | null
 }
@@ -80,24 +80,24 @@ export function judge(facts: Facts): Check[] {
 
 const ok = (name: string, found: string): Check => ({ name, state: 'ok', found, next: null })
 const warn = (name: string, found: string, next: string): Check => ({ name, state: 'warn', found, next })
-const bad = (name: string, found: string, next: string): Check => ({ name, state: 'bad', found, next })
+const fail = (name: string, found: string, next: string): Check => ({ name, state: 'fail', found, next })
 
 function program({ nodeVersion, version }: Facts): Check {
   const [major = 0, minor = 0] = nodeVersion.replace(/^v/, '').split('.').map(Number)
   const isOld = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])
   return isOld
-    ? bad('program', `Node.js ${nodeVersion} is too old`, `install Node.js ${NODE_MIN.join('.')} or later`)
+    ? fail('program', `Node.js ${nodeVersion} is too old`, `install Node.js ${NODE_MIN.join('.')} or later`)
     : ok('program', `sealmesh ${version}, Node.js ${nodeVersion}`)
 }
 
 function home({ home: path, homeExists, isSetUp, wide }: Facts): Check[] {
-  if (!homeExists || !isSetUp) return [bad('home', `${path} belongs to no mesh yet`, reactions.NODE_NOT_SET_UP.next)]
+  if (!homeExists || !isSetUp) return [fail('home', `${path} belongs to no mesh yet`, reactions.NODE_NOT_SET_UP.next)]
   if (wide.length === 0) return [ok('home', `${path} is its owner's alone`)]
-  return wide.map((each) => bad('home', `others can reach ${each.path} (mode ${each.mode})`, `chmod go= ${each.path}`))
+  return wide.map((each) => fail('home', `others can reach ${each.path} (mode ${each.mode})`, `chmod go= ${each.path}`))
 }
 
 function config({ config: { path, problems } }: Facts): Check {
-  return problems === null ? ok('config', path) : bad('config', problems, 'sealmesh config check')
+  return problems === null ? ok('config', path) : fail('config', problems, 'sealmesh config check')
 }
 
 function socket({ socket: found }: Facts): Check[] {
@@ -118,7 +118,7 @@ function disk({ freeBytes, fsyncMs, logBytes }: Facts): Check[] {
   const checks: Check[] = []
   if (freeBytes !== null) {
     const found = `${Math.floor(freeBytes / MIB)} MiB free`
-    if (freeBytes < DISK_NONE_BYTES) checks.push(bad('disk', found, 'free some space: soon nothing can be written'))
+    if (freeBytes < DISK_NONE_BYTES) checks.push(fail('disk', found, 'free some space: soon nothing can be written'))
     else if (freeBytes < DISK_SMALL_BYTES) checks.push(warn('disk', found, 'free some space'))
     else checks.push(ok('disk', found))
   }
@@ -137,7 +137,7 @@ function clock({ nowMs, writtenMs }: Facts): Check[] {
   return aheadMs <= CLOCK_SLACK_MS
     ? [ok('clock', new Date(nowMs).toISOString())]
     : [
-        bad(
+        fail(
           'clock',
           `the database was last written ${Math.round(aheadMs / 60_000)} min from now`,
           'set the clock of this machine, and let it follow a time server',
@@ -148,7 +148,7 @@ function clock({ nowMs, writtenMs }: Facts): Check[] {
 function node({ running, refusal, version, isSetUp }: Facts): Check[] {
   if (!isSetUp) return []
   if (running === null)
-    return [bad('node', refusal?.message ?? 'it does not run', refusal?.next ?? reactions.NODE_NOT_RUNNING.next)]
+    return [fail('node', refusal?.message ?? 'it does not run', refusal?.next ?? reactions.NODE_NOT_RUNNING.next)]
   const checks = [ok('node', `runs since ${running.startedAt}, process ${running.pid}`)]
   if (running.version !== version)
     checks.push(warn('version', `${running.version} runs, ${version} is installed`, 'sealmesh down, sealmesh up'))
@@ -163,7 +163,7 @@ function relays({ relays: looked, running, isSetUp }: Facts): Check[] {
     return [warn('relay', 'none: other machines are not reached', 'sealmesh up --relay ADDRESS --claim CODE')]
   return looked.map(({ at, reason, next }) => {
     const state = running?.relays.find(({ address }) => address.startsWith(at))?.state
-    if (reason !== null) return bad('relay', `${at} is not reached: ${reason}`, next)
+    if (reason !== null) return fail('relay', `${at} is not reached: ${reason}`, next)
     return state === undefined || state === 'live'
       ? ok('relay', `${at} answers${state === undefined ? '' : ', and the node is logged in'}`)
       : warn('relay', `${at} answers, and the node is ${state} there`, 'sealmesh status')
@@ -202,7 +202,7 @@ function entries({ entries: installs }: Facts): Check[] {
       return [warn('mcp', `${client}: the server ${name} is gone from ${file}`, `sealmesh mcp uninstall ${client}`)]
     if (!hasToken)
       return [
-        bad(
+        fail(
           'mcp',
           `${client}: ${agent} has no token for the server ${name}`,
           `sealmesh mcp install ${client} --agent ${agent}`,
