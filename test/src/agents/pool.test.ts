@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { connectAgents } from '@sealmesh/agent/client/connect-agents'
-import { Failure } from '@sealmesh/protocol/errors'
+import type { Failure } from '@sealmesh/protocol/errors'
 import { expect, onTestFinished, test } from 'vitest'
-import { until } from '../processes/wait.ts'
-import { type AgentsNode, agentsNode } from './agents-node.ts'
+import { until, within } from '../processes/wait.ts'
+import { type AgentsNode, agentsNode, collect } from './agents-node.ts'
+import { stealAtRestart } from './thief.ts'
 
 /** Two agents of one program, one of which another program has taken while the node started again. */
 async function takenPool(node: AgentsNode, patienceMs: number) {
@@ -13,32 +14,7 @@ async function takenPool(node: AgentsNode, patienceMs: number) {
   onTestFinished(() => pool.close())
   const attach = (name: string) => pool.attach({ token: node.tokens.get(name) ?? '', onEnd: onEnd(name) })
   const agents = { alice: await attach('alice'), bob: await attach('bob') }
-  for (;;) {
-    const restarted = new AbortController()
-    const taking = take(node, restarted.signal)
-    await node.restart()
-    restarted.abort()
-    const leave = await taking
-    if (leave !== undefined) return { ...agents, ends, leave }
-  }
-}
-
-/** Attaches as bob the moment that the node lets it; undefined where the pool was first. */
-async function take(node: AgentsNode, restarted: AbortSignal): Promise<(() => Promise<void>) | undefined> {
-  for (;;) {
-    try {
-      const connection = await connectAgents({ home: node.home, patienceMs: 0 })
-      onTestFinished(() => connection.close())
-      const thief = await connection.attach({ token: node.tokens.get('bob') ?? '', inbox: 'pull' })
-      while (!restarted.aborted) await pause(1)
-      // Of the node that there is now, not of the one before.
-      await thief.agents()
-      return () => connection.close()
-    } catch (error) {
-      if (restarted.aborted && error instanceof Failure && error.code === 'AGENT_ATTACHED') return undefined
-      await pause(1)
-    }
-  }
+  return { ...agents, ends, leave: await stealAtRestart(node, 'bob') }
 }
 
 test('an agent that another program took meanwhile ends by itself, and the others of its connection go on', async () => {
@@ -49,6 +25,12 @@ test('an agent that another program took meanwhile ends by itself, and the other
   await expect(bob.send({ to: 'carol', type: 'text' })).rejects.toMatchObject({ code: 'AGENT_ATTACHED' })
   expect(ends).toEqual(['bob AGENT_ATTACHED'])
   expect(await alice.send({ to: 'carol', type: 'text', durable: true })).toMatchObject({ waiting: 1 })
+  // Handles are given out anew with each connection: what bob had may be alice's now.
+  const inbox = collect(alice)
+  const carol = await node.attach('carol')
+  await carol.send({ to: 'alice', type: 'text' })
+  await within(inbox.count(1), 10_000, () => 'nothing comes to alice')
+  await carol.detach()
 
   // And the next start of the node is none of its business.
   await node.restart()

@@ -129,7 +129,8 @@ export class AgentsConnection {
 
   #forget(agent: Agent): void {
     this.#agents.delete(agent)
-    this.#byHandle.delete(agent.handle)
+    // One that was not let in again has the handle of a connection before, which may be another's by now.
+    if (this.#byHandle.get(agent.handle) === agent) this.#byHandle.delete(agent.handle)
   }
 
   #connected(): Link {

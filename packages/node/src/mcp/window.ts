@@ -15,7 +15,10 @@ export interface WindowOptions {
   readonly patienceMs?: number
 }
 
-/** One connection's worth. `mail`: who reads the agent's messages here; null while another program does. */
+/**
+ * One connection's worth. `mail`: who reads the agent's messages here; null while another program does. Attached apart
+ * from `agent`, which asks for all else, so that who loses its messages to another program keeps its memory.
+ */
 interface Seat {
   readonly connection: AgentsConnection
   readonly agent: Agent
@@ -109,14 +112,12 @@ export class Window implements AgentCalls {
     }
     const connection = await connectAgents({ home, onEnd, ...(patienceMs === undefined ? {} : { patienceMs }) })
     try {
-      const mail = wantsMail ? await withMail(connection, token) : null
-      const agent = mail ?? (await connection.attach({ token, profile: PROFILE, inbox: 'none' }))
-      const seat: Seat = { connection, agent, mail }
+      const agent = await connection.attach({ token, profile: PROFILE, inbox: 'none' })
+      const seat: Seat = { connection, agent, mail: null }
       this.name = agent.name
       this.#seat = seat
-      for (const listener of this.#listeners) mail?.onDelivery(listener)
       for (const { prefix, listener } of this.#watches) await agent.watchMemory(prefix, listener)
-      if (wantsMail && mail === null) await this.#waitForMail(seat)
+      if (wantsMail) await this.#waitForMail(seat)
       return seat
     } catch (error) {
       this.#seat = null
@@ -139,7 +140,12 @@ export class Window implements AgentCalls {
   }
 
   async #takeMail(seat: Seat): Promise<boolean> {
-    const mail = await withMail(seat.connection, this.#options.token)
+    const taken = (): void => {
+      seat.mail = null
+      // That program may have left before it was known that there is one.
+      this.#claim(seat).catch(() => undefined)
+    }
+    const mail = await withMail(seat.connection, this.#options.token, taken)
     if (mail === null) return false
     seat.mail = mail
     for (const listener of this.#listeners) mail.onDelivery(listener)
@@ -160,10 +166,10 @@ export class Window implements AgentCalls {
   }
 }
 
-/** Null: another program is the agent and reads its messages. */
-async function withMail(connection: AgentsConnection, token: string): Promise<Agent | null> {
+/** Null: another program is the agent and reads its messages. `taken`: one has become it while the node was away. */
+async function withMail(connection: AgentsConnection, token: string, taken: () => void): Promise<Agent | null> {
   try {
-    return await connection.attach({ token, profile: PROFILE })
+    return await connection.attach({ token, profile: PROFILE, onEnd: taken })
   } catch (error) {
     if (error instanceof Failure && error.code === 'AGENT_ATTACHED') return null
     throw error
