@@ -89,8 +89,6 @@ export const rowOfRelation = ({ from, to, relationType }: Relation): Row => ({
 export const idOfObservation = (entity: string, observation: string): string =>
   observationId(entity, contentHash(observation))
 
-export const sameFact = (a: string, b: string): boolean => contentHash(a) === contentHash(b)
-
 export const keyOf = ({ from, to, relationType }: Relation): string => relationId(from, relationType, to)
 
 /** What touches these entities: they, and every relation with one of them at either end. */

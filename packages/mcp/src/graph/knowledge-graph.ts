@@ -1,3 +1,4 @@
+import { contentHash } from '@sealmesh/protocol/memory/content-hash'
 import { entityId } from '@sealmesh/protocol/memory/graph-layout'
 import {
   around,
@@ -9,7 +10,6 @@ import {
   type Relation,
   rowOfRelation,
   rowsOfEntity,
-  sameFact,
 } from './graph.ts'
 import type { GraphRows } from './rows.ts'
 
@@ -55,14 +55,15 @@ export class KnowledgeGraph {
         const entity = changed.get(entityName) ?? entities.find(({ name }) => name === entityName)
         if (entity === undefined)
           throw new Error(`There is no entity "${entityName}". Create it first: create_entities.`)
-        const observations = [...entity.observations]
+        const known = new Set(entity.observations.map((each) => contentHash(each)))
         const added: string[] = []
         for (const content of contents) {
-          if (observations.some((known) => sameFact(known, content))) continue
-          observations.push(content)
+          const hash = contentHash(content)
+          if (known.has(hash)) continue
+          known.add(hash)
           added.push(content)
         }
-        changed.set(entityName, { ...entity, observations })
+        changed.set(entityName, { ...entity, observations: [...entity.observations, ...added] })
         return { entityName, addedObservations: added }
       })
       const touched = new Set(
