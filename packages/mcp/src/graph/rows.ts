@@ -1,3 +1,4 @@
+import { Failure } from '@sealmesh/protocol/errors'
 import { parseUmr } from '@sealmesh/protocol/ids'
 import { GRAPH_LAYER } from '@sealmesh/protocol/memory/graph-layout'
 import type { AgentCalls } from '../agent-calls.ts'
@@ -35,9 +36,14 @@ export function graphRowsOf(agent: AgentCalls): GraphRows {
       )
     },
     async remove(ids) {
-      await Promise.all(ids.map((id) => agent.call('memory.rm', { umr: start + id })))
+      await Promise.all(ids.map((id) => agent.call('memory.rm', { umr: start + id }).catch(mayBeGone)))
     },
   }
+}
+
+/** Another window or machine was first: it is as was asked for. */
+function mayBeGone(error: unknown): void {
+  if (!(error instanceof Failure) || error.code !== 'ITEM_NOT_FOUND') throw error
 }
 
 /** Undefined for what is no JSON: another program wrote it, and it is no part of a graph. */
