@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import {
-  isInitializeRequest,
-  type McpServerFactory,
-  WebStandardStreamableHTTPServerTransport,
-} from '@modelcontextprotocol/server'
+import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server'
+import type { Serving } from './server.ts'
 
 /** Each is an assistant's window; what it costs is some ten kilobytes and, while it listens, a connection. */
 export const SESSIONS_MAX = 64
 
-interface Session {
+interface Open {
   readonly transport: WebStandardStreamableHTTPServerTransport
   readonly close: () => Promise<void>
 }
@@ -19,16 +16,13 @@ interface Session {
  * client that crashed never says so.
  */
 export class HttpSessions {
-  readonly #factory: McpServerFactory
-  readonly #onLeave: () => void
+  readonly #session: Serving['session']
   readonly #max: number
   /** The one that asked last is the last. */
-  readonly #open = new Map<string, Session>()
+  readonly #open = new Map<string, Open>()
 
-  /** `onLeave`: a client has said that it goes. */
-  constructor(factory: McpServerFactory, onLeave: () => void, max: number) {
-    this.#factory = factory
-    this.#onLeave = onLeave
+  constructor(session: Serving['session'], max: number) {
+    this.#session = session
     this.#max = max
   }
 
@@ -53,7 +47,7 @@ export class HttpSessions {
   }
 
   async #begin(request: Request): Promise<WebStandardStreamableHTTPServerTransport> {
-    const server = await this.#factory({ era: 'legacy', requestInfo: request })
+    const { server, goodbye } = this.#session({ era: 'legacy', requestInfo: request })
     const close = (): Promise<void> => server.close()
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
@@ -66,7 +60,7 @@ export class HttpSessions {
       },
       onsessionclosed: (id) => {
         this.#open.delete(id)
-        this.#onLeave()
+        goodbye()
       },
     })
     await server.connect(transport)

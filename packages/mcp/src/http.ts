@@ -59,9 +59,9 @@ export async function serveHttp(serving: Serving, { port, token }: { port: numbe
 }
 
 /** Both revisions at one address: 2026 without sessions, 2025 with them or without. */
-function httpServing({ factory, told, settle }: Serving) {
+function httpServing({ factory, session, told }: Serving) {
   const handler = createMcpHandler(factory, { maxSubscriptions: SESSIONS_MAX })
-  const sessions = new HttpSessions(factory, settle, SESSIONS_MAX)
+  const sessions = new HttpSessions(session, SESSIONS_MAX)
   const stop = told?.onChange(() => handler.notify.resourceUpdated(told.uri))
   return {
     serve: async (request: Request): Promise<Response> => {

@@ -4,6 +4,11 @@ import type { AgentCalls } from './agent-calls.ts'
 /** To know a message that comes again: at least once means twice sometimes. */
 const KNOWN_MAX = 10_000
 
+/** Whoever has been given a message and asked nothing since for so long has crashed: others may have it. */
+const LEASE_MS = 10 * 60_000
+/** Who ends so soon after an answer may not have seen it. */
+const SEEN_MS = 5_000
+
 interface Waiting {
   readonly key: string
   readonly message: Message
@@ -11,19 +16,43 @@ interface Waiting {
   readonly done: (() => void)[]
 }
 
+interface Given {
+  readonly to: Reader
+  readonly atMs: number
+}
+
+interface Wanted {
+  readonly limit: number
+  readonly waitMs: number
+  readonly isMeant?: (message: Message) => boolean
+  /** Whoever asked is gone, or does not want the answer any more: what it was given waits again. */
+  readonly signal?: AbortSignal
+}
+
+/** One client. What it was given counts as read when it asks for anything else. */
+export interface Reader {
+  /** The most urgent first. Waits for the first that is meant, `waitMs` at most. */
+  take(wanted: Wanted): Promise<Message[]>
+  /** It has read what it was given: it asks for something else, or says goodbye. */
+  settle(): void
+  /** It is gone without a word: an assistant that ends and one that crashes look alike. */
+  leave(): void
+}
+
 /**
- * What came for the agent and was not read yet: as much as the node hands out before anything is acknowledged. A message
- * counts as read once it was given to the client in an answer, and the node is told so with the next call: what an
- * assistant that crashed did not see comes again.
+ * What came for the agent and was not read yet: as much as the node hands out before anything is acknowledged. The node is
+ * told of what was read; what an assistant that crashed did not see comes again.
  */
 export class Inbox {
   #waiting: Waiting[] = []
-  #given: Waiting[] = []
+  readonly #given = new Map<Waiting, Given>()
   readonly #known = new Set<string>()
   readonly #readers = new Set<() => void>()
   readonly #arrived = new Set<() => void>()
+  readonly #monotonicMs: () => number
 
-  constructor(agent: AgentCalls) {
+  constructor(agent: Pick<AgentCalls, 'onDelivery'>, monotonicMs: () => number = () => performance.now()) {
+    this.#monotonicMs = monotonicMs
     agent.onDelivery(({ message }) => this.#keep(message))
   }
 
@@ -37,33 +66,53 @@ export class Inbox {
     return this.#waiting.length
   }
 
-  /** The most urgent first. Waits for the first that is meant, `waitMs` at most. */
-  async take(options: {
-    readonly limit: number
-    readonly waitMs: number
-    readonly isMeant?: (message: Message) => boolean
-    readonly signal?: AbortSignal
-  }): Promise<Message[]> {
-    this.settle()
-    const endMs = performance.now() + options.waitMs
+  reader(): Reader {
+    const reader: Reader = {
+      take: (wanted) => this.#take(reader, wanted),
+      settle: () => this.#settle(reader, 0),
+      leave: () => this.#settle(reader, SEEN_MS),
+    }
+    return reader
+  }
+
+  async #take(reader: Reader, { limit, waitMs, isMeant, signal }: Wanted): Promise<Message[]> {
+    reader.settle()
+    const endMs = performance.now() + waitMs
     for (;;) {
-      const found = this.#find(options.limit, options.isMeant)
+      if (signal?.aborted === true) return []
+      const found = this.#find(reader, limit, isMeant)
       const leftMs = endMs - performance.now()
-      if (found.length > 0 || leftMs <= 0 || options.signal?.aborted === true) return found
-      await this.#next(leftMs, options.signal)
+      if (found.length > 0) {
+        signal?.addEventListener('abort', () => this.#giveBack(reader, found), { once: true })
+        return found.map(({ message }) => message)
+      }
+      if (leftMs <= 0) return []
+      await this.#next(leftMs, signal)
     }
   }
 
-  /** What was given has been read: with the next call of any tool, or when the client says goodbye. */
-  settle(): void {
-    for (const { done } of this.#given) for (const say of done) say()
-    this.#given = []
+  #settle(reader: Reader, seenMs: number): void {
+    const nowMs = this.#monotonicMs()
+    for (const [each, { to, atMs }] of this.#given) {
+      if (to !== reader || nowMs - atMs < seenMs) continue
+      this.#given.delete(each)
+      for (const say of each.done) say()
+    }
+  }
+
+  #giveBack(reader: Reader, taken: readonly Waiting[]): void {
+    // What was read since, or went to another one, is not its own any more.
+    const back = taken.filter((each) => this.#given.get(each)?.to === reader)
+    if (back.length === 0) return
+    for (const each of back) this.#given.delete(each)
+    this.#waiting = [...back, ...this.#waiting]
+    for (const wake of [...this.#readers]) wake()
   }
 
   #keep(message: Message): Promise<void> {
     const key = `${message.from} ${message.id}`
     // A node that was away hands out again what was not read yet.
-    const here = [...this.#waiting, ...this.#given].find((each) => each.key === key)
+    const here = [...this.#waiting, ...this.#given.keys()].find((each) => each.key === key)
     if (here !== undefined) return new Promise((done) => here.done.push(done))
     if (this.#known.has(key)) return Promise.resolve()
     this.#known.add(key)
@@ -75,12 +124,16 @@ export class Inbox {
     })
   }
 
-  #find(limit: number, isMeant: (message: Message) => boolean = () => true): Message[] {
-    const meant = this.#waiting.filter(({ message }) => isMeant(message))
-    const taken = meant.toSorted((a, b) => b.message.priority - a.message.priority).slice(0, limit)
+  #find(reader: Reader, limit: number, isMeant: (message: Message) => boolean = () => true): Waiting[] {
+    const atMs = this.#monotonicMs()
+    const lapsed = [...this.#given].filter(([, given]) => atMs - given.atMs >= LEASE_MS).map(([each]) => each)
+    const taken = [...lapsed, ...this.#waiting]
+      .filter(({ message }) => isMeant(message))
+      .toSorted((a, b) => b.message.priority - a.message.priority)
+      .slice(0, limit)
     this.#waiting = this.#waiting.filter((each) => !taken.includes(each))
-    this.#given.push(...taken)
-    return taken.map(({ message }) => message)
+    for (const each of taken) this.#given.set(each, { to: reader, atMs })
+    return taken
   }
 
   #next(waitMs: number, signal: AbortSignal | undefined): Promise<void> {

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { MESH_TOOLS } from '@sealmesh/mcp/tools/mesh-tools'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { agentsNode } from '../agents/agents-node.ts'
@@ -175,6 +176,32 @@ test.each([
   expect(await session.tools()).toHaveLength(MESH_TOOLS.length)
   await session.leave()
   await expect(session.call('mesh_status')).rejects.toThrow()
+})
+
+test('a message that came to a client whose connection was gone is there for its next question', async () => {
+  const node = await agentsNode(['claude', 'codex'])
+  const codex = await node.attach('codex')
+  const address = await served(node, 'claude')
+  const { session } = await ask(address.url, { headers: bearer(address.token), body: initialize })
+  const headers = { ...JSON_HEADERS, ...bearer(address.token), 'mcp-session-id': session ?? '' }
+  const inbox = (id: number, waitSeconds: number): string =>
+    JSON.stringify({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'mesh_inbox', arguments: { waitSeconds } },
+    })
+  const asking = request(address.url, { method: 'POST', headers })
+  asking.on('error', () => undefined)
+  const answered = new Promise((resolve) => asking.once('response', resolve))
+  asking.end(inbox(2, 30))
+  // The answer begins with its headers, and then waits.
+  await answered
+  asking.destroy()
+  // Until the server has seen that: nothing tells when.
+  await pause(500)
+  await codex.send({ to: 'claude', type: 'text', payload: 'good morning', durable: true })
+  expect((await ask(address.url, { headers, body: inbox(3, 10) })).text).toContain('good morning')
 })
 
 test('of sessions there are no more than the bound: the one that has asked nothing for longest ends', async () => {

@@ -14,6 +14,7 @@ import type { Message } from '@sealmesh/protocol/messages/message'
 import type { AgentView, Profile } from '@sealmesh/protocol/messages/profile'
 import type { AgentPort, Draft, Sent } from '../agent-port.ts'
 import { Acknowledger } from './acknowledger.ts'
+import { tellAll } from '../wire/tell-all.ts'
 import type { Line, Link } from './link.ts'
 
 export interface AttachOptions {
@@ -252,16 +253,16 @@ export class Agent implements AgentPort {
   }
 
   agentChanged({ event, agent }: AgentChange): void {
-    for (const listener of this.#agents) listener({ event, agent })
+    tellAll(this.#agents, { event, agent })
   }
 
   wasUndelivered(news: Undelivered): void {
-    for (const listener of this.#undelivered) listener(news)
+    tellAll(this.#undelivered, news)
   }
 
   memoryChanged({ umr, type, value, at }: MemoryChange): void {
     for (const [prefix, listeners] of this.#memory)
-      if (umr.startsWith(prefix)) for (const listener of listeners) listener({ umr, type, value, at })
+      if (umr.startsWith(prefix)) tellAll(listeners, { umr, type, value, at })
   }
 }
 

@@ -3,6 +3,7 @@ import { Failure, type FailureCode, reactions } from '@sealmesh/protocol/errors'
 import { FRAME_KINDS } from '@sealmesh/protocol/ipc/compact'
 import { byteString, type Frame, frameOf, FrameReader } from './frames.ts'
 import { LineReader, type Lines } from './line-reader.ts'
+import { tellAll } from './tell-all.ts'
 
 /** JSON-RPC 2.0 over a local socket of a node, from the side that asks: docs/spec/06-local-socket.md §2. */
 
@@ -197,7 +198,7 @@ export class RpcClient {
   #onMessage(message: Spoken): boolean {
     if (typeof message.method === 'string') {
       // What a newer node tells and we have no name for is none of our business.
-      for (const listener of this.#told.get(message.method) ?? []) listener(message.params)
+      tellAll(this.#told.get(message.method) ?? [], message.params)
       return true
     }
     const { id, error } = message

@@ -1,11 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { McpServer } from '@modelcontextprotocol/server'
+import type { McpServer, ServerContext } from '@modelcontextprotocol/server'
 import { wasAsked } from '@sealmesh/protocol/messages/addresses'
 import { type Message, MessageType, Priority, Recipient } from '@sealmesh/protocol/messages/message'
 import { AgentView } from '@sealmesh/protocol/messages/profile'
 import { z } from 'zod'
 import type { AgentCalls } from '../agent-calls.ts'
-import type { Inbox } from '../inbox.ts'
+import type { Inbox, Reader } from '../inbox.ts'
 import { asData, isOfOther, memoryAsData, shown, ShownMessage, toldAsData, withOrigin } from '../untrusted.ts'
 
 /** The tools by which an assistant uses the mesh. Names begin with what they are about. */
@@ -52,10 +52,18 @@ export const MESH_TOOLS = [
 type MeshTool = (typeof MESH_TOOLS)[number]
 
 /** `isAllowed`: the owner's list; what is not on it does not exist for the client. */
-export function addMeshTools(
-  server: McpServer,
-  { agent, inbox, isAllowed }: { agent: AgentCalls; inbox: Inbox; isAllowed: (tool: string) => boolean },
-): void {
+interface MeshTools {
+  readonly agent: AgentCalls
+  readonly inbox: Pick<Inbox, 'length'>
+  readonly reader: Reader
+  readonly isAllowed: (tool: string) => boolean
+}
+
+/** When whoever asked wants no answer any more: he has said so, or his connection is gone. */
+const endOf = ({ mcpReq, http }: ServerContext): AbortSignal =>
+  http?.req === undefined ? mcpReq.signal : AbortSignal.any([mcpReq.signal, http.req.signal])
+
+export function addMeshTools(server: McpServer, { agent, inbox, reader, isAllowed }: MeshTools): void {
   const add = {
     mesh_status: () =>
       server.registerTool(
@@ -122,9 +130,10 @@ export function addMeshTools(
           outputSchema: z.object({ messages: z.array(ShownMessage), left: z.number() }),
           annotations: { ...READS, idempotentHint: false },
         },
-        async ({ waitSeconds, limit }, { mcpReq: { signal } }) => {
+        async ({ waitSeconds, limit }, asked) => {
+          const signal = endOf(asked)
           if (!(await agent.claimMail())) return sharedMail(agent.name)
-          const messages = await inbox.take({ limit, waitMs: msOf(waitSeconds), signal })
+          const messages = await reader.take({ limit, waitMs: msOf(waitSeconds), signal })
           const text = messages.length === 0 ? 'No message.' : toldAsData(messages, newMark())
           return told(text, { messages: messages.map(shown), left: inbox.length })
         },
@@ -144,13 +153,14 @@ export function addMeshTools(
           outputSchema: z.object({ id: z.string(), answer: ShownMessage.nullable() }),
           annotations: SAYS,
         },
-        async ({ to, question, type, waitSeconds }, { mcpReq: { signal } }) => {
+        async ({ to, question, type, waitSeconds }, asked) => {
+          const signal = endOf(asked)
           if (!(await agent.claimMail())) return sharedMail(agent.name)
           const id = randomUUID()
           const waitMs = msOf(waitSeconds)
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })
           const isMeant = ({ correlation, from }: Message): boolean => correlation === id && wasAsked(to, from)
-          const [answer] = await inbox.take({ limit: 1, waitMs, isMeant, signal })
+          const [answer] = await reader.take({ limit: 1, waitMs, isMeant, signal })
           if (answer === undefined)
             return told(`No answer within ${waitSeconds} s. It may still come: read it with mesh_inbox.`, {
               id,

@@ -38,7 +38,7 @@ export async function serveMcp(options: ServeOptions): Promise<void> {
       const { serveOnStdio } = await import('@sealmesh/mcp/stdio')
       ready(null)
       await serveOnStdio(served.factory, signal)
-      served.settle()
+      served.leave()
     } else {
       const { serveHttp } = await import('@sealmesh/mcp/http')
       const http = await serveHttp(served, { port, token })
