@@ -101,6 +101,21 @@ test('a file that was not there is gone again; one that was edited since keeps t
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ mcpServers: { newer: { command: 'y' } } })
 })
 
+test('put in again after its program has written, it comes out whole', async () => {
+  const project = join(user, 'twice')
+  mkdirSync(project)
+  const file = join(project, '.mcp.json')
+  writeFileSync(file, '{"mcpServers": {"other": {"command": "x"}}}')
+  const install = ['install', 'claude-code', '--project', project, '--agent', 'claude', '--yes']
+  expect(await mcp(...install)).toMatchObject({ code: 0 })
+  const edited = JSON.parse(readFileSync(file, 'utf8')) as { starts?: number }
+  edited.starts = 2
+  writeFileSync(file, JSON.stringify(edited))
+  for (const more of [[], ['--tools', 'memory_get']]) expect(await mcp(...install, ...more)).toMatchObject({ code: 0 })
+  expect(await mcp('uninstall', 'claude-code', '--project', project)).toMatchObject({ code: 0 })
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ mcpServers: { other: { command: 'x' } }, starts: 2 })
+})
+
 /** A file for each client as its people and editors leave it. */
 const ODD: Readonly<Record<string, [string, Buffer]>> = {
   'claude-code': [

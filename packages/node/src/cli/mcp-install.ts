@@ -51,7 +51,7 @@ export const install = (cli: Cli): Command =>
           session.home.path,
         ]
         const args = [...command, '--agent', agent, ...allowed]
-        const base = await baseOf(session, place.file, name, before)
+        const base = await baseOf(session, place, name, before)
         const after = withEntry(base ?? '', place, name, { command: process.execPath, args })
         if (after === undefined) throw cannotEdit(place)
         const changes = hunksBetween(before ?? '', after)
@@ -185,11 +185,16 @@ interface Written extends Pick<Install, 'client' | 'file' | 'name' | 'agent'> {
   readonly after: string
 }
 
-/** Put in twice, it comes out to what was there before the first time, as long as nobody else has written. */
-async function baseOf({ home }: Session, file: string, name: string, before: string | null): Promise<string | null> {
-  const earlier = (await readInstalls(home)).find((each) => each.file === file && each.name === name)
-  const back = earlier === undefined || before === null ? 'changed' : undone(before, earlier.undo)
-  return back === 'changed' ? before : back === 'gone' ? null : back.text
+/**
+ * Put in twice, it comes out to what was there before the first time; where somebody else has written since, to that
+ * without the entry: what is taken back must never be our own.
+ */
+async function baseOf({ home }: Session, place: ConfigPlace, name: string, before: string | null) {
+  const earlier = (await readInstalls(home)).find((each) => each.file === place.file && each.name === name)
+  if (earlier === undefined || before === null) return before
+  const back = undone(before, earlier.undo)
+  if (back === 'changed') return withoutEntry(before, place, name) ?? before
+  return back === 'gone' ? null : back.text
 }
 
 async function takeOut(place: ConfigPlace, { undo, name }: Install, now: string | null): Promise<void> {

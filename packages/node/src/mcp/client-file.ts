@@ -38,19 +38,32 @@ async function nothingAt(file: string): Promise<null> {
 
 /** Refuses when the file is not what it was when `before` was read: its program writes to it as well. */
 export async function replaceClientFile(file: string, before: string | null, after: string | null): Promise<void> {
-  if ((await readClientFile(file)) !== before)
-    throw new Failure('CLIENT_CONFIG_CHANGED', `${file} was changed meanwhile, and was left as it is.`)
+  if (after === null) {
+    await requireUnchanged(file, before)
+    return rm(file).catch((error: unknown) => {
+      throw diskFailure(error, `removing ${file}`)
+    })
+  }
+  let temporary: string | undefined
   try {
-    if (after === null) return await rm(file)
     await mkdir(path.dirname(file), { recursive: true })
     // What a link leads to is replaced, not the link.
     const target = before === null ? file : await realpath(file)
     const mode = before === null ? 0o600 : (await stat(target)).mode & 0o777
-    const temporary = `${target}.${createHash('sha256').update(after).digest('hex').slice(0, 12)}.new`
+    temporary = `${target}.${createHash('sha256').update(after).digest('hex').slice(0, 12)}.new`
     await writeFile(temporary, after, { mode, flush: true })
     await chmod(temporary, mode)
+    // Looked at last: what takes long, the disk, is behind us.
+    await requireUnchanged(file, before)
     await rename(temporary, target)
   } catch (error) {
-    throw diskFailure(error, `writing ${file}`)
+    // It holds all that the file does, another program's secrets among it.
+    if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => undefined)
+    throw error instanceof Failure ? error : diskFailure(error, `writing ${file}`)
   }
+}
+
+async function requireUnchanged(file: string, before: string | null): Promise<void> {
+  if ((await readClientFile(file)) !== before)
+    throw new Failure('CLIENT_CONFIG_CHANGED', `${file} was changed meanwhile, and was left as it is.`)
 }
