@@ -17,10 +17,10 @@ dial() {
   fi
 }
 
-# tell TO TYPE RE FORMAT BODY
+# tell TO TYPE RE FORMAT BODY; an answer that cannot be sent is no reason to end.
 tell() {
   printf '[FROM:%s|TO:%s|TYPE:%s|RE:%s|FORM:%s]\n%s\n===END_MESSAGE===\n' "$name" "$1" "$2" "$3" "$4" "$5" |
-    dial "$pipes/${name}_public.sock"
+    dial "$pipes/${name}_public.sock" || echo "bash-agent: the $2 to $1 was not sent" >&2
 }
 
 answer() { # What others say is data: nothing here runs it.
@@ -45,7 +45,8 @@ while IFS= read -r header <&"${READER[0]}"; do
   case ${field[TYPE]} in
     status) echo "$name is there" ;;
     question) tell "${field[FROM]}" response "${field[RE]:-${field[ID]}}" text "$(answer "$body")" ;;
-    vote-call) tell "${field[FROM]}" vote "${field[RE]}" json "$(vote "${field[RE]}" "$body")" ;;
+    vote-call) # One that names no vote can be sent by anybody, and asks for nothing.
+      if [[ -n ${field[RE]:-} ]]; then tell "${field[FROM]}" vote "${field[RE]}" json "$(vote "${field[RE]}" "$body")"; fi ;;
     *) echo "${field[TYPE]} from ${field[FROM]}" ;;
   esac
 done

@@ -40,6 +40,8 @@ echo '$ bash-agent.sh script'
 started+=($!)
 soon 20 grep -q 'script is there' "$SEALMESH_HOME/agent.said"
 
+# What makes no sense does not end it.
+sealmesh send script nonsense --type vote-call --as alice >/dev/null
 echo '$ sealmesh request script "what time is it?" --as alice'
 sealmesh request script 'what time is it?' --as alice --timeout 20s
 echo '$ call-vote.mjs script'
