@@ -58,6 +58,22 @@ describe('memory references', () => {
     expect(await alice.read('alice.diary.secret')).toBe('rosebud')
   })
 
+  test('a watch hears of a change once, whatever other watches there are, and under every name that a layer has', async () => {
+    const node = await agentsNode(['alice'])
+    const alice = await node.attach('alice')
+    const heard: string[] = []
+    for (const prefix of ['alice.', 'alice.semantic.', 'alice.atl.', 'alice.episodic.'])
+      await alice.watchMemory(prefix, ({ umr }) => void heard.push(`${prefix} ${umr}`))
+    await alice.write('alice.atl.day', '"Tuesday"')
+    await alice.write('alice.semantic.last', '1')
+    await until('the last is told', () => heard.filter((each) => each.endsWith('last')).length >= 3)
+    expect(heard.filter((each) => each.endsWith('day')).toSorted()).toEqual([
+      'alice. alice.semantic.day',
+      'alice.atl. alice.semantic.day',
+      'alice.semantic. alice.semantic.day',
+    ])
+  })
+
   test('search finds items that hold all words, whatever their case and accents, the most fitting first', async () => {
     const node = await agentsNode(['alice'])
     const alice = await node.attach('alice')

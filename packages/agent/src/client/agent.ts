@@ -37,7 +37,7 @@ type Params<M extends AgentMethodName> = Omit<AgentMethodInput<M>, 'as'>
 export type AgentChange = Omit<AgentNotification<'agent'>, 'as'>
 /** A message that ended on its way. */
 export type Undelivered = Omit<AgentNotification<'undelivered'>, 'as'>
-export type MemoryChange = Omit<AgentNotification<'memory'>, 'as'>
+export type MemoryChange = Omit<AgentNotification<'memory'>, 'as' | 'prefix'>
 
 /** One agent, attached to the node of this machine. Comes back by itself after the node was away. */
 export class Agent implements AgentPort {
@@ -260,9 +260,8 @@ export class Agent implements AgentPort {
     tellAll(this.#undelivered, news)
   }
 
-  memoryChanged({ umr, type, value, at }: MemoryChange): void {
-    for (const [prefix, listeners] of this.#memory)
-      if (umr.startsWith(prefix)) tellAll(listeners, { umr, type, value, at })
+  memoryChanged({ prefix, umr, type, value, at }: MemoryChange & { readonly prefix: string }): void {
+    tellAll(this.#memory.get(prefix) ?? [], { umr, type, value, at })
   }
 }
 

@@ -146,7 +146,7 @@ export function agentHandlersOf(services: AgentServices): HandlersOf<typeof agen
       const attachment = desk.caller(client, as, 'read')
       watching(attachment, limits)
       memory.watch(attachment.seat.id, prefix, attachment.signal, (event) =>
-        tell(client, 'memory', { as, ...changeOf(event) }),
+        tell(client, 'memory', { as, prefix, ...changeOf(event) }),
       )
       return {}
     },
@@ -179,7 +179,7 @@ const tell = <N extends AgentNotificationName>(client: DoorContext, name: N, par
   client.stream?.tellText(name, JSON.stringify(params))
 
 /** A conflict is a change like any other to who only wants to know what it reads as now. */
-const changeOf = ({ umr, type, value, at }: WatchEvent): Omit<AgentNotification<'memory'>, 'as'> => ({
+const changeOf = ({ umr, type, value, at }: WatchEvent): Omit<AgentNotification<'memory'>, 'as' | 'prefix'> => ({
   umr,
   type: type === 'conflict' ? 'set' : type,
   value,

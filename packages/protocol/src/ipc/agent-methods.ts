@@ -193,6 +193,8 @@ export const agentNotifications = {
   }),
   memory: z.object({
     as: As,
+    /** As the watch named it: there a region or an alias may stand where `umr` has the layer's own name. */
+    prefix: z.string(),
     umr: Umr,
     type: z.enum(['set', 'delete', 'text']),
     value: z.string().nullable(),
