@@ -16,7 +16,7 @@ export type Entity = z.infer<typeof Entity>
 export const Relation = z.object({
   from: z.string().min(1).describe('The name of the entity where the relation starts'),
   to: z.string().min(1).describe('The name of the entity where the relation ends'),
-  relationType: z.string().min(1).describe('What the relation says, in active voice'),
+  relationType: z.string().describe('What the relation says, in active voice'),
 })
 export type Relation = z.infer<typeof Relation>
 

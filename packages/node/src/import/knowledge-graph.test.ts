@@ -1,3 +1,4 @@
+import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readGraph } from './knowledge-graph.ts'
@@ -82,10 +83,12 @@ describe('a knowledge graph', () => {
     expect(skipped).toHaveLength(1)
     expect(JSON.stringify(skipped)).not.toContain('ghp_')
   })
-  test('refuses names that cannot be ids, with the line', () => {
-    const { items, skipped } = graph(entity('x'.repeat(600)), entity('line\nbreak'))
-    expect(items).toEqual([])
-    expect(skipped.map(({ where }) => where)).toEqual(['graph.jsonl:1', 'graph.jsonl:2'])
+  test('takes names that no id can hold under an id of their hash, and refuses what no register holds, with the line', () => {
+    const names = ['x'.repeat(600), 'line\nbreak', 'ü'.repeat(400)]
+    const { items, skipped } = graph(...names.map((name) => entity(name)), entity('x'.repeat(REGISTER_VALUE_BYTES_MAX)))
+    expect(items).toMatchObject(names.map((name) => ({ value: { name } })))
+    for (const { id } of items) expect(id).toMatch(/^entity:#[0-9a-f]{24}$/)
+    expect(skipped.map(({ where }) => where)).toEqual(['graph.jsonl:4'])
   })
   test('is also read as the one object that read_graph answers', () => {
     const whole = {

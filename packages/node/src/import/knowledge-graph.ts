@@ -1,5 +1,4 @@
-import { isItemId } from '@sealmesh/protocol/ids'
-import { REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
+import { REGISTER_VALUE_BYTES_MAX } from '@sealmesh/protocol/limits'
 import { contentHash } from '@sealmesh/protocol/memory/content-hash'
 import { entityId, GRAPH_LAYER, observationId, relationId } from '@sealmesh/protocol/memory/graph-layout'
 import { z } from 'zod'
@@ -68,9 +67,7 @@ export function readGraph(file: string, text: string): Memory {
   const items: MemoryItem[] = []
   const addRegister = (id: string, value: unknown, where: string): void => {
     const bytes = Buffer.byteLength(JSON.stringify(value))
-    if (!isItemId(id) || Buffer.byteLength(id) > REGISTER_KEY_BYTES_MAX)
-      refuse(where, 'its name cannot be an id: too long, or with control characters')
-    else if (bytes > REGISTER_VALUE_BYTES_MAX) refuse(where, `too large for a register: ${bytes} bytes`)
+    if (bytes > REGISTER_VALUE_BYTES_MAX) refuse(where, `too large for a register: ${bytes} bytes`)
     else items.push({ layer: GRAPH_LAYER, id, type: 'register', value })
   }
   for (const { name, entityType, observations, line } of entities.values()) {
