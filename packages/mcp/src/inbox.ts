@@ -25,8 +25,10 @@ interface Wanted {
   readonly limit: number
   readonly waitMs: number
   readonly isMeant?: (message: Message) => boolean
-  /** Whoever asked is gone, or does not want the answer any more: what it was given waits again. */
-  readonly signal?: AbortSignal
+  /** Whoever asked waits no longer. */
+  readonly gone?: AbortSignal
+  /** The answer is not sent: what it gave waits again. */
+  readonly dropped?: AbortSignal
 }
 
 /** One client. What it was given counts as read when it asks for anything else. */
@@ -75,19 +77,19 @@ export class Inbox {
     return reader
   }
 
-  async #take(reader: Reader, { limit, waitMs, isMeant, signal }: Wanted): Promise<Message[]> {
+  async #take(reader: Reader, { limit, waitMs, isMeant, gone, dropped }: Wanted): Promise<Message[]> {
     reader.settle()
     const endMs = performance.now() + waitMs
     for (;;) {
-      if (signal?.aborted === true) return []
+      if (gone?.aborted === true) return []
       const found = this.#find(reader, limit, isMeant)
       const leftMs = endMs - performance.now()
       if (found.length > 0) {
-        signal?.addEventListener('abort', () => this.#giveBack(reader, found), { once: true })
+        dropped?.addEventListener('abort', () => this.#giveBack(reader, found), { once: true })
         return found.map(({ message }) => message)
       }
       if (leftMs <= 0) return []
-      await this.#next(leftMs, signal)
+      await this.#next(leftMs, gone)
     }
   }
 

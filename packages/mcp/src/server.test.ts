@@ -155,6 +155,21 @@ test('a request waits for its own answer and leaves other messages unread', asyn
   expect(rest.structuredContent).toMatchObject({ messages: [{ id: 'other' }, { id: 'forged' }] })
 })
 
+test('a call that the client takes back takes no message that comes then', async () => {
+  const { agent, client } = await connected()
+  const gone = new AbortController()
+  const asking = client.callTool({ name: 'mesh_inbox', arguments: { waitSeconds: 20 } }, { signal: gone.signal })
+  // It waits there before it is taken back.
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+  gone.abort()
+  await expect(asking).rejects.toThrow()
+  agent.deliver(deliveryOf(1, { id: 'late' }))
+  await client.callTool({ name: 'memory_get', arguments: { umr: 'claude.semantic.x' } })
+  expect(agent.done).toEqual([])
+  const rest = await client.callTool({ name: 'mesh_inbox', arguments: {} })
+  expect(rest.structuredContent).toMatchObject({ messages: [{ id: 'late' }] })
+})
+
 test('a client that subscribed to the inbox is told of an arrival', async () => {
   const { agent, client } = await connected()
   const told = new Promise<string>((resolve) =>

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { McpServer, ServerContext } from '@modelcontextprotocol/server'
+import { type McpServer, SdkError, SdkErrorCode, type ServerContext } from '@modelcontextprotocol/server'
 import { wasAsked } from '@sealmesh/protocol/messages/addresses'
 import { type Message, MessageType, Priority, Recipient } from '@sealmesh/protocol/messages/message'
 import { AgentView } from '@sealmesh/protocol/messages/profile'
@@ -59,9 +59,20 @@ interface MeshTools {
   readonly isAllowed: (tool: string) => boolean
 }
 
-/** When whoever asked wants no answer any more: he has said so, or his connection is gone. */
-const endOf = ({ mcpReq, http }: ServerContext): AbortSignal =>
-  http?.req === undefined ? mcpReq.signal : AbortSignal.any([mcpReq.signal, http.req.signal])
+/**
+ * `gone`: whoever asked waits no longer. `dropped`: he has said so, and the answer is not sent; after a connection that
+ * ended it may have been, and clients end theirs as soon as they have it.
+ */
+function endOf({ mcpReq: { signal }, http }: ServerContext): { gone: AbortSignal; dropped: AbortSignal } {
+  const dropped = new AbortController()
+  const isClosed = (): boolean =>
+    signal.reason instanceof SdkError && signal.reason.code === SdkErrorCode.ConnectionClosed
+  signal.addEventListener('abort', () => isClosed() || dropped.abort(), { once: true })
+  return {
+    gone: http?.req === undefined ? signal : AbortSignal.any([signal, http.req.signal]),
+    dropped: dropped.signal,
+  }
+}
 
 export function addMeshTools(server: McpServer, { agent, inbox, reader, isAllowed }: MeshTools): void {
   const add = {
@@ -131,9 +142,8 @@ export function addMeshTools(server: McpServer, { agent, inbox, reader, isAllowe
           annotations: { ...READS, idempotentHint: false },
         },
         async ({ waitSeconds, limit }, asked) => {
-          const signal = endOf(asked)
           if (!(await agent.claimMail())) return sharedMail(agent.name)
-          const messages = await reader.take({ limit, waitMs: msOf(waitSeconds), signal })
+          const messages = await reader.take({ limit, waitMs: msOf(waitSeconds), ...endOf(asked) })
           const text = messages.length === 0 ? 'No message.' : toldAsData(messages, newMark())
           return told(text, { messages: messages.map(shown), left: inbox.length })
         },
@@ -154,13 +164,12 @@ export function addMeshTools(server: McpServer, { agent, inbox, reader, isAllowe
           annotations: SAYS,
         },
         async ({ to, question, type, waitSeconds }, asked) => {
-          const signal = endOf(asked)
           if (!(await agent.claimMail())) return sharedMail(agent.name)
           const id = randomUUID()
           const waitMs = msOf(waitSeconds)
           await agent.call('send', { to, type, payload: question, id, ...(waitMs > 0 ? { expiresMs: waitMs } : {}) })
           const isMeant = ({ correlation, from }: Message): boolean => correlation === id && wasAsked(to, from)
-          const [answer] = await reader.take({ limit: 1, waitMs, isMeant, signal })
+          const [answer] = await reader.take({ limit: 1, waitMs, isMeant, ...endOf(asked) })
           if (answer === undefined)
             return told(`No answer within ${waitSeconds} s. It may still come: read it with mesh_inbox.`, {
               id,

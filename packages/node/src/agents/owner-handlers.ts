@@ -41,8 +41,12 @@ export function agentDoorHandlers(services: OwnerServices): Pick<Handlers, Owner
   ]
 
   return {
-    'agents.token': async ({ name, action, rights = RIGHTS }) => {
+    'agents.token': async ({ name, action, rights = RIGHTS, only }) => {
       const agent = agentNamed(log.mesh, name)
+      const known = only === undefined ? undefined : tokens.check(only)
+      if (only !== undefined && known?.agent !== agent.id)
+        throw new Failure('AGENT_TOKEN_INVALID', `This is not the token of ${agent.name}, or not any more.`)
+      if (action === 'check') return { name, token: null, rights: [...(known?.rights ?? [])] }
       if (action === 'revoke') {
         await revoke(agent)
         return { name, token: null, rights: [] }

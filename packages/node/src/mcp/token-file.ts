@@ -6,13 +6,17 @@ import { diskFailure, errnoOf } from '../keys/disk-failure.ts'
 import { makePrivateDirectory, writeDurably } from '../keys/durable-file.ts'
 import type { Home } from '../keys/home.ts'
 
+/** What is longer is none. */
+const TOKEN_MAX = 200
+
 /** Tokens of agents that other programs on this machine start with: `HOME/tokens/AGENT`, mode 0600. */
 export const tokenFile = (home: Home, agent: string): string => path.join(home.path, 'tokens', agent)
 
-/** Makes the token and the file where there is none. Throws AGENT_TOKEN_EXISTS when somebody else has the token. */
+/** Makes the token and the file where there is none that lets anybody in. Throws AGENT_TOKEN_EXISTS when somebody else has it. */
 export async function ensureTokenFile(home: Home, agent: string, door: Pick<DoorClient, 'call'>): Promise<string> {
   const file = tokenFile(home, agent)
-  if ((await readIfThere(file)) !== undefined) return file
+  const had = await readIfThere(file)
+  if (had !== undefined && (await isCurrent(agent, had, door))) return file
   const { token } = await door.call('agents.token', { name: agent, action: 'make' })
   if (token === null) throw new Failure('AGENT_TOKEN_INVALID', `${agent} got no token.`)
   try {
@@ -26,11 +30,24 @@ export async function ensureTokenFile(home: Home, agent: string, door: Pick<Door
   return file
 }
 
+/** With its token, unless the agent has got another since: that one is somebody else's. */
 export async function dropTokenFile(home: Home, agent: string, door: Pick<DoorClient, 'call'>): Promise<void> {
   const file = tokenFile(home, agent)
-  if ((await readIfThere(file)) === undefined) return
-  await door.call('agents.token', { name: agent, action: 'revoke' })
+  const token = await readIfThere(file)
+  if (token === undefined) return
+  if (await isCurrent(agent, token, door))
+    await door.call('agents.token', { name: agent, action: 'revoke', only: token })
   await rm(file, { force: true })
+}
+
+async function isCurrent(agent: string, token: string, door: Pick<DoorClient, 'call'>): Promise<boolean> {
+  try {
+    await door.call('agents.token', { name: agent, action: 'check', only: token.slice(0, TOKEN_MAX) })
+    return true
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'AGENT_TOKEN_INVALID') return false
+    throw error
+  }
 }
 
 export async function readToken(file: string): Promise<string> {

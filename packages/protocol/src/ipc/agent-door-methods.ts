@@ -16,11 +16,16 @@ const Quantiles = z.object({ p50: z.number().nullable(), p99: z.number().nullabl
 export const agentDoorMethods = {
   /** `make` where there is none; `rotate` ends the old one and whoever is attached by it; `revoke` ends it for good. */
   'agents.token': {
-    params: z.object({
-      name: Name,
-      action: z.enum(['make', 'rotate', 'revoke']).default('make'),
-      rights: z.array(Right).max(8).optional(),
-    }),
+    params: z
+      .object({
+        name: Name,
+        /** `check`: nothing is done; AGENT_TOKEN_INVALID where `only` lets nobody attach as that agent. */
+        action: z.enum(['make', 'rotate', 'revoke', 'check']).default('make'),
+        rights: z.array(Right).max(8).optional(),
+        /** Of `revoke` and `check`: this token, and no other that the agent may have got since. */
+        only: z.string().max(200).optional(),
+      })
+      .refine(({ action, only }) => action !== 'check' || only !== undefined, 'Which token is checked'),
     /** The token is told here, once, and kept nowhere. */
     result: z.object({ name: Name, token: z.string().nullable(), rights: z.array(Right) }),
   },
